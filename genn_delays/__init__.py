@@ -1,0 +1,1 @@
+"""Sparse spiking networks with a delay on every synapse, trained and rewired on generated code."""

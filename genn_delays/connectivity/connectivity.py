@@ -1,0 +1,205 @@
+"""What a connectivity is: which pairs are connected, with which weights and delays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
+from ..errors import InvalidValueError, check_real
+from ..initializers import Initializer, as_initializer, negative_threshold
+from ..random import Purpose, philox, sample_distinct, uniform
+from .synapses import Synapses, ordinals, sort_order
+
+
+@dataclass
+class Connectivity(ABC):
+    """Base of all connectivities.
+
+    Args:
+        weight: a number, an initialiser or its name.
+        delay: time steps: a whole number or a delay initialiser.
+    """
+
+    weight: Any = field(default="kaiming_uniform", kw_only=True)
+    delay: Any = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.multapses = False  # whether a pair may have several synapses
+        self.weight_initializer: Initializer = as_initializer("weight", self.weight)
+        self.delay_initializer: DelayInitializer = as_delay_initializer("delay", self.delay)
+
+    @abstractmethod
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        """The connected pairs as ascending numbers ``post * num_pre + pre``. Time and memory are O(synapses)."""
+
+    def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
+        """All synapses of a connection, a function of the network's seed and the connection's index alone."""
+        rank = self.pairs(num_pre, num_post, seed, owner)
+        pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
+        words = home_words(pre, post, np.zeros(rank.size, dtype=np.int64), seed, owner)
+        weight = self.weight_initializer.quantile(uniform(words[0]), num_pre).astype(np.float32)
+        return Synapses(pre, post, self.delay_initializer.from_words(words[1]), weight)
+
+    def home_sign_threshold(self, num_pre: int) -> int:
+        """A pair's sign is negative where the first word of its home draw is below this."""
+        if self.explicit_weights:
+            return 1 << 31  # nothing is known of the other pairs: either sign, as likely
+        return negative_threshold(self.weight_initializer, num_pre)
+
+    @property
+    def explicit_weights(self) -> bool:
+        """Whether the weights, and so their signs, were given one by one."""
+        return False
+
+
+def home_words(pre: Any, post: Any, ordinal: Any, seed: int, owner: int) -> npt.NDArray[np.uint32]:
+    """The random words that belong to a pair for good: word 0 is its weight (and sign), word 1 its delay."""
+    return philox(seed, Purpose.HOME, owner, pre, post, ordinal)
+
+
+@dataclass
+class Dense(Connectivity):
+    """Every source neuron to every target neuron."""
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        return np.arange(num_pre * num_post, dtype=np.int64)
+
+
+@dataclass
+class FixedProbability(Connectivity):
+    """Every pair with probability `p`, independently.
+
+    The number of pairs is drawn from its binomial distribution and then as many distinct pairs: the same distribution
+    as a coin for every pair, in O(synapses).
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real("FixedProbability p", self.p, 0.0, 1.0, open_low=True)
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        from scipy.stats import binom
+
+        word = philox(seed, Purpose.CONNECTIVITY, owner, 0, 0, 1)[0]
+        count = int(binom.ppf(uniform(word), num_pre * num_post, self.p))
+        return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
+
+
+@dataclass
+class FixedNumber(Connectivity):
+    """``int((1 - sparsity) * num_pre * num_post)`` pairs, every choice of them equally likely."""
+
+    sparsity: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real("sparsity", self.sparsity, 0.0, 1.0, open_high=True)
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        # 1 - 0.9 is 0.0999...98 in binary: without the nudge, 1,000 pairs at 90 % would lose a synapse to it
+        count = int((1.0 - self.sparsity) * num_pre * num_post + 1e-6)
+        if count < 1:
+            raise InvalidValueError(
+                f"sparsity {self.sparsity} leaves no synapse of {num_pre} x {num_post} pairs; "
+                f"at most {1 - 1 / (num_pre * num_post):.6g} keeps one"
+            )
+        return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
+
+
+class Sparse(Connectivity):
+    """Explicit synapses.
+
+    Args:
+        pre, post: source and target neuron of every synapse, whole numbers ``[synapse]``.
+        weight: an array ``[synapse]``, or a number or initialiser.
+        delay: an array of whole time steps ``[synapse]``, or a whole number or delay initialiser. Synapses grown later
+            take their delays from the distribution of the given ones.
+        multapses: allow several synapses from one neuron to another. Otherwise a repeated pair is an error.
+    """
+
+    def __init__(
+        self, pre: Any, post: Any, weight: Any = "kaiming_uniform", delay: Any = 0, *, multapses: bool = False
+    ) -> None:
+        self._pre, self._post = whole_array("Sparse pre", pre), whole_array("Sparse post", post)
+        self._weight: npt.NDArray[np.float32] | None = None
+        self._delay: npt.NDArray[np.uint16] | None = None
+        size = self._pre.size
+        if self._post.size != size:
+            raise InvalidValueError(f"Sparse pre and post differ in length: {size} and {self._post.size}")
+        if size == 0:
+            raise InvalidValueError("Sparse needs at least one synapse, got none")
+        if isinstance(weight, (list, tuple, np.ndarray)):
+            self._weight = np.asarray(weight, dtype=np.float32)
+            if self._weight.shape != (size,) or not np.isfinite(self._weight).all():
+                raise InvalidValueError(f"Sparse weight must be {size} finite numbers, got shape {self._weight.shape}")
+            weight = 0.0
+        if isinstance(delay, (list, tuple, np.ndarray)):
+            steps = whole_array("Sparse delay", delay, MAX_DELAY)
+            if steps.shape != (size,):
+                raise InvalidValueError(f"Sparse delay must be {size} whole numbers, got {steps.size}")
+            self._delay = steps.astype(np.uint16)
+            delay = EmpiricalInt(self._delay)
+        super().__init__(weight=weight, delay=delay)
+        self.multapses = multapses
+
+    @property
+    def explicit_weights(self) -> bool:
+        """Whether the weights, and so their signs, were given one by one."""
+        return self._weight is not None
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        for what, index, limit in (("pre", self._pre, num_pre), ("post", self._post, num_post)):
+            if index.max() >= limit:
+                raise InvalidValueError(f"Sparse {what} must be below {limit} (the population's size), got {index.max()}")
+        return self._post * num_pre + self._pre
+
+    def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
+        rank = self.pairs(num_pre, num_post, seed, owner)
+        pre, post = self._pre.astype(np.int32), self._post.astype(np.int32)
+        delay_key = np.zeros(pre.size, dtype=np.uint16) if self._delay is None else self._delay
+        order = sort_order(post, pre, delay_key)
+        pre, post, rank = pre[order], post[order], rank[order]
+        ordinal = ordinals(pre, post)
+        if not self.multapses and ordinal.any():
+            k = int(np.flatnonzero(ordinal)[0])
+            raise InvalidValueError(
+                f"Sparse names the pair pre {pre[k]}, post {post[k]} twice; multapses=True allows several synapses a pair"
+            )
+        words = home_words(pre, post, ordinal, seed, owner)
+        if self._weight is not None:
+            weight = self._weight[order]
+        else:
+            weight = self.weight_initializer.quantile(uniform(words[0]), num_pre).astype(np.float32)
+        if self._delay is not None:
+            return Synapses(pre, post, self._delay[order], weight)
+        delay = self.delay_initializer.from_words(words[1])
+        order = sort_order(post, pre, delay)  # several synapses of a pair: by the delays just drawn
+        return Synapses(pre, post, delay[order], weight[order])
+
+
+def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:
+    """A one-dimensional array of whole numbers in [0, high], or an error that names the first bad one."""
+    array = np.asarray(values)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InvalidValueError(
+            f"{what} must be a one-dimensional array of whole numbers, got shape {array.shape}, dtype {array.dtype}"
+        )
+    bad = (array < 0) | (array > high)
+    if bad.any():
+        raise InvalidValueError(f"{what} must lie in [0, {high}], got {array[bad][0]}")
+    return array.astype(np.int64)
+
+
+CONNECTIVITY: dict[str, type[Connectivity]] = {
+    "dense": Dense,
+    "fixed_probability": FixedProbability,
+    "fixed_number": FixedNumber,
+    "sparse": Sparse,
+}

@@ -1,0 +1,131 @@
+"""Distributions of integer delays, each a table of thresholds on one 32-bit random word.
+
+A table of integers gives the same delay for the same word on every backend, with no floating point, and serves any
+distribution: ``delay = low + number of thresholds <= word``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InvalidValueError, check_count, check_real, unknown
+
+MAX_DELAY = 65_535
+"""The largest delay in time steps: delays are stored in 16 bits."""
+
+
+class DelayInitializer(ABC):
+    """A distribution over the delays ``low .. high`` (time steps)."""
+
+    low: int
+    high: int
+
+    @abstractmethod
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        """P(delay <= low + k) for k = 0 .. high - low - 1, shape ``[high - low]``."""
+
+    @cached_property
+    def thresholds(self) -> npt.NDArray[np.uint32]:
+        """Ascending thresholds on a 32-bit word, shape ``[high - low]``."""
+        scaled = np.ceil(self.cumulative() * 2.0**32)
+        return np.minimum(scaled, 2.0**32 - 1).astype(np.uint32)
+
+    def from_words(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+        """Delays (time steps) for random words, of the words' shape."""
+        return (self.low + np.searchsorted(self.thresholds, words, side="right")).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class ConstantInt(DelayInitializer):
+    """The same delay everywhere, in time steps."""
+
+    value: int
+
+    def __post_init__(self) -> None:
+        check_count("delay", self.value, 0, MAX_DELAY)
+
+    @property
+    def low(self) -> int:  # type: ignore[override]
+        """The smallest delay."""
+        return self.value
+
+    @property
+    def high(self) -> int:  # type: ignore[override]
+        """The largest delay."""
+        return self.value
+
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        return np.empty(0)
+
+
+@dataclass(frozen=True)
+class UniformInt(DelayInitializer):
+    """Every whole number of steps from `low` to `high`, both included, equally likely."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        check_count("UniformInt low", self.low, 0, MAX_DELAY)
+        check_count("UniformInt high", self.high, self.low, MAX_DELAY)
+
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        n = self.high - self.low + 1
+        return np.arange(1, n) / n
+
+
+@dataclass(frozen=True)
+class NormalInt(DelayInitializer):
+    """A normal distribution rounded to whole steps, its tails added to `low` and `high`."""
+
+    mean: float
+    sd: float
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        check_real("NormalInt mean", self.mean)
+        check_real("NormalInt sd", self.sd, 0.0, open_low=True)
+        check_count("NormalInt low", self.low, 0, MAX_DELAY)
+        check_count("NormalInt high", self.high, self.low, MAX_DELAY)
+
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
+
+
+class EmpiricalInt(DelayInitializer):
+    """The distribution of given delays: each as likely as it is frequent among them."""
+
+    def __init__(self, delays: npt.NDArray[np.uint16]) -> None:
+        self.low, self.high = int(delays.min()), int(delays.max())
+        counts = np.bincount(delays.astype(np.int64) - self.low)
+        self._cumulative = np.cumsum(counts)[:-1] / delays.size
+
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        return self._cumulative
+
+
+DELAY_INITIALIZERS: dict[str, type[DelayInitializer]] = {
+    "constant_int": ConstantInt,
+    "uniform_int": UniformInt,
+    "normal_int": NormalInt,
+}
+
+
+def as_delay_initializer(what: str, value: Any) -> DelayInitializer:
+    """A whole number or a delay initialiser as a delay initialiser."""
+    if isinstance(value, DelayInitializer):
+        return value
+    if isinstance(value, str):
+        raise unknown(f"{what} (give the object, with its range)", value, DELAY_INITIALIZERS)
+    if isinstance(value, float):
+        raise InvalidValueError(f"{what} must be a whole number of time steps, got {value}")
+    return ConstantInt(check_count(what, value, 0, MAX_DELAY))

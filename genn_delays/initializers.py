@@ -1,0 +1,129 @@
+"""Initialisers: each maps one uniform number in (0, 1) to a value, so a value is a function of its random word alone.
+
+The map is the quantile function of the distribution. It rises with its argument, which is how the sign of a pair can
+be told from 32 random bits and one threshold (see :func:`negative_threshold`) wherever synapses are grown.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InvalidValueError, check_real, unknown
+from .random import first_true
+
+F64 = npt.NDArray[np.float64]
+
+
+class Initializer(ABC):
+    """A distribution of weights or neuron parameters."""
+
+    @abstractmethod
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        """Values for uniform numbers.
+
+        Args:
+            u: numbers in (0, 1), any shape.
+            fan_in: synapses a target neuron would have were the connection dense (1 for neuron parameters).
+
+        Returns:
+            Values of the shape of `u`; they rise with it.
+        """
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """The same value everywhere. `value` in the unit of what it initialises."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        check_real("Constant value", self.value)
+
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        return np.full_like(u, self.value)
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Uniform between `low` and `high`."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_real("Uniform low", self.low)
+        check_real("Uniform high", self.high, self.low)
+
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        return self.low + (self.high - self.low) * u
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """Normal with `mean` and standard deviation `sd`."""
+
+    mean: float = 0.0
+    sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_real("Normal mean", self.mean)
+        check_real("Normal sd", self.sd, 0.0)
+
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        from scipy.special import ndtri
+
+        return np.asarray(self.mean + self.sd * ndtri(u), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class KaimingUniform(Initializer):
+    """Uniform in ±gain · sqrt(6 / fan_in) with the *dense* fan-in, whatever the sparsity.
+
+    Source: He et al. 2015 (arXiv 1502.01852), as used by the published delay-learning code. Under DEEP R the magnitude
+    is kept and the sign is the pair's or, with Dale's law, the source neuron's.
+    """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_real("KaimingUniform gain", self.gain, 0.0, open_low=True)
+
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        bound = self.gain * np.sqrt(6.0 / fan_in)
+        return np.asarray(bound * (2.0 * u - 1.0), dtype=np.float64)
+
+
+INITIALIZERS: dict[str, type[Initializer]] = {
+    "constant": Constant,
+    "uniform": Uniform,
+    "normal": Normal,
+    "kaiming_uniform": KaimingUniform,
+}
+
+
+def as_initializer(what: str, value: Any) -> Initializer:
+    """A number, a registered name or an initialiser as an initialiser."""
+    if isinstance(value, Initializer):
+        return value
+    if isinstance(value, str):
+        if value not in INITIALIZERS:
+            raise unknown(f"initializer for {what}", value, INITIALIZERS)
+        if value == "constant":
+            raise InvalidValueError(f"{what}: 'constant' needs its value; write the number itself")
+        return INITIALIZERS[value]()
+    return Constant(check_real(what, value))
+
+
+def negative_threshold(initializer: Initializer, fan_in: int) -> int:
+    """How many of the 2**32 random words give a negative value: word < threshold means a negative sign."""
+
+    def not_negative(word: int) -> bool:
+        u = np.array([(word + 0.5) * 2.0**-32])
+        return bool(initializer.quantile(u, fan_in)[0] >= 0.0)
+
+    return first_true(not_negative, 1 << 32)

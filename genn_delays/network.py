@@ -1,0 +1,230 @@
+"""The description of a network: pure data, sampled from its seed, with no array of size n_pre x n_post ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from math import prod
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .connectivity import Connectivity, Synapses
+from .delays import MAX_DELAY
+from .errors import InvalidValueError, check_count
+from .neurons import DynamicNeuron, Neuron
+from .random import MAX_OWNER, MAX_SEED
+
+_open_networks: list[Network] = []
+
+
+class Network:
+    """A network of populations and connections, filled inside a ``with`` block.
+
+    Args:
+        seed: owns everything that is sampled: connectivity, weights, delays and parameters are functions of
+            (seed, connection or population) alone, whatever is compiled from the network later.
+
+    Example::
+
+        network = Network(seed=0)
+        with network:
+            a = Population(Input(), 40)
+            b = Population(LeakyIntegrate(readout="sum_var"), 10)
+            Connection(a, b, FixedNumber(sparsity=0.9, delay=UniformInt(0, 24)))
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = check_count("Network seed", seed, 0, MAX_SEED)
+        self.populations: list[Population] = []
+        self.connections: list[Connection] = []
+
+    def __enter__(self) -> Network:
+        _open_networks.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _open_networks.remove(self)
+
+    @property
+    def outputs(self) -> list[Population]:
+        """The populations with a readout, in order of creation."""
+        return [p for p in self.populations if p.neuron.readout is not None]
+
+    @property
+    def inputs(self) -> list[Population]:
+        """The input populations, in order of creation."""
+        return [p for p in self.populations if p.neuron.is_input]
+
+    def find(self, kind: str, name: str) -> Any:
+        """The population or connection called `name`; `kind` is ``"population"`` or ``"connection"``."""
+        from .errors import unknown
+
+        members: Sequence[Population | Connection] = self.populations if kind == "population" else self.connections
+        for member in members:
+            if member.name == name:
+                return member
+        raise unknown(kind, name, [member.name for member in members])
+
+    def validate(self) -> None:
+        """One error where the network as a whole cannot work."""
+        if not self.outputs:
+            raise InvalidValueError(
+                "the network has no output: give one population a readout, for example LeakyIntegrate(readout='sum_var')"
+            )
+        for population in self.populations:
+            if not population.neuron.is_input and not population.incoming:
+                raise InvalidValueError(f"population {population.name!r} has no incoming connection")
+            if population.neuron.is_input and not population.outgoing:
+                raise InvalidValueError(f"input {population.name!r} has no outgoing connection")
+
+
+class Population:
+    """A population of neurons of one model.
+
+    Args:
+        neuron: the model, for example ``LeakyIntegrateFire(tau_mem=10.0)``.
+        shape: number of neurons, or a shape whose product that is.
+        name: unique in its network; ``population0`` and so on where not given.
+        network: where it belongs; the one whose ``with`` block is open where not given.
+    """
+
+    def __init__(
+        self, neuron: Neuron, shape: int | Sequence[int], name: str | None = None, *, network: Network | None = None
+    ) -> None:
+        network = _network("Population", network)
+        if not isinstance(neuron, Neuron):
+            raise InvalidValueError(f"neuron must be a neuron such as LeakyIntegrateFire(), got {neuron!r}")
+        sizes = (shape,) if isinstance(shape, (int, np.integer)) or not isinstance(shape, Sequence) else tuple(shape)
+        self.shape = tuple(check_count("number of neurons", size) for size in sizes)
+        self.size = check_count("number of neurons", prod(self.shape), 1, (1 << 31) - 1)
+        self.neuron = neuron
+        self.index = len(network.populations)
+        self.name = _unique(name, f"population{self.index}", "population", network.populations)
+        self.network = network
+        self.incoming: list[Connection] = []
+        self.outgoing: list[Connection] = []
+        network.populations.append(self)
+
+    @property
+    def spiking(self) -> bool:
+        """Whether it sends spikes (real-valued inputs and integrators do not)."""
+        from .neurons import SpikeInput
+
+        if isinstance(self.neuron, DynamicNeuron):
+            return self.neuron.equations().threshold is not None
+        return isinstance(self.neuron, SpikeInput)
+
+    def parameters(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Parameters and initial values of its neurons, each ``[neuron]``."""
+        if not isinstance(self.neuron, DynamicNeuron):
+            return {}
+        return self.neuron.sample_parameters(self.name, self.index, self.size, self.network.seed)
+
+    def __repr__(self) -> str:
+        return f"<Population {self.name!r}: {self.size} x {type(self.neuron).__name__}>"
+
+
+class Connection:
+    """A connection between two populations of one network.
+
+    Args:
+        source, target: the populations.
+        connectivity: which neurons are connected, with which weights and delays.
+        synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step.
+        name: unique in its network; ``source_target`` where not given.
+        max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
+    """
+
+    def __init__(
+        self,
+        source: Population,
+        target: Population,
+        connectivity: Connectivity,
+        synapse: str = "delta",
+        name: str | None = None,
+        max_delay_steps: int | None = None,
+    ) -> None:
+        for what, population in (("source", source), ("target", target)):
+            if not isinstance(population, Population):
+                raise InvalidValueError(f"connection {what} must be a Population, got {population!r}")
+        network = source.network
+        if target.network is not network or _open_networks[-1:] not in ([], [network]):
+            raise InvalidValueError(
+                f"dangling connection: {source.name!r} and {target.name!r} must both belong to the network being described"
+            )
+        if not isinstance(connectivity, Connectivity):
+            raise InvalidValueError(f"connectivity must be one such as FixedNumber(sparsity=0.9), got {connectivity!r}")
+        if target.neuron.is_input:
+            raise InvalidValueError(f"connection target {target.name!r} is an input; inputs receive no connections")
+        if not source.spiking and not source.neuron.is_input:
+            raise InvalidValueError(f"connection source {source.name!r} neither spikes nor is an input")
+        if synapse != "delta":
+            raise InvalidValueError(f"synapse must be 'delta', got {synapse!r}")
+        self.source, self.target, self.connectivity, self.synapse = source, target, connectivity, synapse
+        self.network = network
+        self.index = check_count("number of connections", len(network.connections), 0, MAX_OWNER - 1)
+        default = _free(f"{source.name}_{target.name}", network.connections)
+        self.name = _unique(name, default, "connection", network.connections)
+        self.max_delay_steps = self._check_delays(max_delay_steps)
+        network.connections.append(self)
+        source.outgoing.append(self)
+        target.incoming.append(self)
+
+    def _check_delays(self, max_delay_steps: int | None) -> int:
+        largest = self.connectivity.delay_initializer.high
+        if max_delay_steps is None:
+            return largest
+        limit = check_count("max_delay_steps", max_delay_steps, 0, MAX_DELAY)
+        if largest > limit:
+            raise InvalidValueError(
+                f"delay of connection {self.name!r} must be at most max_delay_steps = {limit}, got {largest}"
+            )
+        return limit
+
+    @cached_property
+    def synapses(self) -> Synapses:
+        """All synapses, sorted by (post, pre, delay), drawn on first use from (network seed, connection)."""
+        synapses = self.connectivity.sample(self.source.size, self.target.size, self.network.seed, self.index)
+        for array in synapses:
+            array.flags.writeable = False
+        return synapses
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of pairs of neurons, connected or not."""
+        return self.source.size * self.target.size
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.name!r}: {self.source.name!r} -> {self.target.name!r}>"
+
+
+def _network(what: str, network: Network | None) -> Network:
+    if network is not None:
+        return network
+    if not _open_networks:
+        raise InvalidValueError(f"{what} made outside a network: write it inside 'with network:'")
+    return _open_networks[-1]
+
+
+def _free(name: str, members: Sequence[Population | Connection]) -> str:
+    """`name`, or `name` with the first number that no member has."""
+    taken = {member.name for member in members}
+    number, candidate = 1, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def _unique(name: str | None, default: str, kind: str, members: Sequence[Population | Connection]) -> str:
+    name = default if name is None else name
+    if not isinstance(name, str) or not name:
+        raise InvalidValueError(f"{kind} name must be a text of at least one character, got {name!r}")
+    if any(member.name == name for member in members):
+        raise InvalidValueError(f"two of a network's {kind}s are called {name!r}; names must differ")
+    return name

@@ -1,0 +1,19 @@
+"""Neuron models, one per file, as equations. A new model is a new file and one line in :data:`NEURONS`."""
+
+from .leaky_integrate import LeakyIntegrate
+from .leaky_integrate_fire import LeakyIntegrateFire
+from .neuron import READOUTS, DynamicNeuron, Equations, Input, Neuron, SpikeInput
+from .user_neuron import UserNeuron
+
+NEURONS: dict[str, type[Neuron]] = {
+    "input": Input,
+    "spike_input": SpikeInput,
+    "leaky_integrate_fire": LeakyIntegrateFire,
+    "leaky_integrate": LeakyIntegrate,
+    "user_neuron": UserNeuron,
+}
+
+__all__ = [
+    "NEURONS", "READOUTS", "DynamicNeuron", "Equations", "Input", "LeakyIntegrate", "LeakyIntegrateFire", "Neuron",
+    "SpikeInput", "UserNeuron",
+]

@@ -1,0 +1,45 @@
+"""Leaky integrator: a membrane without spikes, read by the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .leaky_integrate_fire import check_integration, leak
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter
+
+
+@dataclass
+class LeakyIntegrate(DynamicNeuron):
+    """Leaky integrator ``u[t] = (1 - dt / tau_mem) u[t-1] + Isyn[t] dt`` (with the defaults).
+
+    Args:
+        tau_mem: membrane time constant in ms.
+        v: initial potential.
+        scale_i: divide the input current by `tau_mem` too.
+        integration: ``"linear_euler"`` or ``"exact"``.
+        readout: how the loss reads the potential: ``"sum_var"`` (sum over time) or ``"sum_softmax"`` (sum over time
+            of the softmax over the population's neurons).
+    """
+
+    tau_mem: Any = 20.0
+    v: Any = 0.0
+    scale_i: bool = False
+    integration: Integration = "linear_euler"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
+        check_parameter("v", self.v)
+        check_integration(self.integration)
+
+    def equations(self) -> Equations:
+        return Equations(
+            variables={"v": (leak(self.scale_i), None)},
+            threshold=None,
+            parameters=("tau_mem",),
+            integration=self.integration,
+        )
+
+    def parameter_values(self) -> dict[str, Any]:
+        return {"tau_mem": self.tau_mem, "v": self.v}

@@ -1,0 +1,74 @@
+"""Leaky integrate-and-fire neuron with delta synapses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidValueError
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter
+
+
+@dataclass
+class LeakyIntegrateFire(DynamicNeuron):
+    """Leaky integrate-and-fire neuron.
+
+    With the defaults (Mészáros, Knight & Nowotny 2024, Eq. 1-2)::
+
+        u[t] = (1 - dt / tau_mem) u[t-1] (1 - S[t-1]) + Isyn[t] dt,    S[t] = (u[t] >= v_thresh)
+
+    The recorded variable is `u` before the reset.
+
+    Args:
+        tau_mem: membrane time constant in ms.
+        v_thresh: threshold, in the unit of the membrane potential.
+        v_reset: potential after a spike (absolute reset).
+        v: initial potential.
+        scale_i: divide the input current by `tau_mem` too, as mlGeNN 3 does: ``dv/dt = (-v + Isyn) / tau_mem``.
+        integration: ``"linear_euler"`` or ``"exact"``.
+        relative_reset: subtract the threshold at a spike in place of setting the potential to `v_reset`.
+    """
+
+    tau_mem: Any = 20.0
+    v_thresh: Any = 1.0
+    v_reset: Any = 0.0
+    v: Any = 0.0
+    scale_i: bool = False
+    integration: Integration = "linear_euler"
+    relative_reset: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.readout is not None:
+            raise InvalidValueError(
+                f"LeakyIntegrateFire has no readout {self.readout!r}; readouts of this version belong to LeakyIntegrate"
+            )
+        check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
+        check_parameter("v_thresh", self.v_thresh)
+        check_parameter("v_reset", self.v_reset)
+        check_parameter("v", self.v)
+        check_integration(self.integration)
+
+    def equations(self) -> Equations:
+        return Equations(
+            variables={"v": (leak(self.scale_i), "v - v_thresh" if self.relative_reset else "v_reset")},
+            threshold="v - v_thresh",
+            parameters=("tau_mem", "v_thresh", "v_reset"),
+            integration=self.integration,
+        )
+
+    def parameter_values(self) -> dict[str, Any]:
+        return {"tau_mem": self.tau_mem, "v_thresh": self.v_thresh, "v_reset": self.v_reset, "v": self.v}
+
+
+def leak(scale_i: bool) -> str:
+    """The right-hand side dv/dt of a leaky membrane."""
+    return "(-v + Isyn) / tau_mem" if scale_i else "-v / tau_mem + Isyn"
+
+
+def check_integration(integration: str) -> None:
+    """An error for an unknown integration rule."""
+    from ..errors import unknown
+
+    if integration not in ("linear_euler", "exact"):
+        raise unknown("integration", integration, ("linear_euler", "exact"))

@@ -1,0 +1,105 @@
+"""What a neuron model is: its equations, its parameters, and how it is integrated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InvalidValueError, check_real, unknown
+from ..initializers import Initializer, as_initializer
+from ..random import Purpose, philox, uniform
+
+Integration = Literal["linear_euler", "exact"]
+READOUTS = ("sum_var", "sum_softmax")
+RESERVED = ("Isyn", "dt", "S", "e")
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A neuron as equations, in mlGeNN 3's form.
+
+    Attributes:
+        variables: for every state variable its right-hand side d/dt (per ms; `Isyn` is the input current) and its value
+            just after a spike, or None where a spike leaves it alone.
+        threshold: the neuron spikes where this expression is >= 0; None for neurons that do not spike.
+        parameters: names used in the expressions that are neither variables nor `Isyn`.
+        integration: ``"linear_euler"`` or ``"exact"`` (exponential, input constant within a step).
+        output: the variable that a readout reads.
+    """
+
+    variables: dict[str, tuple[str, str | None]]
+    threshold: str | None
+    parameters: tuple[str, ...]
+    integration: Integration = "linear_euler"
+    output: str = "v"
+
+
+class Neuron(ABC):
+    """Base of everything a population can consist of."""
+
+    is_input = False
+    readout: str | None = None
+
+
+class Input(Neuron):
+    """Real-valued input: every example gives one number per time step and neuron, ``[batch, time, neuron]``."""
+
+    is_input = True
+
+
+class SpikeInput(Neuron):
+    """Spike input: every example is a list of events (time in ms, neuron).
+
+    Several events of one neuron within one time step are one spike. A dense array of zeros and ones,
+    ``[batch, time, neuron]``, is accepted too.
+    """
+
+    is_input = True
+
+
+@dataclass
+class DynamicNeuron(Neuron):
+    """A neuron with equations. Parameters are numbers, arrays ``[neuron]`` or initialisers."""
+
+    readout: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.readout is not None and self.readout not in READOUTS:
+            raise unknown("readout", self.readout, READOUTS)
+
+    @abstractmethod
+    def equations(self) -> Equations:
+        """The model's equations."""
+
+    @abstractmethod
+    def parameter_values(self) -> dict[str, Any]:
+        """Every parameter and the initial value of every variable (named after the variable)."""
+
+    def sample_parameters(self, population: str, owner: int, size: int, seed: int) -> dict[str, npt.NDArray[np.float64]]:
+        """Parameter and initial values per neuron, each of shape ``[size]``, a function of the network's seed."""
+        values = {}
+        for index, (name, value) in enumerate(self.parameter_values().items()):
+            what = f"{name} of population {population!r}"
+            if isinstance(value, (list, tuple, np.ndarray)):
+                array = np.asarray(value, dtype=np.float64)
+                if array.shape != (size,):
+                    raise InvalidValueError(f"{what} must have shape ({size},), got {array.shape}")
+                if not np.isfinite(array).all():
+                    raise InvalidValueError(f"{what} must be finite, got {array[~np.isfinite(array)][0]}")
+                values[name] = array
+            else:
+                words = philox(seed, Purpose.PARAMETER, owner, np.arange(size), index)
+                values[name] = as_initializer(what, value).quantile(uniform(words[0]), 1)
+            if name.startswith("tau") and not (values[name] > 0).all():
+                raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
+        return values
+
+
+def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_low: bool = False) -> None:
+    """An error at once where a plain number is out of range; arrays and initialisers are checked when sampled."""
+    if not isinstance(value, (list, tuple, np.ndarray, Initializer, str)):
+        check_real(what, value, low, open_low=open_low)

@@ -1,0 +1,136 @@
+"""The one source of randomness: Philox4x32-10, a pure function of (seed, purpose, owner, step, indices).
+
+Nothing here has a state, so the same numbers come out in NumPy, C++, CUDA and GeNN code, in any order and on any
+number of threads, and nothing has to be stored to resume. Source: Salmon, Moraes, Dror & Shaw, "Parallel random
+numbers: as easy as 1, 2, 3" (SC 2011).
+
+The 128-bit counter is ``(index_a, index_b, step, purpose << 24 | owner)``, the 64-bit key is the seed. What the first
+three words mean belongs to the purpose; `owner` is the index of a connection or a population in its network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+
+_MASK = np.uint64(0xFFFFFFFF)
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_32 = np.uint64(32)
+
+MAX_OWNER = 1 << 24
+MAX_SEED = (1 << 64) - 1
+
+
+class Purpose(IntEnum):
+    """What a number is drawn for; the same values stand in the generated code."""
+
+    CONNECTIVITY = 1  # which pairs are connected               (draw lo, draw hi, 0)
+    HOME = 2  # weight and delay of a pair                       (pre, post, ordinal)
+    DALE = 3  # sign of a source neuron                          (pre, 0, 0), owner: population
+    PARAMETER = 4  # neuron parameters                           (neuron, parameter, 0), owner: population
+    ORDER = 5  # order of the training examples                  (example, 0, epoch)
+    GROWTH = 6  # which pairs are grown                          (draw lo, draw hi, step)
+    GROWTH_DELAY = 7  # delay of a grown synapse by `redraw`     (pre, post, step)
+    NOISE = 8  # temperature noise of DEEP R                     (pre, post, step)
+
+
+def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:
+    """Four 32-bit words for every counter.
+
+    Args:
+        seed: 64-bit key.
+        purpose: what the numbers are for.
+        owner: index of the connection or population, below 2**24.
+        a, b, step: the counter's other words, integers or arrays that broadcast, each in [0, 2**32).
+
+    Returns:
+        uint32 array of shape ``[4, *broadcast shape]``.
+    """
+    a, b, step = np.broadcast_arrays(*(np.asarray(x, dtype=np.uint64) for x in (a, b, step)))
+    c0, c1, c2 = a.copy(), b.copy(), step.copy()
+    c3 = np.full_like(c0, (int(purpose) << 24) | owner)
+    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+    for _ in range(10):
+        p0, p1 = _M0 * c0, _M1 * c2
+        c0, c1, c2, c3 = (
+            (p1 >> _32) ^ c1 ^ np.uint64(k0),
+            p1 & _MASK,
+            (p0 >> _32) ^ c3 ^ np.uint64(k1),
+            p0 & _MASK,
+        )
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3]).astype(np.uint32)
+
+
+def uniform(words: U32) -> npt.NDArray[np.float64]:
+    """Words as uniform numbers in the open interval (0, 1): ``(word + 1/2) / 2**32``."""
+    return (words.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def scale64(words: U32, total: int) -> U64:
+    """64 random bits scaled to an integer in [0, total): ``floor(r * total / 2**64)``, with ``r = word0 + 2**32 word1``.
+
+    Args:
+        words: uint32 ``[4, ...]`` from :func:`philox`; the first two words are used.
+        total: from 1 to 2**63.
+    """
+    low, high = words[0].astype(np.uint64), words[1].astype(np.uint64)
+    n_low, n_high = np.uint64(total & 0xFFFFFFFF), np.uint64(total >> 32)
+    cross_a, cross_b = high * n_low, low * n_high
+    carry = ((cross_a & _MASK) + (cross_b & _MASK) + ((low * n_low) >> _32)) >> _32
+    scaled: U64 = high * n_high + (cross_a >> _32) + (cross_b >> _32) + carry
+    return scaled
+
+
+def sample_distinct(
+    count: int, total: int, seed: int, purpose: Purpose, owner: int, step: int = 0
+) -> npt.NDArray[np.int64]:
+    """`count` distinct integers out of [0, total), ascending, every subset equally likely.
+
+    They are the first `count` distinct values of the sequence ``scale64(philox(k), total)``, k = 0, 1, ...; where more
+    than half are wanted, the sequence names those left out. Time and memory are O(count).
+    """
+    if not 0 <= count <= total:
+        raise ValueError(f"cannot choose {count} of {total}")
+    if 2 * count > total:
+        left_out = sample_distinct(total - count, total, seed, purpose, owner, step)
+        keep = np.ones(total, dtype=bool)
+        keep[left_out] = False
+        return np.flatnonzero(keep)
+    drawn = np.empty(0, dtype=np.int64)
+    want = count
+    while True:
+        k = np.arange(drawn.size, drawn.size + want + want // 8 + 8, dtype=np.uint64)
+        words = philox(seed, purpose, owner, k & _MASK, k >> _32, step)
+        drawn = np.concatenate([drawn, scale64(words, total).astype(np.int64)])
+        values, first = np.unique(drawn, return_index=True)
+        if values.size >= count:
+            return np.sort(values[np.argsort(first, kind="stable")[:count]])
+        want = count - values.size
+
+
+def permutation(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """A random order of `count` examples, a function of (seed, epoch) alone."""
+    words = philox(seed, Purpose.ORDER, 0, np.arange(count), 0, epoch)
+    keys = (words[0].astype(np.uint64) << _32) | words[1].astype(np.uint64)
+    return np.argsort(keys, kind="stable")
+
+
+def first_true(test: Callable[[int], bool], high: int) -> int:
+    """The smallest n in [0, high] with ``test(n)``, for a test that is false and then true; `high` if there is none."""
+    low = 0
+    while low < high:
+        middle = (low + high) // 2
+        if test(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,82 @@
+"""Where files live outside a run folder, and how a file is written so that no reader ever sees half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import GennDelaysError
+
+CACHE_VARIABLE = "GENN_DELAYS_CACHE"
+
+
+def cache_dir() -> Path:
+    """The folder of everything that can be made again: compiled kernels, features, downloads.
+
+    ``$GENN_DELAYS_CACHE`` where it is set and not empty, else the user's cache folder of the platform. The folder is
+    not created here; :func:`atomic_write` and :func:`atomic_path` create what they need.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs  # only where the default is needed: importing the library stays cheap
+
+    return Path(platformdirs.user_cache_dir("genn-delays"))
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` to be written by the body; it replaces ``path`` if the body succeeds.
+
+    For files that something else writes (a download, a compiler). The temporary name ends in the final one, so a
+    tool that looks at the suffix is content. If the body raises, ``path`` is left as it was.
+    Two processes that write the same path at once each use a name of their own, and the last one wins whole.
+
+    Args:
+        path: the file to write. Missing parent folders are created.
+
+    Raises:
+        GennDelaysError: the folder or the file cannot be written, or the body wrote nothing. Errors of the body pass
+            unchanged.
+    """
+    # Not tempfile.mkstemp: it makes the file readable by its owner alone, and os.replace would keep that.
+    part = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield part
+        try:
+            with part.open("r+b") as file:
+                os.fsync(file.fileno())  # the new name must not reach the disk before the content does
+            part.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # already moved, never written, or in a folder that is gone
+            part.unlink()
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``: a reader, or a run after a crash, finds the old file or the new one, never a part.
+
+    Args:
+        path: the file to write. Missing parent folders are created.
+        data: the whole content.
+
+    Raises:
+        GennDelaysError: the folder or the file cannot be written; the message names ``path``.
+    """
+    with atomic_path(path) as part:
+        try:
+            part.write_bytes(data)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> GennDelaysError:
+    return GennDelaysError(f"cannot write {path}: {error.strerror or error}")

@@ -1,0 +1,56 @@
+"""A cache folder of its own for every test, the real recordings where they are, and a complete set of tiny ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_fsdd import wav_bytes, write_zip
+
+from genn_delays.datasets import Dataset, load_fsdd
+from genn_delays.datasets.fsdd import DATA_VARIABLE, SAMPLE_RATE, listing
+from genn_delays.paths import CACHE_VARIABLE
+
+_PLACE = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[3] / "shared" / "data")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder; and no test reads the user's data by accident."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def real_place() -> Path:
+    """Where the real recordings are."""
+    if not any(_PLACE.glob("*free-spoken-digit-dataset-*")) and not (_PLACE / "recordings").is_dir():
+        pytest.skip(f"no Free Spoken Digit Dataset in {_PLACE}; set {DATA_VARIABLE} to its archive or folder")
+    return _PLACE
+
+
+@pytest.fixture(scope="session")
+def real(real_place: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The real data set, its features computed here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("real")))
+        return load_fsdd(real_place)
+
+
+@pytest.fixture(scope="session")
+def tiny_files() -> dict[str, bytes]:
+    """A complete set of 2,500 recordings of 25 ms: a tone whose pitch is the digit's, a little different in each."""
+    time = np.arange(200) / SAMPLE_RATE
+    files = {}
+    for count, recording in enumerate(listing()):
+        hertz = 300 * (recording.digit + 1) + 0.01 * count
+        files[recording.file_name] = wav_bytes((8000 * np.sin(2 * np.pi * hertz * time)).astype("<i2"))
+    return files
+
+
+@pytest.fixture(scope="session")
+def tiny_zip(tiny_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_zip(tmp_path_factory.mktemp("tiny") / "free-spoken-digit-dataset-1.0.9.zip", tiny_files)

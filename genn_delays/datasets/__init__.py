@@ -1,0 +1,60 @@
+"""Data sets by name. A new one is a new file here and one line in :data:`DATASETS`.
+
+Importing this package imports NumPy alone; what a loader needs beyond that is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+
+from ..errors import unknown
+from .archives import existing_path
+from .dataset import Dataset, Events, Examples, stratified_split
+from .digits import DIGITS_TIMESTEPS, load_digits
+from .fsdd import load_fsdd
+from .mel import mel_spectrogram
+
+DATASETS: dict[str, Callable[[str | PathLike[str] | None], Dataset]] = {
+    "digits": load_digits,
+    "fsdd": load_fsdd,
+}
+
+__all__ = [
+    "DATASETS",
+    "DIGITS_TIMESTEPS",
+    "Dataset",
+    "Events",
+    "Examples",
+    "load_dataset",
+    "load_digits",
+    "load_fsdd",
+    "mel_spectrogram",
+    "stratified_split",
+]
+
+
+def load_dataset(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
+    """Load a data set by its name.
+
+    Args:
+        name: a key of :data:`DATASETS`.
+        data_dir: where its files are, if not where its loader looks by itself (see the loader).
+
+    Returns:
+        The data set, in memory.
+
+    Raises:
+        InvalidValueError: there is no data set of that name.
+        DatasetError: ``data_dir`` does not exist, or the data is missing, incomplete or damaged.
+
+    Example:
+        >>> digits = load_dataset("digits")
+        >>> digits.kind, digits.num_inputs, len(digits.x_train)
+        ('spikes', 64, 1438)
+    """
+    if name not in DATASETS:
+        raise unknown("dataset", name, DATASETS)
+    if data_dir is not None:  # also for data sets that need no folder: a mistyped path is never passed over
+        data_dir = existing_path("data_dir", data_dir)
+    return DATASETS[name](data_dir)

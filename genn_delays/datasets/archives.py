@@ -1,0 +1,117 @@
+"""Files of a data set, read from a folder or straight from an archive; their checksum; their download."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from os import PathLike
+from pathlib import Path, PurePosixPath
+
+from ..errors import DatasetError
+from ..paths import atomic_path
+
+
+def existing_path(what: str, path: str | PathLike[str]) -> Path:
+    """``path``, absolute and with ``~`` expanded, if there is such a file or folder.
+
+    Raises:
+        DatasetError: there is none; the message starts with ``what``, the argument or variable that named it.
+    """
+    found = Path(path).expanduser().absolute()
+    if not found.exists():
+        raise DatasetError(f"{what} names {found}, which does not exist")
+    return found
+
+
+def read_files(source: Path, wanted: Callable[[PurePosixPath], bool]) -> dict[str, bytes]:
+    """The content of every wanted file, without unpacking anything to disk.
+
+    Args:
+        source: a folder (searched with its subfolders), a zip archive or a tar archive of any compression; told apart
+            by content, not by name.
+        wanted: says of a path, relative to ``source``, whether the file is part of the data.
+
+    Returns:
+        File name (its last part) -> content, in order of name.
+
+    Raises:
+        DatasetError: ``source`` is no archive or is damaged, or two wanted files have the same name.
+    """
+    files: dict[str, bytes] = {}
+    try:
+        for path, read in _members(source):
+            if not wanted(path):
+                continue
+            if path.name in files:
+                raise DatasetError(f"{source} holds {path.name} more than once, lastly as {path}")
+            files[path.name] = read()
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        raise DatasetError(f"{source} cannot be read; is it damaged? ({error or type(error).__name__})") from error
+    return dict(sorted(files.items()))
+
+
+def _members(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
+    """Path and reader of every regular file. A reader is to be called before the next step, as tar is a stream."""
+    if source.is_dir():
+        for path in source.rglob("*"):
+            if path.is_file():
+                yield PurePosixPath(path.relative_to(source).as_posix()), path.read_bytes
+    elif zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            for name in archive.namelist():
+                if not name.endswith("/"):
+                    yield PurePosixPath(name), partial(archive.read, name)
+    else:
+        with tarfile.open(source, "r:*") as stream:
+            for member in stream:
+                content = stream.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    yield PurePosixPath(member.name), content.read
+
+
+def content_sha256(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over names and contents, the same for a folder and for any archive of the same files.
+
+    Archives that a host makes on request are not stable from byte to byte, so their own checksum would go stale; that
+    of what is inside does not. It is the SHA-256 of one line ``<SHA-256 of the content>  <name>`` per file in order of
+    name, so ``cd recordings && LC_ALL=C sha256sum *.wav | sha256sum`` prints it.
+    """
+    total = hashlib.sha256()
+    for name in sorted(files):
+        total.update(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode())
+    return total.hexdigest()
+
+
+def download(what: str, urls: Iterable[str], target: Path, check: Callable[[Path], object], advice: str) -> None:
+    """Fetch ``target`` from the first mirror that serves a good copy.
+
+    Args:
+        what: the data set, for the message.
+        urls: mirrors, tried in order.
+        target: where the file is put, whole and checked, or not at all.
+        check: raises :class:`DatasetError` if the file it is given is not the right one.
+        advice: what to do without a download.
+
+    Raises:
+        DatasetError: no mirror served a good copy; the message has the reason of each.
+        GennDelaysError: ``target`` cannot be written.
+    """
+    import pooch  # imports requests; only a download needs it
+
+    failures: list[str] = []
+    last: Exception | None = None
+    with atomic_path(target) as part:
+        for url in urls:
+            try:
+                # pooch's own `retrieve` wants the checksum of the archive; see content_sha256 for why there is none.
+                pooch.HTTPDownloader(progressbar=False)(url, str(part), None)
+                check(part)
+                return
+            except (OSError, DatasetError) as error:  # every error of requests is an OSError
+                failures.append(f"{url}: {error}")
+                last = error
+        raise DatasetError(f"cannot download the {what} ({'; '.join(failures)}). {advice}") from last

@@ -1,0 +1,54 @@
+"""Backend ``cpu``: what it needs, how many threads it uses."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ...compilers.plan import Plan
+from ...errors import BackendUnavailableError, check_count
+from ..protocol import Availability, Engine
+from .compiler import compiler
+
+
+@dataclass(frozen=True)
+class CPU:
+    """Generated C++ on this machine's processor.
+
+    Args:
+        threads: threads of the pool, the processors this process may use where None. Results do not depend on it.
+    """
+
+    threads: int | None = None
+
+    name = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.threads is not None:
+            check_count("threads", self.threads, 1, 1024)
+
+    @property
+    def num_threads(self) -> int:
+        """Threads it will use."""
+        return self.threads or available_processors()
+
+    def availability(self) -> Availability:
+        try:
+            found = compiler()
+        except BackendUnavailableError as error:
+            return Availability(False, str(error))
+        threads = self.num_threads
+        return Availability(True, f"{found.version} ({' '.join(found.command)}), {threads} thread{'s'[: threads > 1]}")
+
+    def build(self, plan: Plan) -> Engine:
+        from .engine import CPUEngine
+
+        return CPUEngine(plan, self.num_threads)
+
+
+def available_processors() -> int:
+    """Processors this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1

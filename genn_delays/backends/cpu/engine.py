@@ -1,0 +1,252 @@
+"""A plan on this machine's processor: buffers, the structure that points to them, and calls into generated code."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...codegen.emit import emit
+from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ...connectivity import Synapses, row_start
+from ...errors import BackendUnavailableError, CompileError
+from ..protocol import ConnectionState, DenseData, InputData
+from .compiler import load_library
+from .structs import Arrays, address, network_type
+
+BUSY = 1 / 8
+"""Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
+
+
+class CPUEngine:
+    """See :class:`~genn_delays.backends.protocol.Engine`.
+
+    Attributes:
+        source: path of the generated source.
+        compiled: whether it had to be compiled, or came from the cache.
+        busy: see :data:`BUSY`; may be changed between batches.
+    """
+
+    def __init__(self, plan: Plan, threads: int) -> None:
+        self.plan = plan
+        self.busy = BUSY
+        self._library, library_path, self.compiled = load_library(emit(plan))
+        self.source = library_path.with_suffix(".cpp")
+        self._net = network_type(plan)()
+        self._declare()
+        self._population_arrays = [self._allocate_population(p) for p in plan.populations]
+        self._connection_arrays = [self._allocate_connection(c) for c in plan.connections]
+        self._arrays = self._allocate_network(threads)
+        for c in plan.connections:
+            self.set_state(c.index, ConnectionState.new(c.initial_synapses()))
+        pool = self._library.pool_create(threads)
+        if not pool:
+            raise BackendUnavailableError(f"the system refused to start {threads} threads; ask for fewer")
+        self._net.pool = pool
+        self.close = weakref.finalize(self, self._library.pool_destroy, pool)
+
+    def _declare(self) -> None:
+        library = self._library
+        for name in ("forward", "loss", "backward", "update", "load_dense", "load_events", "index_connection"):
+            getattr(library, name).restype = None
+        library.size_of_network.restype = library.rewire_deep_r.restype = ctypes.c_int64
+        library.pool_create.restype = ctypes.c_void_p
+        library.pool_destroy.argtypes = [ctypes.c_void_p]
+        library.pool_destroy.restype = None
+        if library.size_of_network() != ctypes.sizeof(self._net):
+            message = f"struct Network has {library.size_of_network()} bytes, {ctypes.sizeof(self._net)} were expected"
+            raise CompileError("load", message, str(self.source))
+
+    # --- buffers -----------------------------------------------------------------------------------------------------
+
+    def _allocate_population(self, p: PopulationPlan) -> Arrays:
+        plan, arrays, view = self.plan, Arrays(), self._net.p[p.index]
+        T, B, n = plan.time_steps, plan.batch_size, p.size
+        view.size = n
+        if p.kind == "real_input" or p.spiking:
+            view.x = arrays.new("x", n * T * B, np.float32)
+        if p.spiking:
+            view.event_start = arrays.new("event_start", (n, T + 1), np.int32, zero=True)
+            view.event_base = arrays.new("event_base", n, np.int64, zero=True)
+        if p.kind == "neuron":
+            if p.spiking:
+                view.events = arrays.new("events", n * T * B, np.int32)
+                arrays["event_base"][:] = np.arange(n, dtype=np.int64) * (T * B)
+            for index in range(len(p.model.states if p.model else ())):
+                view.var[index] = arrays.new(f"var{index}", n * T * B, np.float32)
+            if p.keeps_gradient:
+                view.g = arrays.new("g", n * T * B, np.float32)
+            if p.cyclic and p.model:
+                view.lambda_ = arrays.new("lambda", (len(p.model.states), n, B), np.float32)
+        for index, (name, values) in enumerate(p.parameters.items()):
+            view.par[index] = arrays.new(name, n, np.float32)
+            arrays[name][:] = values
+        if p.readout:
+            view.z = arrays.new("z", n * B, np.float32)
+            view.labels = arrays.new("labels", B, np.int32, zero=True)
+            view.losses = arrays.new("losses", B, np.float64)
+            view.correct = arrays.new("correct", B, np.int32)
+        return arrays
+
+    def _allocate_connection(self, c: ConnectionPlan) -> Arrays:
+        arrays, view = Arrays(), self._net.c[c.index]
+        size = c.connection.synapses.pre.size
+        view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
+        view.owner = c.index
+        types = {"pre": np.int32, "post": np.int32, "delay": np.uint16, "weight": np.float32}
+        for name, dtype in types.items():
+            setattr(view, name, arrays.new(name, size, dtype))
+        view.row_start = arrays.new("row_start", c.num_post + 1, np.int64)
+        view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
+        view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
+        view.grad = arrays.new("grad", size, np.float32, zero=True)
+        if c.optimiser:
+            for m in range(2):
+                view.moment[m] = arrays.new(f"moment{m}", size, np.float32, zero=True)
+            view.age = arrays.new("age", size, np.uint16, zero=True)
+            view.alpha, view.epsilon = c.optimiser.alpha, c.optimiser.epsilon
+            view.beta1, view.beta2 = c.optimiser.beta1, c.optimiser.beta2
+        if c.rewiring and c.optimiser:
+            for name, dtype in {**types, "age": np.uint16}.items():
+                setattr(view, f"new_{name}", arrays.new(f"new_{name}", size, dtype))
+            for m in range(2):
+                view.new_moment[m] = arrays.new(f"new_moment{m}", size, np.float32)
+            view.rank = arrays.new("rank", size, np.int64)
+            view.hash_size = 1 << max(4, (2 * size).bit_length())
+            view.hash = arrays.new("hash", view.hash_size, np.uint64)
+            self._set_rule(c, view, arrays)
+        return arrays
+
+    @staticmethod
+    def _set_rule(c: ConnectionPlan, view: Any, arrays: Arrays) -> None:
+        assert c.rewiring is not None and c.optimiser is not None
+        delays = c.connection.connectivity.delay_initializer
+        arrays["delay_threshold"] = delays.thresholds
+        view.delay_threshold, view.num_delay_thresholds = address(delays.thresholds), delays.thresholds.size
+        view.delay_low = delays.low
+        view.sign_threshold, view.signed_weights = c.sign_threshold, 1
+        if c.pre_sign is not None:
+            view.pre_sign = address(c.pre_sign)
+        view.redraw = int(c.rewiring.growth_delay == "redraw")
+        view.l1 = c.rewiring.l1
+        view.noise = math.sqrt(2.0 * c.optimiser.alpha * c.rewiring.temperature)
+
+    def _allocate_network(self, threads: int) -> Arrays:
+        plan, arrays, net = self.plan, Arrays(), self._net
+        T, B = plan.time_steps, plan.batch_size
+        row = T * B
+        variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
+        net.T, net.row_capacity, net.scratch_stride = T, row, row + max(variables, 2) * B
+        net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
+        net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
+        net.flags = arrays.new("flags", (threads, row), np.uint8)
+        net.active = arrays.new("active", (threads, row + T + 1), np.int32)
+        net.examples = arrays.new("examples", B, np.int64)
+        net.block = arrays.new("block", len(plan.groups), np.int64)
+        return arrays
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
+        net, lanes = self._net, len(examples)
+        net.B = lanes
+        self._arrays["examples"][:lanes] = examples
+        limit = int(self.plan.time_steps * lanes * self.busy)
+        for p in self.plan.populations:
+            net.p[p.index].busy = limit if not p.cyclic else net.row_capacity  # a row in blocks is never spread
+        for index, data in inputs.items():
+            net.input = index
+            if isinstance(data, DenseData):
+                net.input_data = address(data.values)
+                self._library.load_dense(ctypes.byref(net))
+            else:
+                self._reserve_events(index, int((data.start[examples + 1] - data.start[examples]).sum()))
+                parts = (ctypes.c_void_p(address(a)) for a in (data.start, data.neuron, data.step))
+                self._library.load_events(ctypes.byref(net), *parts)
+
+    def _reserve_events(self, population: int, count: int) -> None:
+        arrays = self._population_arrays[population]
+        if "events" not in arrays or arrays["events"].size < count:
+            self._net.p[population].events = arrays.new("events", max(count, 1), np.int32)
+
+    def forward(self) -> None:
+        synapses = [Synapses(*(self._connection_arrays[c.index][f] for f in Synapses._fields)) for c in self.plan.connections]
+        for number, group in enumerate(self.plan.groups):
+            self._arrays["block"][number] = self.plan.block_steps(group, synapses)
+        self._library.forward(ctypes.byref(self._net))
+
+    def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
+        lanes = self._net.B
+        for index, values in labels.items():
+            self._population_arrays[index]["labels"][:lanes] = values
+        self._library.loss(ctypes.byref(self._net))
+        results = {}
+        for index in labels:
+            arrays = self._population_arrays[index]
+            results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
+        return results
+
+    def backward(self) -> None:
+        self._library.backward(ctypes.byref(self._net))
+
+    def update(self, step: int) -> None:
+        self._net.step = step
+        self._library.update(ctypes.byref(self._net))
+
+    def rewire(self, step: int) -> dict[int, int]:
+        self._net.step = step
+        rewired = {}
+        for c in self.plan.connections:
+            if c.rewiring is not None:
+                rewired[c.index] = int(self._library.rewire_deep_r(ctypes.byref(self._net), ctypes.c_int64(c.index)))
+        return rewired
+
+    # --- reading and writing -----------------------------------------------------------------------------------------
+
+    def _rows(self, population: int, name: str) -> npt.NDArray[Any]:
+        p, T, B = self.plan.populations[population], self.plan.time_steps, self._net.B
+        return self._population_arrays[population][name][: p.size * T * B].reshape(p.size, T, B)
+
+    def output(self, population: int) -> npt.NDArray[np.float32]:
+        size, lanes = self.plan.populations[population].size, self._net.B
+        return self._population_arrays[population]["z"][: size * lanes].reshape(size, lanes).T.copy()
+
+    def gradient(self, connection: int) -> npt.NDArray[np.float32]:
+        return self._connection_arrays[connection]["grad"].copy()
+
+    def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
+        model = self.plan.populations[population].model
+        assert model is not None
+        return self._rows(population, f"var{model.states.index(name)}").copy()
+
+    def spikes(self, population: int) -> npt.NDArray[np.bool_]:
+        arrays, size = self._population_arrays[population], self.plan.populations[population].size
+        spikes = np.zeros((size, self.plan.time_steps * self._net.B), dtype=bool)
+        for i, (base, count) in enumerate(zip(arrays["event_base"], arrays["event_start"][:, -1], strict=True)):
+            spikes[i, arrays["events"][base : base + count]] = True
+        return spikes.reshape(size, self.plan.time_steps, self._net.B)
+
+    def spike_count(self, population: int) -> int:
+        return int(self._population_arrays[population]["event_start"][:, -1].sum(dtype=np.int64))
+
+    def state(self, connection: int) -> ConnectionState:
+        arrays = self._connection_arrays[connection]
+        synapses = Synapses(*(arrays[field].copy() for field in Synapses._fields))
+        if "age" not in arrays:
+            return ConnectionState(synapses, [], np.empty(0, dtype=np.uint16))
+        return ConnectionState(synapses, [arrays[f"moment{m}"].copy() for m in range(2)], arrays["age"].copy())
+
+    def set_state(self, connection: int, state: ConnectionState) -> None:
+        arrays = self._connection_arrays[connection]
+        for name, values in state.synapses._asdict().items():
+            arrays[name][:] = values
+        arrays["row_start"][:] = row_start(arrays["post"], self.plan.connections[connection].num_post)
+        if "age" in arrays:
+            arrays["age"][:] = state.age
+            for m, values in enumerate(state.moments):
+                arrays[f"moment{m}"][:] = values
+        self._library.index_connection(ctypes.byref(self._net), ctypes.c_int64(connection))

@@ -1,0 +1,69 @@
+"""The structures of ``prelude.cpp.j2`` as ctypes. Their total size is compared with the library's when it is loaded."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...codegen.emit import limits
+from ...compilers.plan import Plan
+
+_pointer, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+
+def network_type(plan: Plan) -> Any:
+    """The ctypes class of ``struct Network`` for a plan."""
+    size = limits(plan)
+
+    class Population(ctypes.Structure):
+        _fields_ = (
+            ("size", _int),
+            *((n, _pointer) for n in ("x", "events", "event_base", "event_start", "g", "lambda_", "z", "labels")),
+            ("losses", _pointer), ("correct", _pointer),
+            ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("busy", _int),
+        )  # fmt: skip
+
+    class Connection(ctypes.Structure):
+        _fields_ = (
+            ("num_pre", _int), ("num_post", _int), ("size", _int),
+            *((n, _pointer) for n in ("row_start", "pre", "post", "delay", "weight", "grad")),
+            ("moment", _pointer * 2), ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
+            *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight")),
+            ("new_moment", _pointer * 2), ("new_age", _pointer), ("rank", _pointer), ("hash", _pointer),
+            ("hash_size", _int), ("delay_threshold", _pointer),
+            *((n, _int) for n in (
+                "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
+            )),
+            ("pre_sign", _pointer),
+            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "l1", "noise")),
+        )  # fmt: skip
+
+    class NetworkStructure(ctypes.Structure):
+        _fields_ = (
+            *((n, _int) for n in ("T", "B", "t0", "t1", "step")),
+            ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
+            *((n, _pointer) for n in ("pool", "scratch", "flags", "active")),
+            ("scratch_stride", _int), ("row_capacity", _int), ("input", _int),
+            *((n, _pointer) for n in ("input_data", "examples", "block")),
+            ("p", Population * size["num_populations"]), ("c", Connection * size["num_connections"]),
+        )  # fmt: skip
+
+    return NetworkStructure
+
+
+def address(array: npt.NDArray[Any]) -> int:
+    """Where a contiguous array lies; whoever stores it keeps the array alive."""
+    assert array.flags.c_contiguous
+    return int(array.ctypes.data)
+
+
+class Arrays(dict[str, npt.NDArray[Any]]):
+    """Named arrays that a structure points to."""
+
+    def new(self, name: str, shape: int | tuple[int, ...], dtype: Any, *, zero: bool = False) -> int:
+        """Allocate, remember and return the address. Memory that is never touched is never used."""
+        self[name] = np.zeros(shape, dtype) if zero else np.empty(shape, dtype)
+        return address(self[name])

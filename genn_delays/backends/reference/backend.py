@@ -1,0 +1,41 @@
+"""Backend ``reference``: always there, slow, exact in float32 and checkable in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...compilers.plan import Plan
+from ...errors import InvalidValueError, unknown
+from ..protocol import Availability
+from .engine import ReferenceEngine
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Plain NumPy.
+
+    Args:
+        dtype: ``"float32"`` rounds as the generated kernels do; ``"float64"`` is for checks by finite differences.
+        smooth_spikes: replace the hard spike by the surrogate's smooth one, in [0, 1]: the loss is then differentiable
+            and its gradient is the one that :meth:`gradients` gives, exactly.
+    """
+
+    dtype: Literal["float32", "float64"] = "float32"
+    smooth_spikes: bool = False
+
+    name = "reference"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "float64"):
+            raise unknown("dtype", self.dtype, ("float32", "float64"))
+        if not isinstance(self.smooth_spikes, bool):
+            raise InvalidValueError(f"smooth_spikes must be true or false, got {self.smooth_spikes!r}")
+
+    def availability(self) -> Availability:
+        import numpy
+
+        return Availability(True, f"NumPy {numpy.__version__}, one thread")
+
+    def build(self, plan: Plan) -> ReferenceEngine:
+        return ReferenceEngine(plan, self.dtype, self.smooth_spikes)

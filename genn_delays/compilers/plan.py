@@ -1,0 +1,229 @@
+"""The plan: what a network and its training come down to, for every backend alike.
+
+A plan lists populations (with the derived model and the per-neuron numbers its kernels read), connections (with their
+optimiser and rewiring rule) and the order of computation: groups of populations, each either one population, or the
+populations on one cycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codegen.derivations import SurrogateCode, discrete_model, surrogate_code
+from ..codegen.equations import DiscreteModel
+from ..connectivity import Synapses
+from ..errors import InvalidValueError
+from ..learning.optimisers import Adam
+from ..learning.surrogates import Surrogate
+from ..network import Connection, Network, Population
+from ..neurons import DynamicNeuron, Input
+from ..rewiring import DeepR
+from ..rewiring.signs import dale_signs
+
+Kind = Literal["real_input", "spike_input", "neuron"]
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """A population as its kernels see it.
+
+    Attributes:
+        parameters: what the kernels read per neuron, float64 ``[neuron]`` each, in the order of the kernel's list:
+            coefficients, step parameters, initial values (``<variable>_initial``).
+        incoming, outgoing: indices of connections, in order of creation.
+        keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
+    """
+
+    index: int
+    name: str
+    size: int
+    kind: Kind
+    spiking: bool
+    model: DiscreteModel | None
+    parameters: dict[str, npt.NDArray[np.float64]]
+    readout: str | None
+    incoming: tuple[int, ...]
+    outgoing: tuple[int, ...]
+    cyclic: bool
+    keeps_gradient: bool
+
+
+@dataclass(frozen=True)
+class ConnectionPlan:
+    """A connection as its kernels see it: where it leads, and how it is learned and rewired.
+
+    Attributes:
+        pre_sign: under Dale's law the sign of every source neuron, 1 or -1; else None.
+    """
+
+    index: int
+    name: str
+    source: int
+    target: int
+    num_pre: int
+    num_post: int
+    optimiser: Adam | None
+    rewiring: DeepR | None
+    connection: Connection
+    pre_sign: npt.NDArray[np.int8] | None
+
+    @property
+    def sign_threshold(self) -> int:
+        """A grown pair is negative where the first word of its home draw is below this."""
+        return self.connection.connectivity.home_sign_threshold(self.num_pre)
+
+    def initial_synapses(self) -> Synapses:
+        """The connection's synapses as training finds them: as sampled, with Dale's signs where they are asked for."""
+        synapses = self.connection.synapses
+        if self.pre_sign is None:
+            return synapses
+        return synapses._replace(weight=np.copysign(synapses.weight, self.pre_sign[synapses.pre]).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a backend needs to run a network.
+
+    Attributes:
+        groups: population indices in order of computation; more than one in a group only on a cycle.
+        time_steps: T, steps per example.
+        batch_size: lanes at most.
+        training: whether gradients are wanted.
+    """
+
+    populations: tuple[PopulationPlan, ...]
+    connections: tuple[ConnectionPlan, ...]
+    groups: tuple[tuple[int, ...], ...]
+    time_steps: int
+    batch_size: int
+    training: bool
+    network_seed: int
+    training_seed: int
+    loss: str
+    surrogate: Surrogate
+    surrogate_code: SurrogateCode
+    detach_reset: bool
+
+    @property
+    def outputs(self) -> list[PopulationPlan]:
+        """Populations with a readout, in order of creation."""
+        return [p for p in self.populations if p.readout is not None]
+
+    def block_steps(self, group: tuple[int, ...], synapses: list[Synapses]) -> int:
+        """Time steps a group may run at once: T, or the smallest delay of the connections within a cycle."""
+        if not self.populations[group[0]].cyclic:
+            return self.time_steps
+        inside = [c for c in self.connections if c.source in group and c.target in group]
+        smallest = min(int(synapses[c.index].delay.min(initial=self.time_steps)) for c in inside)
+        return min(smallest, self.time_steps)
+
+
+def lower(
+    network: Network,
+    *,
+    time_steps: int,
+    batch_size: int,
+    dt: float,
+    training_seed: int,
+    loss: str,
+    surrogate: Surrogate,
+    detach_reset: bool,
+    optimisers: dict[int, Adam],
+    rewiring: dict[int, DeepR],
+) -> Plan:
+    """The plan of a network.
+
+    Args:
+        time_steps: T, steps per example.
+        dt: length of a step in ms.
+        optimisers, rewiring: by index of the connection; connections not named are left as they are.
+
+    Raises:
+        InvalidValueError: the network cannot be run or trained as asked.
+    """
+    network.validate()
+    groups, cyclic = _order(network)
+    for c in network.connections:
+        same_group = any(c.source.index in g and c.target.index in g for g in groups)
+        if same_group and c.connectivity.delay_initializer.low < 1:
+            raise InvalidValueError(
+                f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got "
+                f"{c.connectivity.delay_initializer.low}"
+            )
+    populations = []
+    signs = {}
+    for p in network.populations:
+        under_dale = [c for c in p.outgoing if c.index in rewiring and rewiring[c.index].dale]
+        if under_dale:
+            signs[p.index] = dale_signs(p, under_dale)
+        upstream = any(not c.source.neuron.is_input for c in p.incoming)
+        populations.append(
+            _population(p, dt, detach_reset, p.index in cyclic, upstream or p.index in cyclic or p in network.outputs)
+        )
+    return Plan(
+        populations=tuple(populations),
+        connections=tuple(
+            ConnectionPlan(
+                c.index, c.name, c.source.index, c.target.index, c.source.size, c.target.size, optimisers.get(c.index),
+                rewiring.get(c.index), c, signs[c.source.index] if c.index in rewiring and rewiring[c.index].dale else None,
+            )
+            for c in network.connections
+        ),
+        groups=groups,
+        time_steps=time_steps,
+        batch_size=batch_size,
+        training=True,
+        network_seed=network.seed,
+        training_seed=training_seed,
+        loss=loss,
+        surrogate=surrogate,
+        surrogate_code=surrogate_code(surrogate),
+        detach_reset=detach_reset,
+    )
+
+
+def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keeps_gradient: bool) -> PopulationPlan:
+    kind: Kind = "neuron"
+    model, numbers = None, {}
+    if isinstance(p.neuron, DynamicNeuron):
+        model = discrete_model(p.neuron.equations(), detach_reset)
+        values = p.parameters()
+        names: dict[str, Any] = {**{n: getattr(np, n) for n in ("exp", "log", "sqrt", "sin", "cos", "cosh", "sinh")}}
+        for name, expression in model.coefficients.items():
+            value = eval(expression, {"__builtins__": {}}, {**names, **values, "dt": dt})
+            numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
+        numbers |= {name: values[name] for name in model.step_parameters}
+        numbers |= {f"{s}_initial": values[s] for s in model.states}
+    else:
+        kind = "real_input" if isinstance(p.neuron, Input) else "spike_input"
+    return PopulationPlan(
+        index=p.index, name=p.name, size=p.size, kind=kind, spiking=p.spiking, model=model, parameters=numbers,
+        readout=p.neuron.readout, incoming=tuple(c.index for c in p.incoming),
+        outgoing=tuple(c.index for c in p.outgoing), cyclic=cyclic, keeps_gradient=keeps_gradient,
+    )
+
+
+def _order(network: Network) -> tuple[tuple[tuple[int, ...], ...], set[int]]:
+    """Groups of populations in order of computation, and which populations lie on a cycle (inputs are left out)."""
+    from graphlib import TopologicalSorter
+
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    size = len(network.populations)
+    edges = [(c.source.index, c.target.index) for c in network.connections]
+    source, target = np.array(edges).T
+    graph = coo_array((np.ones(len(edges)), (source, target)), shape=(size, size))
+    _, component = connected_components(graph, directed=True, connection="strong")
+    sorter: TopologicalSorter[int] = TopologicalSorter({int(k): set() for k in component})
+    for a, b in edges:
+        if component[a] != component[b]:
+            sorter.add(int(component[b]), int(component[a]))
+    members = [tuple(p.index for p in network.populations if component[p.index] == k) for k in sorter.static_order()]
+    cyclic = {i for group in members for i in group if len(group) > 1}
+    cyclic |= {a for a, b in edges if a == b}
+    return tuple(g for g in members if not network.populations[g[0]].neuron.is_input), cyclic

@@ -1,0 +1,57 @@
+"""Readouts: how a loss reads a population over time. Each has a kernel template ``readout_<name>`` per target.
+
+The functions here are the definition. Shapes: variable ``v`` and its derivative ``[neuron, time, lane]``, ``z`` and its
+derivative ``[neuron, lane]``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Readout(Protocol):
+    """A readout and its derivative."""
+
+    def forward(self, v: Array) -> Array:
+        """z for the variable over time."""
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        """dL/dv for dL/dz."""
+
+
+class SumVar:
+    """``z_i = sum_t v_i[t]``."""
+
+    def forward(self, v: Array) -> Array:
+        return np.asarray(v.sum(axis=1))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        return np.broadcast_to(dz[:, None], v.shape).copy()
+
+
+class SumSoftmax:
+    """``z_i = sum_t q_i[t]`` with ``q[t] = softmax(v[t])`` over the population's neurons.
+
+    Source: Hammouamri et al. 2023 (arXiv 2306.17670).
+    """
+
+    def forward(self, v: Array) -> Array:
+        return np.asarray(softmax(v).sum(axis=1))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        q = softmax(v)
+        return np.asarray(q * (dz[:, None] - (q * dz[:, None]).sum(axis=0)))
+
+
+def softmax(v: Array) -> Array:
+    """exp(v) over its sum along the first axis."""
+    q = np.exp(v - v.max(axis=0))
+    return np.asarray(q / q.sum(axis=0))
+
+
+READOUTS: dict[str, Readout] = {"sum_var": SumVar(), "sum_softmax": SumSoftmax()}

@@ -1,3 +1,32 @@
 """Sparse spiking networks with a delay on every synapse, trained and rewired on generated code."""
 
 __version__ = "0.1.0"
+
+from .backends import CPU, Reference
+from .callbacks import (
+    BatchProgressBar,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    MetricsWriter,
+    SpikeRecorder,
+    VarRecorder,
+)
+from .compilers.compiled_network import CompiledNetwork
+from .compilers.surrogate_compiler import SurrogateCompiler
+from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
+from .delays import ConstantInt, NormalInt, UniformInt
+from .errors import GennDelaysError
+from .initializers import Constant, KaimingUniform, Normal, Uniform
+from .learning import Adam, ArcTan, Triangle
+from .network import Connection, Network, Population
+from .neurons import Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
+from .rewiring import DeepR
+
+__all__ = [
+    "CPU", "Adam", "ArcTan", "BatchProgressBar", "Callback", "Checkpoint", "CompiledNetwork", "Connection", "Constant",
+    "ConstantInt", "DeepR", "Dense", "EarlyStopping", "FixedNumber", "FixedProbability", "GennDelaysError", "Input",
+    "KaimingUniform", "LeakyIntegrate", "LeakyIntegrateFire", "MetricsWriter", "Network", "Normal", "NormalInt",
+    "Population", "Reference", "Sparse", "SpikeInput", "SpikeRecorder", "SurrogateCompiler", "Synapses", "Triangle",
+    "Uniform", "UniformInt", "UserNeuron", "VarRecorder", "__version__",
+]

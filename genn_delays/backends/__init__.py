@@ -1,0 +1,28 @@
+"""Backends by name. A new one is a new folder and one line in :data:`BACKENDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import unknown
+from .cpu import CPU
+from .protocol import Backend
+from .reference import Reference
+
+BACKENDS: dict[str, Callable[[], Backend]] = {"cpu": CPU, "reference": Reference}
+
+
+def as_backend(value: Any) -> Backend:
+    """A registered name or a backend as a backend."""
+    if isinstance(value, str):
+        if value not in BACKENDS:
+            raise unknown("backend", value, BACKENDS)
+        return BACKENDS[value]()
+    if not hasattr(value, "build"):
+        raise unknown("backend", value, BACKENDS)
+    backend: Backend = value
+    return backend
+
+
+__all__ = ["BACKENDS", "CPU", "Backend", "Reference", "as_backend"]

@@ -1,0 +1,45 @@
+"""Callbacks with mlGeNN's hooks. A new one is a new file and one line in :data:`CALLBACKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import InvalidValueError, unknown
+from .callback import Callback
+from .checkpoint import Checkpoint
+from .early_stopping import EarlyStopping
+from .metrics_writer import MetricsWriter
+from .progress_bar import BatchProgressBar
+from .recorders import SpikeRecorder, VarRecorder
+
+CALLBACKS: dict[str, type[Callback]] = {
+    "batch_progress_bar": BatchProgressBar,
+    "checkpoint": Checkpoint,
+    "early_stopping": EarlyStopping,
+    "metrics_writer": MetricsWriter,
+    "spike_recorder": SpikeRecorder,
+    "var_recorder": VarRecorder,
+}
+_BY_NAME_ALONE = ("batch_progress_bar", "early_stopping")
+
+
+def as_callbacks(values: Sequence[Any]) -> list[Callback]:
+    """Callbacks, or the names of those that need no argument, as callbacks."""
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InvalidValueError(f"callbacks must be a list, got {values!r}")
+    found: list[Callback] = []
+    for value in values:
+        if isinstance(value, Callback):
+            found.append(value)
+        elif value in _BY_NAME_ALONE:
+            found.append(CALLBACKS[value]())
+        else:
+            raise unknown("callback", value, _BY_NAME_ALONE)
+    return found
+
+
+__all__ = [
+    "CALLBACKS", "BatchProgressBar", "Callback", "Checkpoint", "EarlyStopping", "MetricsWriter", "SpikeRecorder",
+    "VarRecorder", "as_callbacks",
+]

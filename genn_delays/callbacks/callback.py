@@ -1,0 +1,63 @@
+"""What a callback is: mlGeNN's hooks, called by ``train`` and ``evaluate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..compilers.compiled_network import CompiledNetwork
+    from ..metrics import Metrics
+
+
+class Callback:
+    """Base of callbacks; override what is needed. A batch is computed in one call, so there are no time-step hooks.
+
+    Attributes (set before any hook is called):
+        compiled_network: the network being trained or evaluated.
+        num_epochs, num_batches: of this call; `num_epochs` is 0 in ``evaluate``.
+    """
+
+    compiled_network: CompiledNetwork
+    num_epochs: int
+    num_batches: int
+    runs_last = False
+    """Whether its hooks come after those of the others, whose state it keeps."""
+
+    def set_params(self, compiled_network: CompiledNetwork, num_epochs: int, num_batches: int) -> None:
+        """Called first, with what is about to run."""
+        self.compiled_network, self.num_epochs, self.num_batches = compiled_network, num_epochs, num_batches
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, metrics: Metrics) -> None:
+        """After the last epoch."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        """After an epoch; ``metrics.validation`` holds that of the validation data, if there are any."""
+
+    def on_test_begin(self) -> None:
+        """Before the first batch of ``evaluate`` or ``predict``."""
+
+    def on_test_end(self, metrics: Metrics) -> None:
+        """After the last batch of ``evaluate`` or ``predict``."""
+
+    def on_batch_begin(self, batch: int) -> None:
+        """Before a batch."""
+
+    def on_batch_end(self, batch: int, metrics: Metrics) -> None:
+        """After a batch, with the metrics of the epoch so far."""
+
+    def get_data(self) -> tuple[str, Any] | None:
+        """A key and what was recorded under it, for the second value that ``train`` and ``evaluate`` return."""
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """What must be known to go on after an interruption, as JSON can hold it."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""

@@ -1,0 +1,46 @@
+"""Checkpoints while training: the last epoch's and the best one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .callback import Callback
+
+if TYPE_CHECKING:
+    from ..metrics import Metrics
+
+
+class Checkpoint(Callback):
+    """Writes ``last.safetensors`` after every epoch and ``best.safetensors`` whenever the monitored figure rises.
+
+    The figure is the validation accuracy where there are validation data, else the training accuracy.
+
+    Args:
+        folder: where to write.
+        monitor: called with the epoch's metrics for another figure, the higher the better.
+    """
+
+    runs_last = True
+
+    def __init__(self, folder: str | Path, monitor: Callable[[Metrics], float] | None = None) -> None:
+        self.folder, self.monitor = Path(folder), monitor
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+
+    def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        value = self.monitor(metrics) if self.monitor else (metrics.validation or metrics).accuracy
+        improved = self.best is None or value > self.best
+        if improved:
+            self.best, self.best_epoch = value, epoch
+        # the best first: a run killed in between writes the same best again when it goes on
+        if improved:
+            self.compiled_network.save(self.folder / "best.safetensors")
+        self.compiled_network.save(self.folder / "last.safetensors")
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]

@@ -1,0 +1,64 @@
+"""Metrics of every epoch as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..paths import atomic_write
+from .callback import Callback
+
+if TYPE_CHECKING:
+    from ..metrics import Metrics
+
+
+class MetricsWriter(Callback):
+    """Writes one JSON object an epoch to a file, whole lines only.
+
+    Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line is dropped.
+
+    Args:
+        path: the file, for example ``metrics.jsonl``.
+        extra: called with the epoch and its metrics for more figures to write, if given.
+    """
+
+    def __init__(self, path: str | Path, extra: Any = None) -> None:
+        self.path, self.extra = Path(path), extra
+        self._lines: list[dict[str, Any]] = []
+
+    def on_train_begin(self) -> None:
+        self._lines = [line for line in read_metrics(self.path) if line["epoch"] < self.compiled_network.epoch]
+
+    def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        line: dict[str, Any] = {
+            "epoch": epoch,
+            "train_loss": metrics.loss,
+            "train_accuracy": metrics.accuracy,
+            "step_ms": round(metrics.step_ms, 4),
+            "rewirings": metrics.rewirings,
+        }
+        if metrics.validation is not None:
+            line |= {"validation_loss": metrics.validation.loss, "validation_accuracy": metrics.validation.accuracy}
+        if self.extra is not None:
+            line |= self.extra(epoch, metrics)
+        line = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in line.items()}
+        self._lines.append(line)
+        atomic_write(self.path, "".join(json.dumps(entry) + "\n" for entry in self._lines).encode())
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a metrics file, oldest first; none where there is no file."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(entry, dict) or "epoch" not in entry:
+            break
+        lines.append(entry)
+    return lines

@@ -1,0 +1,315 @@
+"""A compiled network: train, evaluate, predict, gradients, and reading what it has become."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..backends.protocol import ConnectionState, Engine, InputData
+from ..callbacks import Callback, as_callbacks
+from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from ..connectivity import Synapses
+from ..errors import InvalidValueError, check_count, check_real
+from ..metrics import Metrics, OutputMetric
+from ..network import Connection, Network, Population
+from ..random import permutation
+from .data import find_population, prepare_inputs, prepare_labels
+from .plan import Plan
+
+Labels = dict[int, npt.NDArray[np.int32]]
+
+
+class CompiledNetwork:
+    """What ``compiler.compile`` returns. Use it in a ``with`` block; its threads end with the block.
+
+    Attributes:
+        plan: what it runs.
+        engine: the backend's engine that runs it.
+        epoch, step: epochs and training steps done.
+        rewirings: synapses dropped and grown so far, by connection name.
+        stop_training: set by a callback to end training after the current epoch.
+    """
+
+    def __init__(self, network: Network, plan: Plan, engine: Engine, dt: float) -> None:
+        self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
+        self.epoch = self.step = 0
+        self.rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
+        self.stop_training = False
+        self._callbacks: list[Callback] = []
+        self._callback_states: dict[str, Any] = {}
+
+    def __enter__(self) -> CompiledNetwork:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.engine.close()
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        x: Mapping[Any, Any],
+        y: Mapping[Any, Any],
+        num_epochs: int,
+        *,
+        shuffle: bool = True,
+        callbacks: Sequence[Any] = ("batch_progress_bar",),
+        validation_x: Mapping[Any, Any] | None = None,
+        validation_y: Mapping[Any, Any] | None = None,
+        validation_split: float = 0.0,
+    ) -> tuple[Metrics, dict[str, Any]]:
+        """Train until `num_epochs` epochs are done, counted from the network's first.
+
+        Args:
+            x: by input population (or its name): an array ``[example, time, neuron]`` or a list of events
+                ``(times in ms, neurons)``.
+            y: by output population: class labels ``[example]``.
+            num_epochs: at least 1. A network that was restored after k epochs trains ``num_epochs - k`` more.
+            shuffle: present the examples in another random order every epoch, a function of (rng_seed, epoch).
+            callbacks: callbacks or their names.
+            validation_x, validation_y: evaluated after every epoch.
+            validation_split: a stratified share of the examples to hold out for that instead, in [0, 1).
+
+        Returns:
+            The last epoch's metrics, and what callbacks recorded by key.
+
+        Raises:
+            InvalidValueError: data or arguments that do not fit, before anything is computed.
+        """
+        num_epochs = check_count("num_epochs", num_epochs)
+        check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        labels = prepare_labels(self.network, y, count)
+        if (validation_x is None) != (validation_y is None):
+            raise InvalidValueError("validation_x and validation_y must be given together")
+        examples, held_out = np.arange(count), None
+        validation: tuple[dict[int, InputData], Labels, npt.NDArray[np.int64]] | None = None
+        if validation_split > 0:
+            from ..datasets import stratified_split
+
+            if validation_x is not None:
+                raise InvalidValueError("give validation_split or validation_x, not both")
+            examples, held_out = stratified_split(next(iter(labels.values())), validation_split, 0)
+            validation = (inputs, labels, held_out)
+        elif validation_x is not None and validation_y is not None:
+            val_inputs, val_count = prepare_inputs(self.network, validation_x, self.plan.time_steps, self.dt)
+            validation = (val_inputs, prepare_labels(self.network, validation_y, val_count), np.arange(val_count))
+        if self.plan.batch_size > len(examples):
+            raise InvalidValueError(
+                f"batch_size must be at most the number of training examples, {len(examples)}, got {self.plan.batch_size}"
+            )
+        active = self._begin(callbacks, num_epochs, len(examples))
+        self.stop_training = False
+        for callback in active:
+            callback.on_train_begin()
+        metrics = self._metrics()
+        while self.epoch < num_epochs and not self.stop_training:
+            metrics = self._train_epoch(inputs, labels, examples, shuffle, active)
+            if validation is not None:
+                metrics.validation = self._run(validation[0], validation[1], validation[2], [])
+            self.epoch += 1
+            for callback in active:
+                callback.on_epoch_end(self.epoch - 1, metrics)
+        for callback in active:
+            callback.on_train_end(metrics)
+        return metrics, _recorded(active)
+
+    def _train_epoch(
+        self, inputs: dict[int, InputData], labels: Labels, examples: npt.NDArray[np.int64], shuffle: bool,
+        callbacks: list[Callback],
+    ) -> Metrics:
+        metrics = self._metrics(training=True)
+        for callback in callbacks:
+            callback.on_epoch_begin(self.epoch)
+        if shuffle:
+            examples = examples[permutation(examples.size, self.plan.training_seed, self.epoch)]
+        for number, batch in enumerate(self._batches(examples)):
+            for callback in callbacks:
+                callback.on_batch_begin(number)
+            start = time.perf_counter()
+            self._forward_loss(inputs, labels, batch, metrics)
+            self.engine.backward()
+            self.engine.update(self.step)
+            for index, rewired in self.engine.rewire(self.step).items():
+                name = self.plan.connections[index].name
+                metrics.rewirings[name] += rewired
+                self.rewirings[name] += rewired
+            self.step += 1
+            metrics.step_seconds.append(time.perf_counter() - start)
+            for callback in callbacks:
+                callback.on_batch_end(number, metrics)
+        return metrics
+
+    def _forward_loss(
+        self, inputs: dict[int, InputData], labels: Labels, batch: npt.NDArray[np.int64], metrics: Metrics
+    ) -> float:
+        """One batch forward and its loss; returns the mean loss of an example, summed over outputs."""
+        self.engine.load(inputs, batch)
+        self.engine.forward()
+        total = 0.0
+        for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in labels.items()}).items():
+            metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
+            total += loss / batch.size
+        return total
+
+    def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+        """Batches of the examples; the last one may be smaller."""
+        for first in range(0, examples.size, self.plan.batch_size):
+            yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
+
+    def _metrics(self, *, training: bool = False) -> Metrics:
+        outputs = {self.network.populations[p.index]: OutputMetric() for p in self.plan.outputs}
+        return Metrics(outputs, dict.fromkeys(self.rewirings, 0) if training else {})
+
+    def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
+        active = sorted(as_callbacks(callbacks), key=lambda callback: callback.runs_last)
+        for number, callback in enumerate(active):
+            callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
+            kept = self._callback_states.get(_key(number, callback))
+            if num_epochs and kept is not None:
+                callback.set_state(kept)
+        if num_epochs:
+            self._callbacks = active
+        return active
+
+    # --- evaluation --------------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self, x: Mapping[Any, Any], y: Mapping[Any, Any], *, callbacks: Sequence[Any] = ()
+    ) -> tuple[Metrics, dict[str, Any]]:
+        """Accuracy and loss on data; nothing is learned. See :meth:`train` for the arguments."""
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        labels = prepare_labels(self.network, y, count)
+        active = self._begin(callbacks, 0, count)
+        metrics = self._run(inputs, labels, np.arange(count), active)
+        return metrics, _recorded(active)
+
+    def _run(
+        self, inputs: dict[int, InputData], labels: Labels, examples: npt.NDArray[np.int64], callbacks: list[Callback]
+    ) -> Metrics:
+        metrics = self._metrics()
+        for callback in callbacks:
+            callback.on_test_begin()
+        for number, batch in enumerate(self._batches(examples)):
+            for callback in callbacks:
+                callback.on_batch_begin(number)
+            self._forward_loss(inputs, labels, batch, metrics)
+            for callback in callbacks:
+                callback.on_batch_end(number, metrics)
+        for callback in callbacks:
+            callback.on_test_end(metrics)
+        return metrics
+
+    def predict(
+        self, x: Mapping[Any, Any], outputs: Population | str | Sequence[Population | str] | None = None, *,
+        callbacks: Sequence[Any] = (),
+    ) -> tuple[dict[Population, npt.NDArray[np.float32]], dict[str, Any]]:
+        """What the readouts give for every example.
+
+        Args:
+            x: see :meth:`train`.
+            outputs: output populations; all of them where not given.
+
+        Returns:
+            By population an array ``[example, neuron]``, and what callbacks recorded by key.
+        """
+        if outputs is None:
+            outputs = list(self.network.outputs)
+        elif isinstance(outputs, (str, Population)):
+            outputs = [outputs]
+        wanted = [self.population(p) for p in outputs]
+        for p in wanted:
+            if p not in self.network.outputs:
+                raise InvalidValueError(f"predict: population {p.name!r} has no readout")
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        active, metrics = self._begin(callbacks, 0, count), self._metrics()
+        found: dict[Population, list[npt.NDArray[np.float32]]] = {p: [] for p in wanted}
+        for callback in active:
+            callback.on_test_begin()
+        for number, batch in enumerate(self._batches(np.arange(count))):
+            self.engine.load(inputs, batch)
+            self.engine.forward()
+            for p in wanted:
+                found[p].append(self.engine.output(p.index))
+            for callback in active:
+                callback.on_batch_end(number, metrics)
+        for callback in active:
+            callback.on_test_end(metrics)
+        return {p: np.concatenate(parts) for p, parts in found.items()}, _recorded(active)
+
+    def gradients(
+        self, x: Mapping[Any, Any], y: Mapping[Any, Any]
+    ) -> tuple[float, dict[Connection, npt.NDArray[np.float64]]]:
+        """The loss and its gradient with respect to every weight; nothing is learned, and no L1 is in it.
+
+        Returns:
+            The mean loss of an example, and by connection dL/dweight ``[synapse]`` in the order of :meth:`synapses`.
+        """
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        labels = prepare_labels(self.network, y, count)
+        loss, sums = 0.0, {c: np.zeros(self.synapses(c).pre.size) for c in self.network.connections}
+        for batch in self._batches(np.arange(count)):
+            share = batch.size / count
+            loss += share * self._forward_loss(inputs, labels, batch, self._metrics())
+            self.engine.backward()
+            for c, total in sums.items():
+                total += share * self.engine.gradient(c.index)
+        return loss, sums
+
+    # --- what it has become ------------------------------------------------------------------------------------------
+
+    def population(self, key: Population | str) -> Population:
+        """A population, given itself or by name."""
+        return find_population(self.network, key)
+
+    def synapses(self, connection: Connection | str) -> Synapses:
+        """A connection's synapses as they are now, sorted by (post, pre, delay)."""
+        if isinstance(connection, str):
+            connection = self.network.find("connection", connection)
+        if connection not in self.network.connections:
+            raise InvalidValueError(f"connection {connection!r} belongs to another network")
+        return self.engine.state(connection.index).synapses
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
+        states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
+        kept = {_key(n, callback): state for n, callback in enumerate(self._callbacks) if (state := callback.state())}
+        progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
+        save_checkpoint(Path(path), self.plan, Checkpoint(states, progress))
+
+    def load(self, path: str | Path) -> None:
+        """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
+
+        Raises:
+            RunFolderError: it is missing, damaged or of another network. The network is left as it was.
+        """
+        checkpoint = load_checkpoint(Path(path), self.plan)
+        for c in self.plan.connections:
+            self.engine.set_state(c.index, _fitting(checkpoint.states[c.name], c.optimiser is not None))
+        progress = checkpoint.progress
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}
+        self._callback_states = progress["callbacks"]
+
+
+def _fitting(state: ConnectionState, learned: bool) -> ConnectionState:
+    """A state for a connection that is learned, or not, in this compilation."""
+    if learned and state.age.size != state.synapses.pre.size:
+        return ConnectionState.new(state.synapses)
+    return state
+
+
+def _key(number: int, callback: Callback) -> str:
+    return f"{number} {type(callback).__name__}"
+
+
+def _recorded(callbacks: list[Callback]) -> dict[str, Any]:
+    return dict(data for callback in callbacks if (data := callback.get_data()) is not None)

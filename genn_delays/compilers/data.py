@@ -1,0 +1,153 @@
+"""Data at the door: checked, and brought into the form that engines load from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..backends.protocol import DenseData, EventData, InputData
+from ..errors import InvalidValueError
+from ..network import Network, Population
+from ..neurons import SpikeInput
+
+
+def find_population(network: Network, key: Population | str) -> Population:
+    """A population of the network, given itself or by name."""
+    if isinstance(key, Population):
+        if key.network is not network:
+            raise InvalidValueError(f"population {key.name!r} belongs to another network")
+        return key
+    found: Population = network.find("population", str(key))
+    return found
+
+
+def _by_population(
+    network: Network, what: str, values: Mapping[Any, Any], wanted: Sequence[Population]
+) -> dict[Population, Any]:
+    if not isinstance(values, Mapping):
+        raise InvalidValueError(f"{what} must be a dict by population, got {type(values).__name__}")
+    found = {find_population(network, key): value for key, value in values.items()}
+    names = ", ".join(repr(p.name) for p in wanted)
+    for population in found:
+        if population not in wanted:
+            raise InvalidValueError(f"{what} given for {population.name!r}; they are needed for {names}")
+    for population in wanted:
+        if population not in found:
+            raise InvalidValueError(f"{what} missing for {population.name!r}; they are needed for {names}")
+    return found
+
+
+def prepare_inputs(network: Network, x: Mapping[Any, Any], time_steps: int, dt: float) -> tuple[dict[int, InputData], int]:
+    """Inputs by population index, and the number of examples.
+
+    Args:
+        x: by input population (or its name): an array ``[example, time, neuron]``, or for spike inputs also a list of
+            ``(times in ms, neurons)``, one an example.
+
+    Raises:
+        InvalidValueError: an input missing, too many, of the wrong shape or type, or not finite.
+    """
+    prepared: dict[int, InputData] = {}
+    count: int | None = None
+    for population, values in _by_population(network, "inputs", x, network.inputs).items():
+        spikes = isinstance(population.neuron, SpikeInput)
+        data: InputData
+        if spikes and not isinstance(values, np.ndarray):
+            data = _event_lists(population, values, time_steps, dt)
+        else:
+            array = _dense(population, values, time_steps)
+            data = _events_of_dense(population, array) if spikes else DenseData(array)
+        if count is not None and len(data) != count:
+            raise InvalidValueError(f"inputs differ in their number of examples: {count} and {len(data)}")
+        count = len(data)
+        prepared[population.index] = data
+    if not count:
+        raise InvalidValueError("inputs hold no example; at least 1 is needed")
+    return prepared, count
+
+
+def _dense(population: Population, values: Any, time_steps: int) -> npt.NDArray[np.float32]:
+    array = np.asarray(values)
+    what = f"input of {population.name!r}"
+    if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
+        raise InvalidValueError(f"{what} must be numbers [example, time, neuron], got dtype {array.dtype}")
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise InvalidValueError(f"{what} must be real numbers, got dtype {array.dtype}")
+    wanted = (time_steps, population.size)
+    if array.ndim != 3 or array.shape[1:] != wanted:
+        raise InvalidValueError(f"{what} must have shape (examples, {wanted[0]}, {wanted[1]}), got {array.shape}")
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(array).all():
+        example, step, neuron = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InvalidValueError(
+            f"{what} must be finite, got {array[example, step, neuron]} at example {example}, step {step}, neuron {neuron}"
+        )
+    return array
+
+
+def _events_of_dense(population: Population, array: npt.NDArray[np.float32]) -> EventData:
+    bad = (array != 0) & (array != 1)
+    if bad.any():
+        raise InvalidValueError(f"spike input of {population.name!r} must be 0 or 1, got {array[bad][0]}")
+    example, step, neuron = np.nonzero(array)
+    start = np.searchsorted(example, np.arange(len(array) + 1)).astype(np.int64)
+    return EventData(start, neuron.astype(np.int32), step.astype(np.int32))
+
+
+def _event_lists(population: Population, values: Any, time_steps: int, dt: float) -> EventData:
+    what = f"spike input of {population.name!r}"
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise InvalidValueError(f"{what} must be a list of (times, neurons), one an example, got {type(values).__name__}")
+    times, neurons = [], []
+    for number, example in enumerate(values):
+        if not isinstance(example, Sequence) or len(example) != 2:
+            raise InvalidValueError(f"{what}, example {number}, must be (times, neurons), got {type(example).__name__}")
+        time, neuron = np.asarray(example[0], dtype=np.float64), np.asarray(example[1])
+        if time.ndim != 1 or time.shape != neuron.shape:
+            raise InvalidValueError(f"{what}, example {number}: times {time.shape} and neurons {neuron.shape} must match")
+        if neuron.size and not np.issubdtype(neuron.dtype, np.integer):
+            raise InvalidValueError(f"{what}, example {number}: neurons must be whole numbers, got dtype {neuron.dtype}")
+        times.append(time)
+        neurons.append(neuron.astype(np.int64))
+    example = np.repeat(np.arange(len(values)), [len(t) for t in times])
+    time, neuron = np.concatenate([*times, []]), np.concatenate([*neurons, np.empty(0, np.int64)])
+    limit = time_steps * dt
+    for name, array, bad, high in (
+        ("times", time, ~((time >= 0) & (time < limit)), f"{limit:g}) ms, the length of an example"),
+        ("neurons", neuron, ~((neuron >= 0) & (neuron < population.size)), f"{population.size})"),
+    ):
+        if bad.any():
+            raise InvalidValueError(f"{what}, example {example[bad][0]}: {name} must lie in [0, {high}; got {array[bad][0]}")
+    step = np.minimum((time / dt).astype(np.int64), time_steps - 1)
+    key = np.unique((example * population.size + neuron) * time_steps + step)  # events within one step are one spike
+    example, rest = np.divmod(key, population.size * time_steps)
+    start = np.searchsorted(example, np.arange(len(values) + 1)).astype(np.int64)
+    return EventData(start, (rest // time_steps).astype(np.int32), (rest % time_steps).astype(np.int32))
+
+
+def prepare_labels(network: Network, y: Mapping[Any, Any], count: int) -> dict[int, npt.NDArray[np.int32]]:
+    """Class labels by index of the output population, int32 ``[example]``.
+
+    Raises:
+        InvalidValueError: labels missing, of the wrong number or type, or out of range.
+    """
+    prepared = {}
+    for population, values in _by_population(network, "labels", y, network.outputs).items():
+        labels, what = np.asarray(values), f"labels of {population.name!r}"
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise InvalidValueError(
+                f"{what} must be whole numbers [example], got shape {labels.shape}, dtype {labels.dtype}"
+            )
+        if len(labels) != count:
+            raise InvalidValueError(f"{what}: {len(labels)} for {count} examples; there must be one for each")
+        bad = (labels < 0) | (labels >= population.size)
+        if bad.any():
+            raise InvalidValueError(
+                f"{what} must lie in [0, {population.size}), got {labels[bad][0]} at example {int(np.flatnonzero(bad)[0])}"
+            )
+        prepared[population.index] = labels.astype(np.int32)
+    return prepared

@@ -1,0 +1,162 @@
+"""Surrogate-gradient training: backpropagation through time with a smooth derivative in the spike's place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..backends import as_backend
+from ..errors import InvalidValueError, check_count, check_real
+from ..learning.losses import as_loss
+from ..learning.optimisers import Adam, as_optimiser
+from ..learning.surrogates import as_surrogate
+from ..network import Connection, Network
+from ..random import MAX_SEED
+from ..rewiring import DeepR, as_rewiring
+from .compiled_network import CompiledNetwork
+from .plan import lower
+
+ALL = "all_connections"
+_MOVED = {
+    "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
+    "delay_learn_conns": "compile(network, optimisers={connection: {'delay': ...}})",
+    "optimiser": "compile(network, optimisers={'all_connections': {'weight': Adam()}})",
+}
+
+
+class SurrogateCompiler:
+    """Compiles networks for surrogate-gradient training (Neftci, Mostafa & Zenke 2019, arXiv 1901.09948).
+
+    Args:
+        example_timesteps: T, time steps an example lasts.
+        batch_size: examples computed together; a last, smaller batch is used too.
+        losses: loss of the outputs, cross-entropy with class labels.
+        surrogate: what stands for the spike's derivative: ``"arctan"``, ``"triangle"`` or an object.
+        detach_reset: leave the reset out of the derivative.
+        dt: length of a time step in ms.
+        backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
+        rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
+    """
+
+    def __init__(
+        self,
+        example_timesteps: int,
+        batch_size: int = 1,
+        losses: Any = "sparse_categorical_crossentropy",
+        *,
+        surrogate: Any = "arctan",
+        detach_reset: bool = True,
+        dt: float = 1.0,
+        backend: Any = "cpu",
+        rng_seed: int = 0,
+        **moved: Any,
+    ) -> None:
+        _refuse_moved(moved)
+        self.example_timesteps = check_count("example_timesteps", example_timesteps)
+        self.batch_size = check_count("batch_size", batch_size)
+        if self.example_timesteps * self.batch_size > (1 << 31) - 1:
+            raise InvalidValueError(
+                f"example_timesteps x batch_size must be below 2**31, got {example_timesteps} x {batch_size}"
+            )
+        if not isinstance(detach_reset, bool):
+            raise InvalidValueError(f"detach_reset must be true or false, got {detach_reset!r}")
+        self.loss, self.surrogate, self.detach_reset = as_loss(losses), as_surrogate(surrogate), detach_reset
+        self.dt = check_real("dt", dt, 0.0, open_low=True)
+        self.backend = as_backend(backend)
+        self.rng_seed = check_count("rng_seed", rng_seed, 0, MAX_SEED)
+
+    def compile(
+        self,
+        network: Network,
+        *,
+        optimisers: Mapping[Any, Any] | None = None,
+        rewiring: Mapping[Any, Any] | None = None,
+        **moved: Any,
+    ) -> CompiledNetwork:
+        """A network ready to be trained and evaluated.
+
+        Args:
+            network: its description.
+            optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable, so far
+                ``{"weight": optimiser}``. Adam for all weights where not given; a connection that is not named is
+                not learned.
+            rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``; none where not given.
+
+        Raises:
+            InvalidValueError: the network or the request cannot work.
+            BackendUnavailableError: the backend cannot run here.
+            CompileError: the generated code did not compile.
+        """
+        _refuse_moved(moved)
+        if not isinstance(network, Network):
+            raise InvalidValueError(f"compile needs a Network, got {network!r}")
+        chosen = {ALL: {"weight": Adam()}} if optimisers is None else optimisers
+        by_connection = {
+            index: _weight_optimiser(network.connections[index], value)
+            for index, value in _by_connection(network, "optimisers", chosen).items()
+        }
+        rules = {
+            index: rule
+            for index, value in _by_connection(network, "rewiring", rewiring or {}).items()
+            if (rule := as_rewiring(f"connection {network.connections[index].name!r}", value)) is not None
+        }
+        for index, rule in rules.items():
+            _check_rewiring(network.connections[index], rule, index in by_connection)
+        plan = lower(
+            network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
+            training_seed=self.rng_seed, loss=self.loss, surrogate=self.surrogate, detach_reset=self.detach_reset,
+            optimisers=by_connection, rewiring=rules,
+        )  # fmt: skip
+        return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
+
+
+def _refuse_moved(arguments: Mapping[str, Any]) -> None:
+    for name in arguments:
+        if name in _MOVED:
+            raise InvalidValueError(f"{name!r} is mlGeNN 2's; here it is {_MOVED[name]}")
+        raise InvalidValueError(f"unknown argument {name!r}")
+
+
+def _by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> dict[int, Any]:
+    """Values by index of the connection; what is said of one connection goes before what is said of all."""
+    if not isinstance(values, Mapping):
+        raise InvalidValueError(f"{what} must be a dict by connection or 'all_connections', got {values!r}")
+    found: dict[int, Any] = {}
+    if ALL in values:
+        found = dict.fromkeys(range(len(network.connections)), values[ALL])
+    for key, value in values.items():
+        if key == ALL:
+            continue
+        connection = key if isinstance(key, Connection) else network.find("connection", key)
+        if connection not in network.connections:
+            raise InvalidValueError(f"{what}: connection {connection.name!r} belongs to another network")
+        found[connection.index] = value
+    return found
+
+
+def _weight_optimiser(connection: Connection, value: Any) -> Adam:
+    what = f"connection {connection.name!r}"
+    if not isinstance(value, Mapping):
+        return as_optimiser(what, value)
+    for variable in value:
+        if variable != "weight":
+            raise InvalidValueError(f"optimisers of {what}: cannot learn {variable!r}; this version learns 'weight'")
+    if "weight" not in value:
+        raise InvalidValueError(f"optimisers of {what} name no variable; this version learns 'weight'")
+    return as_optimiser(what, value["weight"])
+
+
+def _check_rewiring(connection: Connection, rule: DeepR, learned: bool) -> None:
+    if not learned:
+        raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
+    synapses = connection.synapses
+    pairs = synapses.pre.size
+    if connection.connectivity.multapses:
+        import numpy as np
+
+        pairs = np.unique(synapses.post.astype(np.int64) * connection.source.size + synapses.pre).size
+    if pairs == connection.num_pairs:
+        raise InvalidValueError(
+            f"rewiring asked for on connection {connection.name!r} at sparsity 0: all {pairs} pairs are connected, "
+            "so nothing can grow; use a sparsity above 0 or rewiring 'none'"
+        )

@@ -70,7 +70,9 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         raise RunFolderError(f"checkpoint {path} has format {about.get('format')!r}; this version reads {FORMAT}")
     expected = describe(plan)
     if about.get("network") != expected:
-        raise RunFolderError(f"checkpoint {path} is of another network: it holds {about.get('network')}, not {expected}")
+        raise RunFolderError(
+            f"checkpoint {path} is of another network: it holds {about.get('network')}, not {expected}"
+        )
     states = {}
     for c in plan.connections:
         try:

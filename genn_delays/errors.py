@@ -58,14 +58,20 @@ def check_count(what: str, value: object, low: int = 1, high: int | None = None)
     limit = f"at least {low}" if high is None else f"from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise InvalidValueError(f"{what} must be a whole number {limit}, got {value!r}")
-    if value < low or (high is not None and value > high):
-        raise InvalidValueError(f"{what} must be {limit}, got {value}")
-    return int(value)
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise InvalidValueError(f"{what} must be {limit}, got {number}")
+    return number
 
 
 def check_real(
-    what: str, value: object, low: float = float("-inf"), high: float = float("inf"),
-    *, open_low: bool = False, open_high: bool = False,
+    what: str,
+    value: object,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
 ) -> float:
     """``value`` as a finite float within the interval, or an error that names it."""
     import math

@@ -74,7 +74,7 @@ class Network:
         """One error where the network as a whole cannot work."""
         if not self.outputs:
             raise InvalidValueError(
-                "the network has no output: give one population a readout, for example LeakyIntegrate(readout='sum_var')"
+                "the network has no output: give one population a readout, such as LeakyIntegrate(readout='sum_var')"
             )
         for population in self.populations:
             if not population.neuron.is_input and not population.incoming:
@@ -155,7 +155,7 @@ class Connection:
         network = source.network
         if target.network is not network or _open_networks[-1:] not in ([], [network]):
             raise InvalidValueError(
-                f"dangling connection: {source.name!r} and {target.name!r} must both belong to the network being described"
+                f"dangling connection: {source.name!r} and {target.name!r} must both be of the network being described"
             )
         if not isinstance(connectivity, Connectivity):
             raise InvalidValueError(f"connectivity must be one such as FixedNumber(sparsity=0.9), got {connectivity!r}")

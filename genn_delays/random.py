@@ -76,7 +76,7 @@ def uniform(words: U32) -> npt.NDArray[np.float64]:
 
 
 def scale64(words: U32, total: int) -> U64:
-    """64 random bits scaled to an integer in [0, total): ``floor(r * total / 2**64)``, with ``r = word0 + 2**32 word1``.
+    """64 random bits as an integer in [0, total): ``floor(r * total / 2**64)`` with ``r = word0 + 2**32 word1``.
 
     Args:
         words: uint32 ``[4, ...]`` from :func:`philox`; the first two words are used.

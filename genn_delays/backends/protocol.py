@@ -55,11 +55,11 @@ class ConnectionState:
         """The state of synapses that have never been trained."""
         size = synapses.pre.size
         zero = [np.zeros(size, dtype=np.float32) for _ in range(num_moments)]
-        return cls(Synapses(*(a.copy() for a in synapses)), zero, np.zeros(size, dtype=np.uint16))
+        return cls(synapses.copy(), zero, np.zeros(size, dtype=np.uint16))
 
     def copy(self) -> ConnectionState:
         """A copy that shares nothing."""
-        return ConnectionState(Synapses(*(a.copy() for a in self.synapses)), [m.copy() for m in self.moments], self.age.copy())
+        return ConnectionState(self.synapses.copy(), [m.copy() for m in self.moments], self.age.copy())
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,13 @@ def as_callbacks(values: Sequence[Any]) -> list[Callback]:
 
 
 __all__ = [
-    "CALLBACKS", "BatchProgressBar", "Callback", "Checkpoint", "EarlyStopping", "MetricsWriter", "SpikeRecorder",
-    "VarRecorder", "as_callbacks",
+    "CALLBACKS",
+    "BatchProgressBar",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "MetricsWriter",
+    "SpikeRecorder",
+    "VarRecorder",
+    "as_callbacks",
 ]

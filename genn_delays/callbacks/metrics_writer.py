@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class MetricsWriter(Callback):
     """Writes one JSON object an epoch to a file, whole lines only.
 
-    Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line is dropped.
+    Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line goes.
 
     Args:
         path: the file, for example ``metrics.jsonl``.

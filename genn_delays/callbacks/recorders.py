@@ -26,18 +26,17 @@ class SpikeRecorder(Callback):
     """
 
     def __init__(self, population: Population | str, key: str | None = None) -> None:
-        self.population, self.key = population, key
-        self._times: list[npt.NDArray[np.float64]] = []
+        self._population, self.key = population, key
+        self._times: list[npt.NDArray[np.floating[Any]]] = []
         self._neurons: list[npt.NDArray[np.int64]] = []
 
     def set_params(self, compiled_network: Any, num_epochs: int, num_batches: int) -> None:
         super().set_params(compiled_network, num_epochs, num_batches)
-        self.population = compiled_network.population(self.population)
+        self.population: Population = compiled_network.population(self._population)
         if not self.population.spiking:
             raise InvalidValueError(f"SpikeRecorder needs a population that spikes, got {self.population.name!r}")
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
-        assert isinstance(self.population, Population)
         spikes = self.compiled_network.engine.spikes(self.population.index)
         for lane in range(spikes.shape[2]):
             steps, neurons = np.nonzero(spikes[:, :, lane].T)
@@ -45,7 +44,6 @@ class SpikeRecorder(Callback):
             self._neurons.append(neurons)
 
     def get_data(self) -> tuple[str, Any]:
-        assert isinstance(self.population, Population)
         return self.key or f"{self.population.name}_spikes", (self._times, self._neurons)
 
 
@@ -61,12 +59,12 @@ class VarRecorder(Callback):
     """
 
     def __init__(self, population: Population | str, var: str = "v", key: str | None = None) -> None:
-        self.population, self.var, self.key = population, var, key
+        self._population, self.var, self.key = population, var, key
         self._values: list[npt.NDArray[np.float32]] = []
 
     def set_params(self, compiled_network: Any, num_epochs: int, num_batches: int) -> None:
         super().set_params(compiled_network, num_epochs, num_batches)
-        self.population = compiled_network.population(self.population)
+        self.population: Population = compiled_network.population(self._population)
         model = compiled_network.plan.populations[self.population.index].model
         states = () if model is None else model.states
         if self.var not in states:
@@ -76,10 +74,8 @@ class VarRecorder(Callback):
             )
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
-        assert isinstance(self.population, Population)
         values = self.compiled_network.engine.variable(self.population.index, self.var)
         self._values += list(np.ascontiguousarray(values.transpose(2, 1, 0)))
 
     def get_data(self) -> tuple[str, Any]:
-        assert isinstance(self.population, Population)
         return self.key or f"{self.population.name}_{self.var}", self._values

@@ -45,12 +45,21 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     parts: list[str] = []
 
     def add(template: str, **values: Any) -> None:
-        parts.append(environment.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values))
+        parts.append(
+            environment.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
+        )
 
     add("prelude", **limits(plan))
     for name in (
-        "pool", "random", "gather_dense", "gather_event", "backgather_dense", "backgather_event", "correlate_dense",
-        "correlate_event", "spikes",
+        "pool",
+        "random",
+        "gather_dense",
+        "gather_event",
+        "backgather_dense",
+        "backgather_event",
+        "correlate_dense",
+        "correlate_event",
+        "spikes",
     ):
         add(name)
     add("surrogate", surrogate=plan.surrogate_code)
@@ -72,7 +81,11 @@ def emit(plan: Plan, target: str = "cpu") -> str:
         add("population", p=view, training=plan.training)
     outputs = [views[p.index] for p in plan.outputs]
     for number, view in enumerate(outputs):
-        add(f"readout_{view['readout']}", p=view, first=not any(v["readout"] == view["readout"] for v in outputs[:number]))
+        add(
+            f"readout_{view['readout']}",
+            p=view,
+            first=not any(v["readout"] == view["readout"] for v in outputs[:number]),
+        )
         add(f"loss_{plan.loss}", p=view)
     add("load_dense")
     add("load_events")

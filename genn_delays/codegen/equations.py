@@ -84,7 +84,9 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
     coefficients, update = _discretise(states, rhs, symbols, equations.integration)
 
     jumps = {
-        s: _parse(text, symbols, f"{s} after a spike") for s, (_, text) in equations.variables.items() if text is not None
+        s: _parse(text, symbols, f"{s} after a spike")
+        for s, (_, text) in equations.variables.items()
+        if text is not None
     }
     threshold = None if equations.threshold is None else _parse(equations.threshold, symbols, "threshold")
     adjoint = _adjoint(states, x, coefficients, jumps, threshold, detach_reset)
@@ -135,7 +137,7 @@ def _parse(text: str, symbols: dict[str, Any], what: str) -> sympy.Expr:
 def _discretise(
     states: tuple[str, ...], rhs: list[sympy.Expr], symbols: dict[str, Any], integration: str
 ) -> tuple[dict[str, sympy.Expr], dict[str, Printed]]:
-    """Coefficients ``a_s`` (own state), ``a_s_r`` (another's), ``b_s`` (input), ``c_s``, and the update made of them."""
+    """Coefficients ``a_s`` (own state), ``a_s_r`` (another's), ``b_s`` (input), ``c_s``, and the update."""
     import sympy
 
     dt, current = symbols["dt"], symbols["Isyn"]
@@ -143,13 +145,15 @@ def _discretise(
     n = len(states)
     a = sympy.Matrix(n, n, lambda i, j: sympy.diff(rhs[i], x[j]))
     b = sympy.Matrix(n, 1, lambda i, _: sympy.diff(rhs[i], current))
-    rest = sympy.Matrix(n, 1, lambda i, _: rhs[i].subs({**{y: 0 for y in x}, current: 0}))
+    rest = sympy.Matrix(n, 1, lambda i, _: rhs[i].subs({**dict.fromkeys(x, 0), current: 0}))
     for i, s in enumerate(states):
         if (set(x) | {current}) & (a.row(i).free_symbols | b.row(i).free_symbols):
             raise InvalidValueError(f"d{s}/dt = {rhs[i]} must be linear in the variables and Isyn")
     if integration == "exact":
         if sympy.simplify(a.det()) == 0:
-            raise InvalidValueError("integration 'exact' needs equations in which every variable decays; use linear_euler")
+            raise InvalidValueError(
+                "integration 'exact' needs equations in which every variable decays; use linear_euler"
+            )
         decay = (a * dt).exp()
         drive = a.inv() * (decay - sympy.eye(n))
     else:
@@ -172,7 +176,11 @@ def _discretise(
 
 
 def _adjoint(
-    states: tuple[str, ...], x: list[Any], coefficients: dict[str, Any], jumps: dict[str, Any], threshold: Any,
+    states: tuple[str, ...],
+    x: list[Any],
+    coefficients: dict[str, Any],
+    jumps: dict[str, Any],
+    threshold: Any,
     detach_reset: bool,
 ) -> dict[str, Any]:
     import sympy
@@ -183,7 +191,9 @@ def _adjoint(
     after = []
     for j, s in enumerate(states):
         names = [(f"a_{r}" if r == s else f"a_{r}_{states[j]}", r) for r in states]
-        after.append(sum((sympy.Symbol(n, real=True) * later[r] for n, r in names if n in coefficients), sympy.Integer(0)))
+        after.append(
+            sum((sympy.Symbol(n, real=True) * later[r] for n, r in names if n in coefficients), sympy.Integer(0))
+        )
     adjoint = {}
     for j, s in enumerate(states):
         value = sympy.Integer(0)

@@ -104,7 +104,7 @@ class CompiledNetwork:
             validation = (val_inputs, prepare_labels(self.network, validation_y, val_count), np.arange(val_count))
         if self.plan.batch_size > len(examples):
             raise InvalidValueError(
-                f"batch_size must be at most the number of training examples, {len(examples)}, got {self.plan.batch_size}"
+                f"batch_size must be at most {len(examples)}, the number of examples, got {self.plan.batch_size}"
             )
         active = self._begin(callbacks, num_epochs, len(examples))
         self.stop_training = False
@@ -123,7 +123,11 @@ class CompiledNetwork:
         return metrics, _recorded(active)
 
     def _train_epoch(
-        self, inputs: dict[int, InputData], labels: Labels, examples: npt.NDArray[np.int64], shuffle: bool,
+        self,
+        inputs: dict[int, InputData],
+        labels: Labels,
+        examples: npt.NDArray[np.int64],
+        shuffle: bool,
         callbacks: list[Callback],
     ) -> Metrics:
         metrics = self._metrics(training=True)
@@ -209,7 +213,10 @@ class CompiledNetwork:
         return metrics
 
     def predict(
-        self, x: Mapping[Any, Any], outputs: Population | str | Sequence[Population | str] | None = None, *,
+        self,
+        x: Mapping[Any, Any],
+        outputs: Population | str | Sequence[Population | str] | None = None,
+        *,
         callbacks: Sequence[Any] = (),
     ) -> tuple[dict[Population, npt.NDArray[np.float32]], dict[str, Any]]:
         """What the readouts give for every example.

@@ -40,7 +40,9 @@ def _by_population(
     return found
 
 
-def prepare_inputs(network: Network, x: Mapping[Any, Any], time_steps: int, dt: float) -> tuple[dict[int, InputData], int]:
+def prepare_inputs(
+    network: Network, x: Mapping[Any, Any], time_steps: int, dt: float
+) -> tuple[dict[int, InputData], int]:
     """Inputs by population index, and the number of examples.
 
     Args:
@@ -84,7 +86,7 @@ def _dense(population: Population, values: Any, time_steps: int) -> npt.NDArray[
     if not np.isfinite(array).all():
         example, step, neuron = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InvalidValueError(
-            f"{what} must be finite, got {array[example, step, neuron]} at example {example}, step {step}, neuron {neuron}"
+            f"{what} must be finite, got {array[example, step, neuron]}: example {example}, step {step}, no. {neuron}"
         )
     return array
 
@@ -101,16 +103,22 @@ def _events_of_dense(population: Population, array: npt.NDArray[np.float32]) -> 
 def _event_lists(population: Population, values: Any, time_steps: int, dt: float) -> EventData:
     what = f"spike input of {population.name!r}"
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise InvalidValueError(f"{what} must be a list of (times, neurons), one an example, got {type(values).__name__}")
+        raise InvalidValueError(
+            f"{what} must be a list of (times, neurons), one an example, got {type(values).__name__}"
+        )
     times, neurons = [], []
     for number, example in enumerate(values):
         if not isinstance(example, Sequence) or len(example) != 2:
             raise InvalidValueError(f"{what}, example {number}, must be (times, neurons), got {type(example).__name__}")
         time, neuron = np.asarray(example[0], dtype=np.float64), np.asarray(example[1])
         if time.ndim != 1 or time.shape != neuron.shape:
-            raise InvalidValueError(f"{what}, example {number}: times {time.shape} and neurons {neuron.shape} must match")
+            raise InvalidValueError(
+                f"{what}, example {number}: times {time.shape} and neurons {neuron.shape} must match"
+            )
         if neuron.size and not np.issubdtype(neuron.dtype, np.integer):
-            raise InvalidValueError(f"{what}, example {number}: neurons must be whole numbers, got dtype {neuron.dtype}")
+            raise InvalidValueError(
+                f"{what}, example {number}: neurons must be whole numbers, got dtype {neuron.dtype}"
+            )
         times.append(time)
         neurons.append(neuron.astype(np.int64))
     example = np.repeat(np.arange(len(values)), [len(t) for t in times])
@@ -121,7 +129,9 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
         ("neurons", neuron, ~((neuron >= 0) & (neuron < population.size)), f"{population.size})"),
     ):
         if bad.any():
-            raise InvalidValueError(f"{what}, example {example[bad][0]}: {name} must lie in [0, {high}; got {array[bad][0]}")
+            raise InvalidValueError(
+                f"{what}, example {example[bad][0]}: {name} must lie in [0, {high}; got {array[bad][0]}"
+            )
     step = np.minimum((time / dt).astype(np.int64), time_steps - 1)
     key = np.unique((example * population.size + neuron) * time_steps + step)  # events within one step are one spike
     example, rest = np.divmod(key, population.size * time_steps)
@@ -147,7 +157,7 @@ def prepare_labels(network: Network, y: Mapping[Any, Any], count: int) -> dict[i
         bad = (labels < 0) | (labels >= population.size)
         if bad.any():
             raise InvalidValueError(
-                f"{what} must lie in [0, {population.size}), got {labels[bad][0]} at example {int(np.flatnonzero(bad)[0])}"
+                f"{what} must lie in [0, {population.size}), got {labels[bad][0]} (no. {int(np.flatnonzero(bad)[0])})"
             )
         prepared[population.index] = labels.astype(np.int32)
     return prepared

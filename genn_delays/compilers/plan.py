@@ -168,8 +168,16 @@ def lower(
         populations=tuple(populations),
         connections=tuple(
             ConnectionPlan(
-                c.index, c.name, c.source.index, c.target.index, c.source.size, c.target.size, optimisers.get(c.index),
-                rewiring.get(c.index), c, signs[c.source.index] if c.index in rewiring and rewiring[c.index].dale else None,
+                c.index,
+                c.name,
+                c.source.index,
+                c.target.index,
+                c.source.size,
+                c.target.size,
+                optimisers.get(c.index),
+                rewiring.get(c.index),
+                c,
+                signs[c.source.index] if c.index in rewiring and rewiring[c.index].dale else None,
             )
             for c in network.connections
         ),
@@ -201,9 +209,18 @@ def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keep
     else:
         kind = "real_input" if isinstance(p.neuron, Input) else "spike_input"
     return PopulationPlan(
-        index=p.index, name=p.name, size=p.size, kind=kind, spiking=p.spiking, model=model, parameters=numbers,
-        readout=p.neuron.readout, incoming=tuple(c.index for c in p.incoming),
-        outgoing=tuple(c.index for c in p.outgoing), cyclic=cyclic, keeps_gradient=keeps_gradient,
+        index=p.index,
+        name=p.name,
+        size=p.size,
+        kind=kind,
+        spiking=p.spiking,
+        model=model,
+        parameters=numbers,
+        readout=p.neuron.readout,
+        incoming=tuple(c.index for c in p.incoming),
+        outgoing=tuple(c.index for c in p.outgoing),
+        cyclic=cyclic,
+        keeps_gradient=keeps_gradient,
     )
 
 

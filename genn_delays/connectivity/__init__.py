@@ -4,6 +4,15 @@ from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedP
 from .synapses import Synapses, ordinals, row_start, sort_order
 
 __all__ = [
-    "CONNECTIVITY", "Connectivity", "Dense", "FixedNumber", "FixedProbability", "Sparse", "Synapses", "home_words",
-    "ordinals", "row_start", "sort_order",
+    "CONNECTIVITY",
+    "Connectivity",
+    "Dense",
+    "FixedNumber",
+    "FixedProbability",
+    "Sparse",
+    "Synapses",
+    "home_words",
+    "ordinals",
+    "row_start",
+    "sort_order",
 ]

@@ -157,7 +157,9 @@ class Sparse(Connectivity):
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         for what, index, limit in (("pre", self._pre, num_pre), ("post", self._post, num_post)):
             if index.max() >= limit:
-                raise InvalidValueError(f"Sparse {what} must be below {limit} (the population's size), got {index.max()}")
+                raise InvalidValueError(
+                    f"Sparse {what} must be below {limit} (the population's size), got {index.max()}"
+                )
         return self._post * num_pre + self._pre
 
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
@@ -170,7 +172,7 @@ class Sparse(Connectivity):
         if not self.multapses and ordinal.any():
             k = int(np.flatnonzero(ordinal)[0])
             raise InvalidValueError(
-                f"Sparse names the pair pre {pre[k]}, post {post[k]} twice; multapses=True allows several synapses a pair"
+                f"Sparse names the pair pre {pre[k]}, post {post[k]} twice; multapses=True allows several a pair"
             )
         words = home_words(pre, post, ordinal, seed, owner)
         if self._weight is not None:

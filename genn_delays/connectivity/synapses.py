@@ -23,6 +23,10 @@ class Synapses(NamedTuple):
     delay: npt.NDArray[np.uint16]
     weight: npt.NDArray[np.float32]
 
+    def copy(self) -> Synapses:
+        """A copy that shares nothing."""
+        return Synapses(self.pre.copy(), self.post.copy(), self.delay.copy(), self.weight.copy())
+
 
 def sort_order(
     post: npt.NDArray[np.int32], pre: npt.NDArray[np.int32], delay: npt.NDArray[np.uint16]

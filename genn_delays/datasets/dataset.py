@@ -80,9 +80,13 @@ class Dataset:
             return f"labels must be 0 to {self.num_classes - 1}, found {y.min()} to {y.max()}"
         if isinstance(x, list):
             bad = next((i for i, events in enumerate(x) if not self._valid(events)), None)
-            return None if bad is None else (
-                f"example {bad} has spikes outside {self.num_inputs} neurons x {self.example_timesteps} ms, "
-                "or not as many times as neurons"
+            return (
+                None
+                if bad is None
+                else (
+                    f"example {bad} has spikes outside {self.num_inputs} neurons x {self.example_timesteps} ms, "
+                    "or not as many times as neurons"
+                )
             )
         expected = (len(x), self.example_timesteps, self.num_inputs)
         if x.dtype != np.float32 or x.shape != expected:

@@ -96,8 +96,14 @@ def load_fsdd(data_dir: str | PathLike[str] | None = None) -> Dataset:
     source = find_source(data_dir)
     files = _checked_files(source) if source else _downloaded_files()
     recordings = listing()
-    key = {"content": content_sha256(files), "code": MEL_VERSION, "rate": SAMPLE_RATE, **_MEL, "floor_db": FLOOR_DB,
-           "scale_db": SCALE_DB}
+    key = {
+        "content": content_sha256(files),
+        "code": MEL_VERSION,
+        "rate": SAMPLE_RATE,
+        **_MEL,
+        "floor_db": FLOOR_DB,
+        "scale_db": SCALE_DB,
+    }
     x = cached_features(
         "fsdd", key, (len(recordings), FSDD_TIMESTEPS, FSDD_BANDS), lambda: _spectrograms(recordings, files)
     )

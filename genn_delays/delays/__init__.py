@@ -12,6 +12,12 @@ from .initializers import (
 )
 
 __all__ = [
-    "DELAY_INITIALIZERS", "MAX_DELAY", "ConstantInt", "DelayInitializer", "EmpiricalInt", "NormalInt", "UniformInt",
+    "DELAY_INITIALIZERS",
+    "MAX_DELAY",
+    "ConstantInt",
+    "DelayInitializer",
+    "EmpiricalInt",
+    "NormalInt",
+    "UniformInt",
     "as_delay_initializer",
 ]

@@ -1,4 +1,4 @@
-"""Optimisers. A new one is a class, a kernel template of the same name per target, and one line in :data:`OPTIMISERS`."""
+"""Optimisers. A new one is a class, a kernel template of its name per target, and one line in :data:`OPTIMISERS`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class Adam:
         v[:] = beta2 * v + (one - beta2) * (g * g)
         m_hat = m / (1.0 - power(self.beta1, age)).astype(np.float32)
         v_hat = v / (1.0 - power(self.beta2, age)).astype(np.float32)
-        return weight - np.float32(self.alpha) * m_hat / (np.sqrt(v_hat) + np.float32(self.epsilon))
+        change = np.float32(self.alpha) * m_hat / (np.sqrt(v_hat) + np.float32(self.epsilon))
+        return np.asarray(weight - change, dtype=np.float32)
 
 
 def power(base: float, exponent: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
@@ -73,7 +74,7 @@ OPTIMISERS: dict[str, type[Adam]] = {"adam": Adam}
 
 def as_optimiser(what: str, value: Any) -> Adam:
     """A registered name or an optimiser as an optimiser."""
-    if isinstance(value, tuple(OPTIMISERS.values())):
+    if isinstance(value, Adam):
         return value
     if isinstance(value, str) and value in OPTIMISERS:
         return OPTIMISERS[value]()

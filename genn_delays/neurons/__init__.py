@@ -14,6 +14,14 @@ NEURONS: dict[str, type[Neuron]] = {
 }
 
 __all__ = [
-    "NEURONS", "READOUTS", "DynamicNeuron", "Equations", "Input", "LeakyIntegrate", "LeakyIntegrateFire", "Neuron",
-    "SpikeInput", "UserNeuron",
+    "NEURONS",
+    "READOUTS",
+    "DynamicNeuron",
+    "Equations",
+    "Input",
+    "LeakyIntegrate",
+    "LeakyIntegrateFire",
+    "Neuron",
+    "SpikeInput",
+    "UserNeuron",
 ]

@@ -38,7 +38,7 @@ class Equations:
     output: str = "v"
 
 
-class Neuron(ABC):
+class Neuron:
     """Base of everything a population can consist of."""
 
     is_input = False
@@ -62,7 +62,7 @@ class SpikeInput(Neuron):
 
 
 @dataclass
-class DynamicNeuron(Neuron):
+class DynamicNeuron(Neuron, ABC):
     """A neuron with equations. Parameters are numbers, arrays ``[neuron]`` or initialisers."""
 
     readout: str | None = field(default=None, kw_only=True)
@@ -79,7 +79,9 @@ class DynamicNeuron(Neuron):
     def parameter_values(self) -> dict[str, Any]:
         """Every parameter and the initial value of every variable (named after the variable)."""
 
-    def sample_parameters(self, population: str, owner: int, size: int, seed: int) -> dict[str, npt.NDArray[np.float64]]:
+    def sample_parameters(
+        self, population: str, owner: int, size: int, seed: int
+    ) -> dict[str, npt.NDArray[np.float64]]:
         """Parameter and initial values per neuron, each of shape ``[size]``, a function of the network's seed."""
         values = {}
         for index, (name, value) in enumerate(self.parameter_values().items()):

@@ -46,7 +46,7 @@ def as_rewiring(what: str, value: Any) -> DeepR | None:
     """A registered name, a rule, or None (``"none"``) as a rule or None."""
     if value is None or value == "none":
         return None
-    if isinstance(value, tuple(REWIRING.values())):
+    if isinstance(value, DeepR):
         return value
     if isinstance(value, str) and value in REWIRING:
         return REWIRING[value]()

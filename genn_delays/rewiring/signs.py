@@ -13,7 +13,7 @@ Signs = npt.NDArray[np.int8]
 
 
 def dale_signs(source: Population, connections: list[Connection]) -> Signs:
-    """The sign (1 or -1) of every neuron of a source population, ``[neuron]``, for all its connections under Dale's law.
+    """The sign (1 or -1) of every neuron of a source population, ``[neuron]``, for its connections under Dale's law.
 
     Explicit weights decide the signs of their source neurons; the others are functions of (seed, population, neuron).
 

@@ -47,7 +47,9 @@ def find_compiler(cxx: str | None = None) -> HostCompiler:
         command = tuple(shlex.split(cxx))
         version = _version(command)
         if version is None:
-            raise BackendUnavailableError(f"the C++ compiler $CXX = {cxx!r} does not run; unset CXX or name one that does")
+            raise BackendUnavailableError(
+                f"the C++ compiler $CXX = {cxx!r} does not run; unset CXX or name one that does"
+            )
         return HostCompiler(command, version)
     zig = () if not _has_zig() else (sys.executable, "-m", "ziglang", "c++")
     for command in (("g++",), ("clang++",), zig):
@@ -143,7 +145,7 @@ def kernel_folder() -> Path:
         status = folder.stat()
     except OSError as error:
         raise BackendUnavailableError(
-            f"cannot use the kernel cache {folder}: {error.strerror or error}; set GENN_DELAYS_CACHE to a folder of yours"
+            f"cannot use the kernel cache {folder}: {error.strerror or error}; set GENN_DELAYS_CACHE to your own folder"
         ) from error
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
         raise BackendUnavailableError(

@@ -174,7 +174,9 @@ class CPUEngine:
             self._net.p[population].events = arrays.new("events", max(count, 1), np.int32)
 
     def forward(self) -> None:
-        synapses = [Synapses(*(self._connection_arrays[c.index][f] for f in Synapses._fields)) for c in self.plan.connections]
+        synapses = [
+            Synapses(*(self._connection_arrays[c.index][f] for f in Synapses._fields)) for c in self.plan.connections
+        ]
         for number, group in enumerate(self.plan.groups):
             self._arrays["block"][number] = self.plan.block_steps(group, synapses)
         self._library.forward(ctypes.byref(self._net))

@@ -143,8 +143,7 @@ class ReferenceEngine:
                     felt = np.where((arrival < T)[:, None], self.g[target][s.post, np.minimum(arrival, T - 1)], 0)
                     np.add.at(e, s.pre, s.weight[:, None] * felt)
                 later[p.index] = self._adjoint_step(p, t, later[p.index], e)
-        for c in self.plan.connections:
-            self._gradients[c.index] = self._correlate(c)
+        self._gradients = {c.index: self._correlate(c) for c in self.plan.connections}
 
     def _adjoint_step(self, p: PopulationPlan, t: int, later: dict[str, Array], e: Array) -> dict[str, Array]:
         model, numbers = p.model, self._numbers[p.index]
@@ -176,11 +175,12 @@ class ReferenceEngine:
             if c.optimiser is None:
                 continue
             state, rule = self._states[c.index], c.rewiring
-            weight, g = state.synapses.weight, self._gradients[c.index].astype(np.float32)
-            sign = np.copysign(np.float32(1), weight)
+            weight: Array = state.synapses.weight
+            g: Array = self._gradients[c.index].astype(np.float32)
+            sign: Array = np.copysign(np.float32(1), weight)
             if rule is not None:
                 g = g + np.float32(rule.l1) * sign
-            updated = c.optimiser.step(weight, g, state.moments, state.age)
+            updated: Array = c.optimiser.step(weight, g, state.moments, state.age)
             if rule is not None and rule.temperature > 0:
                 s = state.synapses
                 words = philox(self.plan.training_seed, Purpose.NOISE, c.index, s.pre, s.post, step)
@@ -215,10 +215,12 @@ class ReferenceEngine:
         if rule.growth_delay == "redraw":
             delay_words = philox(self.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)[0]
         grown = Synapses(
-            pre, post, c.connection.connectivity.delay_initializer.from_words(delay_words),
+            pre,
+            post,
+            c.connection.connectivity.delay_initializer.from_words(delay_words),
             np.where(negative, -1e-12, 1e-12).astype(np.float32),
         )
-        columns = [np.concatenate([old[living], new]) for old, new in zip(s, grown, strict=True)]
+        columns = [np.concatenate([getattr(s, f)[living], getattr(grown, f)]) for f in Synapses._fields]
         order = np.lexsort((columns[0], columns[1]))
         zero = np.zeros(dropped, np.float32)
         moments = [np.concatenate([m[living], zero])[order] for m in state.moments]
@@ -241,7 +243,7 @@ class ReferenceEngine:
         return self.tape[population][name].copy()
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
-        return self.x[population] != 0
+        return np.asarray(self.x[population] != 0)
 
     def spike_count(self, population: int) -> int:
         return int(np.count_nonzero(self.x[population]))

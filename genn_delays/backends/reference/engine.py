@@ -75,8 +75,8 @@ class ReferenceEngine:
                 current = np.zeros((p.size, self.lanes), self.dtype)
                 for c in p.incoming:
                     s, source = self._synapses(c), self.plan.connections[c].source
-                    arrives = (t >= s.delay)[:, None]
-                    sent = np.where(arrives, self.x[source][s.pre, t - s.delay.astype(np.int64)], 0)
+                    departure = t - s.delay.astype(np.int64)
+                    sent = np.where((departure >= 0)[:, None], self.x[source][s.pre, np.maximum(departure, 0)], 0)
                     np.add.at(current, s.post, s.weight[:, None] * sent)
                 after[p.index] = self._step(p, t, after[p.index], current)
         for p in self.plan.outputs:

@@ -1,0 +1,74 @@
+"""Every generated kernel against the definition: spikes and potentials exactly, gradients to 1e-5."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from networks import Case, largest_difference
+
+from genn_delays import CPU
+from genn_delays.compilers.plan import Plan
+from genn_delays.neurons import DynamicNeuron
+
+CASES = [Case.numbered(seed) for seed in range(36)]
+
+
+def run(case: Case, backend, busy: float | None = None):
+    """Loss, gradients, and spikes and potentials of the last (smaller) batch."""
+    compiled = case.compile(backend)
+    if busy is not None:
+        compiled.engine.busy = busy
+    with compiled:
+        loss, gradients = compiled.gradients(*case.data())
+        dynamic = [p for p in compiled.network.populations if isinstance(p.neuron, DynamicNeuron)]
+        spikes = [compiled.engine.spikes(p.index) for p in dynamic if p.spiking]
+        potentials = [compiled.engine.variable(p.index, "v") for p in dynamic]
+    return loss, list(gradients.values()), spikes, potentials
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"seed{c.seed}")
+def test_cpu_equals_reference(case):
+    loss, gradients, spikes, potentials = run(case, CPU(threads=2))
+    loss_r, gradients_r, spikes_r, potentials_r = run(case, "reference")
+    for found, expected in zip(spikes, spikes_r, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(potentials, potentials_r, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert loss == pytest.approx(loss_r, rel=1e-5)
+    for found, expected in zip(gradients, gradients_r, strict=True):
+        assert largest_difference(found, expected) < 1e-5
+
+
+def test_cases_spike():
+    """The comparison above would mean little were the networks silent."""
+    rates = [np.mean([s.mean() for s in run(case, "cpu")[2]]) for case in CASES]
+    assert min(rates) > 0.005
+    assert np.mean(rates) > 0.05
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=lambda c: f"seed{c.seed}")
+def test_dense_and_event_form_give_the_same_bits(case):
+    """Rows are added densely above `busy`: never, always, or as counted, no bit may depend on it."""
+    by_count, events, dense = (run(case, "cpu", busy) for busy in (None, 2.0, -1.0))
+    for other in (events, dense):
+        assert by_count[0] == other[0]
+        for a, b in zip(by_count[1], other[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 9])
+def test_blocks_of_any_length_give_the_same_bits(seed, monkeypatch):
+    """A cycle runs in blocks of its smallest delay; blocks of one step must do the same."""
+    case = Case.numbered(seed)
+    assert case.recurrent
+    whole = run(case, "cpu")
+    compiled = case.compile("cpu")
+    assert compiled.plan.block_steps(compiled.plan.groups[0], [c.synapses for c in compiled.network.connections]) > 1
+    longest = Plan.block_steps
+    monkeypatch.setattr(
+        Plan, "block_steps", lambda self, group, s: 1 if self.populations[group[0]].cyclic else longest(self, group, s)
+    )
+    single = run(case, "cpu")
+    assert whole[0] == single[0]
+    for a, b in zip([*whole[1], *whole[2]], [*single[1], *single[2]], strict=True):
+        np.testing.assert_array_equal(a, b)

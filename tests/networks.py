@@ -1,0 +1,123 @@
+"""Random networks for tests: small, of every shape the kernels must handle, a function of one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genn_delays import (
+    CompiledNetwork,
+    Connection,
+    FixedNumber,
+    Input,
+    LeakyIntegrate,
+    LeakyIntegrateFire,
+    Network,
+    Normal,
+    Population,
+    Sparse,
+    SpikeInput,
+    SurrogateCompiler,
+    Uniform,
+    UniformInt,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random network and its data.
+
+    `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles.
+    """
+
+    seed: int
+    depth: int = 1
+    time_steps: int = 20
+    batch_size: int = 8
+    multapses: bool = False
+    skip: bool = False
+    recurrent: bool = False
+    spike_input: bool = False
+    readout: str = "sum_softmax"
+    surrogate: str = "arctan"
+    detach_reset: bool = True
+
+    @classmethod
+    def numbered(cls, seed: int) -> Case:
+        """Seeds 0, 1, 2, ... go through all combinations of interest."""
+        return cls(
+            seed=seed,
+            depth=seed % 3 + 1,
+            time_steps=15 + seed % 7,
+            batch_size=(1, 3, 16, 17)[seed % 4],
+            multapses=seed % 5 == 0,
+            skip=seed % 3 == 0,
+            recurrent=seed % 4 == 1,
+            spike_input=seed % 6 == 2,
+            readout=("sum_var", "sum_softmax")[seed % 2],
+            surrogate=("arctan", "triangle")[seed // 2 % 2],
+            detach_reset=seed % 2 == 0,
+        )
+
+    def network(self) -> Network:
+        """The network."""
+        random = np.random.default_rng(self.seed)
+        sizes = random.integers(3, 12, self.depth + 2).tolist()
+        network = Network(seed=self.seed)
+        with network:
+            first = SpikeInput() if self.spike_input else Input()
+            pops = [Population(first, sizes[0], name="in")]
+            for size in sizes[1:-1]:
+                neuron = LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2))
+                pops.append(Population(neuron, size))
+            pops.append(Population(LeakyIntegrate(tau_mem=10.0, readout=self.readout), sizes[-1], name="out"))
+            pairs = list(zip(pops, pops[1:], strict=False))
+            if self.skip:
+                pairs += [(pops[0], pops[-1])] + ([(pops[1], pops[-1])] if self.depth > 1 else [])
+            if self.recurrent:
+                pairs += [(pops[1], pops[1])] + ([(pops[2], pops[1])] if self.depth > 1 else [])
+            for source, target in pairs:
+                self._connect(random, source, target)
+        return network
+
+    def _connect(self, random: np.random.Generator, source: Population, target: Population) -> None:
+        shortest = 1 + self.seed % 4 if self.recurrent else 0
+        delay = UniformInt(shortest, shortest + int(random.integers(1, 15)))
+        weight = Normal(0.1, 0.3 if target.neuron.readout else 0.5)
+        if self.multapses:
+            count = int(random.integers(5, 60))
+            pre, post = random.integers(0, source.size, count), random.integers(0, target.size, count)
+            Connection(source, target, Sparse(pre, post, weight, delay, multapses=True))
+        else:
+            sparsity = float(random.choice([0.0, 0.3, 0.7]))
+            Connection(source, target, FixedNumber(sparsity=sparsity, weight=weight, delay=delay))
+
+    def compile(self, backend: Any, **arguments: Any) -> CompiledNetwork:
+        """Compiled for a backend."""
+        compiler = SurrogateCompiler(
+            self.time_steps,
+            self.batch_size,
+            backend=backend,
+            surrogate=self.surrogate,
+            detach_reset=self.detach_reset,
+        )
+        return compiler.compile(self.network(), **arguments)
+
+    def data(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Inputs and labels of one and a half batches, so that the last batch is smaller."""
+        random = np.random.default_rng(1000 + self.seed)
+        network = self.network()
+        count = self.batch_size + self.batch_size // 2
+        x = random.random((count, self.time_steps, network.populations[0].size))
+        if self.spike_input:
+            x = x < 0.3
+        y = random.integers(0, network.populations[-1].size, count)
+        return {"in": x.astype(np.float32)}, {"out": y}
+
+
+def largest_difference(found: Any, expected: Any) -> float:
+    """max |difference| over max |expected|."""
+    found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-300))

@@ -1,0 +1,58 @@
+"""Generated source: the same text for the same kind of network, readable, and failing loudly on undefined names."""
+
+from __future__ import annotations
+
+import jinja2
+import pytest
+from networks import Case
+
+from genn_delays import LeakyIntegrateFire
+from genn_delays.codegen.emit import _environment, emit
+
+
+def source(case: Case) -> str:
+    return emit(case.compile("reference").plan)
+
+
+def test_text_does_not_depend_on_sizes_seeds_or_data():
+    assert source(Case(seed=0)) == source(Case(seed=11, time_steps=40, batch_size=64))
+
+
+def test_text_depends_on_the_rules():
+    texts = {
+        source(Case(seed=0)),
+        source(Case(seed=0, readout="sum_var")),
+        source(Case(seed=0, surrogate="triangle")),
+        source(Case(seed=0, detach_reset=False)),
+        source(Case(seed=0, depth=2)),
+        source(Case(seed=0, recurrent=True)),
+        source(Case(seed=0, spike_input=True)),
+    }
+    assert len(texts) == 7
+
+
+def test_equations_stand_above_the_code():
+    text = source(Case(seed=0))
+    for line in LeakyIntegrateFire().equations().variables["v"][:1]:
+        assert f"//   dv/dt = {line}" in text
+    assert "// Adam (Kingma & Ba 2015)" in text
+
+
+def test_text_is_tidy():
+    for case in (Case.numbered(n) for n in range(6)):
+        text = source(case)
+        assert "{{" not in text.replace("{{c0, c1, c2, c3}}", "") and "{%" not in text
+        assert "\n\n\n" not in text
+        assert not [line for line in text.splitlines() if line != line.rstrip() or "\t" in line]
+        assert max(len(line) for line in text.splitlines()) <= 140
+
+
+def test_undefined_names_are_errors():
+    with pytest.raises(jinja2.UndefinedError, match="surrogate"):
+        _environment("cpu").get_template("surrogate.cpp.j2").render()
+
+
+def test_no_header_beyond_c():
+    includes = {line for line in source(Case(seed=0)).splitlines() if line.startswith("#include")}
+    allowed = {"math", "pthread", "sched", "stdint", "stdlib", "string"}
+    assert includes <= {f"#include <{name}.h>" for name in allowed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class Case:
                 neuron = LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2))
                 pops.append(Population(neuron, size))
             pops.append(Population(LeakyIntegrate(tau_mem=10.0, readout=self.readout), sizes[-1], name="out"))
-            pairs = list(zip(pops, pops[1:], strict=False))
+            pairs = list(pairwise(pops))
             if self.skip:
                 pairs += [(pops[0], pops[-1])] + ([(pops[1], pops[-1])] if self.depth > 1 else [])
             if self.recurrent:

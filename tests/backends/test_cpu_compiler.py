@@ -122,7 +122,7 @@ def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
 def test_ziglang_compiles_too(cache, monkeypatch):
     """The wheel brings a compiler where the machine has none."""
     pytest.importorskip("ziglang", reason="needs the extra zig")
-    monkeypatch.setenv("CXX", f"{sys.executable} -m ziglang c++")
+    monkeypatch.setenv("CXX", f"{sys.executable} -m ziglang cc")
     case = Case(seed=1)
     found = case.compile("cpu").gradients(*case.data())
     monkeypatch.delenv("CXX")

@@ -158,7 +158,8 @@ def test_newborn_synapses_start_afresh(backend):
     born = np.abs(after.synapses.weight) == np.float32(1e-12)
     assert born.sum() == kill.sum()
     assert not after.age[born].any() and not any(m[born].any() for m in after.moments)
-    old = dict(zip(zip(*state.synapses[:2], strict=True), zip(state.age, *state.moments, strict=True), strict=True))
+    values = zip(state.age, *state.moments, strict=True)
+    old = dict(zip(zip(*state.synapses[:2], strict=True), values, strict=True))
     kept = zip(zip(*after.synapses[:2], strict=True), zip(after.age, *after.moments, strict=True), strict=True)
     for (pair, values), is_born in zip(kept, born, strict=True):
         assert is_born or old[pair] == values
@@ -166,7 +167,7 @@ def test_newborn_synapses_start_afresh(backend):
 
 
 def test_all_synapses_may_grow_into_one_row(backend):
-    """A row has no stride to overflow (genn 625): with one target neuron left empty, its row takes all that is grown."""
+    """A row has no stride to overflow (genn 625): one target is left empty, and its row takes all grown."""
     network = Network(seed=0)
     with network:
         a = Population(Input(), 40, name="in")

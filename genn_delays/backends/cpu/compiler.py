@@ -51,7 +51,8 @@ def find_compiler(cxx: str | None = None) -> HostCompiler:
                 f"the C++ compiler $CXX = {cxx!r} does not run; unset CXX or name one that does"
             )
         return HostCompiler(command, version)
-    zig = () if not _has_zig() else (sys.executable, "-m", "ziglang", "c++")
+    # `zig cc` and not `zig c++`: the latter first builds the C++ library, a minute for nothing the kernels use
+    zig = () if not _has_zig() else (sys.executable, "-m", "ziglang", "cc")
     for command in (("g++",), ("clang++",), zig):
         if command and shutil.which(command[0]) and (version := _version(command)) is not None:
             return HostCompiler(command, version)

@@ -29,7 +29,12 @@ def _by_population(
 ) -> dict[Population, Any]:
     if not isinstance(values, Mapping):
         raise InvalidValueError(f"{what} must be a dict by population, got {type(values).__name__}")
-    found = {find_population(network, key): value for key, value in values.items()}
+    found: dict[Population, Any] = {}
+    for key, value in values.items():
+        population = find_population(network, key)
+        if population in found:
+            raise InvalidValueError(f"{what} given twice for {population.name!r}, once by its name")
+        found[population] = value
     names = ", ".join(repr(p.name) for p in wanted)
     for population in found:
         if population not in wanted:
@@ -72,8 +77,8 @@ def prepare_inputs(
 
 
 def _dense(population: Population, values: Any, time_steps: int) -> npt.NDArray[np.float32]:
-    array = np.asarray(values)
     what = f"input of {population.name!r}"
+    array = _array(what, values)
     if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
         raise InvalidValueError(f"{what} must be numbers [example, time, neuron], got dtype {array.dtype}")
     if np.issubdtype(array.dtype, np.complexfloating):
@@ -106,11 +111,13 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
         raise InvalidValueError(
             f"{what} must be a list of (times, neurons), one an example, got {type(values).__name__}"
         )
-    times, neurons = [], []
+    times, neurons, steps = [], [], []
     for number, example in enumerate(values):
         if not isinstance(example, Sequence) or len(example) != 2:
             raise InvalidValueError(f"{what}, example {number}, must be (times, neurons), got {type(example).__name__}")
-        time, neuron = np.asarray(example[0], dtype=np.float64), np.asarray(example[1])
+        time, neuron = (_array(f"{what}, example {number}", part) for part in example)
+        if time.dtype.kind not in "fiu":
+            raise InvalidValueError(f"{what}, example {number}: times must be real numbers, got dtype {time.dtype}")
         if time.ndim != 1 or time.shape != neuron.shape:
             raise InvalidValueError(
                 f"{what}, example {number}: times {time.shape} and neurons {neuron.shape} must match"
@@ -119,8 +126,9 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
             raise InvalidValueError(
                 f"{what}, example {number}: neurons must be whole numbers, got dtype {neuron.dtype}"
             )
-        times.append(time)
+        times.append(time.astype(np.float64))
         neurons.append(neuron.astype(np.int64))
+        steps.append(_steps(time, time_steps, dt))
     example = np.repeat(np.arange(len(values)), [len(t) for t in times])
     time, neuron = np.concatenate([*times, []]), np.concatenate([*neurons, np.empty(0, np.int64)])
     limit = time_steps * dt
@@ -132,11 +140,28 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
             raise InvalidValueError(
                 f"{what}, example {example[bad][0]}: {name} must lie in [0, {high}; got {array[bad][0]}"
             )
-    step = np.minimum((time / dt).astype(np.int64), time_steps - 1)
+    step = np.minimum(np.concatenate([*steps, []]).astype(np.int64), time_steps - 1)
     key = np.unique((example * population.size + neuron) * time_steps + step)  # events within one step are one spike
     example, rest = np.divmod(key, population.size * time_steps)
     start = np.searchsorted(example, np.arange(len(values) + 1)).astype(np.int64)
     return EventData(start, (rest // time_steps).astype(np.int32), (rest % time_steps).astype(np.int32))
+
+
+def _steps(time: npt.NDArray[Any], time_steps: int, dt: float) -> npt.NDArray[np.float64]:
+    """The time steps that times fall into, as whole floats.
+
+    A time written as ``k * dt`` belongs to step k, though it may have been rounded to just below: 43 * 0.1 / 0.1 is
+    42.99... So a time counts as its next step where rounding in its own precision can explain the difference.
+    """
+    precision = float(np.finfo(np.float32 if time.dtype == np.float32 else np.float64).eps)
+    return np.asarray(np.floor(time.astype(np.float64) / dt + 2.0 * precision * time_steps))
+
+
+def _array(what: str, values: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # NumPy has no array whose rows differ in length
+        raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
 
 
 def prepare_labels(network: Network, y: Mapping[Any, Any], count: int) -> dict[int, npt.NDArray[np.int32]]:
@@ -147,7 +172,8 @@ def prepare_labels(network: Network, y: Mapping[Any, Any], count: int) -> dict[i
     """
     prepared = {}
     for population, values in _by_population(network, "labels", y, network.outputs).items():
-        labels, what = np.asarray(values), f"labels of {population.name!r}"
+        what = f"labels of {population.name!r}"
+        labels = _array(what, values)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise InvalidValueError(
                 f"{what} must be whole numbers [example], got shape {labels.shape}, dtype {labels.dtype}"

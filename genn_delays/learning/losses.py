@@ -38,6 +38,6 @@ LOSSES: dict[str, Loss] = {"sparse_categorical_crossentropy": SparseCategoricalC
 def as_loss(value: Any) -> str:
     """The name of a registered loss."""
     name = "sparse_categorical_crossentropy" if isinstance(value, SparseCategoricalCrossentropy) else value
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise unknown("loss", value, LOSSES)
     return str(name)

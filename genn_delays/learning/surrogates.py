@@ -74,6 +74,6 @@ def as_surrogate(value: Any) -> Surrogate:
     """A registered name or a surrogate as a surrogate."""
     if isinstance(value, Surrogate):
         return value
-    if value not in SURROGATES:
+    if not isinstance(value, str) or value not in SURROGATES:
         raise unknown("surrogate", value, SURROGATES)
     return SURROGATES[value]()

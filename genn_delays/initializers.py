@@ -119,6 +119,23 @@ def as_initializer(what: str, value: Any) -> Initializer:
     return Constant(check_real(what, value))
 
 
+def real_array(what: str, values: Any, shape: tuple[int, ...]) -> F64:
+    """An array of numbers that single precision can hold, or an error that names the first bad one."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # NumPy has no array whose rows differ in length
+        raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
+    if array.dtype.kind not in "iuf":
+        raise InvalidValueError(f"{what} must be real numbers, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise InvalidValueError(f"{what} must have shape {shape}, got {array.shape}")
+    array = array.astype(np.float64)
+    bad = ~(np.abs(array) <= np.finfo(np.float32).max)
+    if bad.any():
+        raise InvalidValueError(f"{what} must be finite in single precision, got {array[bad][0]}")
+    return array
+
+
 def negative_threshold(initializer: Initializer, fan_in: int) -> int:
     """How many of the 2**32 random words give a negative value: word < threshold means a negative sign."""
 

@@ -76,6 +76,8 @@ class Network:
             raise InvalidValueError(
                 "the network has no output: give one population a readout, such as LeakyIntegrate(readout='sum_var')"
             )
+        if not self.inputs:
+            raise InvalidValueError("the network has no input: give it a population of Input() or SpikeInput()")
         for population in self.populations:
             if not population.neuron.is_input and not population.incoming:
                 raise InvalidValueError(f"population {population.name!r} has no incoming connection")
@@ -99,6 +101,8 @@ class Population:
         network = _network("Population", network)
         if not isinstance(neuron, Neuron):
             raise InvalidValueError(f"neuron must be a neuron such as LeakyIntegrateFire(), got {neuron!r}")
+        if isinstance(shape, Sequence) and not shape:
+            raise InvalidValueError(f"population shape must name at least one size, got {shape!r}")
         sizes = (shape,) if isinstance(shape, (int, np.integer)) or not isinstance(shape, Sequence) else tuple(shape)
         self.shape = tuple(check_count("number of neurons", size) for size in sizes)
         self.size = check_count("number of neurons", prod(self.shape), 1, (1 << 31) - 1)
@@ -165,6 +169,7 @@ class Connection:
             raise InvalidValueError(f"connection source {source.name!r} neither spikes nor is an input")
         if synapse != "delta":
             raise InvalidValueError(f"synapse must be 'delta', got {synapse!r}")
+        connectivity.check(source.size, target.size)
         self.source, self.target, self.connectivity, self.synapse = source, target, connectivity, synapse
         self.network = network
         self.index = check_count("number of connections", len(network.connections), 0, MAX_OWNER - 1)
@@ -205,6 +210,8 @@ class Connection:
 
 def _network(what: str, network: Network | None) -> Network:
     if network is not None:
+        if not isinstance(network, Network):
+            raise InvalidValueError(f"network must be a Network, got {network!r}")
         return network
     if not _open_networks:
         raise InvalidValueError(f"{what} made outside a network: write it inside 'with network:'")

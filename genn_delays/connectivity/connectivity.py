@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_real
-from ..initializers import Initializer, as_initializer, negative_threshold
+from ..initializers import Initializer, as_initializer, negative_threshold, real_array
 from ..random import Purpose, philox, sample_distinct, uniform
 from .synapses import Synapses, ordinals, sort_order
 
@@ -36,6 +36,9 @@ class Connectivity(ABC):
     @abstractmethod
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         """The connected pairs as ascending numbers ``post * num_pre + pre``. Time and memory are O(synapses)."""
+
+    def check(self, num_pre: int, num_post: int) -> None:  # noqa: B027 (most connectivities fit any sizes)
+        """An error where it does not fit populations of these sizes."""
 
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
         """All synapses of a connection, a function of the network's seed and the connection's index alone."""
@@ -102,14 +105,20 @@ class FixedNumber(Connectivity):
         super().__post_init__()
         check_real("sparsity", self.sparsity, 0.0, 1.0, open_high=True)
 
-    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+    def count(self, num_pre: int, num_post: int) -> int:
+        """Number of synapses."""
         # 1 - 0.9 is 0.0999...98 in binary: without the nudge, 1,000 pairs at 90 % would lose a synapse to it
-        count = int((1.0 - self.sparsity) * num_pre * num_post + 1e-6)
-        if count < 1:
+        return int((1.0 - self.sparsity) * num_pre * num_post + 1e-6)
+
+    def check(self, num_pre: int, num_post: int) -> None:
+        if self.count(num_pre, num_post) < 1:
             raise InvalidValueError(
                 f"sparsity {self.sparsity} leaves no synapse of {num_pre} x {num_post} pairs; "
                 f"at most {1 - 1 / (num_pre * num_post):.6g} keeps one"
             )
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        count = self.count(num_pre, num_post)
         return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
 
 
@@ -136,9 +145,7 @@ class Sparse(Connectivity):
         if size == 0:
             raise InvalidValueError("Sparse needs at least one synapse, got none")
         if isinstance(weight, (list, tuple, np.ndarray)):
-            self._weight = np.asarray(weight, dtype=np.float32)
-            if self._weight.shape != (size,) or not np.isfinite(self._weight).all():
-                raise InvalidValueError(f"Sparse weight must be {size} finite numbers, got shape {self._weight.shape}")
+            self._weight = real_array("Sparse weight", weight, (size,)).astype(np.float32)
             weight = 0.0
         if isinstance(delay, (list, tuple, np.ndarray)):
             steps = whole_array("Sparse delay", delay, MAX_DELAY)
@@ -154,12 +161,14 @@ class Sparse(Connectivity):
         """Whether the weights, and so their signs, were given one by one."""
         return self._weight is not None
 
-    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+    def check(self, num_pre: int, num_post: int) -> None:
         for what, index, limit in (("pre", self._pre, num_pre), ("post", self._post, num_post)):
             if index.max() >= limit:
                 raise InvalidValueError(
                     f"Sparse {what} must be below {limit} (the population's size), got {index.max()}"
                 )
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         return self._post * num_pre + self._pre
 
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
@@ -188,7 +197,12 @@ class Sparse(Connectivity):
 
 def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:
     """A one-dimensional array of whole numbers in [0, high], or an error that names the first bad one."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # NumPy has no array whose rows differ in length
+        raise InvalidValueError(f"{what} must be a one-dimensional array, got rows of different lengths") from error
+    if array.size == 0:
+        array = array.astype(np.int64)  # an empty list is of no type
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise InvalidValueError(
             f"{what} must be a one-dimensional array of whole numbers, got shape {array.shape}, dtype {array.dtype}"

@@ -125,7 +125,10 @@ def as_delay_initializer(what: str, value: Any) -> DelayInitializer:
     if isinstance(value, DelayInitializer):
         return value
     if isinstance(value, str):
-        raise unknown(f"{what} (give the object, with its range)", value, DELAY_INITIALIZERS)
+        if value in DELAY_INITIALIZERS:
+            kind = DELAY_INITIALIZERS[value].__name__
+            raise InvalidValueError(f"{what} {value!r} needs its numbers: give {kind}(...) or a whole number of steps")
+        raise unknown(f"initializer for {what}", value, DELAY_INITIALIZERS)
     if isinstance(value, float):
         raise InvalidValueError(f"{what} must be a whole number of time steps, got {value}")
     return ConstantInt(check_count(what, value, 0, MAX_DELAY))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
 
 
 @dataclass
@@ -32,6 +32,7 @@ class LeakyIntegrate(DynamicNeuron):
         check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
         check_parameter("v", self.v)
         check_integration(self.integration)
+        check_switch("scale_i", self.scale_i)
 
     def equations(self) -> Equations:
         return Equations(

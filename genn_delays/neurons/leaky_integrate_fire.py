@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidValueError
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
 
 
 @dataclass
@@ -48,6 +48,8 @@ class LeakyIntegrateFire(DynamicNeuron):
         check_parameter("v_reset", self.v_reset)
         check_parameter("v", self.v)
         check_integration(self.integration)
+        check_switch("scale_i", self.scale_i)
+        check_switch("relative_reset", self.relative_reset)
 
     def equations(self) -> Equations:
         return Equations(

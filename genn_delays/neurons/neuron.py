@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_real, unknown
-from ..initializers import Initializer, as_initializer
+from ..initializers import Initializer, as_initializer, real_array
 from ..random import Purpose, philox, uniform
 
 Integration = Literal["linear_euler", "exact"]
 READOUTS = ("sum_var", "sum_softmax")
-RESERVED = ("Isyn", "dt", "S", "e")
 
 
 @dataclass(frozen=True)
@@ -87,18 +86,19 @@ class DynamicNeuron(Neuron, ABC):
         for index, (name, value) in enumerate(self.parameter_values().items()):
             what = f"{name} of population {population!r}"
             if isinstance(value, (list, tuple, np.ndarray)):
-                array = np.asarray(value, dtype=np.float64)
-                if array.shape != (size,):
-                    raise InvalidValueError(f"{what} must have shape ({size},), got {array.shape}")
-                if not np.isfinite(array).all():
-                    raise InvalidValueError(f"{what} must be finite, got {array[~np.isfinite(array)][0]}")
-                values[name] = array
+                values[name] = real_array(what, value, (size,))
             else:
                 words = philox(seed, Purpose.PARAMETER, owner, np.arange(size), index)
                 values[name] = as_initializer(what, value).quantile(uniform(words[0]), 1)
-            if name.startswith("tau") and not (values[name] > 0).all():
+            if name.startswith("tau") and name in self.equations().parameters and not (values[name] > 0).all():
                 raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
         return values
+
+
+def check_switch(what: str, value: Any) -> None:
+    """An error for a switch that is neither true nor false."""
+    if not isinstance(value, bool):
+        raise InvalidValueError(f"{what} must be true or false, got {value!r}")
 
 
 def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_low: bool = False) -> None:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidValueError
 from .leaky_integrate_fire import check_integration
-from .neuron import RESERVED, DynamicNeuron, Equations, Integration
+from .neuron import DynamicNeuron, Equations, Integration
+
+RESERVED = ("Isyn", "dt", "S", "e", "ds")
+"""Names with a meaning in every model's equations and their adjoint."""
+_KERNEL = """
+B T active active_start after count current distance e_row here i Isyn_row lambda lane p spiked spiked_here spiked_row
+surrogate t t0 t1
+"""
+_CPP = """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
+const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false
+float for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private
+protected public register reinterpret_cast restrict return short signed sizeof static static_assert static_cast struct
+switch template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile
+wchar_t while xor xor_eq
+"""
+TAKEN = frozenset((_KERNEL + _CPP).split())
+"""What kernels call their own variables, and the words of C++: names stand in generated code as they are written."""
 
 
 @dataclass
@@ -43,11 +62,13 @@ class UserNeuron(DynamicNeuron):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_integration(self.integration)
+        for what, value in (("vars", self.vars), ("param_vals", self.param_vals), ("var_vals", self.var_vals)):
+            if not isinstance(value, Mapping):
+                raise InvalidValueError(f"UserNeuron {what} must be a dict by name, got {value!r}")
         if not self.vars:
             raise InvalidValueError("UserNeuron needs at least one variable in vars, got none")
-        for name in [*self.vars, *self.param_vals]:
-            if not name.isidentifier() or name in RESERVED:
-                raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
+        self._check_names()
+        self._check_texts()
         for name in self.var_vals:
             if name not in self.vars:
                 raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")
@@ -56,6 +77,39 @@ class UserNeuron(DynamicNeuron):
                 f"UserNeuron: readout {self.readout!r} needs a neuron that does not spike and output_var_name out of "
                 f"{', '.join(self.vars)}, got {self.output_var_name!r}"
             )
+
+    def _check_names(self) -> None:
+        states = list(self.vars)
+        derived = {f"{p}_{s}" for s in states for p in "abclL"} | {f"a_{s}_{r}" for s in states for r in states}
+        derived |= {f"{s}_{end}" for s in states for end in ("after", "initial", "now", "row")}
+        derived |= {f"lambda_{s}" for s in states}
+        for name in [*states, *self.param_vals]:
+            if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
+                raise InvalidValueError(f"UserNeuron: {name!r} is not a name; letters, digits and single _ make one")
+            if name in RESERVED:
+                raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
+            if name in TAKEN | derived or keyword.iskeyword(name):
+                raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name: generated code uses it; take another")
+        for name in self.param_vals:
+            if name in self.vars:
+                raise InvalidValueError(f"UserNeuron: {name!r} is both a variable and a parameter; names must differ")
+
+    def _check_texts(self) -> None:
+        """Right-hand sides may use the input current; what happens at a spike depends on variables and parameters."""
+        at_spike: dict[str, str | None] = {"threshold": self.threshold}
+        for name, equation in self.vars.items():
+            if not isinstance(equation, (tuple, list)) or len(equation) != 2 or not isinstance(equation[0], str):
+                raise InvalidValueError(
+                    f"UserNeuron: vars[{name!r}] must be (right-hand side, value after a spike), got {equation!r}"
+                )
+            at_spike[f"{name} after a spike"] = equation[1]
+        for what, text in at_spike.items():
+            if text is not None and not isinstance(text, str):
+                raise InvalidValueError(f"UserNeuron: {what} must be a text or None, got {text!r}")
+            if text is not None and (found := re.search(r"\b(Isyn|dt)\b", text)):
+                raise InvalidValueError(
+                    f"UserNeuron: {what} = {text!r} uses {found[0]!r}; allowed are variables and parameters"
+                )
 
     def equations(self) -> Equations:
         return Equations(

@@ -1,11 +1,13 @@
 """Checkpoints: everything needed to go on with the same bits, and nothing of when, where or by how many threads.
 
 A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
-``.weight``, and where it is learned ``.age`` and ``.moment0``, ``.moment1``; its metadata one JSON text.
+``.weight``, and where it is learned ``.age`` and ``.moment0``, ``.moment1``; its metadata one JSON text, and in it a
+digest of all the rest, so that a file with a flipped bit is not taken for weights.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .backends.protocol import ConnectionState
-from .compilers.plan import Plan
+from .compilers.plan import ConnectionPlan, Plan
 from .connectivity import Synapses
 from .errors import RunFolderError
 from .paths import atomic_write
@@ -45,7 +47,8 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
         tensors |= {f"{name}.{field}": array for field, array in state.synapses._asdict().items()}
         tensors |= {f"{name}.moment{m}": array for m, array in enumerate(state.moments)}
         tensors[f"{name}.age"] = state.age
-    about = {"format": FORMAT, "network": describe(plan), "progress": checkpoint.progress}
+    about: dict[str, Any] = {"format": FORMAT, "network": describe(plan), "progress": checkpoint.progress}
+    about["digest"] = _digest(tensors, about)
     # one key only: safetensors does not promise an order of several, and files must be equal bit by bit
     atomic_write(path, save(tensors, {"genn_delays": json.dumps(about, sort_keys=True)}))
 
@@ -78,12 +81,17 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         try:
             synapses = Synapses(*(tensors[f"{c.name}.{field}"] for field in Synapses._fields))
             age = tensors[f"{c.name}.age"]
-            moments = [tensors[f"{c.name}.moment{m}"] for m in range(2)]
         except KeyError as error:
             raise RunFolderError(f"checkpoint {path} lacks {error}") from error
-        _check(path, c.name, c.num_pre, c.num_post, c.connection.max_delay_steps, synapses)
-        states[c.name] = ConnectionState(synapses, moments, age)
-    return Checkpoint(states, about["progress"])
+        kept = (f"{c.name}.moment{m}" for m in range(2))
+        state = ConnectionState(synapses, [tensors[name] for name in kept if name in tensors], age)
+        if not _sound(c, state):
+            raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
+        states[c.name] = state
+    progress = about.get("progress")
+    if not isinstance(progress, dict) or not {"epoch", "step", "rewirings", "callbacks"} <= progress.keys():
+        raise RunFolderError(f"checkpoint {path} is damaged (it does not say how far training was)")
+    return Checkpoint(states, progress)
 
 
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -93,22 +101,41 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         raise RunFolderError(f"there is no checkpoint {path}")
     try:
         with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
+            text = (file.metadata() or {}).get("genn_delays")
+            if text is None:
+                raise RunFolderError(f"{path} is not a checkpoint of genn_delays")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        about = json.loads(metadata["genn_delays"])
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        about = dict(json.loads(text))
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise RunFolderError(f"checkpoint {path} is damaged ({error}); delete it or use another one") from error
+    if about.get("format") == FORMAT and about.pop("digest", None) != _digest(tensors, about):
+        raise RunFolderError(f"checkpoint {path} is damaged (its checksum is wrong); delete it or use another one")
     return tensors, about
 
 
-def _check(path: Path, name: str, num_pre: int, num_post: int, max_delay: int, s: Synapses) -> None:
-    """Kernels trust their indices, so no file may smuggle in one that is out of range."""
-    size = s.pre.size
-    fine = all(a.shape == (size,) for a in s) and [a.dtype for a in s] == [np.int32, np.int32, np.uint16, np.float32]
-    fine = fine and bool(
-        size == 0
-        or (s.pre.min() >= 0 and s.pre.max() < num_pre and s.post.min() >= 0 and s.post.max() < num_post
-            and s.delay.max() <= max_delay and (np.diff(s.post) >= 0).all() and np.isfinite(s.weight).all())
-    )  # fmt: skip
-    if not fine:
-        raise RunFolderError(f"checkpoint {path} is damaged (synapses of {name!r} are out of range)")
+def _digest(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
+    """Whether a state fits its connection. Kernels trust their indices, so no file may smuggle in a wrong one."""
+    s = state.synapses
+    size = c.connection.synapses.pre.size
+    if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
+        return False
+    kept = [*state.moments, state.age] if state.age.size or state.moments else []  # none where nothing is learned
+    if any(a.shape != (size,) for a in kept) or any(m.dtype != np.float32 for m in state.moments):
+        return False
+    if state.age.dtype != np.uint16 or len(state.moments) != (2 if kept else 0):
+        return False
+    if size == 0:
+        return True
+    inside = s.pre.min() >= 0 and s.pre.max() < c.num_pre and s.post.min() >= 0 and s.post.max() < c.num_post
+    step = np.diff(s.post.astype(np.int64) * c.num_pre + s.pre)
+    ordered = bool((step >= 0).all() if c.connection.connectivity.multapses else (step > 0).all())
+    in_time = s.delay.max() <= c.connection.max_delay_steps
+    return bool(inside and ordered and in_time and all(np.isfinite(a).all() for a in (s.weight, *state.moments)))

@@ -53,12 +53,12 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             break
-        if not isinstance(entry, dict) or "epoch" not in entry:
+        if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
             break
         lines.append(entry)
     return lines

@@ -35,6 +35,7 @@ class SpikeRecorder(Callback):
         self.population: Population = compiled_network.population(self._population)
         if not self.population.spiking:
             raise InvalidValueError(f"SpikeRecorder needs a population that spikes, got {self.population.name!r}")
+        self._times, self._neurons = [], []  # every call of train or evaluate returns its own
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
         spikes = self.compiled_network.engine.spikes(self.population.index)
@@ -72,6 +73,7 @@ class VarRecorder(Callback):
                 f"VarRecorder: population {self.population.name!r} has no variable {self.var!r}; "
                 f"it has {', '.join(states) or 'none'}"
             )
+        self._values = []  # every call of train or evaluate returns its own
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
         values = self.compiled_network.engine.variable(self.population.index, self.var)

@@ -39,6 +39,10 @@ class CompileError(GennDelaysError):
         self.stage, self.log, self.source = stage, log, source
 
 
+class TrainingError(GennDelaysError):
+    """Training cannot go on, for example because the loss is no longer a number."""
+
+
 class RunFolderError(GennDelaysError):
     """A run folder or a checkpoint cannot be read or written."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..backends.protocol import ConnectionState, Engine, InputData
 from ..callbacks import Callback, as_callbacks
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
-from ..errors import InvalidValueError, check_count, check_real
+from ..errors import InvalidValueError, TrainingError, check_count, check_real
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
@@ -41,6 +42,7 @@ class CompiledNetwork:
         self.epoch = self.step = 0
         self.rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
         self.stop_training = False
+        self._closed = False
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
 
@@ -50,6 +52,7 @@ class CompiledNetwork:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         self.engine.close()
 
     # --- training ----------------------------------------------------------------------------------------------------
@@ -139,7 +142,12 @@ class CompiledNetwork:
             for callback in callbacks:
                 callback.on_batch_begin(number)
             start = time.perf_counter()
-            self._forward_loss(inputs, labels, batch, metrics)
+            loss = self._forward_loss(inputs, labels, batch, metrics)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} in epoch {self.epoch}, batch {number}: training diverged; "
+                    "a lower learning rate or smaller initial weights may help"
+                )
             self.engine.backward()
             self.engine.update(self.step)
             for index, rewired in self.engine.rewire(self.step).items():
@@ -173,7 +181,12 @@ class CompiledNetwork:
         outputs = {self.network.populations[p.index]: OutputMetric() for p in self.plan.outputs}
         return Metrics(outputs, dict.fromkeys(self.rewirings, 0) if training else {})
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidValueError("this compiled network was closed at the end of its 'with' block; compile it again")
+
     def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
+        self._check_open()
         active = sorted(as_callbacks(callbacks), key=lambda callback: callback.runs_last)
         for number, callback in enumerate(active):
             callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
@@ -260,6 +273,7 @@ class CompiledNetwork:
         Returns:
             The mean loss of an example, and by connection dL/dweight ``[synapse]`` in the order of :meth:`synapses`.
         """
+        self._check_open()
         inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
         labels = prepare_labels(self.network, y, count)
         loss, sums = 0.0, {c: np.zeros(self.synapses(c).pre.size) for c in self.network.connections}

@@ -113,12 +113,12 @@ class Plan:
         """Populations with a readout, in order of creation."""
         return [p for p in self.populations if p.readout is not None]
 
-    def block_steps(self, group: tuple[int, ...], synapses: list[Synapses]) -> int:
-        """Time steps a group may run at once: T, or the smallest delay of the connections within a cycle."""
+    def block_steps(self, group: tuple[int, ...], delays: list[npt.NDArray[np.uint16]]) -> int:
+        """Time steps a group may run at once: T, or on a cycle the smallest of its delays (given by connection)."""
         if not self.populations[group[0]].cyclic:
             return self.time_steps
         inside = [c for c in self.connections if c.source in group and c.target in group]
-        smallest = min(int(synapses[c.index].delay.min(initial=self.time_steps)) for c in inside)
+        smallest = min(int(delays[c.index].min(initial=self.time_steps)) for c in inside)
         return min(smallest, self.time_steps)
 
 

@@ -107,8 +107,7 @@ class FixedNumber(Connectivity):
 
     def count(self, num_pre: int, num_post: int) -> int:
         """Number of synapses."""
-        # 1 - 0.9 is 0.0999...98 in binary: without the nudge, 1,000 pairs at 90 % would lose a synapse to it
-        return int((1.0 - self.sparsity) * num_pre * num_post + 1e-6)
+        return int((1 - self.sparsity) * num_pre * num_post)
 
     def check(self, num_pre: int, num_post: int) -> None:
         if self.count(num_pre, num_post) < 1:

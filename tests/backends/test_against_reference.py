@@ -63,7 +63,9 @@ def test_blocks_of_any_length_give_the_same_bits(seed, monkeypatch):
     assert case.recurrent
     whole = run(case, "cpu")
     compiled = case.compile("cpu")
-    assert compiled.plan.block_steps(compiled.plan.groups[0], [c.synapses for c in compiled.network.connections]) > 1
+    assert (
+        compiled.plan.block_steps(compiled.plan.groups[0], [c.synapses.delay for c in compiled.network.connections]) > 1
+    )
     longest = Plan.block_steps
     monkeypatch.setattr(
         Plan, "block_steps", lambda self, group, s: 1 if self.populations[group[0]].cyclic else longest(self, group, s)

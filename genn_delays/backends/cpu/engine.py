@@ -116,8 +116,7 @@ class CPUEngine:
             for m in range(2):
                 view.new_moment[m] = arrays.new(f"new_moment{m}", size, np.float32)
             view.rank = arrays.new("rank", size, np.int64)
-            view.hash_size = 1 << max(4, (2 * size).bit_length())
-            view.hash = arrays.new("hash", view.hash_size, np.uint64)
+            view.hash = arrays.new("hash", 1 << max(4, (2 * size).bit_length()), np.uint64)
             self._set_rule(c, view, arrays)
         return arrays
 
@@ -174,11 +173,9 @@ class CPUEngine:
             self._net.p[population].events = arrays.new("events", max(count, 1), np.int32)
 
     def forward(self) -> None:
-        synapses = [
-            Synapses(*(self._connection_arrays[c.index][f] for f in Synapses._fields)) for c in self.plan.connections
-        ]
+        delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
         for number, group in enumerate(self.plan.groups):
-            self._arrays["block"][number] = self.plan.block_steps(group, synapses)
+            self._arrays["block"][number] = self.plan.block_steps(group, delays)
         self._library.forward(ctypes.byref(self._net))
 
     def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:

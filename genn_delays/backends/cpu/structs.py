@@ -33,7 +33,7 @@ def network_type(plan: Plan) -> Any:
             ("moment", _pointer * 2), ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
             *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight")),
             ("new_moment", _pointer * 2), ("new_age", _pointer), ("rank", _pointer), ("hash", _pointer),
-            ("hash_size", _int), ("delay_threshold", _pointer),
+            ("delay_threshold", _pointer),
             *((n, _int) for n in (
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),

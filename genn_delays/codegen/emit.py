@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,8 +13,6 @@ from .. import __version__
 from ..compilers.plan import Plan, PopulationPlan
 from ..random import Purpose
 from .equations import Printed
-
-MAX_MOMENTS = 2
 
 
 @cache
@@ -49,56 +47,59 @@ def emit(plan: Plan, target: str = "cpu") -> str:
             environment.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
         )
 
+    kinds = {p.kind for p in plan.populations}
+    rewiring = any(c.rewiring for c in plan.connections)
+    compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
+    readouts = {p.readout for p in plan.outputs}
+    optimisers = sorted({c.optimiser.template for c in plan.connections if c.optimiser})
+
     add("prelude", **limits(plan))
-    for name in (
-        "pool",
-        "random",
-        "gather_dense",
-        "gather_event",
-        "backgather_dense",
-        "backgather_event",
-        "correlate_dense",
-        "correlate_event",
-        "spikes",
-    ):
-        add(name)
+    for name, wanted in (
+        ("pool", True), ("random", True), ("gather_dense", True), ("gather_real", "real_input" in kinds),
+        ("gather_event", True), ("backgather_dense", True), ("backgather_event", compact), ("correlate_dense", True),
+        ("correlate_event", True), ("spikes", True), ("exp", "sum_softmax" in readouts),
+    ):  # fmt: skip
+        if wanted:
+            add(name)
     add("surrogate", surrogate=plan.surrogate_code)
     models = _models(plan)
     for m, p in enumerate(models):
-        model = p.model
-        assert model is not None
-        distance = [] if model.threshold is None else [model.threshold]
-        reads = [*model.update.values(), *model.jump.values(), *distance]
-        initial = [f"{s}_initial" for s in model.states]
-        add("membrane", m=m, model=model, parameters=_used(p, reads, initial))
-        add("adjoint", m=m, model=model, parameters=_used(p, [*model.adjoint.values(), model.gradient, *distance]))
-        if distance and plan.surrogate.support is not None:
-            support = f"{float(plan.surrogate.support)}f"
-            add("active", m=m, model=model, parameters=_used(p, distance), support=support)
+        _add_model(add, m, p, plan.surrogate.support)
     views = [_view(plan, p, models) for p in plan.populations]
     groups = [[views[i] for i in group] for group in plan.groups]
     for view in (view for group in groups for view in group):
         add("population", p=view, training=plan.training)
     outputs = [views[p.index] for p in plan.outputs]
-    for number, view in enumerate(outputs):
-        add(
-            f"readout_{view['readout']}",
-            p=view,
-            first=not any(v["readout"] == view["readout"] for v in outputs[:number]),
-        )
+    for view in outputs:
+        add(f"readout_{view['readout']}", p=view)
         add(f"loss_{plan.loss}", p=view)
-    add("load_dense")
-    add("load_events")
+    if "real_input" in kinds:
+        add("load_dense")
+    if "spike_input" in kinds:
+        add("load_events")
+    for optimiser in optimisers:
+        add(optimiser)
+        add("update", optimiser=optimiser)
+    if rewiring:
+        add("sample_distinct")
+        add("deep_r")
+    add("rebuild", rewiring=rewiring)
     connections = [{"index": c.index, "optimiser": c.optimiser and c.optimiser.template} for c in plan.connections]
-    for optimiser in sorted({c["optimiser"] for c in connections if c["optimiser"]}):
-        add(str(optimiser))
-    for c in connections:
-        if c["optimiser"]:
-            add("update", c=c)
-    for name in ("sample_distinct", "deep_r", "rebuild"):
-        add(name)
-    add("network", groups=groups, outputs=outputs, connections=connections, training=plan.training)
+    add("network", groups=groups, outputs=outputs, connections=connections, training=plan.training, rewiring=rewiring)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def _add_model(add: Callable[..., None], m: int, p: PopulationPlan, support: float | None) -> None:
+    """The kernels of neuron model number `m`, that of population `p`."""
+    model = p.model
+    assert model is not None
+    distance = [] if model.threshold is None else [model.threshold]
+    reads = [*model.update.values(), *model.jump.values(), *distance]
+    initial = [f"{s}_initial" for s in model.states]
+    add("membrane", m=m, model=model, parameters=_used(p, reads, initial))
+    add("adjoint", m=m, model=model, parameters=_used(p, [*model.adjoint.values(), model.gradient, *distance]))
+    if distance and support is not None:
+        add("active", m=m, model=model, parameters=_used(p, distance), support=f"{float(support)}f")
 
 
 def _models(plan: Plan) -> list[PopulationPlan]:

@@ -51,9 +51,11 @@ class CPUEngine:
 
     def _declare(self) -> None:
         library = self._library
-        for name in ("forward", "loss", "backward", "update", "load_dense", "load_events", "index_connection"):
+        for name in ("forward", "loss", "backward", "update", "index_connection"):
             getattr(library, name).restype = None
-        library.size_of_network.restype = library.rewire_deep_r.restype = ctypes.c_int64
+        library.size_of_network.restype = ctypes.c_int64
+        if any(c.rewiring for c in self.plan.connections):
+            library.rewire_deep_r.restype = ctypes.c_int64
         library.pool_create.restype = ctypes.c_void_p
         library.pool_destroy.argtypes = [ctypes.c_void_p]
         library.pool_destroy.restype = None

@@ -47,7 +47,7 @@ def network_type(plan: Plan) -> Any:
             ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
             *((n, _pointer) for n in ("pool", "scratch", "flags", "active")),
             ("scratch_stride", _int), ("row_capacity", _int), ("input", _int),
-            *((n, _pointer) for n in ("input_data", "examples", "block")),
+            ("input_data", _pointer), ("examples", _pointer), ("connection", _int), ("block", _pointer),
             ("p", Population * size["num_populations"]), ("c", Connection * size["num_connections"]),
         )  # fmt: skip
 

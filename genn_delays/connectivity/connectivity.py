@@ -113,7 +113,7 @@ class FixedNumber(Connectivity):
         if self.count(num_pre, num_post) < 1:
             raise InvalidValueError(
                 f"sparsity {self.sparsity} leaves no synapse of {num_pre} x {num_post} pairs; "
-                f"at most {1 - 1 / (num_pre * num_post):.6g} keeps one"
+                f"one below {1 - 1 / (num_pre * num_post):.6g} keeps one"
             )
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from collections.abc import Mapping
@@ -97,12 +98,13 @@ class UserNeuron(DynamicNeuron):
     def _check_texts(self) -> None:
         """Right-hand sides may use the input current; what happens at a spike depends on variables and parameters."""
         at_spike: dict[str, str | None] = {"threshold": self.threshold}
+        rates: dict[str, str] = {}
         for name, equation in self.vars.items():
             if not isinstance(equation, (tuple, list)) or len(equation) != 2 or not isinstance(equation[0], str):
                 raise InvalidValueError(
                     f"UserNeuron: vars[{name!r}] must be (right-hand side, value after a spike), got {equation!r}"
                 )
-            at_spike[f"{name} after a spike"] = equation[1]
+            rates[f"d{name}/dt"], at_spike[f"{name} after a spike"] = equation
         for what, text in at_spike.items():
             if text is not None and not isinstance(text, str):
                 raise InvalidValueError(f"UserNeuron: {what} must be a text or None, got {text!r}")
@@ -110,6 +112,9 @@ class UserNeuron(DynamicNeuron):
                 raise InvalidValueError(
                     f"UserNeuron: {what} = {text!r} uses {found[0]!r}; allowed are variables and parameters"
                 )
+        for what, text in {**rates, **at_spike}.items():
+            if text is not None:
+                _check_expression(what, text)
 
     def equations(self) -> Equations:
         return Equations(
@@ -118,3 +123,12 @@ class UserNeuron(DynamicNeuron):
 
     def parameter_values(self) -> dict[str, Any]:
         return {**self.param_vals, **{name: self.var_vals.get(name, 0.0) for name in self.vars}}
+
+
+def _check_expression(what: str, text: str) -> None:
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        raise InvalidValueError(f"UserNeuron: {what} = {text!r} is not an expression: {error.msg}") from error
+    if any(isinstance(node, (ast.Compare, ast.BoolOp)) for node in ast.walk(tree)):
+        raise InvalidValueError(f"UserNeuron: {what} = {text!r} is a comparison; write what is >= 0 at a spike")

@@ -1,0 +1,286 @@
+"""The command line. Everything heavy is imported by the command that needs it, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__
+from .errors import CompileError, GennDelaysError, InvalidValueError, unknown
+
+if TYPE_CHECKING:
+    from .runs.evaluate import Evaluation
+    from .runs.train import Result
+
+_DESCRIPTION = """\
+Sparse spiking networks with a delay on every synapse, trained and rewired on
+generated code.
+
+  genn-delays train digits                     train a model, no download needed
+  genn-delays train digits --sparsity 0.95     another sparsity
+  genn-delays evaluate runs/digits-001         test accuracy of a run
+  genn-delays show-code digits                 the C++ that is generated for it
+  genn-delays info                             what works on this machine
+"""
+
+_TRAIN = """\
+Train MODEL and keep everything in a run folder: the complete configuration
+(config.toml), the figures of every epoch (metrics.jsonl), checkpoints (last and
+best), a learning curve (learning_curve.png) and the result (result.json).
+
+MODEL is a name (see `genn-delays info`), or the path of a TOML file, of a run's
+config.toml, or of a Python file that defines build() and returns the same tables.
+Options that are not given leave what the model says.
+"""
+
+_RESUME = """\
+go on with the run in --out from its last checkpoint, to the same bits as an uninterrupted run. Settings cannot change,
+except --epochs (it may grow), --threads and --data-dir; those not given stay the run's, and MODEL may be left out
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as every other error: one line, exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidValueError(f"{message} (see `{self.prog} --help`)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, 2 for an error, 130 where the keyboard interrupted it."""
+    try:
+        parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
+        status: int = parsed.command(parsed)
+        return status
+    except GennDelaysError as error:
+        print(f"genn-delays: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        folder = getattr(interrupt, "folder", None)
+        hint = "" if folder is None else f"; go on with: genn-delays train --resume --out {folder}"
+        print(f"\ngenn-delays: interrupted{hint}", file=sys.stderr)
+        return 130
+    except MemoryError as error:
+        print(f"genn-delays: error: not enough memory for this network ({error})", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `genn-delays show-code digits | head`: what was wanted has been read
+        sys.stderr.close()
+        return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser, commands = _parsers()
+    parsed, rest = parser.parse_known_args(arguments)
+    if rest:
+        known = [
+            option for action in commands[parsed.name]._actions for option in action.option_strings if option != "-h"
+        ]
+        if rest[0].startswith("-"):
+            raise unknown(f"option of {parsed.name}", rest[0].split("=")[0], known)
+        raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
+    return parsed
+
+
+def _one_line(error: GennDelaysError) -> str:
+    if isinstance(error, CompileError):
+        log = error.log.strip().splitlines() or ["no output"]
+        cause = next((line for line in log if "error" in line.lower()), log[-1])
+        kept = _keep_log(error)
+        return f"{error.stage} of generated code failed: {cause.strip()} (source: {error.source}{kept})"
+    return " ".join(str(error).split())
+
+
+def _keep_log(error: CompileError) -> str:
+    """Write the compiler's whole output beside the source; where it is, for the message."""
+    from .paths import atomic_write
+
+    path = Path(error.source).with_suffix(".log")
+    try:
+        atomic_write(path, error.log.encode())
+    except GennDelaysError:
+        return ""
+    return f", the compiler's output: {path}"
+
+
+# --- the parsers -----------------------------------------------------------------------------------------------------
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser("genn-delays", description=_DESCRIPTION, formatter_class=raw, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"genn-delays {__version__}")
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", dest="name", required=True)
+
+    def add(name: str, command: Any, summary: str, description: str | None = None) -> argparse.ArgumentParser:
+        made = group.add_parser(
+            name, help=summary, description=description or summary, formatter_class=raw, allow_abbrev=False
+        )
+        made.set_defaults(command=command)
+        return made
+
+    _train_options(add("train", _train, "train a model and keep the run in a folder", _TRAIN))
+    _evaluate_options(add("evaluate", _evaluate, "test accuracy of a run's checkpoint"))
+    show = add("show-code", _show_code, "print the source that is generated for a model; needs no compiler")
+    show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
+    show.add_argument("--output", metavar="FILE", help="write to FILE in place of standard output")
+    add("info", _info, "backends, compiler, threads, folders, models and data sets on this machine")
+    return parser, dict(group.choices)
+
+
+def _whole(text: str) -> Any:
+    """A whole number, or the text for the error that names it."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _real(text: str) -> Any:
+    """A number, or the text for the error that names it."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path")
+    what = parser.add_argument_group("what is trained")
+    what.add_argument("--sparsity", type=_real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
+    what.add_argument("--rewiring", metavar="RULE", help="none or deep_r; at --sparsity 0 it is none")
+    what.add_argument(
+        "--growth-delay", metavar="HOW", help="delay of a regrown synapse: pair (always the pair's own) or redraw"
+    )
+    what.add_argument(
+        "--dale", action=argparse.BooleanOptionalAction, default=None,
+        help="Dale's law: all synapses of a neuron have one sign while they are rewired",
+    )  # fmt: skip
+    what.add_argument("--seed", type=_whole, metavar="N", help="seed of the network and of training")
+    how = parser.add_argument_group("how")
+    how.add_argument("--epochs", type=_whole, metavar="N", help="passes over the training data")
+    how.add_argument("--batch-size", type=_whole, metavar="N", help="examples a training step")
+    how.add_argument(
+        "--validation", type=_real, metavar="SHARE",
+        help="share of the training data, the same of every class, held out to choose the best epoch; with 0 that "
+        "epoch is chosen on the test set, and is labelled so",
+    )  # fmt: skip
+    how.add_argument("--backend", metavar="NAME", help="cpu (generated C++) or reference (NumPy, slow)")
+    how.add_argument(
+        "--threads", type=_whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
+    )
+    files = parser.add_argument_group("files and output")
+    files.add_argument("--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)")
+    files.add_argument("--out", metavar="DIR", help="run folder, new or empty (default: runs/MODEL-NNN)")
+    files.add_argument("--resume", action="store_true", help=" ".join(_RESUME.split()))
+    files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
+    files.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (the default) or last")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
+    )
+    parser.add_argument("--backend", metavar="NAME", help="cpu or reference, if not the run's")
+    parser.add_argument("--threads", type=_whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def _note(text: str) -> None:
+    print(f"genn-delays: {text}", file=sys.stderr)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from .runs.folder import RunFolder
+    from .runs.overrides import Overrides
+    from .runs.resume import new_config, resumed_config
+    from .runs.train import train
+
+    overrides = Overrides(
+        args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
+        args.growth_delay, args.dale, args.validation,
+        None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute()),
+    )  # fmt: skip
+    folder = None if args.out is None else RunFolder(args.out)
+    config = None
+    if args.resume:
+        if folder is None:
+            raise InvalidValueError("--resume needs --out DIR, the folder of the run to go on with")
+        config = resumed_config(args.model, overrides, folder)
+    config = config or new_config(args.model, overrides)
+    result = train(config, folder, resume=args.resume, progress=not args.quiet, note=_note)
+    print(result.json() if args.json else _summary(result))
+    return 0
+
+
+def _summary(r: Result) -> str:
+    rows = [
+        ("network", f"{r.synapses:,} synapses, sparsity {100 * r.sparsity:.4g} %, backend {r.backend}, seed {r.seed}"),
+        ("rewiring", "none" if r.rewiring == "none" else f"{r.rewiring}, {r.rewirings:,} synapses rewired"),
+        ("training", f"{r.epochs} epochs in {r.seconds:.1f} s, {r.step_ms:.2f} ms a step"),
+        ("train accuracy", f"{100 * r.train_accuracy:6.2f} %  last epoch, while learning"),
+    ]
+    if r.validation_accuracy is not None:
+        rows.append(("validation accuracy", f"{100 * r.validation_accuracy:6.2f} %  last epoch"))
+    rows.append(("test accuracy", f"{100 * r.test_accuracy:6.2f} %  last epoch"))
+    if r.selected_by != r.best_test_chosen_on:
+        where = f"epoch {r.selected_epoch + 1}, chosen on the {r.selected_by}"
+        rows.append(("selected test accuracy", f"{100 * r.selected_test_accuracy:6.2f} %  {where}"))
+    where = f"epoch {r.best_test_epoch + 1}, chosen on the {r.best_test_chosen_on}"
+    rows += [("best test accuracy", f"{100 * r.best_test_accuracy:6.2f} %  {where}"), ("run folder", r.out)]
+    return "\n".join([r.model, *(f"  {name:<22}  {text}" for name, text in rows)])
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from .runs.evaluate import evaluate
+    from .runs.folder import RunFolder
+
+    data_dir = None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute())
+    found: Evaluation = evaluate(
+        RunFolder(args.run), args.checkpoint, data_dir=data_dir, backend=args.backend, threads=args.threads,
+        progress=not args.quiet,
+    )  # fmt: skip
+    if args.json:
+        print(json.dumps(found.tables()))
+    else:
+        chosen = "" if found.selected_by is None else f", chosen on the {found.selected_by}"
+        print(
+            f"{found.model}: test accuracy {100 * found.test_accuracy:.2f} %, loss {found.test_loss:.4f} on "
+            f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch + 1}"
+            f"{chosen})"
+        )
+    return 0
+
+
+def _show_code(args: argparse.Namespace) -> int:
+    from .runs.code import annotated_source
+    from .runs.models import load_model
+
+    source = annotated_source(load_model(args.model))
+    if args.output is None:
+        sys.stdout.write(source)
+    else:
+        from .paths import atomic_write
+
+        atomic_write(Path(args.output), source.encode())
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    from .runs.info import report
+
+    print(report())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

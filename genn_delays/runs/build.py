@@ -1,0 +1,165 @@
+"""From a configuration to the objects of the library: network, compiler, optimisers, rewiring."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from ..backends import BACKENDS
+from ..backends.protocol import Availability, Engine
+from ..compilers.compiled_network import CompiledNetwork
+from ..compilers.plan import Plan
+from ..compilers.surrogate_compiler import ALL, SurrogateCompiler
+from ..connectivity.connectivity import CONNECTIVITY
+from ..datasets import Dataset, Examples, stratified_split
+from ..errors import InvalidValueError, unknown
+from ..learning import OPTIMISERS, SURROGATES
+from ..network import Connection, Network, Population
+from ..neurons import NEURONS, SpikeInput
+from ..rewiring import REWIRING
+from .config import NO_REWIRING, Config, PopulationConfig
+from .tables import construct, within
+
+
+def build_network(config: Config) -> Network:
+    """The network, described and validated; nothing is sampled yet."""
+    network = Network(seed=config.seed)
+    with network:
+        for p in config.populations:
+            _build_population(p)
+        for c in config.connections:
+            source, target = (within(c.section, network.find, "population", name) for name in (c.source, c.target))
+            connectivity = construct(CONNECTIVITY, c.section, c.connectivity, "connectivity")
+            within(c.section, Connection, source, target, connectivity, c.synapse, c.name, c.max_delay_steps)
+    network.validate()
+    return network
+
+
+def _build_population(p: PopulationConfig) -> None:
+    neuron = construct(NEURONS, p.section, p.neuron, "neuron")
+    within(p.section, Population, neuron, p.size, p.name)
+
+
+def build_backend(config: Config) -> Any:
+    """The backend, with its number of threads where it has any."""
+    name, threads = config.compiler.backend, config.compiler.threads
+    has_threads = "threads" in inspect.signature(BACKENDS[name]).parameters
+    return BACKENDS[name](**({"threads": threads} if has_threads else {}))
+
+
+def build_compiler(config: Config, backend: Any = None) -> SurrogateCompiler:
+    """The compiler, for the configuration's backend unless another is given."""
+    c = config.compiler
+    compiler: SurrogateCompiler = within(
+        "[compiler]", SurrogateCompiler, c.example_timesteps, c.batch_size, c.losses,
+        surrogate=construct(SURROGATES, "[compiler] surrogate", c.surrogate), detach_reset=c.detach_reset, dt=c.dt,
+        backend=backend or build_backend(config), rng_seed=c.rng_seed,
+    )  # fmt: skip
+    return compiler
+
+
+def compile_arguments(config: Config, network: Network) -> dict[str, Any]:
+    """The arguments ``optimisers`` and ``rewiring`` of ``compile``."""
+    optimiser = construct(OPTIMISERS, "[training] optimiser", config.training.optimiser)
+    arguments: dict[str, Any] = {"optimisers": {ALL: {"weight": optimiser}}}
+    if config.rewiring.name != NO_REWIRING:
+        rule = construct(REWIRING, "[rewiring]", config.rewiring.rule, "rule")
+        names = [c.name for c in network.connections]
+        for name in config.rewiring.connections or ():
+            if name not in names:
+                raise unknown("connection in [rewiring] connections", name, names)
+        arguments["rewiring"] = dict.fromkeys(config.rewiring.connections or (ALL,), rule)
+    return arguments
+
+
+def compile_network(config: Config, backend: Any = None) -> CompiledNetwork:
+    """The compiled network of a configuration."""
+    network = build_network(config)
+    return build_compiler(config, backend).compile(network, **compile_arguments(config, network))
+
+
+class _PlanOnly:
+    """A backend that runs nothing, so that a plan can be had where no backend works."""
+
+    name = "plan"
+
+    def availability(self) -> Availability:
+        return Availability(True, "")
+
+    def build(self, plan: Plan) -> Engine:
+        return cast(Engine, self)
+
+
+def plan_of(config: Config) -> Plan:
+    """What a configuration comes down to, without compiling or allocating anything."""
+    return compile_network(config, _PlanOnly()).plan
+
+
+def validate(config: Config) -> None:
+    """All of a configuration's errors that can be known before any data are there: it is built and thrown away."""
+    network = build_network(config)
+    build_compiler(config, _PlanOnly())
+    compile_arguments(config, network)
+
+
+def check_data(config: Config, network: Network, data: Dataset) -> tuple[Population, Population]:
+    """The input and the output population, if the data fit them.
+
+    Raises:
+        InvalidValueError: another number of inputs, classes or time steps, the wrong kind of input, or too few
+            examples for a batch.
+    """
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        counts = f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
+        raise InvalidValueError(f"a run needs a model with one input and one output population, got {counts}")
+    source, output, c = network.inputs[0], network.outputs[0], config.compiler
+    spikes = isinstance(source.neuron, SpikeInput)
+    if spikes != (data.kind == "spikes"):
+        wanted = "spike_input" if data.kind == "spikes" else "input"
+        raise InvalidValueError(
+            f"data set {data.name!r} is {data.kind}: input population {source.name!r} must be a {wanted!r}"
+        )
+    for what, population, needed in (("inputs", source, data.num_inputs), ("classes", output, data.num_classes)):
+        if population.size != needed:
+            raise InvalidValueError(
+                f"data set {data.name!r} has {needed} {what}: population {population.name!r} must have {needed} "
+                f"neurons, got {population.size}"
+            )
+    length = c.example_timesteps * c.dt if spikes else c.example_timesteps
+    if length < data.example_timesteps or (not spikes and length != data.example_timesteps):
+        unit = "ms" if spikes else "time steps"
+        allowed = "at least " if spikes else ""
+        raise InvalidValueError(
+            f"an example of data set {data.name!r} lasts {data.example_timesteps} {unit}: example_timesteps must give "
+            f"{allowed}as many, got {c.example_timesteps} steps of {c.dt:g} ms"
+        )
+    return source, output
+
+
+def take(examples: Examples, indices: Any) -> Examples:
+    """Some of the examples."""
+    return [examples[i] for i in indices] if isinstance(examples, list) else examples[indices]
+
+
+def split(config: Config, data: Dataset) -> tuple[Any, Any]:
+    """Indices of the training examples that are learned, and of those held out for validation (None for none).
+
+    The split is the same for every seed. A batch that is larger than what is left to learn is an error.
+    """
+    learned, held_out = np.arange(len(data.y_train)), None
+    if config.training.validation > 0:
+        learned, held_out = stratified_split(data.y_train, config.training.validation, 0)
+    if config.compiler.batch_size > len(learned):
+        raise InvalidValueError(
+            f"batch_size must be at most {len(learned)}, the number of training examples, "
+            f"got {config.compiler.batch_size}"
+        )
+    return learned, held_out
+
+
+def with_data_dir(config: Config, data_dir: str | None) -> Config:
+    """The configuration with its data elsewhere."""
+    return config if data_dir is None else replace(config, training=replace(config.training, data_dir=data_dir))

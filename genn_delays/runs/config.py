@@ -1,0 +1,303 @@
+"""The configuration of a run: what a model file says, complete with every default, and back to the same format.
+
+A model file is TOML. Its tables map onto constructors, their keys onto arguments::
+
+    [model]             name, description, citation, expected
+    [network]           seed
+    [[populations]]     name, neuron = a registered neuron, size, and the neuron's parameters
+    [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
+                        name, synapse, max_delay_steps
+    [compiler]          example_timesteps, batch_size, losses, surrogate, detach_reset, dt, backend, threads, rng_seed
+    [training]          dataset, num_epochs, optimiser, validation, shuffle, data_dir
+    [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
+
+Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.
+A run folder's ``config.toml`` has one section more, ``[versions]``, which is not read.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..backends import BACKENDS
+from ..connectivity.connectivity import CONNECTIVITY
+from ..datasets import DATASETS
+from ..errors import GennDelaysError, InvalidValueError, check_count, check_real, unknown
+from ..learning import OPTIMISERS, SURROGATES
+from ..learning.losses import LOSSES
+from ..neurons import NEURONS
+from ..random import MAX_SEED
+from ..rewiring import REWIRING
+from .tables import Table, as_table, as_text, check_keys, complete, plain
+
+NO_REWIRING = "none"
+SECTIONS = ("model", "network", "populations", "connections", "compiler", "training", "rewiring", "versions")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the model is: for people, except `name`, which names run folders."""
+
+    name: str
+    description: str = ""
+    citation: str = ""
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class PopulationConfig:
+    """A population. `neuron` holds the registered name under ``neuron`` and its arguments."""
+
+    name: str
+    size: Any
+    neuron: Table
+
+    @property
+    def section(self) -> str:
+        """Where it stands, for messages."""
+        return f"[[populations]] {self.name!r}"
+
+
+@dataclass(frozen=True)
+class ConnectionConfig:
+    """A connection. `connectivity` holds the registered name under ``connectivity`` and its arguments."""
+
+    source: str
+    target: str
+    connectivity: Table
+    synapse: str = "delta"
+    name: str | None = None
+    max_delay_steps: int | None = None
+
+    @property
+    def section(self) -> str:
+        """Where it stands, for messages."""
+        return f"[[connections]] {self.name or f'{self.source} -> {self.target}'!r}"
+
+
+@dataclass(frozen=True)
+class CompilerConfig:
+    """Arguments of the compiler; `threads` is the cpu backend's, all processors where None."""
+
+    example_timesteps: int
+    batch_size: int = 32
+    losses: str = "sparse_categorical_crossentropy"
+    surrogate: Table = field(default_factory=lambda: {"kind": "arctan"})
+    detach_reset: bool = True
+    dt: float = 1.0
+    backend: str = "cpu"
+    rng_seed: int = 0
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The data and how it is learned; `validation` is the stratified share of the training data held out."""
+
+    dataset: str
+    num_epochs: int
+    optimiser: Table = field(default_factory=lambda: {"kind": "adam"})
+    validation: float = 0.1
+    shuffle: bool = True
+    data_dir: str | None = None
+
+
+@dataclass(frozen=True)
+class RewiringConfig:
+    """The rewiring rule with its arguments under ``rule``, and the names of the connections it rewires, None: all."""
+
+    rule: Table = field(default_factory=lambda: {"rule": NO_REWIRING})
+    connections: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The rule's registered name, or ``"none"``."""
+        return str(self.rule["rule"])
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run, completely: the same configuration gives the same bits."""
+
+    model: ModelConfig
+    seed: int
+    populations: tuple[PopulationConfig, ...]
+    connections: tuple[ConnectionConfig, ...]
+    compiler: CompilerConfig
+    training: TrainingConfig
+    rewiring: RewiringConfig
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Any]) -> Config:
+        """The configuration that a model's tables describe.
+
+        Raises:
+            InvalidValueError: a section, a key or a name that does not exist, or a value of the wrong kind.
+        """
+        check = as_table("a model", plain("a model", tables))
+        check_keys("a model", check, SECTIONS)
+        for section in ("model", "populations", "connections", "compiler", "training"):
+            if section not in check:
+                raise InvalidValueError(f"a model lacks its section [{section}]")
+        network = as_table("[network]", check.get("network", {}))
+        check_keys("[network]", network, ["seed"])
+        return cls(
+            model=_model(as_table("[model]", check["model"])),
+            seed=check_count("[network] seed", network.get("seed", 0), 0, MAX_SEED),
+            populations=tuple(_population(t) for t in _list("populations", check["populations"])),
+            connections=tuple(_connection(t) for t in _list("connections", check["connections"])),
+            compiler=_compiler(as_table("[compiler]", check["compiler"])),
+            training=_training(as_table("[training]", check["training"])),
+            rewiring=_rewiring(as_table("[rewiring]", check.get("rewiring", {}))),
+        )
+
+    def tables(self) -> Table:
+        """The same format, with everything in it that a default gave."""
+        rewiring = {**self.rewiring.rule, "connections": self.rewiring.connections}
+        found = {
+            "model": {key: text for key, text in asdict(self.model).items() if text},
+            "network": {"seed": self.seed},
+            "populations": [{"name": p.name, "size": p.size, **p.neuron} for p in self.populations],
+            "connections": [
+                {
+                    "name": c.name, "source": c.source, "target": c.target, "synapse": c.synapse,
+                    "max_delay_steps": c.max_delay_steps, **c.connectivity,
+                }
+                for c in self.connections
+            ],
+            "compiler": asdict(self.compiler),
+            "training": asdict(self.training),
+            "rewiring": rewiring,
+        }  # fmt: skip
+        result: Table = plain("configuration", found)
+        return result
+
+
+def read_toml(path: Path) -> Table:
+    """The tables of a TOML file.
+
+    Raises:
+        InvalidValueError: it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidValueError(f"cannot read {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValueError(f"{path} is not a TOML file: {error}") from error
+
+
+def config_of(where: str, tables: Mapping[str, Any]) -> Config:
+    """:meth:`Config.from_tables`, its errors preceded by where the tables come from."""
+    try:
+        return Config.from_tables(tables)
+    except GennDelaysError as error:
+        raise InvalidValueError(f"{where}: {error}") from error
+
+
+# --- sections --------------------------------------------------------------------------------------------------------
+
+
+def _list(section: str, value: Any) -> list[Table]:
+    if not isinstance(value, list) or not value:
+        raise InvalidValueError(f"[[{section}]] must be a list of at least one table, got {value!r}")
+    return [as_table(f"[[{section}]] number {number}", entry) for number, entry in enumerate(value, 1)]
+
+
+def _plain_keys(section: str, table: Table, kind: type[Any]) -> None:
+    """Check the keys of a section that is a dataclass, and that what has no default is there."""
+    check_keys(section, table, [f.name for f in fields(kind)])
+    for f in fields(kind):
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in table:
+            raise InvalidValueError(f"{section} lacks {f.name!r}")
+
+
+def _model(table: Table) -> ModelConfig:
+    _plain_keys("[model]", table, ModelConfig)
+    for key, value in table.items():
+        if not isinstance(value, str):
+            raise InvalidValueError(f"[model] {key} must be a text, got {value!r}")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.\-]*", table["name"], re.ASCII):
+        raise InvalidValueError(
+            "[model] name must consist of letters, digits, '.', '-' and '_', as run folders bear it, "
+            f"got {table['name']!r}"
+        )
+    return ModelConfig(**table)
+
+
+def _population(table: Table) -> PopulationConfig:
+    name = as_text("[[populations]] name", table.get("name"))
+    section = f"[[populations]] {name!r}"
+    if "size" not in table:
+        raise InvalidValueError(f"{section} lacks 'size', its number of neurons")
+    neuron = complete("neuron", NEURONS, section, table, "neuron", ["name", "size"])
+    return PopulationConfig(name, table["size"], neuron)
+
+
+def _connection(table: Table) -> ConnectionConfig:
+    own = {key: table[key] for key in ("source", "target", "synapse", "name", "max_delay_steps") if key in table}
+    source, target = (as_text(f"[[connections]] {end}", table.get(end)) for end in ("source", "target"))
+    if "name" in own:
+        as_text("[[connections]] name", own["name"])
+    section = f"[[connections]] {own.get('name') or f'{source} -> {target}'!r}"
+    own_keys = [f.name for f in fields(ConnectionConfig) if f.name != "connectivity"]
+    return ConnectionConfig(
+        connectivity=complete("connectivity", CONNECTIVITY, section, table, "connectivity", own_keys), **own
+    )
+
+
+def _compiler(table: Table) -> CompilerConfig:
+    _plain_keys("[compiler]", table, CompilerConfig)
+    _flag("[compiler] detach_reset", table.get("detach_reset", True))
+    check_count("[compiler] example_timesteps", table["example_timesteps"])
+    check_count("[compiler] batch_size", table.get("batch_size", 1))
+    check_count("[compiler] rng_seed", table.get("rng_seed", 0), 0, MAX_SEED)
+    check_real("[compiler] dt", table.get("dt", 1.0), 0.0, open_low=True)
+    _registered("loss in [compiler]", table.get("losses", CompilerConfig.losses), LOSSES)
+    _registered("backend in [compiler]", table.get("backend", CompilerConfig.backend), BACKENDS)
+    if "threads" in table:
+        check_count("[compiler] threads", table["threads"], 1, 1024)
+    surrogate = complete("surrogate", SURROGATES, "[compiler] surrogate", table.pop("surrogate", "arctan"))
+    return CompilerConfig(**table, surrogate=surrogate)
+
+
+def _training(table: Table) -> TrainingConfig:
+    _plain_keys("[training]", table, TrainingConfig)
+    _registered("dataset in [training]", table["dataset"], DATASETS)
+    _flag("[training] shuffle", table.get("shuffle", True))
+    check_count("[training] num_epochs", table["num_epochs"])
+    check_real("[training] validation", table.get("validation", 0.1), 0.0, 1.0, open_high=True)
+    if "data_dir" in table:
+        as_text("[training] data_dir", table["data_dir"])
+    optimiser = complete("optimiser", OPTIMISERS, "[training] optimiser", table.pop("optimiser", "adam"))
+    return TrainingConfig(**table, optimiser=optimiser)
+
+
+def _rewiring(table: Table) -> RewiringConfig:
+    names = table.pop("connections", None)
+    if names is not None and (not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names)):
+        raise InvalidValueError(f"[rewiring] connections must be a list of names of connections, got {names!r}")
+    if table.get("rule", NO_REWIRING) == NO_REWIRING:
+        if len(table) > ("rule" in table):
+            keys = ", ".join(repr(key) for key in table if key != "rule")
+            raise InvalidValueError(f"[rewiring] rule 'none' takes no {keys}; known rules: {', '.join(REWIRING)}")
+        return RewiringConfig()
+    rules = {**REWIRING, NO_REWIRING: dict}  # so that 'none' is among the names an error lists
+    return RewiringConfig(
+        complete("rewiring rule", rules, "[rewiring]", table, "rule"), None if names is None else tuple(names)
+    )
+
+
+def _registered(what: str, name: Any, registry: Mapping[str, Any]) -> None:
+    if not isinstance(name, str) or name not in registry:
+        raise unknown(what, name, registry)
+
+
+def _flag(what: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidValueError(f"{what} must be true or false, got {value!r}")

@@ -1,0 +1,85 @@
+"""Test accuracy of a run, from its folder alone and the data set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from ..callbacks import BatchProgressBar
+from ..datasets import load_dataset
+from ..errors import unknown
+from .build import build_network, check_data, compile_network, validate, with_data_dir
+from .folder import RunFolder
+from .overrides import Overrides
+from .train import BY_TEST, BY_VALIDATION
+
+CHECKPOINTS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a checkpoint on the test set.
+
+    Attributes:
+        epoch: after which it was written, counted from 0.
+        selected_by: on which set that epoch was chosen; None for the last one, which is not chosen.
+    """
+
+    model: str
+    dataset: str
+    backend: str
+    checkpoint: str
+    epoch: int
+    selected_by: str | None
+    test_accuracy: float
+    test_loss: float
+    examples: int
+    out: str
+
+    def tables(self) -> dict[str, object]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def evaluate(
+    folder: RunFolder,
+    checkpoint: str = "best",
+    *,
+    data_dir: str | None = None,
+    backend: str | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Evaluate a checkpoint of a run on the test set of its data.
+
+    Args:
+        folder: the run.
+        checkpoint: ``"best"`` or ``"last"``.
+        data_dir, backend, threads: where they differ from the run's.
+        progress: show a progress bar on standard error.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
+    config = with_data_dir(folder.read_config(), data_dir)
+    # not all overrides: a checkpoint is of one network
+    config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
+    validate(config)
+    data = load_dataset(config.training.dataset, config.training.data_dir)
+    check_data(config, build_network(config), data)
+    with compile_network(config) as compiled:
+        compiled.load(folder.best if checkpoint == "best" else folder.last)
+        source, output = check_data(config, compiled.network, data)
+        bar = [BatchProgressBar()] if progress else []
+        metrics, _ = compiled.evaluate({source: data.x_test}, {output: data.y_test}, callbacks=bar)
+    chosen = BY_VALIDATION if config.training.validation > 0 else BY_TEST
+    return Evaluation(
+        model=config.model.name,
+        dataset=config.training.dataset,
+        backend=config.compiler.backend,
+        checkpoint=checkpoint,
+        epoch=compiled.epoch - 1,
+        selected_by=chosen if checkpoint == "best" else None,
+        test_accuracy=metrics.accuracy,
+        test_loss=metrics.loss,
+        examples=len(data.y_test),
+        out=str(folder),
+    )

@@ -1,0 +1,168 @@
+"""A run folder: what is in it, how one is begun, and how one is recognised.
+
+===========================  =============================================================================
+``config.toml``              the complete configuration, with versions; can be given back as a model
+``metrics.jsonl``            one JSON object an epoch
+``checkpoints/``             ``last.safetensors`` and ``best.safetensors``
+``learning_curve.png``       accuracy, loss and rewirings over the epochs
+``result.json``              the figures that the command line prints, once training has ended
+===========================  =============================================================================
+
+Every file is written beside its place and renamed, so a run that is killed at any moment leaves whole files. The
+configuration comes first: a folder that holds anything else without it is no run folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+from pathlib import Path
+
+from .. import __version__
+from ..errors import GennDelaysError, RunFolderError
+from ..paths import atomic_write
+from .config import Config, config_of, read_toml
+
+_TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}-.+")  # the names that paths.atomic_path gives
+_MOST = 100_000
+
+RUNS = Path("runs")
+"""Where runs are kept that are given no folder."""
+
+
+class RunFolder:
+    """The files of a run by name; nothing is read or written by making one.
+
+    Attributes:
+        path: the folder.
+        config, metrics, checkpoints, last, best, curve, result: what is in it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self.config = self.path / "config.toml"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.last, self.best = (self.checkpoints / f"{name}.safetensors" for name in ("last", "best"))
+        self.curve = self.path / "learning_curve.png"
+        self.result = self.path / "result.json"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def is_empty(self) -> bool:
+        """Whether it does not exist or holds nothing but what a run that was killed at once can leave behind.
+
+        Raises:
+            RunFolderError: it is a file, or cannot be read.
+        """
+        if not self.path.exists():
+            return True
+        if not self.path.is_dir():
+            raise RunFolderError(f"run folder {self} is a file")
+        try:
+            entries = list(self.path.iterdir())
+        except OSError as error:
+            raise RunFolderError(f"cannot read run folder {self}: {error.strerror or error}") from error
+        return all(_TEMPORARY.fullmatch(entry.name) for entry in entries)
+
+    def check_new(self) -> None:
+        """An error where a new run would overwrite something or could not be written."""
+        if not self.is_empty():
+            raise RunFolderError(
+                f"run folder {self} is not empty, and nothing is overwritten: choose another --out, or go on with "
+                "that run by --resume"
+            )
+        self.check_writable()
+
+    def check_writable(self) -> None:
+        """An error where the folder cannot be written, or not be made; nothing is made."""
+        place = self.path.absolute()
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise RunFolderError(f"cannot write run folder {self}: {place} is not a folder")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise RunFolderError(f"cannot write run folder {self}: no permission to write in {place}")
+
+    def read_config(self) -> Config:
+        """The run's configuration.
+
+        Raises:
+            RunFolderError: this is no run folder, or its configuration is damaged.
+        """
+        if not self.path.is_dir():
+            raise RunFolderError(f"there is no run folder {self}")
+        if not self.config.is_file():
+            raise RunFolderError(f"{self} is not a run folder: it has no config.toml")
+        try:
+            return config_of(str(self.config), read_toml(self.config))
+        except GennDelaysError as error:
+            raise RunFolderError(f"run folder {self} is damaged: {error}") from error
+
+    def read_versions(self) -> dict[str, str]:
+        """The versions that the run was begun with; none where they cannot be read."""
+        try:
+            versions = read_toml(self.config).get("versions", {})
+        except GennDelaysError:
+            return {}
+        return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            RunFolderError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"cannot make run folder {self}: {error.strerror or error}") from error
+
+    def clear_temporaries(self) -> None:
+        """Remove half-written files of a process that was killed."""
+        for folder in (self.path, self.checkpoints):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if _TEMPORARY.fullmatch(entry.name):
+                    with contextlib.suppress(OSError):
+                        entry.unlink()
+
+    def write_config(self, config: Config) -> None:
+        """Write the configuration and the versions in use."""
+        import tomli_w
+
+        text = "# The complete configuration of this run; `genn-delays train` takes this file as MODEL.\n\n"
+        tables = {**config.tables(), "versions": versions(config.compiler.backend)}
+        atomic_write(self.config, (text + tomli_w.dumps(tables)).encode())
+
+
+def numbered_folder(name: str, root: Path = RUNS) -> RunFolder:
+    """Make ``runs/<name>-NNN`` with the first number that is free, also among runs that begin at this moment."""
+    for number in range(1, _MOST):
+        folder = RunFolder(root / f"{name}-{number:03}")
+        try:
+            folder.path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunFolderError(f"cannot make run folder {folder}: {error.strerror or error}") from error
+        return folder
+    raise RunFolderError(f"{root} has no free number below {_MOST} for {name}; give --out")
+
+
+def versions(backend: str) -> dict[str, str]:
+    """Versions that a run's bits can depend on."""
+    import numpy
+
+    found = {"genn_delays": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
+    if backend == "cpu":
+        from ..backends.cpu.compiler import compiler
+
+        found["compiler"] = compiler().version
+    return found

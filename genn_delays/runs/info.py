@@ -1,0 +1,35 @@
+"""What works on this machine, in words."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from .. import __version__
+from ..backends import BACKENDS
+from ..backends.cpu.backend import available_processors
+from ..datasets import DATASETS
+from ..datasets.fsdd import DATA_VARIABLE
+from ..paths import CACHE_VARIABLE, cache_dir
+from .models import model_names, models_folder
+
+
+def report() -> str:
+    """Several lines for people."""
+    import numpy
+
+    lines = [
+        f"genn-delays {__version__}, Python {platform.python_version()}, NumPy {numpy.__version__}, "
+        f"{platform.system()} {platform.machine()}",
+        "backends",
+    ]
+    for name, make in BACKENDS.items():
+        found = make().availability()
+        lines.append(f"  {name:<11} {'available' if found.available else 'not available'}: {found.detail}")
+    lines.append(f"threads       {available_processors()} (processors this process may use; --threads chooses)")
+    lines.append(f"cache         {cache_dir()} (${CACHE_VARIABLE} chooses)")
+    data = os.environ.get(DATA_VARIABLE)
+    lines.append(f"data          {data or 'downloaded where needed'} (${DATA_VARIABLE} or --data-dir chooses)")
+    lines.append(f"data sets     {', '.join(sorted(DATASETS))}")
+    lines.append(f"models        {', '.join(model_names()) or 'none'} ({models_folder()})")
+    return "\n".join(lines)

@@ -1,0 +1,233 @@
+"""A run: a network is trained on a data set, and all that comes of it is kept in a folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
+from ..callbacks.metrics_writer import read_metrics
+from ..compilers.compiled_network import CompiledNetwork
+from ..datasets import Dataset, load_dataset
+from ..errors import RunFolderError
+from ..metrics import Metrics
+from ..paths import atomic_write
+from .build import build_network, check_data, compile_network, split, take, validate
+from .config import Config
+from .folder import RUNS, RunFolder, numbered_folder, versions
+
+BY_VALIDATION, BY_TEST = "validation set", "test set"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted; `folder` holds what is needed to go on."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self.folder = folder
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run comes to. Epochs count from 0, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
+
+    Attributes:
+        synapses, sparsity: of all connections together.
+        train_accuracy, validation_accuracy, test_accuracy: of the last epoch's model. The training accuracy is that
+            of the batches while they were learned; the validation accuracy is None without a validation set.
+        selected_epoch, selected_by: the epoch of the ``best`` checkpoint, and on which set it was chosen: on the test
+            set only where there is no validation set.
+        selected_test_accuracy: test accuracy of that epoch's model.
+        best_test_accuracy, best_test_epoch: the highest test accuracy of any epoch. It is chosen on the test set, as
+            `best_test_chosen_on` says, and so is no estimate for new data.
+        rewirings: synapses dropped and grown.
+        step_ms: median of a whole training step.
+        seconds: training with compilation and the evaluation after every epoch; a resumed run adds up its parts.
+    """
+
+    model: str
+    dataset: str
+    backend: str
+    seed: int
+    synapses: int
+    sparsity: float
+    epochs: int
+    train_accuracy: float
+    validation_accuracy: float | None
+    test_accuracy: float
+    selected_epoch: int
+    selected_by: str
+    selected_test_accuracy: float
+    best_test_accuracy: float
+    best_test_epoch: int
+    best_test_chosen_on: str
+    rewiring: str
+    rewirings: int
+    step_ms: float
+    seconds: float
+    out: str
+
+    def json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+
+class _Observer(Callback):
+    """Evaluates the test set after every epoch and keeps the time. It has to come before what writes its figures."""
+
+    def __init__(self, x: Any, y: Any, seconds: float, start: float) -> None:
+        self.x, self.y, self._seconds, self._start = x, y, seconds, start
+        self.accuracy = self.loss = float("nan")
+        self.steps: list[float] = []
+
+    def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        test, _ = self.compiled_network.evaluate(self.x, self.y)
+        self.accuracy, self.loss = test.accuracy, test.loss
+        self.steps += metrics.step_seconds
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent on the run so far, those before an interruption included."""
+        return self._seconds + time.perf_counter() - self._start
+
+    def figures(self, epoch: int, metrics: Metrics) -> dict[str, float]:
+        """What goes into the line of metrics besides the usual."""
+        return {"test_loss": self.loss, "test_accuracy": self.accuracy, "seconds": round(self.seconds, 3)}
+
+
+def train(
+    config: Config,
+    folder: RunFolder | None = None,
+    *,
+    resume: bool = False,
+    progress: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> Result:
+    """Train, or go on with training, and keep everything in a run folder.
+
+    Args:
+        config: the run; on resuming, the one in the folder (see :func:`.resume.resumed_config`).
+        folder: where to write; ``runs/<model>-NNN`` where not given.
+        resume: go on from the folder's last checkpoint, or from the beginning where there is none yet.
+        progress: show a progress bar on standard error.
+        note: called with remarks for the user, one line each.
+
+    Raises:
+        GennDelaysError: something does not fit or cannot be written, before anything is computed.
+        Interrupted: by the keyboard.
+    """
+    validate(config)
+    if folder is None:
+        RunFolder(RUNS / config.model.name).check_writable()
+    elif not resume:
+        folder.check_new()
+    data = load_dataset(config.training.dataset, config.training.data_dir)
+    check_data(config, build_network(config), data)
+    split(config, data)
+    _remarks(config, folder if resume else None, note)
+    start = time.perf_counter()
+    with compile_network(config) as compiled:
+        folder = folder or numbered_folder(config.model.name)
+        folder.create()
+        try:
+            return _train(config, folder, compiled, data, _restore(folder, compiled, resume, note), start, progress)
+        except KeyboardInterrupt:
+            raise Interrupted(folder) from None
+
+
+def _remarks(config: Config, resumed: RunFolder | None, note: Callable[[str], None]) -> None:
+    if config.compiler.backend == "reference" and (config.compiler.threads or 1) > 1:
+        note(f"the reference backend runs on one thread; threads = {config.compiler.threads} changes nothing")
+    before = resumed.read_versions() if resumed else {}
+    for name, version in versions(config.compiler.backend).items():
+        if before.get(name, version) != version:
+            note(f"{name} is {version} now and was {before[name]} when this run began; its bits may differ")
+
+
+def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: Callable[[str], None]) -> float:
+    """Take over the last checkpoint, if there is one; returns the seconds spent so far."""
+    if not resume:
+        return 0.0
+    folder.clear_temporaries()
+    if not folder.last.exists():
+        note(f"{folder} holds no checkpoint yet: starting with epoch 1")
+        return 0.0
+    compiled.load(folder.last)
+    lines = read_metrics(folder.metrics)[: compiled.epoch]
+    if [line["epoch"] for line in lines] != list(range(compiled.epoch)) or not folder.best.exists():
+        raise RunFolderError(
+            f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
+            + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")
+        )
+    note(f"going on with {folder} after epoch {compiled.epoch}")
+    return float(lines[-1].get("seconds") or 0.0)
+
+
+def _train(
+    config: Config, folder: RunFolder, compiled: CompiledNetwork, data: Dataset, before: float, start: float,
+    progress: bool,
+) -> Result:  # fmt: skip
+    folder.write_config(config)
+    source, output = check_data(config, compiled.network, data)
+    learned, held_out = split(config, data)
+    observer = _Observer({source: data.x_test}, {output: data.y_test}, before, start)
+    by_test = held_out is None
+    checkpoint = Checkpoint(folder.checkpoints, (lambda metrics: observer.accuracy) if by_test else None)
+    validation: dict[str, Any] = {} if held_out is None else {
+        "validation_x": {source: take(data.x_train, held_out)}, "validation_y": {output: data.y_train[held_out]},
+    }  # fmt: skip
+    compiled.train(
+        {source: take(data.x_train, learned)},
+        {output: data.y_train[learned]},
+        config.training.num_epochs,
+        shuffle=config.training.shuffle,
+        # a checkpoint knows its callbacks by their place, so without a bar something else takes its place
+        callbacks=[BatchProgressBar() if progress else Callback(), observer,
+                   MetricsWriter(folder.metrics, observer.figures), checkpoint],
+        **validation,
+    )  # fmt: skip
+    result = _result(config, folder, compiled, observer, checkpoint)
+    atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
+    from .curve import draw_learning_curve
+
+    draw_learning_curve(folder.curve, read_metrics(folder.metrics), result)
+    return result
+
+
+def _result(
+    config: Config, folder: RunFolder, compiled: CompiledNetwork, observer: _Observer, checkpoint: Checkpoint
+) -> Result:
+    lines = read_metrics(folder.metrics)
+    last = lines[-1]
+    best = max(lines, key=lambda line: line["test_accuracy"])  # the first of equals
+    assert checkpoint.best_epoch is not None
+    synapses = sum(compiled.synapses(c).pre.size for c in compiled.network.connections)
+    pairs = sum(c.num_pairs for c in compiled.network.connections)
+    steps = [1e3 * s for s in observer.steps] or [line["step_ms"] for line in lines]
+    return Result(
+        model=config.model.name,
+        dataset=config.training.dataset,
+        backend=config.compiler.backend,
+        seed=config.seed,
+        synapses=synapses,
+        sparsity=round(1.0 - synapses / pairs, 6),
+        epochs=len(lines),
+        train_accuracy=last["train_accuracy"],
+        validation_accuracy=last.get("validation_accuracy"),
+        test_accuracy=last["test_accuracy"],
+        selected_epoch=checkpoint.best_epoch,
+        selected_by=BY_TEST if checkpoint.monitor else BY_VALIDATION,
+        selected_test_accuracy=lines[checkpoint.best_epoch]["test_accuracy"],
+        best_test_accuracy=best["test_accuracy"],
+        best_test_epoch=best["epoch"],
+        best_test_chosen_on=BY_TEST,
+        rewiring=config.rewiring.name,
+        rewirings=sum(compiled.rewirings.values()),
+        step_ms=round(median(steps), 4),
+        seconds=round(observer.seconds if observer.steps else last["seconds"], 3),
+        out=str(folder),
+    )

@@ -73,7 +73,9 @@ class Metrics:
         return 1e3 * median(self.step_seconds) if self.step_seconds else float("nan")
 
     def summary(self) -> str:
-        """One line for people."""
+        """One line for people, empty where there were no labels."""
+        if not any(m.total for m in self.outputs.values()):
+            return ""
         text = f"loss {self.loss:.4f}, accuracy {100 * self.accuracy:.2f} %"
         if self.validation is not None:
             text += f", validation {100 * self.validation.accuracy:.2f} %"

@@ -32,8 +32,11 @@ def as_callbacks(values: Sequence[Any]) -> list[Callback]:
     for value in values:
         if isinstance(value, Callback):
             found.append(value)
-        elif value in _BY_NAME_ALONE:
+        elif isinstance(value, str) and value in _BY_NAME_ALONE:
             found.append(CALLBACKS[value]())
+        elif isinstance(value, str) and value in CALLBACKS:
+            name = CALLBACKS[value].__name__
+            raise InvalidValueError(f"callback {value!r} needs its arguments: give {name}(...) in place of the name")
         else:
             raise unknown("callback", value, _BY_NAME_ALONE)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..paths import atomic_write
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ class Checkpoint(Callback):
         self.folder, self.monitor = Path(folder), monitor
         self.best: float | None = None
         self.best_epoch: int | None = None
+
+    def on_train_begin(self) -> None:
+        probe = self.folder / ".probe"  # a folder that cannot be written must be known before anything is computed
+        atomic_write(probe, b"")
+        probe.unlink()
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         value = self.monitor(metrics) if self.monitor else (metrics.validation or metrics).accuracy

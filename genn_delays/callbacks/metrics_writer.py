@@ -29,7 +29,9 @@ class MetricsWriter(Callback):
         self._lines: list[dict[str, Any]] = []
 
     def on_train_begin(self) -> None:
-        self._lines = [line for line in read_metrics(self.path) if line["epoch"] < self.compiled_network.epoch]
+        lines = read_metrics(self.path)
+        self._write(lines)  # a file that cannot be written must be known before anything is computed
+        self._lines = [line for line in lines if line["epoch"] < self.compiled_network.epoch]
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         line: dict[str, Any] = {
@@ -45,12 +47,15 @@ class MetricsWriter(Callback):
             line |= self.extra(epoch, metrics)
         line = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in line.items()}
         self._lines.append(line)
-        atomic_write(self.path, "".join(json.dumps(entry) + "\n" for entry in self._lines).encode())
+        self._write(self._lines)
+
+    def _write(self, lines: list[dict[str, Any]]) -> None:
+        atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a metrics file, oldest first; none where there is no file."""
-    if not path.exists():
+    if not path.is_file():
         return []
     lines = []
     for line in path.read_text(errors="replace").splitlines():

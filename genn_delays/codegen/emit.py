@@ -54,6 +54,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     optimisers = sorted({c.optimiser.template for c in plan.connections if c.optimiser})
 
     add("prelude", **limits(plan))
+    add("tile", **limits(plan))
     for name, wanted in (
         ("pool", True), ("random", True), ("gather_dense", True), ("gather_real", "real_input" in kinds),
         ("gather_event", True), ("backgather_dense", True), ("backgather_event", compact), ("correlate_dense", True),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import Case, largest_difference
 
 from genn_delays import CPU
+from genn_delays.backends.cpu.engine import tile_lanes
 from genn_delays.compilers.plan import Plan
 from genn_delays.neurons import DynamicNeuron
 
@@ -74,3 +77,20 @@ def test_blocks_of_any_length_give_the_same_bits(seed, monkeypatch):
     assert whole[0] == single[0]
     for a, b in zip([*whole[1], *whole[2]], [*single[1], *single[2]], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("seed", [2, 3, 7, 11, 14, 18])
+def test_a_batch_in_several_tiles(seed, monkeypatch):
+    """A large batch is computed tile by tile: the same spikes and potentials, gradients but for rounding."""
+    case = replace(Case.numbered(seed), batch_size=41)
+    whole = run(case, CPU(threads=2))
+    monkeypatch.setattr("genn_delays.backends.cpu.engine.ROW_FLOATS", 1)
+    assert tile_lanes(case.time_steps, 41) == 16
+    tiled = run(case, CPU(threads=2))
+    reference = run(case, "reference")
+    for other in (whole, reference):
+        assert tiled[0] == pytest.approx(other[0], rel=1e-6)
+        for found, expected in zip([*tiled[2], *tiled[3]], [*other[2], *other[3]], strict=True):
+            np.testing.assert_array_equal(found, expected)
+        for found, expected in zip(tiled[1], other[1], strict=True):
+            assert largest_difference(found, expected) < 1e-5

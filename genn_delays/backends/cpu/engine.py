@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ from .structs import Arrays, address, network_type
 
 BUSY = 1 / 8
 """Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
+
+
+ROW_FLOATS = 6144
+"""A row of a tile, ``T * lanes`` floats, should fit in half of a first-level cache."""
+
+
+def tile_lanes(time_steps: int, batch_size: int) -> int:
+    """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does."""
+    return min(batch_size, max(16, ROW_FLOATS // time_steps // 16 * 16))
 
 
 class CPUEngine:
@@ -38,6 +48,7 @@ class CPUEngine:
         self.source = library_path.with_suffix(".cpp")
         self._net = network_type(plan)()
         self._declare()
+        self._net.T, self._net.tile = plan.time_steps, tile_lanes(plan.time_steps, plan.batch_size)
         self._population_arrays = [self._allocate_population(p) for p in plan.populations]
         self._connection_arrays = [self._allocate_connection(c) for c in plan.connections]
         self._arrays = self._allocate_network(threads)
@@ -66,24 +77,27 @@ class CPUEngine:
     # --- buffers -----------------------------------------------------------------------------------------------------
 
     def _allocate_population(self, p: PopulationPlan) -> Arrays:
-        plan, arrays, view = self.plan, Arrays(), self._net.p[p.index]
+        plan, arrays, view = self.plan, Arrays(), self._net.whole[p.index]
         T, B, n = plan.time_steps, plan.batch_size, p.size
         view.size = n
+        view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
         if p.kind == "real_input" or p.spiking:
             view.x = arrays.new("x", n * T * B, np.float32)
         if p.spiking:
-            view.event_start = arrays.new("event_start", (n, T + 1), np.int32, zero=True)
-            view.event_base = arrays.new("event_base", n, np.int64, zero=True)
+            tiles = list(self._tiles(B))
+            view.event_start = arrays.new("event_start", (len(tiles), n, T + 1), np.int32, zero=True)
+            view.event_base = arrays.new("event_base", (len(tiles), n), np.int64, zero=True)
         if p.kind == "neuron":
             if p.spiking:
                 view.events = arrays.new("events", n * T * B, np.int32)
-                arrays["event_base"][:] = np.arange(n, dtype=np.int64) * (T * B)
+                for number, (first, lanes) in enumerate(tiles):
+                    arrays["event_base"][number] = n * T * first + np.arange(n, dtype=np.int64) * (T * lanes)
             for index in range(len(p.model.states if p.model else ())):
                 view.var[index] = arrays.new(f"var{index}", n * T * B, np.float32)
             if p.keeps_gradient:
-                view.g = arrays.new("g", n * T * B, np.float32)
+                view.g = arrays.new("g", n * T * (B if p.readout else self._net.tile), np.float32)
             if p.cyclic and p.model:
-                view.lambda_ = arrays.new("lambda", (len(p.model.states), n, B), np.float32)
+                view.lambda_ = arrays.new("lambda", (len(p.model.states), n, self._net.tile), np.float32)
         for index, (name, values) in enumerate(p.parameters.items()):
             view.par[index] = arrays.new(name, n, np.float32)
             arrays[name][:] = values
@@ -139,9 +153,9 @@ class CPUEngine:
     def _allocate_network(self, threads: int) -> Arrays:
         plan, arrays, net = self.plan, Arrays(), self._net
         T, B = plan.time_steps, plan.batch_size
-        row = T * B
+        row = T * net.tile
         variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
-        net.T, net.row_capacity, net.scratch_stride = T, row, row + max(variables, 2) * B
+        net.row_capacity, net.scratch_stride = row, row + max(variables, 2) * net.tile
         net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
         net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
         net.flags = arrays.new("flags", (threads, row), np.uint8)
@@ -154,11 +168,8 @@ class CPUEngine:
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         net, lanes = self._net, len(examples)
-        net.B = lanes
+        net.live, net.busy_share = lanes, self.busy
         self._arrays["examples"][:lanes] = examples
-        limit = int(self.plan.time_steps * lanes * self.busy)
-        for p in self.plan.populations:
-            net.p[p.index].busy = limit if not p.cyclic else net.row_capacity  # a row in blocks is never spread
         for index, data in inputs.items():
             net.input = index
             if isinstance(data, DenseData):
@@ -172,7 +183,7 @@ class CPUEngine:
     def _reserve_events(self, population: int, count: int) -> None:
         arrays = self._population_arrays[population]
         if "events" not in arrays or arrays["events"].size < count:
-            self._net.p[population].events = arrays.new("events", max(count, 1), np.int32)
+            self._net.whole[population].events = arrays.new("events", max(count, 1), np.int32)
 
     def forward(self) -> None:
         delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
@@ -181,7 +192,7 @@ class CPUEngine:
         self._library.forward(ctypes.byref(self._net))
 
     def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
-        lanes = self._net.B
+        lanes = self._net.live
         for index, values in labels.items():
             self._population_arrays[index]["labels"][:lanes] = values
         self._library.loss(ctypes.byref(self._net))
@@ -208,31 +219,50 @@ class CPUEngine:
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 
-    def _rows(self, population: int, name: str) -> npt.NDArray[Any]:
-        p, T, B = self.plan.populations[population], self.plan.time_steps, self._net.B
-        return self._population_arrays[population][name][: p.size * T * B].reshape(p.size, T, B)
+    def _tiles(self, lanes: int) -> Iterator[tuple[int, int]]:
+        """First lane and number of lanes of every tile."""
+        for first in range(0, lanes, self._net.tile):
+            yield first, min(self._net.tile, lanes - first)
+
+    def _untiled(self, array: npt.NDArray[Any], size: int, steps: int = 1) -> npt.NDArray[Any]:
+        """What is stored tile by tile as ``[neuron, time, lane]``."""
+        parts = []
+        for first, lanes in self._tiles(self._net.live):
+            start = size * steps * first
+            parts.append(array[start : start + size * steps * lanes].reshape(size, steps, lanes))
+        return np.concatenate(parts, axis=2)
 
     def output(self, population: int) -> npt.NDArray[np.float32]:
-        size, lanes = self.plan.populations[population].size, self._net.B
-        return self._population_arrays[population]["z"][: size * lanes].reshape(size, lanes).T.copy()
+        z = self._untiled(self._population_arrays[population]["z"], self.plan.populations[population].size)
+        return np.ascontiguousarray(z[:, 0].T)
 
     def gradient(self, connection: int) -> npt.NDArray[np.float32]:
         return self._connection_arrays[connection]["grad"].copy()
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
-        model = self.plan.populations[population].model
-        assert model is not None
-        return self._rows(population, f"var{model.states.index(name)}").copy()
+        p = self.plan.populations[population]
+        assert p.model is not None
+        tape = self._population_arrays[population][f"var{p.model.states.index(name)}"]
+        return self._untiled(tape, p.size, self.plan.time_steps)
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
-        arrays, size = self._population_arrays[population], self.plan.populations[population].size
-        spikes = np.zeros((size, self.plan.time_steps * self._net.B), dtype=bool)
-        for i, (base, count) in enumerate(zip(arrays["event_base"], arrays["event_start"][:, -1], strict=True)):
-            spikes[i, arrays["events"][base : base + count]] = True
-        return spikes.reshape(size, self.plan.time_steps, self._net.B)
+        arrays, size, T = (
+            self._population_arrays[population],
+            self.plan.populations[population].size,
+            self.plan.time_steps,
+        )
+        parts = []
+        for number, (_, lanes) in enumerate(self._tiles(self._net.live)):
+            part = np.zeros((size, T * lanes), dtype=bool)
+            counts = arrays["event_start"][number, :, -1]
+            for i, (base, count) in enumerate(zip(arrays["event_base"][number], counts, strict=True)):
+                part[i, arrays["events"][base : base + count]] = True
+            parts.append(part.reshape(size, T, lanes))
+        return np.concatenate(parts, axis=2)
 
     def spike_count(self, population: int) -> int:
-        return int(self._population_arrays[population]["event_start"][:, -1].sum(dtype=np.int64))
+        tiles = len(list(self._tiles(self._net.live)))
+        return int(self._population_arrays[population]["event_start"][:tiles, :, -1].sum(dtype=np.int64))
 
     def state(self, connection: int) -> ConnectionState:
         arrays = self._connection_arrays[connection]

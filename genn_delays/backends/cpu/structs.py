@@ -43,12 +43,14 @@ def network_type(plan: Plan) -> Any:
 
     class NetworkStructure(ctypes.Structure):
         _fields_ = (
-            *((n, _int) for n in ("T", "B", "t0", "t1", "step")),
+            *((n, _int) for n in ("T", "live", "tile", "first", "B")), ("busy_share", _double),
+            *((n, _int) for n in ("t0", "t1", "step")),
             ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
             *((n, _pointer) for n in ("pool", "scratch", "flags", "active")),
             ("scratch_stride", _int), ("row_capacity", _int), ("input", _int),
             ("input_data", _pointer), ("examples", _pointer), ("connection", _int), ("block", _pointer),
-            ("p", Population * size["num_populations"]), ("c", Connection * size["num_connections"]),
+            ("whole", Population * size["num_populations"]), ("p", Population * size["num_populations"]),
+            ("c", Connection * size["num_connections"]),
         )  # fmt: skip
 
     return NetworkStructure

@@ -188,13 +188,13 @@ class CompiledNetwork:
     def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
         self._check_open()
         active = sorted(as_callbacks(callbacks), key=lambda callback: callback.runs_last)
-        for number, callback in enumerate(active):
+        for callback in active:
             callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
-            kept = self._callback_states.get(_key(number, callback))
-            if num_epochs and kept is not None:
-                callback.set_state(kept)
-        if num_epochs:
+        if num_epochs:  # training: whoever has a state from before takes it over, once
             self._callbacks = active
+            for key, callback in _keyed(active).items():
+                if key in self._callback_states:
+                    callback.set_state(self._callback_states.pop(key))
         return active
 
     # --- evaluation --------------------------------------------------------------------------------------------------
@@ -255,6 +255,8 @@ class CompiledNetwork:
         for callback in active:
             callback.on_test_begin()
         for number, batch in enumerate(self._batches(np.arange(count))):
+            for callback in active:
+                callback.on_batch_begin(number)
             self.engine.load(inputs, batch)
             self.engine.forward()
             for p in wanted:
@@ -302,7 +304,8 @@ class CompiledNetwork:
     def save(self, path: str | Path) -> None:
         """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
-        kept = {_key(n, callback): state for n, callback in enumerate(self._callbacks) if (state := callback.state())}
+        active = {key: state for key, callback in _keyed(self._callbacks).items() if (state := callback.state())}
+        kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
         save_checkpoint(Path(path), self.plan, Checkpoint(states, progress))
 
@@ -328,8 +331,13 @@ def _fitting(state: ConnectionState, learned: bool) -> ConnectionState:
     return state
 
 
-def _key(number: int, callback: Callback) -> str:
-    return f"{number} {type(callback).__name__}"
+def _keyed(callbacks: list[Callback]) -> dict[str, Callback]:
+    """Callbacks by type and which of its type each is: others may come or go between two runs."""
+    keyed: dict[str, Callback] = {}
+    for callback in callbacks:
+        name = type(callback).__name__
+        keyed[f"{name} {sum(key.startswith(f'{name} ') for key in keyed)}"] = callback
+    return keyed
 
 
 def _recorded(callbacks: list[Callback]) -> dict[str, Any]:

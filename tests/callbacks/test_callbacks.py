@@ -755,7 +755,6 @@ def test_dense_networks_save_too(tmp_path):
 
 # --- callbacks of a loaded network -----------------------------------------------------------------------------------
 
-@pytest.mark.xfail(strict=True, reason="predict calls on_batch_end without on_batch_begin")
 def test_order_of_hooks_while_predicting():
     recorder = Recorder()
     compiled_network().predict(X, callbacks=[recorder])
@@ -763,7 +762,6 @@ def test_order_of_hooks_while_predicting():
     assert [entry[:2] for entry in recorder.log] == [("params", 0), ("test begin",), *batches, ("test end", 0)]
 
 
-@pytest.mark.xfail(strict=True, reason="the state of a callback is found by its place in the list")
 def test_a_callback_more_or_less_does_not_lose_the_state_of_the_others(tmp_path):
     """A run with a progress bar that goes on without one must still know its best epoch."""
     figures = iter([0.9, 0.1])
@@ -775,7 +773,6 @@ def test_a_callback_more_or_less_does_not_lose_the_state_of_the_others(tmp_path)
     assert (keeper.best, keeper.best_epoch) == (0.9, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="a loaded state is given to callbacks again in every later call of train")
 def test_a_loaded_state_is_taken_over_once(tmp_path):
     figures = iter([0.1, 0.9, 0.5])
     train(compiled_network(), 1, Checkpoint(tmp_path, monitor=lambda m: next(figures)))
@@ -787,7 +784,6 @@ def test_a_loaded_state_is_taken_over_once(tmp_path):
     assert (keeper.best, keeper.best_epoch) == (0.9, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="save writes the states of callbacks of this network's own training only")
 def test_loading_and_saving_again_keeps_the_callbacks(tmp_path):
     train(compiled_network(), 1, Checkpoint(tmp_path))
     second = compiled_network()

@@ -246,6 +246,16 @@ def test_the_seed_decides():
     assert len(set(h[0])) == 8
 
 
+def test_every_connection_draws_its_own():
+    network = Network()
+    with network:
+        a, b = Population(Input(), 6), Population(LeakyIntegrateFire(), 8)
+        one, two = (Connection(a, b, FixedNumber(sparsity=0.5, delay=DELAY)).synapses for _ in range(2))
+    assert not np.array_equal(one.pre, two.pre)
+    assert not np.array_equal(one.delay, two.delay)
+    assert not set(one.weight.tolist()) & set(two.weight.tolist())
+
+
 def test_order_of_first_use_does_not_matter():
     one, two = small(), small()
     forwards = arrays(one)

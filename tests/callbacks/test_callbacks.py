@@ -671,11 +671,11 @@ def test_checkpoints_of_another_network(tmp_path, other):
 
 
 def _pre(s):
-    s.synapses.pre[3] = 6
+    s.synapses.pre[-1] = 6
 
 
 def _negative(s):
-    s.synapses.pre[3] = -1
+    s.synapses.pre[0] = -1
 
 
 def _post(s):
@@ -754,6 +754,7 @@ def test_dense_networks_save_too(tmp_path):
 
 
 # --- callbacks of a loaded network -----------------------------------------------------------------------------------
+
 
 def test_order_of_hooks_while_predicting():
     recorder = Recorder()

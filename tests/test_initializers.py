@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from refused import refused
 from scipy import stats
@@ -67,6 +67,7 @@ def test_negative_threshold(initializer, threshold):
     assert negative_threshold(initializer, FAN_IN) == threshold
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.builds(lambda a, b: Uniform(min(a, b), max(a, b)), NUMBER, NUMBER),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import ndtri
@@ -56,6 +56,7 @@ def test_known_answers(counter, key, answer):
     assert words.tolist() == answer
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.sampled_from(Purpose), st.integers(0, 2**24 - 1), WORD, WORD, WORD)
 def test_counter_layout(seed, purpose, owner, a, b, step):
     expected = philox_by_hand([a, b, step, int(purpose) << 24 | owner], [seed & FULL, seed >> 32])
@@ -85,6 +86,7 @@ def test_uniform_is_open():
     assert stats.kstest(numbers, "uniform").pvalue > 1e-3
 
 
+@settings(deadline=None)
 @given(WORD, WORD, st.integers(1, 2**63))
 def test_scale64_is_exact(low, high, total):
     words = np.array([[low], [high], [0], [0]], dtype=np.uint32)
@@ -112,6 +114,7 @@ def sample_by_hand(count: int, total: int, seed: int, step: int) -> list[int]:
     return sorted(found)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), WORD, st.integers(0, 3))
 def test_sample_distinct_is_its_definition(sizes, seed, step):
     count, total = sizes
@@ -165,6 +168,7 @@ def test_permutation_places_are_as_likely():
         assert stats.chisquare(counts).pvalue > 1e-3
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_first_true(border, high):
     assert first_true(lambda n: n >= border, high) == min(border, high)

@@ -286,7 +286,7 @@ def test_early_stopping_stays_stopped_after_a_restart(tmp_path):
     assert second.step == first.step
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(0, 10), min_size=1, max_size=20),
     st.integers(1, 4),

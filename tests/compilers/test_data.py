@@ -137,7 +137,7 @@ def test_dense_spikes_are_events():
         assert listed(prepare(values.astype(kind))[0]) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.tuples(st.floats(0, 2.999), st.integers(0, 2)), max_size=12), min_size=2, max_size=2),
     st.sampled_from([1.0, 0.5, 0.1, 0.3]),

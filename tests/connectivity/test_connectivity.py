@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from refused import refused
 from scipy import stats
@@ -83,6 +83,7 @@ def test_dense():
     assert set(synapses.weight.tolist()) == {0.5}
 
 
+@settings(deadline=None)
 @given(st.decimals(0, "0.9999", places=4), st.integers(1, 60), st.integers(1, 60))
 def test_fixed_number_counts(sparsity, num_pre, num_post):
     """The published formula to the letter, and never a synapse away from what it is on paper."""
@@ -186,6 +187,7 @@ def test_connections_do_not_depend_on_each_other():
 # --- explicit synapses -----------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6)), min_size=1, max_size=40, unique=True).flatmap(
         lambda pairs: st.tuples(
@@ -263,6 +265,7 @@ def test_registry():
 SMALL = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3)), max_size=40)
 
 
+@settings(deadline=None)
 @given(SMALL)
 def test_ragged_form(synapses):
     post, pre, delay = np.array(synapses, dtype=int).reshape(-1, 3).T

@@ -104,7 +104,7 @@ def test_every_delay_of_the_widest_range_is_reached():
     assert np.array_equal(UniformInt(0, MAX_DELAY).from_words(words), np.arange(MAX_DELAY + 1))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.one_of(
         st.tuples(st.integers(0, 300), st.integers(0, 300)).map(lambda x: UniformInt(min(x), max(x))),

@@ -45,6 +45,7 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
     tensors: dict[str, npt.NDArray[Any]] = {}
     for name, state in checkpoint.states.items():
         tensors |= {f"{name}.{field}": array for field, array in state.synapses._asdict().items()}
+        tensors[f"{name}.weight"] = state.synapses.weight.astype(np.float32)
         tensors |= {f"{name}.moment{m}": array for m, array in enumerate(state.moments)}
         tensors[f"{name}.age"] = state.age
     about = {"format": FORMAT, "network": describe(plan), "progress": checkpoint.progress}

@@ -19,6 +19,8 @@ def as_backend(value: Any) -> Backend:
         if value not in BACKENDS:
             raise unknown("backend", value, BACKENDS)
         return BACKENDS[value]()
+    if isinstance(value, type) and hasattr(value, "build"):
+        return as_backend(value())
     if not hasattr(value, "build"):
         raise unknown("backend", value, BACKENDS)
     backend: Backend = value

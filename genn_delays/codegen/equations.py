@@ -19,11 +19,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import InvalidValueError
 from ..neurons import Equations
 
 if TYPE_CHECKING:
     import sympy
+
+FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "Abs")
+"""Functions that equations may use: those that every target has in single precision."""
 
 _ALLOWED = re.compile(r"[\w\s+\-*/().,<>=]*")
 
@@ -124,10 +130,13 @@ def _parse(text: str, symbols: dict[str, Any], what: str) -> sympy.Expr:
     if not _ALLOWED.fullmatch(text) or "__" in text:
         raise InvalidValueError(f"{what} must be an arithmetic expression, got {text!r}")
     names = {n: symbols.get(n, getattr(sympy, n, None)) for n in re.findall(r"[A-Za-z_]\w*", text)}
-    for name, value in names.items():
-        if value is None or not (name in symbols or isinstance(value, sympy.FunctionClass)):
+    for name in names:
+        if name not in symbols and name not in FUNCTIONS:
             known = ", ".join(n for n in symbols if n != "dt")
-            raise InvalidValueError(f"{what} = {text!r} uses {name!r}, which is not defined; known: {known}")
+            functions = ", ".join(FUNCTIONS)
+            raise InvalidValueError(
+                f"{what} = {text!r} uses {name!r}, which is not defined; known: {known}; functions: {functions}"
+            )
     try:
         return sympy.sympify(text, locals=names)
     except (sympy.SympifyError, TypeError, SyntaxError) as error:
@@ -232,3 +241,15 @@ def _numpy(expression: Any) -> str:
     from sympy.printing.numpy import NumPyPrinter
 
     return str(NumPyPrinter({"fully_qualified_modules": False}).doprint(expression))
+
+
+def evaluate(expression: str, values: dict[str, Any]) -> npt.NDArray[Any]:
+    """An expression printed for NumPy, with values for its names."""
+    return np.asarray(eval(expression, {"__builtins__": {}}, _Names(values)))
+
+
+class _Names(dict[str, Any]):
+    """Values first, then NumPy's functions."""
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(np, name)

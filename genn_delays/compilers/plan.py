@@ -8,13 +8,13 @@ populations on one cycle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..codegen.derivations import SurrogateCode, discrete_model, surrogate_code
-from ..codegen.equations import DiscreteModel
+from ..codegen.equations import DiscreteModel, evaluate
 from ..connectivity import Synapses
 from ..errors import InvalidValueError
 from ..learning.optimisers import Adam
@@ -200,10 +200,15 @@ def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keep
     if isinstance(p.neuron, DynamicNeuron):
         model = discrete_model(p.neuron.equations(), detach_reset)
         values = p.parameters()
-        names: dict[str, Any] = {**{n: getattr(np, n) for n in ("exp", "log", "sqrt", "sin", "cos", "cosh", "sinh")}}
         for name, expression in model.coefficients.items():
-            value = eval(expression, {"__builtins__": {}}, {**names, **values, "dt": dt})
+            with np.errstate(all="ignore"):  # what comes of it is told below
+                value = evaluate(expression, {**values, "dt": dt})
             numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
+            if not np.isfinite(numbers[name]).all():
+                raise InvalidValueError(
+                    f"population {p.name!r}: the integration rule gives no number for {name} = {expression}; "
+                    "with integration 'exact', coupled variables need different time constants"
+                )
         numbers |= {name: values[name] for name in model.step_parameters}
         numbers |= {f"{s}_initial": values[s] for s in model.states}
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.equations import Printed
+from ...codegen.equations import evaluate
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...connectivity import Synapses, home_words
 from ...learning.losses import LOSSES
@@ -92,24 +92,24 @@ class ReferenceEngine:
         model, numbers = p.model, self._numbers[p.index]
         assert model is not None
         known = {**numbers, **state, "Isyn": current}
-        now = {s: evaluate(model.update[s], known) for s in model.states}
+        now = {s: evaluate(model.update[s].py, known) for s in model.states}
         for s, values in now.items():
             self.tape[p.index][s][:, t] = values
         if model.threshold is None:
             return now
-        distance = evaluate(model.threshold, {**numbers, **now})
+        distance = evaluate(model.threshold.py, {**numbers, **now})
         spike = self._spike(distance)
         self.x[p.index][:, t] = spike
         if p.index in self.frozen_resets:
             spike = self.frozen_resets[p.index][:, t]
-        jumped = {s: evaluate(jump, {**numbers, **now}) for s, jump in model.jump.items()}
+        jumped = {s: evaluate(jump.py, {**numbers, **now}) for s, jump in model.jump.items()}
         if self.smooth:
             return {s: now[s] + spike * (jumped[s] - now[s]) if s in jumped else now[s] for s in model.states}
         return {s: np.where(spike == 1, jumped[s], now[s]) if s in jumped else now[s] for s in model.states}
 
     def _spike(self, distance: Array) -> Array:
         if self.smooth:
-            return evaluate(self.plan.surrogate_code.spike, {"x": distance})
+            return evaluate(self.plan.surrogate_code.spike.py, {"x": distance})
         return (distance >= 0).astype(self.dtype)
 
     def _read(self, p: PopulationPlan) -> Array:
@@ -151,13 +151,13 @@ class ReferenceEngine:
         known = {**numbers, **{s: self.tape[p.index][s][:, t] for s in model.states}}
         known |= {f"L_{s}": later[s] for s in model.states} | {"e": e}
         if model.threshold is not None:
-            distance = evaluate(model.threshold, known)
+            distance = evaluate(model.threshold.py, known)
             known["S"] = self._spike(distance)
-            known["ds"] = evaluate(self.plan.surrogate_code.derivative, {"x": distance})
-        now = {s: evaluate(model.adjoint[s], known) for s in model.states}
+            known["ds"] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
+        now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
-        self.g[p.index][:, t] = evaluate(model.gradient, {**numbers, **{f"l_{s}": now[s] for s in model.states}})
+        self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **{f"l_{s}": now[s] for s in model.states}})
         return now
 
     def _correlate(self, c: ConnectionPlan) -> Array:
@@ -256,15 +256,3 @@ class ReferenceEngine:
         if self.dtype == np.float64:  # finite differences want weights that float32 cannot hold
             copy.synapses = copy.synapses._replace(weight=copy.synapses.weight.astype(np.float64))
         self._states[connection] = copy
-
-
-def evaluate(expression: Printed, values: dict[str, Any]) -> Array:
-    """A printed expression in NumPy."""
-    return np.asarray(eval(expression.py, {"__builtins__": {}}, _Names(values)))
-
-
-class _Names(dict[str, Any]):
-    """Values first, then NumPy's functions."""
-
-    def __missing__(self, name: str) -> Any:
-        return getattr(np, name)

@@ -226,7 +226,7 @@ def _summary(r: Result) -> str:
     rows = [
         ("network", f"{r.synapses:,} synapses, sparsity {100 * r.sparsity:.4g} %, backend {r.backend}, seed {r.seed}"),
         ("rewiring", "none" if r.rewiring == "none" else f"{r.rewiring}, {r.rewirings:,} synapses rewired"),
-        ("training", f"{r.epochs} epochs in {r.seconds:.1f} s, {r.step_ms:.2f} ms a step"),
+        ("training", f"{r.epochs} epoch{'s'[: r.epochs > 1]} in {r.seconds:.1f} s, {r.step_ms:.2f} ms a step"),
         ("train accuracy", f"{100 * r.train_accuracy:6.2f} %  last epoch, while learning"),
     ]
     if r.validation_accuracy is not None:

@@ -1,0 +1,206 @@
+"""A run that is killed at any moment and resumed ends with the same bits as one that was not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genn_delays.callbacks.metrics_writer import read_metrics
+
+EPOCHS = 5
+
+# Kills its own process just before or just after a file gets its name for the n-th time.
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from genn_delays.cli import main
+when, name, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+replace, count = Path.replace, 0
+def killing(self, target):
+    global count
+    count += Path(target).name == name
+    here = Path(target).name == name and count == number
+    if here and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = replace(self, target)
+    if here:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+Path.replace = killing
+sys.exit(main(sys.argv[4:]))
+"""
+
+
+def checkpoints(out: Path) -> dict[str, bytes]:
+    return {name: (out / "checkpoints" / f"{name}.safetensors").read_bytes() for name in ("last", "best")}
+
+
+def figures(out: Path) -> list[dict[str, object]]:
+    """The lines of metrics without what depends on the clock."""
+    clock = ("seconds", "step_ms")
+    return [{k: v for k, v in line.items() if k not in clock} for line in read_metrics(out / "metrics.jsonl")]
+
+
+@pytest.fixture
+def whole(call, small, tmp_path) -> Path:
+    """An uninterrupted run."""
+    out = tmp_path / "whole"
+    assert call("train", small(), "--out", out, "--epochs", EPOCHS).status == 0
+    return out
+
+
+def killed(*arguments: object, at: tuple[str, str, int]) -> None:
+    command = [sys.executable, "-c", _KILLED, *map(str, [*at, *arguments])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_killed_at_many_moments_in_a_row(call, small, tmp_path, whole):
+    out = tmp_path / "run"
+    arguments = ("train", small(), "--out", out, "--epochs", EPOCHS, "--resume", "--quiet")
+    # as soon as the configuration is there; before the first checkpoint is whole; in the second epoch, whose metrics
+    # and best are written but not its last; in the third, with its best half written
+    for at in (
+        ("after", "config.toml", 1),
+        ("before", "last.safetensors", 1),
+        ("before", "last.safetensors", 2),
+        ("before", "best.safetensors", 2),
+    ):
+        killed(*arguments, at=at)
+    assert 0 < len(figures(out)) < EPOCHS
+    assert any(path.name != ".probe" for path in out.rglob(".*"))  # a half-written file
+    done = call(*arguments, "--json")
+    assert done.status == 0
+    assert "going on with" in done.err
+    assert checkpoints(out) == checkpoints(whole)
+    assert figures(out) == figures(whole)
+    result, expected = (json.loads((run / "result.json").read_text()) for run in (out, whole))
+    for key in expected.keys() - {"seconds", "step_ms", "out"}:
+        assert result[key] == expected[key], key
+    assert not [path for path in out.rglob(".*") if path.name != ".probe"]  # half-written files are gone
+
+
+def test_killed_from_outside_while_it_computes(call, small, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    common = ("--epochs", 12, "--batch-size", 32)
+    assert call("train", small(), "--out", whole, *common, "--quiet").status == 0
+    command = [sys.executable, "-m", "genn_delays.cli", "train", str(small()), "--out", str(out), *map(str, common)]
+    with subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE) as process:
+        while len(read_metrics(out / "metrics.jsonl")) < 4:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+    assert len(read_metrics(out / "metrics.jsonl")) < 12
+    assert call("train", "--resume", "--out", out, "--threads", 1).status == 0  # with a bar now and one thread
+    assert checkpoints(out) == checkpoints(whole)
+    assert figures(out) == figures(whole)
+
+
+@pytest.mark.parametrize("validation", [0.1, 0])
+def test_more_epochs_continue_as_if_asked_for_at_once(call, small, tmp_path, validation):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    call("train", small(), "--out", whole, "--epochs", EPOCHS, "--validation", validation)
+    call("train", small(), "--out", out, "--epochs", 2, "--validation", validation, "--quiet")
+    before = (out / "config.toml").read_text()
+    done = call("train", small(), "--out", out, "--epochs", EPOCHS, "--resume", "--quiet")
+    assert done.status == 0
+    assert checkpoints(out) == checkpoints(whole)
+    assert (out / "config.toml").read_text() == before.replace("num_epochs = 2", f"num_epochs = {EPOCHS}")
+
+
+def test_a_finished_run_is_left_as_it_is(call, small, whole):
+    before = checkpoints(whole)
+    done = call("train", "--resume", "--out", whole, "--json", "--quiet")
+    assert done.status == 0
+    assert json.loads(done.out)["epochs"] == EPOCHS
+    assert checkpoints(whole) == before
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_nothing_there_yet_starts_from_the_beginning(call, small, tmp_path, make):
+    out = tmp_path / "run"
+    if make:
+        out.mkdir()
+    done = call("train", small(), "--out", out, "--resume", "--epochs", 1, "--quiet")
+    assert done.status == 0
+    assert "no checkpoint yet" in done.err
+    assert len(figures(out)) == 1
+
+
+def test_settings_not_given_again_stay_the_runs(call, small, tmp_path):
+    out = tmp_path / "run"
+    first = ("--sparsity", 0.9, "--seed", 2, "--batch-size", 64, "--rewiring", "none", "--validation", 0.2)
+    call("train", small(), "--out", out, *first, "--quiet", "--epochs", 1)
+    assert call("train", small(), "--out", out, "--resume", "--epochs", 2, "--quiet").status == 0
+    text = (out / "config.toml").read_text()
+    for line in ("sparsity = 0.9", "seed = 2", "batch_size = 64", 'rule = "none"', "validation = 0.2"):
+        assert line in text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "old"),
+    [
+        ("--sparsity", "0.5", "0.75"), ("--sparsity", "0", "0.75"), ("--seed", "1", "0"), ("--batch-size", "64", "128"),
+        ("--backend", "reference", "cpu"), ("--rewiring", "none", "deep_r"), ("--growth-delay", "redraw", "pair"),
+        ("--dale", None, "False"), ("--validation", "0", "0.1"), ("--epochs", "1", "5"),
+    ],
+)  # fmt: skip
+def test_a_changed_setting_is_an_error_that_names_it(call, small, whole, option, value, old):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    for model in ([small()], []):
+        done = call("train", *model, "--resume", "--out", whole, option, *([] if value is None else [value]))
+        assert done.status == 2
+        assert option in done.err and old in done.err and str(whole) in done.err
+        assert "Traceback" not in done.err and len(done.err.splitlines()) == 1
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_a_model_that_changed_since_is_an_error_that_names_the_place(call, small, whole):
+    done = call("train", small(("tau_mem = 30.0", "tau_mem = 20.0")), "--resume", "--out", whole)
+    assert done.status == 2
+    assert "populations[1].tau_mem" in done.err and "30.0" in done.err and "20.0" in done.err
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda out: (out / "checkpoints/last.safetensors").write_bytes(b"half"), "last.safetensors"),
+        (lambda out: (out / "checkpoints/best.safetensors").unlink(), "best.safetensors"),
+        (lambda out: (out / "metrics.jsonl").write_text('{"epoch": 0'), "metrics.jsonl"),
+        (lambda out: (out / "metrics.jsonl").unlink(), "metrics.jsonl"),
+        (lambda out: (out / "config.toml").write_text("[model"), "config.toml"),
+        (lambda out: (out / "config.toml").unlink(), "config.toml"),
+    ],
+)
+def test_a_damaged_folder_is_an_error_and_nothing_is_lost(call, small, whole, damage, named):
+    damage(whole)
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    done = call("train", small(), "--resume", "--out", whole, "--epochs", EPOCHS + 1, "--quiet")
+    assert done.status == 2
+    error = done.err.splitlines()[-1]
+    assert error.startswith("genn-delays: error: ") and named in error
+    assert "Traceback" not in done.err
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_a_corrupt_best_checkpoint_is_an_error_of_evaluate(call, whole):
+    (whole / "checkpoints/best.safetensors").write_bytes(b"")
+    done = call("evaluate", whole, "--quiet")
+    assert done.status == 2
+    assert "best.safetensors is damaged" in done.err
+    assert call("evaluate", whole, "--quiet", "--checkpoint", "last").status == 0
+
+
+def test_a_folder_of_something_else_is_an_error(call, small, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("words")
+    done = call("train", small(), "--resume", "--out", tmp_path / "thesis")
+    assert done.status == 2
+    assert "is not a run folder" in done.err
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]

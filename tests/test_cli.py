@@ -1,0 +1,118 @@
+"""The commands that train nothing, and the shape of the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from genn_delays import __version__
+from genn_delays.cli import main
+
+
+def test_help_of_everything(capsys):
+    for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["show-code", "-h"], ["info", "-h"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for option in (
+        "--sparsity", "--epochs", "--seed", "--batch-size", "--threads", "--backend", "--rewiring", "--growth-delay",
+        "--dale", "--no-dale", "--validation", "--data-dir", "--out", "--resume", "--json", "--quiet",
+    ):  # fmt: skip
+        assert option in text
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"genn-delays {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "COMMAND"),
+        (["trian"], "'trian'"),
+        (["evaluate"], "RUN"),
+        (["train"], "MODEL"),
+        (["show-code"], "MODEL"),
+        (["show-code", "digitz"], "Did you mean 'digits'?"),
+        (["info", "--all"], "'--all'"),
+        (["--verbose", "info"], "'--verbose'"),
+    ],
+)
+def test_wrong_command_lines_are_one_line_and_status_2(capsys, arguments, named):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert err.startswith("genn-delays: error: ") and named in err
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom genn_delays.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'sympy', 'scipy', 'matplotlib', 'sklearn', 'jinja2', 'tqdm', 'pooch'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_show_code_needs_no_compiler(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    assert main(["show-code", "digits"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for line in ("//     p0  pixels: 64 x spike_input", "//     p2  digit: 10 x leaky_integrate",
+                 "//     c1  hidden_digit: hidden -> digit"):  # fmt: skip
+        assert line in out.splitlines()
+    assert "#include <math.h>" in out
+    assert main(["show-code", "digits", "--output", str(tmp_path / "new" / "digits.cpp")]) == 0
+    assert (tmp_path / "new" / "digits.cpp").read_text() == out
+    (tmp_path / "file").write_text("")
+    assert main(["show-code", "digits", "--output", str(tmp_path / "file" / "digits.cpp")]) == 2
+
+
+def test_the_shown_code_is_the_code_that_is_compiled(capsys):
+    from genn_delays.codegen.emit import emit
+    from genn_delays.runs.build import plan_of
+    from genn_delays.runs.models import load_model
+
+    assert main(["show-code", "fsdd"]) == 0
+    assert capsys.readouterr().out.endswith(emit(plan_of(load_model("fsdd"))))
+
+
+def test_info_says_what_is_there(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("GENN_DELAYS_CACHE", str(tmp_path))
+    monkeypatch.setenv("GENN_DELAYS_DATA", "/some/data")
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        __version__,
+        "cpu",
+        "reference",
+        "available",
+        "threads",
+        str(tmp_path),
+        "digits",
+        "fsdd",
+        "/some/data",
+    ):
+        assert text in out
+
+
+def test_info_says_what_to_install_for_what_is_missing(capsys, monkeypatch):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    assert main(["info"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("cpu"))
+    assert "not available" in line and "/no/such/compiler" in line
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m genn_delays.cli show-code digits | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("// Model digits")
+    assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr

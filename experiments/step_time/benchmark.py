@@ -1,9 +1,9 @@
 """Time of one training step against sparsity, measured side by side in one run.
 
-A network 40-256-10 (real-valued inputs, delays 0-24, 80 steps, batch 256, DEEP R where anything is sparse) is trained on
-random data. Printed and kept: the median of a whole step (loading the batch, forward, loss, backward, optimiser,
-rewiring) for each number of threads, for the forms chosen by count and for each form forced, and, with ``--torch``, of a
-dense PyTorch implementation as published: a convolution over the delays and a loop over time.
+A network 40-256-10 (real-valued inputs, delays 0-24, 80 steps, batch 256, DEEP R where anything is sparse) is trained
+on random data. Printed and kept: the median of a whole step (loading the batch, forward, loss, backward, optimiser,
+rewiring) for each number of threads, for the forms chosen by count and for each form forced, and, with ``--torch``, of
+a dense PyTorch implementation as published: a convolution over the delays and a loop over time.
 """
 
 from __future__ import annotations

@@ -238,8 +238,12 @@ def test_the_key_is_parameters_code_and_content(cache: Path) -> None:
         made.append(value)
         return np.full((2,), value, dtype=np.float32)
 
-    for key, value in (({"content": "a", "code": 1}, 1.0), ({"content": "b", "code": 1}, 2.0),
-                       ({"content": "a", "code": 2}, 3.0), ({"code": 1, "content": "a"}, 4.0)):
+    for key, value in (
+        ({"content": "a", "code": 1}, 1.0),
+        ({"content": "b", "code": 1}, 2.0),
+        ({"content": "a", "code": 2}, 3.0),
+        ({"code": 1, "content": "a"}, 4.0),
+    ):
         features.cached_features("name", key, (2,), partial(compute, value))
     assert made == [1.0, 2.0, 3.0], "the same key in another order is the same entry"
     features.cached_features("name", {"content": "a", "code": 1}, (2,), partial(compute, 5.0))

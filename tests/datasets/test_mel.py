@@ -136,7 +136,11 @@ def librosa_mel(signal: np.ndarray, rate: int) -> np.ndarray:
     librosa = pytest.importorskip("librosa", reason="parity of the mel spectrogram needs librosa")
     power = librosa.feature.melspectrogram(
         y=np.append(signal[0], signal[1:] - 0.95 * signal[:-1]),
-        sr=rate, n_fft=512, hop_length=int(rate * 0.01), win_length=min(int(rate * 0.025), 512), n_mels=40,
+        sr=rate,
+        n_fft=512,
+        hop_length=int(rate * 0.01),
+        win_length=min(int(rate * 0.025), 512),
+        n_mels=40,
     )[:, :80]
     power = np.pad(power, ((0, 0), (0, 80 - power.shape[1])))
     return (librosa.power_to_db(power, ref=np.max).T + 80) / 50

@@ -66,8 +66,8 @@ def test_show_code_needs_no_compiler(capsys, monkeypatch, tmp_path):
     assert main(["show-code", "digits"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for line in ("//     p0  pixels: 64 x spike_input", "//     p2  digit: 10 x leaky_integrate",
-                 "//     c1  hidden_digit: hidden -> digit"):  # fmt: skip
+    for line in ("//     p[0]  pixels: 64 x spike_input", "//     p[2]  digit: 10 x leaky_integrate",
+                 "//     c[1]  hidden_digit: hidden -> digit"):  # fmt: skip
         assert line in out.splitlines()
     assert "#include <math.h>" in out
     assert main(["show-code", "digits", "--output", str(tmp_path / "new" / "digits.cpp")]) == 0

@@ -11,13 +11,13 @@ def annotated_source(config: Config) -> str:
     """What the cpu backend compiles for a model, after a comment that names populations and connections."""
     validate(config)
     plan = plan_of(config)
-    p_lines = [f"    p{p.index}  {p.name}: {_population(config, p.index)}" for p in plan.populations]
+    p_lines = [f"    p[{p.index}]  {p.name}: {_population(config, p.index)}" for p in plan.populations]
     c_lines = [
-        f"    c{c.index}  {c.name}: {plan.populations[c.source].name} -> {plan.populations[c.target].name}"
+        f"    c[{c.index}]  {c.name}: {plan.populations[c.source].name} -> {plan.populations[c.target].name}"
         for c in plan.connections
     ]
     legend = [
-        f"Model {config.model.name}. Populations and connections by their numbers in the code:", *p_lines, *c_lines,
+        f"Model {config.model.name}. Populations (forward_1 is that of p[1]) and connections by their numbers in the code:", *p_lines, *c_lines,
         "Sizes, time steps and batch are run-time arguments: networks that differ only in them share this source.",
     ]  # fmt: skip
     return "".join(f"// {line}\n" for line in legend) + "\n" + emit(plan)

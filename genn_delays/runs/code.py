@@ -17,9 +17,11 @@ def annotated_source(config: Config) -> str:
         for c in plan.connections
     ]
     legend = [
-        f"Model {config.model.name}. Populations (forward_1 is that of p[1]) and connections by their numbers in the code:", *p_lines, *c_lines,
+        f"Model {config.model.name}. Populations (forward_1 is p[1]'s) and connections by their numbers in the code:",
+        *p_lines,
+        *c_lines,
         "Sizes, time steps and batch are run-time arguments: networks that differ only in them share this source.",
-    ]  # fmt: skip
+    ]
     return "".join(f"// {line}\n" for line in legend) + "\n" + emit(plan)
 
 

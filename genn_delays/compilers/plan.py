@@ -233,14 +233,13 @@ def _order(network: Network) -> tuple[tuple[tuple[int, ...], ...], set[int]]:
     """Groups of populations in order of computation, and which populations lie on a cycle (inputs are left out)."""
     from graphlib import TopologicalSorter
 
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     size = len(network.populations)
     edges = [(c.source.index, c.target.index) for c in network.connections]
-    source, target = np.array(edges).T
-    graph = coo_array((np.ones(len(edges)), (source, target)), shape=(size, size))
-    _, component = connected_components(graph, directed=True, connection="strong")
+    reaches = np.eye(size, dtype=bool)  # Warshall: populations are few, and scipy.sparse takes half a second to import
+    reaches[tuple(np.array(edges).T)] = True
+    for k in range(size):
+        reaches |= reaches[:, k, None] & reaches[None, k]
+    component = (reaches & reaches.T).argmax(axis=1)  # the first population of each strongly connected component
     sorter: TopologicalSorter[int] = TopologicalSorter({int(k): set() for k in component})
     for a, b in edges:
         if component[a] != component[b]:

@@ -14,7 +14,7 @@ from ..network import Connection, Network
 from ..random import MAX_SEED
 from ..rewiring import DeepR, as_rewiring
 from .compiled_network import CompiledNetwork
-from .plan import lower
+from .plan import Plan, lower
 
 ALL = "all_connections"
 _MOVED = {
@@ -88,6 +88,20 @@ class SurrogateCompiler:
             CompileError: the generated code did not compile.
         """
         _refuse_moved(moved)
+        plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
+        return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
+
+    def plan(
+        self,
+        network: Network,
+        *,
+        optimisers: Mapping[Any, Any] | None = None,
+        rewiring: Mapping[Any, Any] | None = None,
+    ) -> Plan:
+        """What a network comes down to, checked, with nothing generated, compiled or allocated yet.
+
+        The arguments and errors are those of :meth:`compile`; no backend is needed.
+        """
         if not isinstance(network, Network):
             raise InvalidValueError(f"compile needs a Network, got {network!r}")
         chosen = {ALL: {"weight": Adam()}} if optimisers is None else optimisers
@@ -102,12 +116,11 @@ class SurrogateCompiler:
         }
         for index, rule in rules.items():
             _check_rewiring(network.connections[index], rule, index in by_connection)
-        plan = lower(
+        return lower(
             network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
             training_seed=self.rng_seed, loss=self.loss, surrogate=self.surrogate, detach_reset=self.detach_reset,
             optimisers=by_connection, rewiring=rules,
         )  # fmt: skip
-        return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
 
 
 def _refuse_moved(arguments: Mapping[str, Any]) -> None:

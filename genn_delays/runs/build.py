@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ..backends import BACKENDS
-from ..backends.protocol import Availability, Engine
 from ..compilers.compiled_network import CompiledNetwork
 from ..compilers.plan import Plan
 from ..compilers.surrogate_compiler import ALL, SurrogateCompiler
@@ -50,13 +49,13 @@ def build_backend(config: Config) -> Any:
     return BACKENDS[name](**({"threads": threads} if has_threads else {}))
 
 
-def build_compiler(config: Config, backend: Any = None) -> SurrogateCompiler:
-    """The compiler, for the configuration's backend unless another is given."""
+def build_compiler(config: Config) -> SurrogateCompiler:
+    """The compiler."""
     c = config.compiler
     compiler: SurrogateCompiler = within(
         "[compiler]", SurrogateCompiler, c.example_timesteps, c.batch_size, c.losses,
         surrogate=construct(SURROGATES, "[compiler] surrogate", c.surrogate), detach_reset=c.detach_reset, dt=c.dt,
-        backend=backend or build_backend(config), rng_seed=c.rng_seed,
+        backend=build_backend(config), rng_seed=c.rng_seed,
     )  # fmt: skip
     return compiler
 
@@ -75,33 +74,22 @@ def compile_arguments(config: Config, network: Network) -> dict[str, Any]:
     return arguments
 
 
-def compile_network(config: Config, backend: Any = None) -> CompiledNetwork:
+def compile_network(config: Config) -> CompiledNetwork:
     """The compiled network of a configuration."""
     network = build_network(config)
-    return build_compiler(config, backend).compile(network, **compile_arguments(config, network))
-
-
-class _PlanOnly:
-    """A backend that runs nothing, so that a plan can be had where no backend works."""
-
-    name = "plan"
-
-    def availability(self) -> Availability:
-        return Availability(True, "")
-
-    def build(self, plan: Plan) -> Engine:
-        return cast(Engine, self)
+    return build_compiler(config).compile(network, **compile_arguments(config, network))
 
 
 def plan_of(config: Config) -> Plan:
     """What a configuration comes down to, without compiling or allocating anything."""
-    return compile_network(config, _PlanOnly()).plan
+    network = build_network(config)
+    return build_compiler(config).plan(network, **compile_arguments(config, network))
 
 
 def validate(config: Config) -> None:
     """All of a configuration's errors that can be known before any data are there: it is built and thrown away."""
     network = build_network(config)
-    build_compiler(config, _PlanOnly())
+    build_compiler(config)
     compile_arguments(config, network)
 
 

@@ -185,11 +185,14 @@ def _train(
         {output: data.y_train[learned]},
         config.training.num_epochs,
         shuffle=config.training.shuffle,
-        # a checkpoint knows its callbacks by their place, so without a bar something else takes its place
-        callbacks=[BatchProgressBar() if progress else Callback(), observer,
-                   MetricsWriter(folder.metrics, observer.figures), checkpoint],
+        callbacks=[
+            *([BatchProgressBar()] if progress else []),
+            observer,
+            MetricsWriter(folder.metrics, observer.figures),
+            checkpoint,
+        ],
         **validation,
-    )  # fmt: skip
+    )
     result = _result(config, folder, compiled, observer, checkpoint)
     atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
     from .curve import draw_learning_curve

@@ -55,3 +55,12 @@ def test_spikes_are_the_image(digits: Dataset) -> None:
         assert len(set(events.neurons)) == len(events.neurons)
         assert (np.diff(events.times) >= 0).all()
         assert events.times.dtype == events.neurons.dtype == np.int64
+
+
+def test_the_bundled_file_is_what_scikit_learn_loads():
+    from sklearn.datasets import load_digits as theirs
+
+    from genn_delays.datasets.digits import _bundled
+
+    for mine, expected in zip(_bundled(), theirs(return_X_y=True), strict=True):
+        np.testing.assert_array_equal(mine, expected)

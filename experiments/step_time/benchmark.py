@@ -4,6 +4,9 @@ A network 40-256-10 (real-valued inputs, delays 0-24, 80 steps, batch 256, DEEP 
 on random data. Printed and kept: the median of a whole step (loading the batch, forward, loss, backward, optimiser,
 rewiring) for each number of threads, for the forms chosen by count and for each form forced, and, with ``--torch``, of
 a dense PyTorch implementation as published: a convolution over the delays and a loop over time.
+
+Everything is measured once per round, one after the other, and a figure is that of its best round: other programs on
+the machine can only add time, and in another round they add it elsewhere.
 """
 
 from __future__ import annotations
@@ -109,26 +112,31 @@ def torch_step_ms(threads: int, steps: int) -> float:
     return 1e3 * statistics.median(seconds[2:])
 
 
-def measure(epochs: int, threads: list[int], with_torch: bool) -> dict[str, object]:
-    """All figures of one run."""
+def measure(rounds: int, epochs: int, threads: list[int], with_torch: bool) -> dict[str, object]:
+    """All figures of one run, each the best of its rounds."""
+    columns: dict[str, tuple[int, float | None]] = {f"threads_{n}": (n, None) for n in threads}
+    columns |= {"event_form": (threads[-1], 2.0), "dense_form": (threads[-1], -1.0)}
+    best: dict[tuple[float, str], float] = {}
+    rates, torch_rounds = {}, []
+    for number in range(rounds):
+        for sparsity in SPARSITIES:
+            for column, (n, busy) in columns.items():
+                found = step_ms(sparsity, n, epochs, busy)
+                best[sparsity, column] = min(best.get((sparsity, column), float("inf")), found["ms"])
+                rates[sparsity] = found["rate"]
+        if with_torch:
+            torch_rounds.append(torch_step_ms(threads[-1], 3))
+        print(f"round {number + 1} of {rounds} done", flush=True)
     rows = []
     for sparsity in SPARSITIES:
-        row: dict[str, object] = {"sparsity": sparsity}
-        for n in threads:
-            row[f"threads_{n}"] = round(step_ms(sparsity, n, epochs)["ms"], 2)
-        forced = {
-            form: step_ms(sparsity, threads[-1], epochs, busy) for form, busy in (("event", 2.0), ("dense", -1.0))
-        }
-        row |= {f"{form}_form": round(found["ms"], 2) for form, found in forced.items()}
-        row["spikes_per_neuron_step"] = round(forced["event"]["rate"], 4)
-        rows.append(row)
-        print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    result: dict[str, object] = {"rows": rows, "threads": threads, "epochs": epochs, "batch": BATCH}
+        row = {"sparsity": sparsity} | {column: round(best[sparsity, column], 2) for column in columns}
+        rows.append(row | {"spikes_per_neuron_step": round(rates[sparsity], 4)})
+        print("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
+    result: dict[str, object] = {"rows": rows, "threads": threads, "rounds": rounds, "epochs": epochs, "batch": BATCH}
     if with_torch:
-        result["torch_ms"] = round(torch_step_ms(threads[-1], 10), 1)
         import torch
 
-        result["torch_version"] = torch.__version__
+        result |= {"torch_ms": round(min(torch_rounds), 1), "torch_version": torch.__version__}
         print(f"PyTorch {torch.__version__}, dense, {threads[-1]} threads: {result['torch_ms']} ms")
     return result
 
@@ -171,12 +179,13 @@ def plot(result: dict[str, object], path: Path) -> None:
 def main() -> None:
     """Measure, print, and keep the figures beside this file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=15, help="epochs of two steps each per figure")
+    parser.add_argument("--rounds", type=int, default=6, help="how often everything is measured")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs of two steps each per round and figure")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, available_processors()])
     parser.add_argument("--torch", action="store_true", help="measure the dense PyTorch network too")
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
-    result = measure(arguments.epochs, arguments.threads, arguments.torch)
+    result = measure(arguments.rounds, arguments.epochs, arguments.threads, arguments.torch)
     result["machine"] = machine()
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "results.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -18,14 +18,16 @@ from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
 from .delays import ConstantInt, NormalInt, UniformInt
 from .errors import GennDelaysError
 from .initializers import Constant, KaimingUniform, Normal, Uniform
-from .learning import Adam, ArcTan, Triangle
+from .learning import SGD, Adam, AdamW, ArcTan, CosineAnnealing, Exponential, OneCycle, Triangle
 from .network import Connection, Network, Population
 from .neurons import Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
 from .rewiring import DeepR
 
 __all__ = [
     "CPU",
+    "SGD",
     "Adam",
+    "AdamW",
     "ArcTan",
     "BatchProgressBar",
     "Callback",
@@ -34,9 +36,11 @@ __all__ = [
     "Connection",
     "Constant",
     "ConstantInt",
+    "CosineAnnealing",
     "DeepR",
     "Dense",
     "EarlyStopping",
+    "Exponential",
     "FixedNumber",
     "FixedProbability",
     "GennDelaysError",
@@ -48,6 +52,7 @@ __all__ = [
     "Network",
     "Normal",
     "NormalInt",
+    "OneCycle",
     "Population",
     "Reference",
     "Sparse",

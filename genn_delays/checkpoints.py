@@ -48,7 +48,8 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
         tensors[f"{name}.weight"] = state.synapses.weight.astype(np.float32)
         tensors |= {f"{name}.moment{m}": array for m, array in enumerate(state.moments)}
         tensors[f"{name}.age"] = state.age
-    about = {"format": FORMAT, "network": describe(plan), "progress": checkpoint.progress}
+    kept = {name: len(state.moments) for name, state in checkpoint.states.items()}
+    about = {"format": FORMAT, "network": describe(plan), "moments": kept, "progress": checkpoint.progress}
     about = json.loads(json.dumps(about))  # as it will be read again: the digest is of that
     about["digest"] = _digest(tensors, about)
     # one key only: safetensors does not promise an order of several, and files must be equal bit by bit
@@ -83,10 +84,10 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         try:
             synapses = Synapses(*(tensors[f"{c.name}.{field}"] for field in Synapses._fields))
             age = tensors[f"{c.name}.age"]
-        except KeyError as error:
+            moments = [tensors[f"{c.name}.moment{m}"] for m in range(about["moments"][c.name])]
+        except (KeyError, TypeError) as error:
             raise RunFolderError(f"checkpoint {path} lacks {error}") from error
-        kept = (f"{c.name}.moment{m}" for m in range(2))
-        state = ConnectionState(synapses, [tensors[name] for name in kept if name in tensors], age)
+        state = ConnectionState(synapses, moments, age)
         if not _sound(c, state):
             raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
         states[c.name] = state
@@ -129,8 +130,8 @@ def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     size = c.connection.synapses.pre.size
     if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
         return False
-    learned = len(state.moments) == 2  # else there is none of it
-    if [m.shape for m in state.moments] != [(size,)] * 2 * learned or state.age.shape != (size * learned,):
+    learned = state.age.size > 0 or size == 0  # else nothing of an optimiser is there
+    if any(m.shape != (size * learned,) for m in state.moments) or state.age.shape != (size * learned,):
         return False
     if any(m.dtype != np.float32 for m in state.moments) or state.age.dtype != np.uint16:
         return False

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..compilers.plan import Plan
 from ..connectivity import Synapses
+from ..learning.optimisers import Optimiser
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class ConnectionState:
     age: npt.NDArray[np.uint16]
 
     @classmethod
-    def new(cls, synapses: Synapses, num_moments: int = 2) -> ConnectionState:
+    def new(cls, synapses: Synapses, num_moments: int) -> ConnectionState:
         """The state of synapses that have never been trained."""
         size = synapses.pre.size
         zero = [np.zeros(size, dtype=np.float32) for _ in range(num_moments)]
@@ -86,8 +87,8 @@ class Engine(Protocol):
     def backward(self) -> None:
         """Gradients of all synapses, after :meth:`loss`."""
 
-    def update(self, step: int) -> None:
-        """One step of every optimiser; `step` counts training steps from 0."""
+    def update(self, step: int, optimisers: dict[int, Optimiser]) -> None:
+        """One step of every optimiser (by connection, as it is at this point); `step` counts training steps from 0."""
 
     def rewire(self, step: int) -> dict[int, int]:
         """Drop and grow synapses; how many, per connection with a rewiring rule."""

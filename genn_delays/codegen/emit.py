@@ -11,6 +11,7 @@ import jinja2
 
 from .. import __version__
 from ..compilers.plan import Plan, PopulationPlan
+from ..learning.optimisers import Optimiser
 from ..random import Purpose
 from .equations import Printed
 
@@ -51,7 +52,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     rewiring = any(c.rewiring for c in plan.connections)
     compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
     readouts = {p.readout for p in plan.outputs}
-    optimisers = sorted({c.optimiser.template for c in plan.connections if c.optimiser})
+    optimisers = sorted({type(c.optimiser) for c in plan.connections if c.optimiser}, key=lambda kind: kind.template)
 
     add("prelude", **limits(plan))
     add("tile", **limits(plan))
@@ -78,9 +79,9 @@ def emit(plan: Plan, target: str = "cpu") -> str:
         add("load_dense")
     if "spike_input" in kinds:
         add("load_events")
-    for optimiser in optimisers:
-        add(optimiser)
-        add("update", optimiser=optimiser)
+    if optimisers:
+        add("power")
+    _add_optimisers(add, optimisers)
     if rewiring:
         add("sample_distinct")
         add("deep_r")
@@ -88,6 +89,18 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     connections = [{"index": c.index, "optimiser": c.optimiser and c.optimiser.template} for c in plan.connections]
     add("network", groups=groups, outputs=outputs, connections=connections, training=plan.training, rewiring=rewiring)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def _add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]]) -> None:
+    """The steps of optimisers: an optimiser's base (AdamW's is Adam) comes before it."""
+    added: list[str] = []
+    for optimiser in optimisers:
+        bases = [vars(base)["template"] for base in reversed(optimiser.__mro__) if "template" in vars(base)]
+        for name in bases:
+            if name not in added:
+                added += [name]
+                add(name)
+        add("update", optimiser=optimiser.template)
 
 
 def _add_model(add: Callable[..., None], m: int, p: PopulationPlan, support: float | None) -> None:

@@ -17,11 +17,13 @@ from ..callbacks import Callback, as_callbacks
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, TrainingError, check_count, check_real
+from ..learning.optimisers import Optimiser
+from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import find_population, prepare_inputs, prepare_labels
-from .plan import Plan
+from .plan import ConnectionPlan, Plan
 
 Labels = dict[int, npt.NDArray[np.int32]]
 
@@ -115,7 +117,7 @@ class CompiledNetwork:
             callback.on_train_begin()
         metrics = self._metrics()
         while self.epoch < num_epochs and not self.stop_training:
-            metrics = self._train_epoch(inputs, labels, examples, shuffle, active)
+            metrics = self._train_epoch(inputs, labels, examples, shuffle, active, num_epochs)
             if validation is not None:
                 metrics.validation = self._run(validation[0], validation[1], validation[2], [])
             self.epoch += 1
@@ -132,8 +134,10 @@ class CompiledNetwork:
         examples: npt.NDArray[np.int64],
         shuffle: bool,
         callbacks: list[Callback],
+        num_epochs: int,
     ) -> Metrics:
         metrics = self._metrics(training=True)
+        num_batches = -(-examples.size // self.plan.batch_size)
         for callback in callbacks:
             callback.on_epoch_begin(self.epoch)
         if shuffle:
@@ -149,7 +153,7 @@ class CompiledNetwork:
                     "a lower learning rate or smaller initial weights may help"
                 )
             self.engine.backward()
-            self.engine.update(self.step)
+            self.engine.update(self.step, self._optimisers(Progress(self.epoch, num_epochs, number, num_batches)))
             for index, rewired in self.engine.rewire(self.step).items():
                 name = self.plan.connections[index].name
                 metrics.rewirings[name] += rewired
@@ -159,6 +163,10 @@ class CompiledNetwork:
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
         return metrics
+
+    def _optimisers(self, progress: Progress) -> dict[int, Optimiser]:
+        """The optimisers as their schedules have them now."""
+        return {c.index: c.optimiser.at(progress) for c in self.plan.connections if c.optimiser is not None}
 
     def _forward_loss(
         self, inputs: dict[int, InputData], labels: Labels, batch: npt.NDArray[np.int64], metrics: Metrics
@@ -317,17 +325,18 @@ class CompiledNetwork:
         """
         checkpoint = load_checkpoint(Path(path), self.plan)
         for c in self.plan.connections:
-            self.engine.set_state(c.index, _fitting(checkpoint.states[c.name], c.optimiser is not None))
+            self.engine.set_state(c.index, _fitting(checkpoint.states[c.name], c))
         progress = checkpoint.progress
         self.epoch, self.step = progress["epoch"], progress["step"]
         self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}
         self._callback_states = progress["callbacks"]
 
 
-def _fitting(state: ConnectionState, learned: bool) -> ConnectionState:
-    """A state for a connection that is learned, or not, in this compilation."""
-    if learned and state.age.size != state.synapses.pre.size:
-        return ConnectionState.new(state.synapses)
+def _fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
+    """A state for the optimiser of this compilation; one that another kind of optimiser left is begun afresh."""
+    learned = c.optimiser is not None
+    if learned and (state.age.size != state.synapses.pre.size or len(state.moments) != c.num_moments):
+        return ConnectionState.new(state.synapses, c.num_moments)
     return state
 
 

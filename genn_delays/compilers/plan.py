@@ -17,7 +17,7 @@ from ..codegen.derivations import SurrogateCode, discrete_model, surrogate_code
 from ..codegen.equations import DiscreteModel, evaluate
 from ..connectivity import Synapses
 from ..errors import InvalidValueError
-from ..learning.optimisers import Adam
+from ..learning.optimisers import Optimiser
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, Input
@@ -66,10 +66,15 @@ class ConnectionPlan:
     target: int
     num_pre: int
     num_post: int
-    optimiser: Adam | None
+    optimiser: Optimiser | None
     rewiring: DeepR | None
     connection: Connection
     pre_sign: npt.NDArray[np.int8] | None
+
+    @property
+    def num_moments(self) -> int:
+        """Numbers the optimiser keeps per synapse."""
+        return self.optimiser.num_moments if self.optimiser else 0
 
     @property
     def sign_threshold(self) -> int:
@@ -132,7 +137,7 @@ def lower(
     loss: str,
     surrogate: Surrogate,
     detach_reset: bool,
-    optimisers: dict[int, Adam],
+    optimisers: dict[int, Optimiser],
     rewiring: dict[int, DeepR],
 ) -> Plan:
     """The plan of a network.

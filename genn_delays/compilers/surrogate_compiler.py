@@ -8,7 +8,7 @@ from typing import Any
 from ..backends import as_backend
 from ..errors import InvalidValueError, check_count, check_real
 from ..learning.losses import as_loss
-from ..learning.optimisers import Adam, as_optimiser
+from ..learning.optimisers import Adam, Optimiser, as_optimiser
 from ..learning.surrogates import as_surrogate
 from ..network import Connection, Network
 from ..random import MAX_SEED
@@ -147,7 +147,7 @@ def _by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> di
     return found
 
 
-def _weight_optimiser(connection: Connection, value: Any) -> Adam:
+def _weight_optimiser(connection: Connection, value: Any) -> Optimiser:
     what = f"connection {connection.name!r}"
     if not isinstance(value, Mapping):
         return as_optimiser(what, value)

@@ -1,6 +1,25 @@
 """Losses, readouts, surrogate gradients and optimisers."""
 
-from .optimisers import OPTIMISERS, Adam, as_optimiser
+from .optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, as_optimiser
+from .schedules import SCHEDULES, CosineAnnealing, Exponential, OneCycle, Schedule, as_schedule
 from .surrogates import SURROGATES, ArcTan, Surrogate, Triangle, as_surrogate
 
-__all__ = ["OPTIMISERS", "SURROGATES", "Adam", "ArcTan", "Surrogate", "Triangle", "as_optimiser", "as_surrogate"]
+__all__ = [
+    "OPTIMISERS",
+    "SCHEDULES",
+    "SGD",
+    "SURROGATES",
+    "Adam",
+    "AdamW",
+    "ArcTan",
+    "CosineAnnealing",
+    "Exponential",
+    "OneCycle",
+    "Optimiser",
+    "Schedule",
+    "Surrogate",
+    "Triangle",
+    "as_optimiser",
+    "as_schedule",
+    "as_surrogate",
+]

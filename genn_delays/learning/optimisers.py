@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import check_real, unknown
+from .schedules import Progress, Schedule, as_schedule
 
 F32 = npt.NDArray[np.float32]
+U16 = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class Adam:
+class Optimiser(ABC):
+    """Base of all optimisers. Every field but the schedule is a number that the kernels read.
+
+    Args:
+        alpha: learning rate, above 0.
+        schedule: how `alpha` (and with one-cycle `beta1`) change while training; constant where not given.
+    """
+
+    alpha: float = 1e-3
+    schedule: Schedule | None = field(default=None, kw_only=True)
+
+    template: ClassVar[str]
+    """Name of the kernel template."""
+    num_moments: ClassVar[int]
+    """Numbers kept per synapse besides its age."""
+
+    def __post_init__(self) -> None:
+        check_real(f"{type(self).__name__} alpha", self.alpha, 0.0, open_low=True)
+        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+
+    def numbers(self) -> dict[str, float]:
+        """What the kernels read, by name."""
+        return {name: value for name, value in vars(self).items() if name != "schedule"}
+
+    def at(self, progress: Progress) -> Optimiser:
+        """The optimiser as the schedule has it at a point of training."""
+        if self.schedule is None:
+            return self
+        values = {name: v for name, v in self.schedule.values(self.alpha, progress).items() if hasattr(self, name)}
+        return replace(self, schedule=None, **values)
+
+    @abstractmethod
+    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
+        """The definition, in float32 and in the kernel's order; `moments` and `age` are updated in place.
+
+        All arrays ``[synapse]``; returns the new weights.
+        """
+
+
+@dataclass(frozen=True)
+class Adam(Optimiser):
     """Adam (Kingma & Ba 2015, arXiv 1412.6980), every synapse with a step count of its own::
 
         m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
@@ -29,27 +72,24 @@ class Adam:
         epsilon: above 0.
     """
 
-    alpha: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
 
     template = "adam"
+    num_moments = 2
 
     def __post_init__(self) -> None:
-        check_real("Adam alpha", self.alpha, 0.0, open_low=True)
-        check_real("Adam beta1", self.beta1, 0.0, 1.0, open_high=True)
-        check_real("Adam beta2", self.beta2, 0.0, 1.0, open_high=True)
-        check_real("Adam epsilon", self.epsilon, 0.0, open_low=True)
+        super().__post_init__()
+        name = type(self).__name__
+        check_real(f"{name} beta1", self.beta1, 0.0, 1.0, open_high=True)
+        check_real(f"{name} beta2", self.beta2, 0.0, 1.0, open_high=True)
+        check_real(f"{name} epsilon", self.epsilon, 0.0, open_low=True)
 
-    def step(self, weight: F32, g: F32, moments: list[F32], age: npt.NDArray[np.uint16]) -> F32:
-        """The definition, in float32 and in the kernel's order; `moments` and `age` are updated in place.
-
-        All arrays ``[synapse]``; returns the new weights.
-        """
+    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
         one = np.float32(1)
         beta1, beta2 = np.float32(self.beta1), np.float32(self.beta2)
-        np.minimum(age.astype(np.int64) + 1, 65_535, out=age, casting="unsafe")
+        grow_older(age)
         m, v = moments
         m[:] = beta1 * m + (one - beta1) * g
         v[:] = beta2 * v + (one - beta2) * (g * g)
@@ -59,7 +99,58 @@ class Adam:
         return np.asarray(weight - change, dtype=np.float32)
 
 
-def power(base: float, exponent: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101): first ``w = w - alpha decay w``.
+
+    Args:
+        decay: at least 0; the other arguments are Adam's.
+    """
+
+    decay: float = 0.01
+
+    template = "adam_w"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real("AdamW decay", self.decay, 0.0)
+
+    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
+        shrunk = weight - np.float32(self.alpha) * np.float32(self.decay) * weight
+        return super().step(shrunk, g, moments, age)
+
+
+@dataclass(frozen=True)
+class SGD(Optimiser):
+    """Stochastic gradient descent with momentum: ``m = momentum m + g``, ``w = w - alpha m`` (PyTorch's form).
+
+    Args:
+        alpha: learning rate, above 0.
+        momentum: in [0, 1); 0 is plain gradient descent.
+    """
+
+    momentum: float = 0.0
+
+    template = "sgd"
+    num_moments = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_real("SGD momentum", self.momentum, 0.0, 1.0, open_high=True)
+
+    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
+        grow_older(age)
+        (m,) = moments
+        m[:] = np.float32(self.momentum) * m + g
+        return np.asarray(weight - np.float32(self.alpha) * m, dtype=np.float32)
+
+
+def grow_older(age: U16) -> None:
+    """One more step for every synapse; 65,535 stays."""
+    np.minimum(age.astype(np.int64) + 1, 65_535, out=age, casting="unsafe")
+
+
+def power(base: float, exponent: U16) -> npt.NDArray[np.float64]:
     """``base ** exponent`` by repeated squaring, as the kernels do it, so that it rounds alike."""
     result, square, left = np.ones(exponent.shape), base, exponent.astype(np.int64)
     while left.any():
@@ -69,12 +160,12 @@ def power(base: float, exponent: npt.NDArray[np.uint16]) -> npt.NDArray[np.float
     return result
 
 
-OPTIMISERS: dict[str, type[Adam]] = {"adam": Adam}
+OPTIMISERS: dict[str, type[Optimiser]] = {"adam": Adam, "adam_w": AdamW, "sgd": SGD}
 
 
-def as_optimiser(what: str, value: Any) -> Adam:
+def as_optimiser(what: str, value: Any) -> Optimiser:
     """A registered name or an optimiser as an optimiser."""
-    if isinstance(value, Adam):
+    if isinstance(value, Optimiser):
         return value
     if isinstance(value, str) and value in OPTIMISERS:
         return OPTIMISERS[value]()

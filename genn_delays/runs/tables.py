@@ -12,11 +12,17 @@ import numpy as np
 from ..delays import DELAY_INITIALIZERS
 from ..errors import GennDelaysError, InvalidValueError, unknown
 from ..initializers import INITIALIZERS
+from ..learning import SCHEDULES
 
 Table = dict[str, Any]
 Registry = Mapping[str, Any]
 
 _REQUIRED = inspect.Parameter.empty
+_NESTED: dict[str, tuple[str, Registry]] = {
+    "delay": ("delay initializer", DELAY_INITIALIZERS),
+    "schedule": ("schedule", SCHEDULES),
+}
+"""Arguments that are tables of their own, and what they hold; other tables with a ``kind`` are initialisers."""
 
 
 def check_keys(section: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -90,9 +96,9 @@ def complete(
 
 
 def complete_value(section: str, argument: str, value: Any) -> Any:
-    """An argument; where it is an initialiser, with all of that one's arguments."""
-    if argument == "delay" and isinstance(value, (str, Mapping)):
-        return complete("delay initializer", DELAY_INITIALIZERS, section, value)
+    """An argument; where it is an initialiser or a schedule, with all of that one's arguments."""
+    if argument in _NESTED and isinstance(value, (str, Mapping)):
+        return complete(*_NESTED[argument], section, value)
     if (argument == "weight" and isinstance(value, str)) or (isinstance(value, Mapping) and "kind" in value):
         return complete("initializer", INITIALIZERS, section, value)
     if isinstance(value, Mapping):
@@ -112,7 +118,7 @@ def construct(registry: Registry, section: str, table: Mapping[str, Any], key: s
 
 def _argument(section: str, name: str, value: Any) -> Any:
     if isinstance(value, Mapping) and "kind" in value:
-        return construct(DELAY_INITIALIZERS if name == "delay" else INITIALIZERS, f"{section} {name}", value)
+        return construct(_NESTED[name][1] if name in _NESTED else INITIALIZERS, f"{section} {name}", value)
     if name == "vars" and isinstance(value, Mapping):  # TOML has no None: a variable without a jump is [rhs]
         return {variable: _right_hand_side(section, variable, entry) for variable, entry in value.items()}
     if isinstance(value, Mapping):

@@ -700,7 +700,7 @@ def _short(s):
 
 
 def _half(s):
-    s.moments.pop()
+    s.moments[1] = s.moments[1][:-1]
 
 
 def _wide(s):

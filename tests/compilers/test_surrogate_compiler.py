@@ -212,7 +212,7 @@ def test_rewiring_by_object_name_and_all():
     [
         ({"optimisers": "adam"}, ("optimisers", "dict", "'adam'")),
         ({"optimisers": [Adam()]}, ("optimisers", "dict by connection or 'all_connections'")),
-        ({"optimisers": {"all_connections": "sgd"}}, ("optimiser of connection 'a_h'", "'sgd'", "adam")),
+        ({"optimisers": {"all_connections": "rmsprop"}}, ("optimiser of connection 'a_h'", "'rmsprop'", "adam")),
         ({"optimisers": {"all_connections": Adam}}, ("optimiser of connection 'a_h'", "Adam", "adam")),
         ({"optimisers": {"a_h": None}}, ("optimiser of connection 'a_h'", "None", "adam")),
         ({"optimisers": {"a_hh": "adam"}}, ("connection", "'a_hh'", "h_o", "Did you mean 'a_h'?")),

@@ -14,7 +14,7 @@ from genn_delays.connectivity.connectivity import CONNECTIVITY
 from genn_delays.delays import DELAY_INITIALIZERS
 from genn_delays.errors import InvalidValueError
 from genn_delays.initializers import INITIALIZERS
-from genn_delays.learning import OPTIMISERS, SURROGATES
+from genn_delays.learning import OPTIMISERS, SURROGATES, AdamW, OneCycle
 from genn_delays.neurons import NEURONS
 from genn_delays.rewiring import REWIRING
 from genn_delays.runs.build import build_compiler, build_network, compile_arguments, plan_of, validate
@@ -95,6 +95,19 @@ def test_objects_have_the_values_of_their_tables(small):
     assert Config.from_tables(config.tables()) == config
 
 
+def test_a_schedule_in_a_table(small):
+    given = tables(small)
+    schedule = {"kind": "one_cycle", "maximum": 0.01, "per": "batch"}
+    given["training"]["optimiser"] = {"kind": "adam_w", "schedule": schedule}
+    config = Config.from_tables(tomllib.loads(tomli_w.dumps(Config.from_tables(given).tables())))
+    assert config.training.optimiser["schedule"]["rise"] == 0.3
+    optimiser = compile_arguments(config, build_network(config))["optimisers"]["all_connections"]["weight"]
+    assert optimiser == AdamW(schedule=OneCycle(0.01, per="batch"))
+    given["training"]["optimiser"]["schedule"] = {"kind": "one_cycle"}
+    with pytest.raises(InvalidValueError, match="schedule lacks 'maximum'"):
+        Config.from_tables(given)
+
+
 def test_a_users_neuron_in_a_table(small):
     given = tables(small)
     given["populations"][1] = {
@@ -172,7 +185,7 @@ def change(given: dict, place: str, value: object) -> None:
         ("training.num_epochs", 0, ["num_epochs", "at least 1"]),
         ("training.validation", 1.0, ["validation", "[0, 1)"]),
         ("training.shuffle", "yes", ["shuffle", "'yes'"]),
-        ("training.optimiser", "sgd", ["optimiser", "'sgd'", "adam"]),
+        ("training.optimiser", "rmsprop", ["optimiser", "'rmsprop'", "adam"]),
         ("training.optimiser.alpha", "fast", ["alpha", "'fast'"]),
         ("training.optimiser.lr", 0.1, ["'lr'", "alpha"]),
         ("rewiring.rule", "deepr", ["'deepr'", "'deep_r'", "none"]),

@@ -15,6 +15,7 @@ from ...codegen.emit import emit
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...connectivity import Synapses, row_start
 from ...errors import BackendUnavailableError, CompileError
+from ...learning.optimisers import Optimiser
 from ..protocol import ConnectionState, DenseData, InputData
 from .compiler import load_library
 from .structs import Arrays, address, network_type
@@ -53,7 +54,7 @@ class CPUEngine:
         self._connection_arrays = [self._allocate_connection(c) for c in plan.connections]
         self._arrays = self._allocate_network(threads)
         for c in plan.connections:
-            self.set_state(c.index, ConnectionState.new(c.initial_synapses()))
+            self.set_state(c.index, ConnectionState.new(c.initial_synapses(), c.num_moments))
         pool = self._library.pool_create(threads)
         if not pool:
             raise BackendUnavailableError(f"the system refused to start {threads} threads; ask for fewer")
@@ -121,15 +122,13 @@ class CPUEngine:
         view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
         view.grad = arrays.new("grad", size, np.float32, zero=True)
         if c.optimiser:
-            for m in range(2):
+            for m in range(c.num_moments):
                 view.moment[m] = arrays.new(f"moment{m}", size, np.float32, zero=True)
             view.age = arrays.new("age", size, np.uint16, zero=True)
-            view.alpha, view.epsilon = c.optimiser.alpha, c.optimiser.epsilon
-            view.beta1, view.beta2 = c.optimiser.beta1, c.optimiser.beta2
         if c.rewiring and c.optimiser:
             for name, dtype in {**types, "age": np.uint16}.items():
                 setattr(view, f"new_{name}", arrays.new(f"new_{name}", size, dtype))
-            for m in range(2):
+            for m in range(c.num_moments):
                 view.new_moment[m] = arrays.new(f"new_moment{m}", size, np.float32)
             view.rank = arrays.new("rank", size, np.int64)
             view.hash = arrays.new("hash", 1 << max(4, (2 * size).bit_length()), np.uint64)
@@ -148,7 +147,6 @@ class CPUEngine:
             view.pre_sign = address(c.pre_sign)
         view.redraw = int(c.rewiring.growth_delay == "redraw")
         view.l1 = c.rewiring.l1
-        view.noise = math.sqrt(2.0 * c.optimiser.alpha * c.rewiring.temperature)
 
     def _allocate_network(self, threads: int) -> Arrays:
         plan, arrays, net = self.plan, Arrays(), self._net
@@ -205,8 +203,13 @@ class CPUEngine:
     def backward(self) -> None:
         self._library.backward(ctypes.byref(self._net))
 
-    def update(self, step: int) -> None:
+    def update(self, step: int, optimisers: dict[int, Optimiser]) -> None:
         self._net.step = step
+        for index, optimiser in optimisers.items():
+            view, rule = self._net.c[index], self.plan.connections[index].rewiring
+            for name, value in optimiser.numbers().items():
+                setattr(view, name, value)
+            view.noise = math.sqrt(2.0 * optimiser.alpha * rule.temperature) if rule else 0.0
         self._library.update(ctypes.byref(self._net))
 
     def rewire(self, step: int) -> dict[int, int]:
@@ -269,7 +272,8 @@ class CPUEngine:
         synapses = Synapses(*(arrays[field].copy() for field in Synapses._fields))
         if "age" not in arrays:
             return ConnectionState(synapses, [], np.empty(0, dtype=np.uint16))
-        return ConnectionState(synapses, [arrays[f"moment{m}"].copy() for m in range(2)], arrays["age"].copy())
+        moments = [arrays[f"moment{m}"].copy() for m in range(self.plan.connections[connection].num_moments)]
+        return ConnectionState(synapses, moments, arrays["age"].copy())
 
     def set_state(self, connection: int, state: ConnectionState) -> None:
         arrays = self._connection_arrays[connection]

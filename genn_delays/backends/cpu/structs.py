@@ -38,7 +38,7 @@ def network_type(plan: Plan) -> Any:
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),
             ("pre_sign", _pointer),
-            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "l1", "noise")),
+            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "noise")),
         )  # fmt: skip
 
     class NetworkStructure(ctypes.Structure):

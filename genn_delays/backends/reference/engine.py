@@ -15,6 +15,7 @@ from ...codegen.equations import evaluate
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...connectivity import Synapses, home_words
 from ...learning.losses import LOSSES
+from ...learning.optimisers import Optimiser
 from ...learning.readouts import READOUTS
 from ...random import Purpose, normal_quantile, philox, sample_distinct
 from ..protocol import ConnectionState, DenseData, InputData
@@ -43,7 +44,7 @@ class ReferenceEngine:
             p.index: {name: values.astype(np.float32).astype(dtype)[:, None] for name, values in p.parameters.items()}
             for p in plan.populations
         }
-        self._states = {c.index: ConnectionState.new(c.initial_synapses()) for c in plan.connections}
+        self._states = {c.index: ConnectionState.new(c.initial_synapses(), c.num_moments) for c in plan.connections}
         self._gradients: dict[int, Array] = {}
         self.lanes = 0
 
@@ -170,22 +171,21 @@ class ReferenceEngine:
 
     # --- learning ----------------------------------------------------------------------------------------------------
 
-    def update(self, step: int) -> None:
-        for c in self.plan.connections:
-            if c.optimiser is None:
-                continue
+    def update(self, step: int, optimisers: dict[int, Optimiser]) -> None:
+        for index, optimiser in optimisers.items():
+            c = self.plan.connections[index]
             state, rule = self._states[c.index], c.rewiring
             weight: Array = state.synapses.weight
             g: Array = self._gradients[c.index].astype(np.float32)
             sign: Array = np.copysign(np.float32(1), weight)
             if rule is not None:
                 g = g + np.float32(rule.l1) * sign
-            updated: Array = c.optimiser.step(weight, g, state.moments, state.age)
+            updated: Array = optimiser.step(weight, g, state.moments, state.age)
             if rule is not None and rule.temperature > 0:
                 s = state.synapses
                 words = philox(self.plan.training_seed, Purpose.NOISE, c.index, s.pre, s.post, step)
                 words = words[s.delay & 3, np.arange(s.delay.size)]
-                noise = np.sqrt(2 * c.optimiser.alpha * rule.temperature) * normal_quantile(words)
+                noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
                 updated = updated + sign * noise.astype(np.float32)
             if rule is not None:
                 updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), weight))

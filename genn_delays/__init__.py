@@ -21,10 +21,11 @@ from .initializers import Constant, KaimingUniform, Normal, Uniform
 from .learning import SGD, Adam, AdamW, ArcTan, CosineAnnealing, Exponential, OneCycle, Triangle
 from .network import Connection, Network, Population
 from .neurons import Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
-from .rewiring import DeepR
+from .rewiring import SET, DeepR
 
 __all__ = [
     "CPU",
+    "SET",
     "SGD",
     "Adam",
     "AdamW",

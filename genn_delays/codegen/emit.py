@@ -49,7 +49,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
         )
 
     kinds = {p.kind for p in plan.populations}
-    rewiring = any(c.rewiring for c in plan.connections)
+    drops = sorted({c.rewiring.template for c in plan.connections if c.rewiring})
     compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
     readouts = {p.readout for p in plan.outputs}
     optimisers = sorted({type(c.optimiser) for c in plan.connections if c.optimiser}, key=lambda kind: kind.template)
@@ -82,12 +82,12 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     if optimisers:
         add("power")
     _add_optimisers(add, optimisers)
-    if rewiring:
-        add("sample_distinct")
-        add("deep_r")
-    add("rebuild", rewiring=rewiring)
+    if drops:
+        for name in ("sample_distinct", *drops, "grow"):
+            add(name)
+    add("rebuild", rewiring=bool(drops))
     connections = [{"index": c.index, "optimiser": c.optimiser and c.optimiser.template} for c in plan.connections]
-    add("network", groups=groups, outputs=outputs, connections=connections, training=plan.training, rewiring=rewiring)
+    add("network", groups=groups, outputs=outputs, connections=connections, training=plan.training, drops=drops)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 

@@ -21,7 +21,7 @@ from ..learning.optimisers import Optimiser
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, Input
-from ..rewiring import DeepR
+from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
 
 Kind = Literal["real_input", "spike_input", "neuron"]
@@ -67,7 +67,7 @@ class ConnectionPlan:
     num_pre: int
     num_post: int
     optimiser: Optimiser | None
-    rewiring: DeepR | None
+    rewiring: RewiringRule | None
     connection: Connection
     pre_sign: npt.NDArray[np.int8] | None
 
@@ -138,7 +138,7 @@ def lower(
     surrogate: Surrogate,
     detach_reset: bool,
     optimisers: dict[int, Optimiser],
-    rewiring: dict[int, DeepR],
+    rewiring: dict[int, RewiringRule],
 ) -> Plan:
     """The plan of a network.
 

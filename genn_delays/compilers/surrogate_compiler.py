@@ -12,7 +12,7 @@ from ..learning.optimisers import Adam, Optimiser, as_optimiser
 from ..learning.surrogates import as_surrogate
 from ..network import Connection, Network
 from ..random import MAX_SEED
-from ..rewiring import DeepR, as_rewiring
+from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
 from .plan import Plan, lower
 
@@ -159,7 +159,7 @@ def _weight_optimiser(connection: Connection, value: Any) -> Optimiser:
     return as_optimiser(what, value["weight"])
 
 
-def _check_rewiring(connection: Connection, rule: DeepR, learned: bool) -> None:
+def _check_rewiring(connection: Connection, rule: RewiringRule, learned: bool) -> None:
     if not learned:
         raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
     synapses = connection.synapses

@@ -1,5 +1,26 @@
-"""Rewiring rules: what drops and grows synapses while a network learns."""
+"""Rewiring rules: what drops and grows synapses while a network learns. A new one: a file and a line in REWIRING."""
 
-from .deep_r import REWIRING, DeepR, as_rewiring
+from __future__ import annotations
 
-__all__ = ["REWIRING", "DeepR", "as_rewiring"]
+from typing import Any
+
+from ..errors import unknown
+from .deep_r import DeepR
+from .rule import RewiringRule
+from .set import SET
+
+REWIRING: dict[str, type[RewiringRule]] = {"deep_r": DeepR, "set": SET}
+
+
+def as_rewiring(what: str, value: Any) -> RewiringRule | None:
+    """A registered name, a rule, or None (``"none"``) as a rule or None."""
+    if value is None or value == "none":
+        return None
+    if isinstance(value, RewiringRule):
+        return value
+    if isinstance(value, str) and value in REWIRING:
+        return REWIRING[value]()
+    raise unknown(f"rewiring of {what}", value, [*REWIRING, "none"])
+
+
+__all__ = ["REWIRING", "SET", "DeepR", "RewiringRule", "as_rewiring"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from ..errors import InvalidValueError, check_real, unknown
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InvalidValueError, check_real
+from .rule import RewiringRule
 
 
 @dataclass(frozen=True)
-class DeepR:
+class DeepR(RewiringRule):
     """DEEP R (Bellec, Kappel, Maass & Legenstein 2018, arXiv 1711.05136) on ragged synapses with delays.
 
     Every weight is ``sign * theta`` with a sign that never changes. After each optimiser step, synapses with
@@ -26,28 +30,19 @@ class DeepR:
     l1: float = 0.01
     temperature: float = 0.0
     dale: bool = False
-    growth_delay: Literal["pair", "redraw"] = "pair"
 
-    template = "deep_r"
+    signed = True
+    template = "drop_zero"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_real("DeepR l1", self.l1, 0.0)
         check_real("DeepR temperature", self.temperature, 0.0)
         if not isinstance(self.dale, bool):
             raise InvalidValueError(f"DeepR dale must be true or false, got {self.dale!r}")
-        if self.growth_delay not in ("pair", "redraw"):
-            raise unknown("growth_delay", self.growth_delay, ("pair", "redraw"))
 
+    def num_dropped(self, size: int, step: int) -> int:
+        return 0
 
-REWIRING: dict[str, type[DeepR]] = {"deep_r": DeepR}
-
-
-def as_rewiring(what: str, value: Any) -> DeepR | None:
-    """A registered name, a rule, or None (``"none"``) as a rule or None."""
-    if value is None or value == "none":
-        return None
-    if isinstance(value, DeepR):
-        return value
-    if isinstance(value, str) and value in REWIRING:
-        return REWIRING[value]()
-    raise unknown(f"rewiring of {what}", value, [*REWIRING, "none"])
+    def dropped(self, weight: npt.NDArray[Any], step: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(weight == 0)

@@ -1,13 +1,15 @@
-"""DEEP R on ragged synapses: the same on every backend, and its invariants after thousands of rewirings."""
+"""Rewiring on ragged synapses: the same on every backend, and its invariants after thousands of rewirings."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from networks import Case
+from refused import refused
 
 from genn_delays import (
     CPU,
+    SET,
     Adam,
     Connection,
     DeepR,
@@ -58,6 +60,8 @@ RULES = [
     DeepR(dale=True, l1=0.05),
     DeepR(temperature=1e-4),
     DeepR(dale=True, growth_delay="redraw", temperature=1e-5),
+    SET(fraction=0.2, interval=3),
+    SET(fraction=1.0, interval=7, growth_delay="redraw"),
 ]
 
 
@@ -102,8 +106,8 @@ def test_invariants_after_thousands(rule):
         pair = after.post.astype(int) * connection.source.size + after.pre
         assert np.all(np.diff(pair) > 0), "no pair twice, and sorted"
         assert after.delay.max() <= 9
-        expected = signs(network, connection, after, rule)
-        np.testing.assert_array_equal(np.sign(after.weight), expected)
+        if rule.signed:
+            np.testing.assert_array_equal(np.sign(after.weight), signs(network, connection, after, rule))
         if rule.growth_delay == "pair":
             words = home_words(after.pre, after.post, 0, network.seed, connection.index)[1]
             home = connection.connectivity.delay_initializer.from_words(words)
@@ -362,3 +366,52 @@ def test_dense_connections_train():
         first, _ = compiled.train({"in": x}, {"out": y}, 1, callbacks=())
         last, _ = compiled.train({"in": x}, {"out": y}, 30, callbacks=())
     assert last.loss < first.loss
+
+
+def test_set_drops_the_smallest_when_it_is_due(backend):
+    """Every third step a fifth goes, the smallest first, and nothing else; signs are free."""
+    network = small_network()
+    compiled = train(network, SET(fraction=0.2, interval=3), backend, 2)
+    engine, size = compiled.engine, network.connections[0].synapses.pre.size
+    random = np.random.default_rng(0)
+    for step in range(2, 9):
+        state = engine.state(0)
+        state.synapses = state.synapses._replace(weight=random.normal(size=size).astype(np.float32))
+        engine.set_state(0, state)
+        rewired = engine.rewire(step)
+        if (step + 1) % 3:
+            assert rewired == {}
+            continue
+        assert rewired[0] == int(0.2 * size)
+        left = np.sort(np.abs(state.synapses.weight))[int(0.2 * size) :]
+        after = np.abs(engine.state(0).synapses.weight)
+        np.testing.assert_array_equal(np.sort(after)[int(0.2 * size) :], left)
+
+
+def test_equal_weights_go_in_order(backend):
+    """Ties break by place, on every backend alike."""
+    network = small_network(weight=Uniform(0.5, 0.5))
+    rule = {"all_connections": SET(fraction=0.25, interval=1)}
+    with SurrogateCompiler(4, 1, backend=backend).compile(network, rewiring=rule) as compiled:
+        before = compiled.synapses("in_hidden")
+        compiled.engine.rewire(0)
+        after = compiled.synapses("in_hidden")
+    pairs = {(int(j), int(i)) for j, i in zip(before.pre, before.post, strict=True)}
+    dropped = list(zip(before.pre.tolist(), before.post.tolist(), strict=True))[: before.pre.size // 4]
+    old = {(int(j), int(i)) for j, i, w in zip(after.pre, after.post, after.weight, strict=True) if w == 0.5}
+    assert old == pairs - set(dropped)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: SET(fraction=0.0), ("SET fraction", "(0, 1]", "0.0")),
+        (lambda: SET(interval=0), ("SET interval", "at least 1", "0")),
+        (lambda: SET(growth_delay="best"), ("growth_delay", "'best'", "pair, redraw")),
+        (lambda: DeepR(l1=-1.0), ("DeepR l1", "[0, inf)", "-1.0")),
+        (lambda: DeepR(dale=1), ("DeepR dale", "true or false", "1")),
+    ],
+)
+def test_bad_rules(make, words):
+    with refused(*words):
+        make()

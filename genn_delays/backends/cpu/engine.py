@@ -66,8 +66,9 @@ class CPUEngine:
         for name in ("forward", "loss", "backward", "update", "index_connection"):
             getattr(library, name).restype = None
         library.size_of_network.restype = ctypes.c_int64
-        if any(c.rewiring for c in self.plan.connections):
-            library.rewire_deep_r.restype = ctypes.c_int64
+        for c in self.plan.connections:
+            if c.rewiring:
+                getattr(library, f"rewire_{c.rewiring.template}").restype = ctypes.c_int64
         library.pool_create.restype = ctypes.c_void_p
         library.pool_destroy.argtypes = [ctypes.c_void_p]
         library.pool_destroy.restype = None
@@ -130,6 +131,7 @@ class CPUEngine:
                 setattr(view, f"new_{name}", arrays.new(f"new_{name}", size, dtype))
             for m in range(c.num_moments):
                 view.new_moment[m] = arrays.new(f"new_moment{m}", size, np.float32)
+            view.dead = arrays.new("dead", size, np.uint8)
             view.rank = arrays.new("rank", size, np.int64)
             view.hash = arrays.new("hash", 1 << max(4, (2 * size).bit_length()), np.uint64)
             self._set_rule(c, view, arrays)
@@ -142,7 +144,7 @@ class CPUEngine:
         arrays["delay_threshold"] = delays.thresholds
         view.delay_threshold, view.num_delay_thresholds = address(delays.thresholds), delays.thresholds.size
         view.delay_low = delays.low
-        view.sign_threshold, view.signed_weights = c.sign_threshold, 1
+        view.sign_threshold, view.signed_weights = c.sign_threshold, int(c.rewiring.signed)
         if c.pre_sign is not None:
             view.pre_sign = address(c.pre_sign)
         view.redraw = int(c.rewiring.growth_delay == "redraw")
@@ -216,8 +218,11 @@ class CPUEngine:
         self._net.step = step
         rewired = {}
         for c in self.plan.connections:
-            if c.rewiring is not None:
-                rewired[c.index] = int(self._library.rewire_deep_r(ctypes.byref(self._net), ctypes.c_int64(c.index)))
+            if c.rewiring is not None and c.rewiring.due(step):
+                view = self._net.c[c.index]
+                view.num_dropped = c.rewiring.num_dropped(view.size, step)
+                rewire = getattr(self._library, f"rewire_{c.rewiring.template}")
+                rewired[c.index] = int(rewire(ctypes.byref(self._net), ctypes.c_int64(c.index)))
         return rewired
 
     # --- reading and writing -----------------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ def network_type(plan: Plan) -> Any:
             *((n, _pointer) for n in ("row_start", "pre", "post", "delay", "weight", "grad")),
             ("moment", _pointer * 2), ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
             *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight")),
-            ("new_moment", _pointer * 2), ("new_age", _pointer), ("rank", _pointer), ("hash", _pointer),
+            ("new_moment", _pointer * 2), ("new_age", _pointer),
+            ("dead", _pointer), ("num_dropped", _int), ("rank", _pointer), ("hash", _pointer),
             ("delay_threshold", _pointer),
             *((n, _int) for n in (
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",

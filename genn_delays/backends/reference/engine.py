@@ -187,20 +187,20 @@ class ReferenceEngine:
                 words = words[s.delay & 3, np.arange(s.delay.size)]
                 noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
                 updated = updated + sign * noise.astype(np.float32)
-            if rule is not None:
+            if rule is not None and rule.signed:
                 updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), weight))
             weight[:] = updated
 
     def rewire(self, step: int) -> dict[int, int]:
-        rules = [c for c in self.plan.connections if c.rewiring is not None]
+        rules = [c for c in self.plan.connections if c.rewiring is not None and c.rewiring.due(step)]
         return {c.index: self._rewire(c, step) for c in rules}
 
     def _rewire(self, c: ConnectionPlan, step: int) -> int:
-        """DEEP R: every pair without a living synapse is written down, and as many as were dropped are chosen."""
+        """Every pair without a living synapse is written down, and as many as were dropped are chosen."""
         state, rule = self._states[c.index], c.rewiring
         assert rule is not None
         s = state.synapses
-        living = s.weight != 0
+        living = ~rule.dropped(s.weight, step)
         dropped = int((~living).sum())
         if dropped == 0:
             return 0

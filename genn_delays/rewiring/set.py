@@ -1,0 +1,45 @@
+"""SET: every so many steps the smallest weights are dropped and as many synapses are grown at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import check_count
+from .rule import RewiringRule, check_share, smallest
+
+
+@dataclass(frozen=True)
+class SET(RewiringRule):
+    """Sparse evolutionary training (Mocanu et al. 2018, doi 10.1038/s41467-018-04316-3); weights change sign freely.
+
+    Grown synapses start at 1e-12 with their pair's sign, where the original draws a new weight.
+
+    Args:
+        fraction: share of the synapses dropped each time, in (0, 1].
+        interval: training steps between two times, at least 1.
+        growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, or ``"redraw"``, a fresh one.
+    """
+
+    fraction: float = 0.3
+    interval: int = 100
+
+    signed = False
+    template = "drop_smallest"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("SET fraction", self.fraction)
+        check_count("SET interval", self.interval)
+
+    def due(self, step: int) -> bool:
+        return (step + 1) % self.interval == 0
+
+    def num_dropped(self, size: int, step: int) -> int:
+        return int(self.fraction * size)
+
+    def dropped(self, weight: npt.NDArray[Any], step: int) -> npt.NDArray[np.bool_]:
+        return smallest(weight, self.num_dropped(weight.size, step))

@@ -23,6 +23,7 @@ from .errors import RunFolderError
 from .paths import atomic_write
 
 FORMAT = 1
+_ADVICE = "restore it from a copy, or begin another run"
 
 
 @dataclass
@@ -60,9 +61,27 @@ def describe(plan: Plan) -> dict[str, Any]:
     """What must agree between a checkpoint and the network that takes it over."""
     return {
         "seed": plan.network_seed,
-        "populations": {p.name: p.size for p in plan.populations},
+        "time_steps": plan.time_steps,
+        "populations": {p.name: {"size": p.size, "parameters": _fingerprint(p.parameters)} for p in plan.populations},
         "connections": {c.name: c.connection.synapses.pre.size for c in plan.connections},
     }
+
+
+def _fingerprint(parameters: dict[str, npt.NDArray[np.float64]]) -> str:
+    """A short text that differs where the numbers do that the kernels read (time constants, thresholds, dt in them)."""
+    digest = hashlib.sha256()
+    for name, values in parameters.items():
+        digest.update(name.encode() + values.astype(np.float32).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _first_difference(theirs: Any, ours: Any, where: str = "network") -> tuple[str, Any, Any]:
+    """The first place in which two descriptions differ, and both values."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted(theirs.keys() | ours.keys()):
+            if theirs.get(key) != ours.get(key):
+                return _first_difference(theirs.get(key), ours.get(key), f"{where} {key}")
+    return where, theirs, ours
 
 
 def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
@@ -76,9 +95,8 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         raise RunFolderError(f"checkpoint {path} has format {about.get('format')!r}; this version reads {FORMAT}")
     expected = describe(plan)
     if about.get("network") != expected:
-        raise RunFolderError(
-            f"checkpoint {path} is of another network: it holds {about.get('network')}, not {expected}"
-        )
+        where, theirs, ours = _first_difference(about.get("network"), expected)
+        raise RunFolderError(f"checkpoint {path} is of another network: {where} is {theirs!r} there and {ours!r} here")
     states = {}
     for c in plan.connections:
         try:
@@ -110,9 +128,9 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         about = dict(json.loads(text))
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise RunFolderError(f"checkpoint {path} is damaged ({error}); delete it or use another one") from error
+        raise RunFolderError(f"checkpoint {path} is damaged ({error}); restore it or begin another run") from error
     if about.get("format") == FORMAT and about.pop("digest", None) != _digest(tensors, about):
-        raise RunFolderError(f"checkpoint {path} is damaged (its checksum is wrong); delete it or use another one")
+        raise RunFolderError(f"checkpoint {path} is damaged (its checksum is wrong); restore it or begin another run")
     return tensors, about
 
 

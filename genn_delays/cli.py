@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
         status: int = parsed.command(parsed)
+        sys.stdout.flush()
         return status
     except GennDelaysError as error:
         print(f"genn-delays: error: {_one_line(error)}", file=sys.stderr)
@@ -67,9 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"genn-delays: error: not enough memory for this network ({error})", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # `genn-delays show-code digits | head`: what was wanted has been read
-        sys.stderr.close()
-        return 0
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `genn-delays show-code digits | head`: what was wanted has been read
+            sys.stderr.close()
+            return 0
+        print(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import median
 
+from .errors import unknown
 from .network import Population
 
 
@@ -54,8 +55,12 @@ class Metrics:
     step_seconds: list[float] = field(default_factory=list)
     validation: Metrics | None = None
 
-    def __getitem__(self, population: Population) -> OutputMetric:
-        return self.outputs[population]
+    def __getitem__(self, population: Population | str) -> OutputMetric:
+        """The figures of an output population, given itself or by name."""
+        for output, metric in self.outputs.items():
+            if population is output or population == output.name:
+                return metric
+        raise unknown("output", getattr(population, "name", population), [p.name for p in self.outputs])
 
     @property
     def accuracy(self) -> float:

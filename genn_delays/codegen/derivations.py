@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..errors import GennDelaysError
 from ..learning.surrogates import Surrogate
 from ..neurons import Equations
 from ..paths import atomic_write, cache_dir
@@ -84,5 +85,8 @@ def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]]) -> dict
     except (OSError, ValueError, KeyError, TypeError):
         pass
     value = make()
-    atomic_write(path, json.dumps({"digest": digest, "value": value}, indent=1).encode())
+    try:
+        atomic_write(path, json.dumps({"digest": digest, "value": value}, indent=1).encode())
+    except GennDelaysError as error:
+        raise GennDelaysError(f"{error}; the cache folder is chosen by GENN_DELAYS_CACHE") from error
     return value

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "Abs")
 """Functions that equations may use: those that every target has in single precision."""
 
+_NUMBER = re.compile(r"(?<![\w.])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_EXPONENT = re.compile(r"\*\*[\s(+-]*(\d+\.?\d*(?:[eE][+-]?\d+)?)")
+_TOWER = re.compile(r"\*\*[\s(+-]*[\w.]+[\s)]*\*\*")
 _ALLOWED = re.compile(r"[\w\s+\-*/().,<>=]*")
 
 
@@ -129,7 +132,11 @@ def _parse(text: str, symbols: dict[str, Any], what: str) -> sympy.Expr:
 
     if not _ALLOWED.fullmatch(text) or "__" in text:
         raise InvalidValueError(f"{what} must be an arithmetic expression, got {text!r}")
-    names = {n: symbols.get(n, getattr(sympy, n, None)) for n in re.findall(r"[A-Za-z_]\w*", text)}
+    # SymPy computes powers of numbers to the last digit: 9**9**9 would never end
+    powers = [float(n) for n in _EXPONENT.findall(text)]
+    if any(abs(n) > 64 for n in powers) or _TOWER.search(text) or any(float(n) > 1e30 for n in _NUMBER.findall(text)):
+        raise InvalidValueError(f"{what} = {text!r} holds a number above 1e30, an exponent above 64 or powers in a row")
+    names = {n: symbols.get(n, getattr(sympy, n, None)) for n in re.findall(r"[A-Za-z_]\w*", _NUMBER.sub(" ", text))}
     for name in names:
         if name not in symbols and name not in FUNCTIONS:
             known = ", ".join(n for n in symbols if n != "dt")
@@ -138,9 +145,13 @@ def _parse(text: str, symbols: dict[str, Any], what: str) -> sympy.Expr:
                 f"{what} = {text!r} uses {name!r}, which is not defined; known: {known}; functions: {functions}"
             )
     try:
-        return sympy.sympify(text, locals=names)
+        expression = sympy.sympify(text, locals=names)
     except (sympy.SympifyError, TypeError, SyntaxError) as error:
         raise InvalidValueError(f"{what} = {text!r} is not an expression: {error}") from error
+    if expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+        raise InvalidValueError(f"{what} = {text!r} is not a finite real number")
+    large = [n for n in expression.atoms(sympy.Integer) if abs(n) > 1 << 24]  # C would take it for an int
+    return expression.subs({n: sympy.Float(n) for n in large})
 
 
 def _discretise(
@@ -231,7 +242,13 @@ def printed(expression: Any) -> Printed:
     # every constant as a float (a double would widen the whole expression), and no call where a product does
     settings = {
         "type_aliases": {real: float32},
-        "user_functions": {"Pow": [(lambda base, power: power == 2, square), (lambda base, power: power != 2, "powf")]},
+        "user_functions": {
+            "Pow": [
+                (lambda base, power: power == 2, square),
+                (lambda base, power: power == sympy.Rational(1, 2), lambda base, _: f"sqrtf({base})"),
+                (lambda base, power: True, "powf"),
+            ]
+        },
     }
     c = C99CodePrinter(settings).doprint(expression.subs(sympy.pi, sympy.pi.evalf(12)))
     return Printed(c=" ".join(c.split()), py=_numpy(expression))

@@ -90,6 +90,11 @@ class CompiledNetwork:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
         """
         num_epochs = check_count("num_epochs", num_epochs)
+        if num_epochs < self.epoch:
+            raise InvalidValueError(
+                f"num_epochs counts from the network's first epoch and must be at least {self.epoch}, those it has "
+                f"been trained for; got {num_epochs}"
+            )
         check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
         inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
         labels = prepare_labels(self.network, y, count)
@@ -146,12 +151,7 @@ class CompiledNetwork:
             for callback in callbacks:
                 callback.on_batch_begin(number)
             start = time.perf_counter()
-            loss = self._forward_loss(inputs, labels, batch, metrics)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} in epoch {self.epoch}, batch {number}: training diverged; "
-                    "a lower learning rate or smaller initial weights may help"
-                )
+            self._forward_loss(inputs, labels, batch, metrics)
             self.engine.backward()
             self.engine.update(self.step, self._optimisers(Progress(self.epoch, num_epochs, number, num_batches)))
             for index, rewired in self.engine.rewire(self.step).items():
@@ -178,6 +178,11 @@ class CompiledNetwork:
         for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in labels.items()}).items():
             metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
             total += loss / batch.size
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs): weights or inputs "
+                "are too large; a lower learning rate or smaller initial weights may help"
+            )
         return total
 
     def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

@@ -214,6 +214,12 @@ def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keep
                     f"population {p.name!r}: the integration rule gives no number for {name} = {expression}; "
                     "with integration 'exact', coupled variables need different time constants"
                 )
+            if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
+                raise InvalidValueError(
+                    f"population {p.name!r}: a step of {dt:g} ms is too long for linear Euler, {name[2:]} would change "
+                    f"sign every step ({name} = {numbers[name].min():.4g}, allowed is 0 or more); take a time constant "
+                    "of at least dt, a smaller dt or integration 'exact'"
+                )
         numbers |= {name: values[name] for name in model.step_parameters}
         numbers |= {f"{s}_initial": values[s] for s in model.states}
     else:

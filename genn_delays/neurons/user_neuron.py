@@ -27,7 +27,11 @@ protected public register reinterpret_cast restrict return short signed sizeof s
 switch template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile
 wchar_t while xor xor_eq
 """
-TAKEN = frozenset((_KERNEL + _CPP).split())
+_MACRO = re.compile(
+    r"(M_|U?INT|FP_|MATH_|HUGE|SIZE_|PTR|PTHREAD|SCHED|WCHAR|WINT|SIG_|RAND_|EXIT_|MB_|CLONE_)\w*|[A-Z]{3,}"
+)
+"""Names like the macros of the C headers in use; capitals alone are theirs too (NULL, NAN, EXPORT)."""
+TAKEN = frozenset((_KERNEL + _CPP + " linux unix errno ").split())
 """What kernels call their own variables, and the words of C++: names stand in generated code as they are written."""
 
 
@@ -89,7 +93,7 @@ class UserNeuron(DynamicNeuron):
                 raise InvalidValueError(f"UserNeuron: {name!r} is not a name; letters, digits and single _ make one")
             if name in RESERVED:
                 raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
-            if name in TAKEN | derived or keyword.iskeyword(name):
+            if name in TAKEN | derived or keyword.iskeyword(name) or _MACRO.fullmatch(name):
                 raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name: generated code uses it; take another")
         for name in self.param_vals:
             if name in self.vars:

@@ -18,6 +18,7 @@ import contextlib
 import os
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from .. import __version__
@@ -25,6 +26,7 @@ from ..errors import GennDelaysError, RunFolderError
 from ..paths import atomic_write
 from .config import Config, config_of, read_toml
 
+_LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}-.+")  # the names that paths.atomic_path gives
 _MOST = 100_000
 
@@ -68,7 +70,7 @@ class RunFolder:
             entries = list(self.path.iterdir())
         except OSError as error:
             raise RunFolderError(f"cannot read run folder {self}: {error.strerror or error}") from error
-        return all(_TEMPORARY.fullmatch(entry.name) for entry in entries)
+        return all(_TEMPORARY.fullmatch(entry.name) or entry.name == _LOCK for entry in entries)
 
     def check_new(self) -> None:
         """An error where a new run would overwrite something or could not be written."""
@@ -124,6 +126,30 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunFolderError(f"cannot make run folder {self}: {error.strerror or error}") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """While the body runs, no other process may write this run. The lock ends with the process, killed or not.
+
+        Raises:
+            RunFolderError: another process is writing it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # not POSIX
+            yield
+            return
+        with (self.path / _LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunFolderError(
+                    f"another process is writing run folder {self}: wait for it, or choose another --out"
+                ) from error
+            try:
+                yield
+            finally:
+                (self.path / _LOCK).unlink(missing_ok=True)
 
     def clear_temporaries(self) -> None:
         """Remove half-written files of a process that was killed."""

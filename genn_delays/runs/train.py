@@ -134,7 +134,10 @@ def train(
         folder = folder or numbered_folder(config.model.name)
         folder.create()
         try:
-            return _train(config, folder, compiled, data, _restore(folder, compiled, resume, note), start, progress)
+            with folder.locked():
+                if not resume:
+                    folder.check_new()  # once more: another process may have begun in the meantime
+                return _train(config, folder, compiled, data, _restore(folder, compiled, resume, note), start, progress)
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
 
@@ -154,6 +157,11 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
         return 0.0
     folder.clear_temporaries()
     if not folder.last.exists():
+        if len(read_metrics(folder.metrics)) > 1:  # a run that was only begun has one line at most
+            raise RunFolderError(
+                f"run folder {folder} is damaged: it has figures of {len(read_metrics(folder.metrics))} epochs and no "
+                "checkpoints/last.safetensors; restore that file, or begin another run with another --out"
+            )
         note(f"{folder} holds no checkpoint yet: starting with epoch 1")
         return 0.0
     compiled.load(folder.last)

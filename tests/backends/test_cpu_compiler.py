@@ -127,3 +127,9 @@ def test_ziglang_compiles_too(cache, monkeypatch):
     found = case.compile("cpu").gradients(*case.data())
     monkeypatch.delenv("CXX")
     assert found[0] == pytest.approx(case.compile("cpu").gradients(*case.data())[0], rel=1e-6)
+
+
+def test_a_program_that_is_no_compiler(cache, monkeypatch):
+    monkeypatch.setenv("CXX", "/bin/true")
+    with pytest.raises((CompileError, BackendUnavailableError), match=r"no output|does not run"):
+        compile_source(SOURCE.format(3))

@@ -661,13 +661,29 @@ def test_foreign_files(tmp_path, metadata, part):
 
 @pytest.mark.parametrize(
     "other",
-    [lambda: described(seed=1), lambda: described(hidden=7), lambda: described(name="hidden")],
+    [
+        (lambda: described(seed=1), "network seed is 1 there and 0 here"),
+        (lambda: described(hidden=7), "is 15 there and 18 here"),
+        (lambda: described(name="hidden"), "None there"),
+    ],
     ids=["seed", "size", "name"],
 )
 def test_checkpoints_of_another_network(tmp_path, other):
     path = tmp_path / "x.safetensors"
-    compiled_network(network=other()).save(path)
-    refuse_to_load(path, "another network", "it holds", "not")
+    network, difference = other
+    compiled_network(network=network()).save(path)
+    refuse_to_load(path, "another network", difference)
+
+
+def test_checkpoints_of_other_time_constants(tmp_path):
+    """They would give other spikes without a word."""
+    path = tmp_path / "x.safetensors"
+    network = described()
+    for population in network.populations:
+        if hasattr(population.neuron, "tau_mem"):
+            population.neuron.tau_mem = 3.0
+    compiled_network(network=network).save(path)
+    refuse_to_load(path, "another network", "parameters")
 
 
 def _pre(s):
@@ -791,3 +807,13 @@ def test_loading_and_saving_again_keeps_the_callbacks(tmp_path):
     second.load(tmp_path / "last.safetensors")
     second.save(tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "last.safetensors").read_bytes()
+
+
+def test_epochs_count_from_the_first():
+    """Asking for fewer than are done is a mistake; asking for as many does nothing, as on resuming a finished run."""
+    compiled = compiled_network()
+    train(compiled, 3)
+    with refused("num_epochs", "at least 3", "got 2"):
+        train(compiled, 2)
+    train(compiled, 3)
+    assert compiled.epoch == 3

@@ -463,3 +463,56 @@ def test_exact_integration_with_equal_time_constants_is_refused():
 def test_functions_that_no_kernel_has_are_refused():
     with pytest.raises(InvalidValueError, match=r"gamma.*functions: exp, log"):
         derive(Equations({"v": ("-v + gamma(2)", None)}, None, ()), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-v * 1e-1 + Isyn", 0.9), ("-v * .5 + Isyn", 0.5), ("-v * 2.5E-1 + Isyn", 0.75), ("-v*(1/4)", 0.75)],
+)
+def test_numbers_as_people_write_them(text, value):
+    model = derive(Equations({"v": (text, None)}, None, ()), True)
+    assert evaluate(model.coefficients["a_v"], dt=1.0) == pytest.approx(value)
+
+
+def test_large_integers_are_printed_as_floats():
+    """As an int, 2**40 would be cut off in C and the network would spike on one backend only."""
+    model = derive(Equations({"v": ("-v + Isyn", "0")}, f"v - {2**40}", ()), True)
+    assert "F" in model.threshold.c and str(2**40) not in model.threshold.c
+
+
+@pytest.mark.parametrize(
+    "text", ["v - 9**9**9", "v - 9**(9**9)", "v - 2**1000", "v - v**99", "v - 1e31", "v - " + "9" * 400]
+)
+def test_numbers_too_large_are_refused_at_once(text):
+    with refused("threshold", "above 1e30, an exponent above 64 or powers in a row"):
+        derive(Equations({"v": ("-v + Isyn", "0")}, f"v - {text}", ()), True)
+
+
+@pytest.mark.parametrize("text", ["v - 1/0", "v - log(0)", "v - 0/0", "v - sqrt(-1)"])
+def test_numbers_that_are_none_are_refused(text):
+    with refused("threshold", "not a finite real number"):
+        derive(Equations({"v": ("-v + Isyn", "0")}, text, ()), True)
+
+
+@pytest.mark.parametrize("name", ["M_PI", "NULL", "EXPORT", "INT32_MAX", "UINT64_C", "linux", "errno"])
+def test_names_of_macros_are_refused(name):
+    with refused(repr(name), "generated code uses it"):
+        UserNeuron(vars={"v": ("-v + Isyn", "0")}, threshold="v - 1", param_vals={name: 1.0})
+
+
+def test_a_square_root_is_one():
+    model = derive(Equations({"v": ("-v + Isyn", "0")}, "sqrt(w) + v - 1", ("w",)), True)
+    assert "sqrtf(w)" in model.threshold.c and "powf" not in model.threshold.c
+
+
+@pytest.mark.parametrize("neuron", [LeakyIntegrate(tau_mem=0.5), LeakyIntegrate(tau_mem=0.1, readout="sum_var")])
+def test_a_step_too_long_for_linear_euler_is_refused(neuron):
+    """1 - dt / tau below 0: the potential would change sign every step."""
+    network = Network()
+    with network:
+        a = Population(Input(), 2)
+        o = Population(LeakyIntegrate(tau_mem=neuron.tau_mem, readout="sum_var"), 2, name="out")
+        Connection(a, o, Dense())
+    with refused("'out'", "too long for linear Euler", "0 or more"):
+        SurrogateCompiler(5).compile(network)
+    SurrogateCompiler(5, dt=0.1).compile(network)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +211,35 @@ def test_an_archive_with_recordings_missing(call, tmp_path):
     path.write_bytes(b"no archive")
     check(call("train", "fsdd", "--data-dir", path, "--out", tmp_path / "run"), str(path))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_that_another_process_writes(call, small, tmp_path):
+    fcntl = pytest.importorskip("fcntl", reason="POSIX locks")
+    out = tmp_path / "run"
+    assert call("train", small(), "--epochs", "1", "--out", out, "--quiet").status == 0
+    with (out / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        check(call("train", "--resume", "--epochs", "2", "--out", out, "--quiet"), "another process", str(out))
+    assert call("train", "--resume", "--epochs", "2", "--out", out, "--quiet").status == 0
+
+
+def test_a_run_that_lost_its_last_checkpoint_is_not_begun_again(call, small, tmp_path):
+    out = tmp_path / "run"
+    assert call("train", small(), "--epochs", "2", "--out", out, "--quiet").status == 0
+    (out / "checkpoints" / "last.safetensors").unlink()
+    before = (out / "metrics.jsonl").read_bytes()
+    check(call("train", "--resume", "--epochs", "3", "--out", out, "--quiet"), "last.safetensors", "2 epochs")
+    assert (out / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_output_device():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "genn_delays.cli", "info"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "No space left" in done.stderr

@@ -120,6 +120,9 @@ def compile_source(source: str) -> tuple[Path, bool]:
         if done.returncode != 0:
             log = f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
             raise CompileError("compile", log, str(text))
+        if not part.is_file():
+            message = f"{shlex.join(command)}\nthe compiler wrote no output file; is it a C++ compiler?"
+            raise CompileError("compile", message, str(text))
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
     atomic_write(checksum, digest.encode())
     return library, True
@@ -150,7 +153,8 @@ def kernel_folder() -> Path:
         ) from error
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
         raise BackendUnavailableError(
-            f"refusing to load kernels from {folder}: others can write to it; chmod 700 it or set GENN_DELAYS_CACHE"
+            f"refusing to load kernels from {folder}: it belongs to another user or others can write to it; "
+            "set GENN_DELAYS_CACHE to a folder of your own"
         )
     return folder
 

@@ -172,7 +172,7 @@ def plot(result: dict[str, object], path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="synapses kept (%)", ylabel="one training step (ms)")
     axes.set_title("40-256-10, 80 steps, batch 256, delays 0-24")
     axes.grid(True, which="both", alpha=0.25)
-    axes.legend()
+    axes.legend(loc="center left")
     figure.savefig(path, dpi=150)
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,13 @@ from ..random import permutation
 from .data import find_population, prepare_inputs, prepare_labels
 from .plan import ConnectionPlan, Plan
 
-Labels = dict[int, npt.NDArray[np.int32]]
+
+class _Data(NamedTuple):
+    """Checked data: inputs and labels by population, and which examples are meant."""
+
+    inputs: dict[int, InputData]
+    labels: dict[int, npt.NDArray[np.int32]]
+    examples: npt.NDArray[np.int64]
 
 
 class CompiledNetwork:
@@ -96,35 +102,22 @@ class CompiledNetwork:
                 f"been trained for; got {num_epochs}"
             )
         check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        labels = prepare_labels(self.network, y, count)
-        if (validation_x is None) != (validation_y is None):
-            raise InvalidValueError("validation_x and validation_y must be given together")
-        examples, held_out = np.arange(count), None
-        validation: tuple[dict[int, InputData], Labels, npt.NDArray[np.int64]] | None = None
-        if validation_split > 0:
-            from ..datasets import stratified_split
-
-            if validation_x is not None:
-                raise InvalidValueError("give validation_split or validation_x, not both")
-            examples, held_out = stratified_split(next(iter(labels.values())), validation_split, 0)
-            validation = (inputs, labels, held_out)
-        elif validation_x is not None and validation_y is not None:
-            val_inputs, val_count = prepare_inputs(self.network, validation_x, self.plan.time_steps, self.dt)
-            validation = (val_inputs, prepare_labels(self.network, validation_y, val_count), np.arange(val_count))
-        if self.plan.batch_size > len(examples):
+        if not isinstance(shuffle, bool):
+            raise InvalidValueError(f"shuffle must be true or false, got {shuffle!r}")
+        data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
+        if self.plan.batch_size > data.examples.size:
             raise InvalidValueError(
-                f"batch_size must be at most {len(examples)}, the number of examples, got {self.plan.batch_size}"
+                f"batch_size must be at most {data.examples.size}, the number of examples, got {self.plan.batch_size}"
             )
-        active = self._begin(callbacks, num_epochs, len(examples))
+        active = self._begin(callbacks, num_epochs, data.examples.size)
         self.stop_training = False
         for callback in active:
             callback.on_train_begin()
         metrics = self._metrics()
         while self.epoch < num_epochs and not self.stop_training:
-            metrics = self._train_epoch(inputs, labels, examples, shuffle, active, num_epochs)
+            metrics = self._train_epoch(data, shuffle, active, num_epochs)
             if validation is not None:
-                metrics.validation = self._run(validation[0], validation[1], validation[2], [])
+                metrics.validation = self._run(validation, [])
             self.epoch += 1
             for callback in active:
                 callback.on_epoch_end(self.epoch - 1, metrics)
@@ -132,15 +125,28 @@ class CompiledNetwork:
             callback.on_train_end(metrics)
         return metrics, _recorded(active)
 
-    def _train_epoch(
-        self,
-        inputs: dict[int, InputData],
-        labels: Labels,
-        examples: npt.NDArray[np.int64],
-        shuffle: bool,
-        callbacks: list[Callback],
-        num_epochs: int,
-    ) -> Metrics:
+    def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> _Data:
+        """Inputs and labels, checked."""
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        return _Data(inputs, prepare_labels(self.network, y, count), np.arange(count))
+
+    def _hold_out(
+        self, data: _Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
+    ) -> tuple[_Data, _Data | None]:
+        """What is learned, and what is evaluated after every epoch."""
+        if (x is None) != (y is None):
+            raise InvalidValueError("validation_x and validation_y must be given together")
+        if share > 0:
+            from ..datasets import stratified_split
+
+            if x is not None:
+                raise InvalidValueError("give validation_split or validation_x, not both")
+            learned, held_out = stratified_split(next(iter(data.labels.values())), share, 0)
+            return data._replace(examples=learned), data._replace(examples=held_out)
+        return data, None if x is None or y is None else self._data(x, y)
+
+    def _train_epoch(self, data: _Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
+        examples = data.examples
         metrics = self._metrics(training=True)
         num_batches = -(-examples.size // self.plan.batch_size)
         for callback in callbacks:
@@ -151,7 +157,7 @@ class CompiledNetwork:
             for callback in callbacks:
                 callback.on_batch_begin(number)
             start = time.perf_counter()
-            self._forward_loss(inputs, labels, batch, metrics)
+            self._forward_loss(data, batch, metrics)
             self.engine.backward()
             self.engine.update(self.step, self._optimisers(Progress(self.epoch, num_epochs, number, num_batches)))
             for index, rewired in self.engine.rewire(self.step).items():
@@ -168,14 +174,12 @@ class CompiledNetwork:
         """The optimisers as their schedules have them now."""
         return {c.index: c.optimiser.at(progress) for c in self.plan.connections if c.optimiser is not None}
 
-    def _forward_loss(
-        self, inputs: dict[int, InputData], labels: Labels, batch: npt.NDArray[np.int64], metrics: Metrics
-    ) -> float:
+    def _forward_loss(self, data: _Data, batch: npt.NDArray[np.int64], metrics: Metrics) -> float:
         """One batch forward and its loss; returns the mean loss of an example, summed over outputs."""
-        self.engine.load(inputs, batch)
+        self.engine.load(data.inputs, batch)
         self.engine.forward()
         total = 0.0
-        for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in labels.items()}).items():
+        for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
             metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
             total += loss / batch.size
         if not math.isfinite(total):
@@ -216,22 +220,19 @@ class CompiledNetwork:
         self, x: Mapping[Any, Any], y: Mapping[Any, Any], *, callbacks: Sequence[Any] = ()
     ) -> tuple[Metrics, dict[str, Any]]:
         """Accuracy and loss on data; nothing is learned. See :meth:`train` for the arguments."""
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        labels = prepare_labels(self.network, y, count)
-        active = self._begin(callbacks, 0, count)
-        metrics = self._run(inputs, labels, np.arange(count), active)
+        data = self._data(x, y)
+        active = self._begin(callbacks, 0, data.examples.size)
+        metrics = self._run(data, active)
         return metrics, _recorded(active)
 
-    def _run(
-        self, inputs: dict[int, InputData], labels: Labels, examples: npt.NDArray[np.int64], callbacks: list[Callback]
-    ) -> Metrics:
+    def _run(self, data: _Data, callbacks: list[Callback]) -> Metrics:
         metrics = self._metrics()
         for callback in callbacks:
             callback.on_test_begin()
-        for number, batch in enumerate(self._batches(examples)):
+        for number, batch in enumerate(self._batches(data.examples)):
             for callback in callbacks:
                 callback.on_batch_begin(number)
-            self._forward_loss(inputs, labels, batch, metrics)
+            self._forward_loss(data, batch, metrics)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
         for callback in callbacks:
@@ -289,12 +290,11 @@ class CompiledNetwork:
             The mean loss of an example, and by connection dL/dweight ``[synapse]`` in the order of :meth:`synapses`.
         """
         self._check_open()
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        labels = prepare_labels(self.network, y, count)
+        data = self._data(x, y)
         loss, sums = 0.0, {c: np.zeros(self.synapses(c).pre.size) for c in self.network.connections}
-        for batch in self._batches(np.arange(count)):
-            share = batch.size / count
-            loss += share * self._forward_loss(inputs, labels, batch, self._metrics())
+        for batch in self._batches(data.examples):
+            share = batch.size / data.examples.size
+            loss += share * self._forward_loss(data, batch, self._metrics())
             self.engine.backward()
             for c, total in sums.items():
                 total += share * self.engine.gradient(c.index)

@@ -152,40 +152,14 @@ def lower(
     """
     network.validate()
     groups, cyclic = _order(network)
-    for c in network.connections:
-        same_group = any(c.source.index in g and c.target.index in g for g in groups)
-        if same_group and c.connectivity.delay_initializer.low < 1:
-            raise InvalidValueError(
-                f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got "
-                f"{c.connectivity.delay_initializer.low}"
-            )
     populations = []
-    signs = {}
     for p in network.populations:
-        under_dale = [c for c in p.outgoing if c.index in rewiring and rewiring[c.index].dale]
-        if under_dale:
-            signs[p.index] = dale_signs(p, under_dale)
         upstream = any(not c.source.neuron.is_input for c in p.incoming)
-        populations.append(
-            _population(p, dt, detach_reset, p.index in cyclic, upstream or p.index in cyclic or p in network.outputs)
-        )
+        keeps_gradient = upstream or p.index in cyclic or p in network.outputs
+        populations.append(_population(p, dt, detach_reset, p.index in cyclic, keeps_gradient))
     return Plan(
         populations=tuple(populations),
-        connections=tuple(
-            ConnectionPlan(
-                c.index,
-                c.name,
-                c.source.index,
-                c.target.index,
-                c.source.size,
-                c.target.size,
-                optimisers.get(c.index),
-                rewiring.get(c.index),
-                c,
-                signs[c.source.index] if c.index in rewiring and rewiring[c.index].dale else None,
-            )
-            for c in network.connections
-        ),
+        connections=_connections(network, groups, optimisers, rewiring),
         groups=groups,
         time_steps=time_steps,
         batch_size=batch_size,
@@ -199,20 +173,57 @@ def lower(
     )
 
 
+def _connections(
+    network: Network,
+    groups: tuple[tuple[int, ...], ...],
+    optimisers: dict[int, Optimiser],
+    rewiring: dict[int, RewiringRule],
+) -> tuple[ConnectionPlan, ...]:
+    """The connections' part of the plan: delays on cycles checked, signs under Dale's law drawn."""
+    plans = []
+    under_dale = {c.index for c in network.connections if c.index in rewiring and rewiring[c.index].dale}
+    for c in network.connections:
+        on_cycle = any(c.source.index in g and c.target.index in g for g in groups)
+        if on_cycle and c.connectivity.delay_initializer.low < 1:
+            raise InvalidValueError(
+                f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got "
+                f"{c.connectivity.delay_initializer.low}"
+            )
+        signs = None
+        if c.index in under_dale:  # one sign per source neuron in all its connections under the law
+            signs = dale_signs(c.source, [other for other in c.source.outgoing if other.index in under_dale])
+        plans.append(
+            ConnectionPlan(
+                c.index,
+                c.name,
+                c.source.index,
+                c.target.index,
+                c.source.size,
+                c.target.size,
+                optimisers.get(c.index),
+                rewiring.get(c.index),
+                c,
+                signs,
+            )
+        )
+    return tuple(plans)
+
+
 def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keeps_gradient: bool) -> PopulationPlan:
     kind: Kind = "neuron"
     model, numbers = None, {}
     if isinstance(p.neuron, DynamicNeuron):
-        model = discrete_model(p.neuron.equations(), detach_reset)
+        equations = p.neuron.equations()
+        model = discrete_model(equations, detach_reset)
         values = p.parameters()
         for name, expression in model.coefficients.items():
             with np.errstate(all="ignore"):  # what comes of it is told below
                 value = evaluate(expression, {**values, "dt": dt})
             numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
             if not np.isfinite(numbers[name]).all():
+                hint = "; coupled variables need different time constants" if equations.integration == "exact" else ""
                 raise InvalidValueError(
-                    f"population {p.name!r}: the integration rule gives no number for {name} = {expression}; "
-                    "with integration 'exact', coupled variables need different time constants"
+                    f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
                 )
             if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
                 raise InvalidValueError(

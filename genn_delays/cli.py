@@ -79,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser, commands = _parsers()
     parsed, rest = parser.parse_known_args(arguments)
+    for name in ("model", "run", "data_dir", "out"):  # an empty text would be the current folder
+        if getattr(parsed, name, None) == "":
+            what = name.upper() if name in ("model", "run") else f"--{name.replace('_', '-')}"
+            raise InvalidValueError(f"{what} must not be empty, got ''")
     if rest:
         known = [
             option for action in commands[parsed.name]._actions for option in action.option_strings if option != "-h"
@@ -155,7 +159,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path")
     what = parser.add_argument_group("what is trained")
     what.add_argument("--sparsity", type=_real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
-    what.add_argument("--rewiring", metavar="RULE", help="none or deep_r; at --sparsity 0 it is none")
+    what.add_argument("--rewiring", metavar="RULE", help="none, deep_r or set; at --sparsity 0 it is none")
     what.add_argument(
         "--growth-delay", metavar="HOW", help="delay of a regrown synapse: pair (always the pair's own) or redraw"
     )

@@ -817,3 +817,9 @@ def test_epochs_count_from_the_first():
         train(compiled, 2)
     train(compiled, 3)
     assert compiled.epoch == 3
+
+
+def test_shuffle_is_a_truth_value():
+    compiled = compiled_network()
+    with refused("shuffle", "'x'", "true or false"):
+        compiled.train(X, Y, 1, shuffle="x", callbacks=())

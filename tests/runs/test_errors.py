@@ -243,3 +243,9 @@ def test_a_full_output_device():
             check=False,
         )
     assert done.returncode == 2 and "Traceback" not in done.stderr and "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--data-dir", "--out"])
+def test_empty_texts_are_not_the_current_folder(call, option):
+    check(call("train", "digits", option, ""), option, "must not be empty")
+    check(call("evaluate", ""), "RUN must not be empty")

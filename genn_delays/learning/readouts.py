@@ -54,4 +54,33 @@ def softmax(v: Array) -> Array:
     return np.asarray(q / q.sum(axis=0))
 
 
-READOUTS: dict[str, Readout] = {"sum_var": SumVar(), "sum_softmax": SumSoftmax()}
+class AvgVar:
+    """``z_i = 1/T sum_t v_i[t]``."""
+
+    def forward(self, v: Array) -> Array:
+        return np.asarray(v.sum(axis=1) / v.dtype.type(v.shape[1]))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        return np.broadcast_to(dz[:, None] / v.dtype.type(v.shape[1]), v.shape).copy()
+
+
+class MaxVar:
+    """``z_i = max_t v_i[t]``; the derivative acts in the first step that has the maximum."""
+
+    def forward(self, v: Array) -> Array:
+        return np.asarray(v.max(axis=1))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        first = np.expand_dims(v.argmax(axis=1), 1)
+        dv = np.zeros_like(v)
+        np.put_along_axis(dv, first, dz[:, None], axis=1)
+        return dv
+
+
+READOUTS: dict[str, Readout] = {
+    "sum_var": SumVar(),
+    "sum_softmax": SumSoftmax(),
+    "avg_var": AvgVar(),
+    "max_var": MaxVar(),
+}
+"""By name; a new one is a class, a kernel template of its name per target, and a line here."""

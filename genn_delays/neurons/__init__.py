@@ -1,8 +1,9 @@
 """Neuron models, one per file, as equations. A new model is a new file and one line in :data:`NEURONS`."""
 
+from ..learning.readouts import READOUTS
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
-from .neuron import READOUTS, DynamicNeuron, Equations, Input, Neuron, SpikeInput
+from .neuron import DynamicNeuron, Equations, Input, Neuron, SpikeInput
 from .user_neuron import UserNeuron
 
 NEURONS: dict[str, type[Neuron]] = {

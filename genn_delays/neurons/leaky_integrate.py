@@ -19,7 +19,7 @@ class LeakyIntegrate(DynamicNeuron):
         scale_i: divide the input current by `tau_mem` too.
         integration: ``"linear_euler"`` or ``"exact"``.
         readout: how the loss reads the potential: ``"sum_var"`` (sum over time) or ``"sum_softmax"`` (sum over time
-            of the softmax over the population's neurons).
+            of the softmax over the population's neurons), ``"avg_var"`` (mean over time) or ``"max_var"``.
     """
 
     tau_mem: Any = 20.0

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_real, unknown
 from ..initializers import Initializer, as_initializer, real_array
+from ..learning.readouts import READOUTS
 from ..random import Purpose, philox, uniform
 
 Integration = Literal["linear_euler", "exact"]
-READOUTS = ("sum_var", "sum_softmax")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class DynamicNeuron(Neuron, ABC):
     readout: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.readout is not None and self.readout not in READOUTS:
+        if self.readout is not None and self.readout not in list(READOUTS):
             raise unknown("readout", self.readout, READOUTS)
 
     @abstractmethod

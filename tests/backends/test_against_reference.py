@@ -11,6 +11,7 @@ from networks import Case, largest_difference
 from genn_delays import CPU
 from genn_delays.backends.cpu.engine import tile_lanes
 from genn_delays.compilers.plan import Plan
+from genn_delays.learning.readouts import READOUTS
 from genn_delays.neurons import DynamicNeuron
 
 CASES = [Case.numbered(seed) for seed in range(36)]
@@ -94,3 +95,15 @@ def test_a_batch_in_several_tiles(seed, monkeypatch):
             np.testing.assert_array_equal(found, expected)
         for found, expected in zip(tiled[1], other[1], strict=True):
             assert largest_difference(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("readout", sorted(READOUTS))
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_every_readout(readout, seed):
+    """The contract of the registry: a readout is there when its kernel agrees with its definition, tile by tile."""
+    case = replace(Case.numbered(seed), readout=readout, batch_size=41, time_steps=200)
+    loss, gradients, *_ = run(case, CPU(threads=2))
+    loss_r, gradients_r, *_ = run(case, "reference")
+    assert loss == pytest.approx(loss_r, rel=1e-5)
+    for found, expected in zip(gradients, gradients_r, strict=True):
+        assert largest_difference(found, expected) < 1e-5

@@ -9,9 +9,11 @@ import pytest
 from networks import Case
 
 from genn_delays import Reference
+from genn_delays.learning.readouts import READOUTS
 
 SMOOTH = Reference(dtype="float64", smooth_spikes=True)
 CASES = [replace(Case.numbered(seed), batch_size=2, time_steps=12) for seed in range(12)]
+CASES += [replace(CASES[3], readout=readout, seed=20 + n) for n, readout in enumerate(sorted(READOUTS))]
 
 
 def loss_at(compiled, x, y, connection, index, change):

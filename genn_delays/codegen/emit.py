@@ -70,7 +70,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     views = [_view(plan, p, models) for p in plan.populations]
     groups = [[views[i] for i in group] for group in plan.groups]
     for view in (view for group in groups for view in group):
-        add("population", p=view, training=plan.training)
+        add("population", p=view)
     outputs = [views[p.index] for p in plan.outputs]
     for view in outputs:
         add(f"readout_{view['readout']}", p=view)
@@ -87,7 +87,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
             add(name)
     add("rebuild", rewiring=bool(drops))
     connections = [{"index": c.index, "optimiser": c.optimiser and c.optimiser.template} for c in plan.connections]
-    add("network", groups=groups, outputs=outputs, connections=connections, training=plan.training, drops=drops)
+    add("network", groups=groups, outputs=outputs, connections=connections, drops=drops)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 

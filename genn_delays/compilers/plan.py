@@ -97,7 +97,6 @@ class Plan:
         groups: population indices in order of computation; more than one in a group only on a cycle.
         time_steps: T, steps per example.
         batch_size: lanes at most.
-        training: whether gradients are wanted.
     """
 
     populations: tuple[PopulationPlan, ...]
@@ -105,7 +104,6 @@ class Plan:
     groups: tuple[tuple[int, ...], ...]
     time_steps: int
     batch_size: int
-    training: bool
     network_seed: int
     training_seed: int
     loss: str
@@ -163,7 +161,6 @@ def lower(
         groups=groups,
         time_steps=time_steps,
         batch_size=batch_size,
-        training=True,
         network_seed=network.seed,
         training_seed=training_seed,
         loss=loss,

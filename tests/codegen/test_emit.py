@@ -57,7 +57,7 @@ def test_undefined_names_are_errors():
 
 def test_no_header_beyond_c():
     includes = {line for line in source(Case(seed=0)).splitlines() if line.startswith("#include")}
-    allowed = {"math", "pthread", "sched", "stdint", "stdlib", "string"}
+    allowed = {"math", "pthread", "stdint", "stdlib", "string"}
     assert includes <= {f"#include <{name}.h>" for name in allowed}
 
 

@@ -15,13 +15,13 @@ from .callbacks import (
 from .compilers.compiled_network import CompiledNetwork
 from .compilers.surrogate_compiler import SurrogateCompiler
 from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
-from .delays import ConstantInt, NormalInt, UniformInt
+from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, UniformInt
 from .errors import GennDelaysError
 from .initializers import Constant, KaimingUniform, Normal, Uniform
 from .learning import SGD, Adam, AdamW, ArcTan, CosineAnnealing, Exponential, OneCycle, Triangle
 from .network import Connection, Network, Population
-from .neurons import Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
-from .rewiring import SET, DeepR
+from .neurons import BatchNorm, Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
+from .rewiring import SET, DeepR, RigL
 
 __all__ = [
     "CPU",
@@ -30,6 +30,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "ArcTan",
+    "BatchNorm",
     "BatchProgressBar",
     "Callback",
     "Checkpoint",
@@ -44,6 +45,7 @@ __all__ = [
     "Exponential",
     "FixedNumber",
     "FixedProbability",
+    "GaussianKernel",
     "GennDelaysError",
     "Input",
     "KaimingUniform",
@@ -56,12 +58,14 @@ __all__ = [
     "OneCycle",
     "Population",
     "Reference",
+    "RigL",
     "Sparse",
     "SpikeInput",
     "SpikeRecorder",
     "SurrogateCompiler",
     "Synapses",
     "Triangle",
+    "TriangleKernel",
     "Uniform",
     "UniformInt",
     "UserNeuron",

@@ -1,8 +1,9 @@
 """Checkpoints: everything needed to go on with the same bits, and nothing of when, where or by how many threads.
 
 A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
-``.weight``, and where it is learned ``.age`` and ``.moment0``, ``.moment1``; its metadata one JSON text, and in it a
-digest of all the rest, so that a file with a flipped bit is not taken for weights.
+``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays are
+real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is one JSON
+text, and in it a digest of all the rest, so that a file with a flipped bit is not taken for weights.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .backends.protocol import ConnectionState
-from .compilers.plan import ConnectionPlan, Plan
-from .connectivity import Synapses
+from .compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from .compilers.populations import PopulationState
 from .errors import RunFolderError
 from .paths import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 _ADVICE = "restore it from a copy, or begin another run"
 
 
@@ -32,10 +33,12 @@ class Checkpoint:
 
     Attributes:
         states: by connection name.
+        populations: what populations learn and the averages of batch norm, by population name.
         progress: epochs and steps done, rewirings so far, state of callbacks; as JSON can hold it.
     """
 
     states: dict[str, ConnectionState]
+    populations: dict[str, PopulationState]
     progress: dict[str, Any]
 
 
@@ -45,12 +48,13 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
 
     tensors: dict[str, npt.NDArray[Any]] = {}
     for name, state in checkpoint.states.items():
-        tensors |= {f"{name}.{field}": array for field, array in state.synapses._asdict().items()}
+        tensors |= {f"{name}.{field}": array for field, array in state.arrays().items()}
         tensors[f"{name}.weight"] = state.synapses.weight.astype(np.float32)
-        tensors |= {f"{name}.moment{m}": array for m, array in enumerate(state.moments)}
-        tensors[f"{name}.age"] = state.age
-    kept = {name: len(state.moments) for name, state in checkpoint.states.items()}
-    about = {"format": FORMAT, "network": describe(plan), "moments": kept, "progress": checkpoint.progress}
+        tensors[f"{name}.position"] = state.position.astype(np.float32)
+    for name, population in checkpoint.populations.items():
+        tensors |= {f"population:{name}.{field}": array for field, array in population.tensors().items()}
+    ages = {name: population.age for name, population in checkpoint.populations.items()}
+    about = {"format": FORMAT, "network": describe(plan), "ages": ages, "progress": checkpoint.progress}
     about = json.loads(json.dumps(about))  # as it will be read again: the digest is of that
     about["digest"] = _digest(tensors, about)
     # one key only: safetensors does not promise an order of several, and files must be equal bit by bit
@@ -99,20 +103,19 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         raise RunFolderError(f"checkpoint {path} is of another network: {where} is {theirs!r} there and {ours!r} here")
     states = {}
     for c in plan.connections:
+        own = {key.removeprefix(f"{c.name}."): a for key, a in tensors.items() if key.startswith(f"{c.name}.")}
         try:
-            synapses = Synapses(*(tensors[f"{c.name}.{field}"] for field in Synapses._fields))
-            age = tensors[f"{c.name}.age"]
-            moments = [tensors[f"{c.name}.moment{m}"] for m in range(about["moments"][c.name])]
-        except (KeyError, TypeError) as error:
-            raise RunFolderError(f"checkpoint {path} lacks {error}") from error
-        state = ConnectionState(synapses, moments, age)
+            state = ConnectionState.from_arrays(own)
+        except KeyError as error:
+            raise RunFolderError(f"checkpoint {path} lacks {error} of connection {c.name!r}") from error
         if not _sound(c, state):
             raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
         states[c.name] = state
+    populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations if _has_state(p)}
     progress = about.get("progress")
     if not isinstance(progress, dict) or not {"epoch", "step", "rewirings", "callbacks"} <= progress.keys():
         raise RunFolderError(f"checkpoint {path} is damaged (it does not say how far training was)")
-    return Checkpoint(states, progress)
+    return Checkpoint(states, populations, progress)
 
 
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -148,14 +151,38 @@ def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     size = c.connection.synapses.pre.size
     if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
         return False
-    learned = state.age.size > 0 or size == 0  # else nothing of an optimiser is there
-    if any(m.shape != (size * learned,) for m in state.moments) or state.age.shape != (size * learned,):
+    lengths = {0, size}  # what was not learned when the checkpoint was written is empty
+    rest = [(state.age, np.uint16), *((a, np.float32) for a in (state.position, *state.moments, *state.delay_moments))]
+    if any(a.ndim != 1 or a.size not in lengths or a.dtype != dtype for a, dtype in rest):
         return False
-    if any(m.dtype != np.float32 for m in state.moments) or state.age.dtype != np.uint16:
+    if state.position.size and not np.array_equal(np.rint(state.position), s.delay):
         return False
     if size == 0:
         return True
     inside = s.pre.min() >= 0 and s.pre.max() < c.num_pre and s.post.min() >= 0 and s.post.max() < c.num_post
     step = np.diff(s.post.astype(np.int64) * c.num_pre + s.pre)
-    ordered = bool((step >= 0).all() if c.connection.connectivity.multapses else (step > 0).all())
+    ordered = bool((step >= 0).all() if c.capacity > 1 else (step > 0).all())
     return bool(inside and ordered and s.delay.max() <= c.connection.max_delay_steps)
+
+
+def _has_state(p: PopulationPlan) -> bool:
+    return bool(p.learned) or p.batch_norm is not None
+
+
+def _population_state(
+    path: Path, p: PopulationPlan, tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]
+) -> PopulationState:
+    """What a population had learned. What this compilation learns and the checkpoint does not have is begun afresh."""
+    state = PopulationState.new(p)
+    age = about.get("ages", {}).get(p.name)
+    if age is None:
+        return state
+    for name, array in state.tensors().items():
+        found = tensors.get(f"population:{p.name}.{name}")
+        if found is None:
+            continue
+        if found.shape != array.shape or found.dtype != array.dtype or not np.isfinite(found).all():
+            raise RunFolderError(f"checkpoint {path} is damaged ({name} of population {p.name!r} is no array of numbers)")
+        array[:] = found
+    state.age = int(age)
+    return state

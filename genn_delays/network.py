@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .connectivity import Connectivity, Synapses
-from .delays import MAX_DELAY
-from .errors import InvalidValueError, check_count
-from .neurons import DynamicNeuron, Neuron
+from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
+from .errors import InvalidValueError, check_count, check_real
+from .neurons import BatchNorm, DynamicNeuron, Neuron, as_batch_norm
+from .neurons.neuron import sample_per_neuron
 from .random import MAX_OWNER, MAX_SEED
 
 _open_networks: list[Network] = []
+_BATCH_NORM = 1 << 16
+"""Where the random numbers of batch norms begin among those of a population's parameters."""
 
 
 class Network:
@@ -92,11 +95,21 @@ class Population:
         neuron: the model, for example ``LeakyIntegrateFire(tau_mem=10.0)``.
         shape: number of neurons, or a shape whose product that is.
         name: unique in its network; ``population0`` and so on where not given.
+        batch_norm: normalise its input current, ``True`` or a :class:`BatchNorm`.
+        dropout: share of its neurons that every training example goes without, in [0, 1); the same ones for the whole
+            example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
         network: where it belongs; the one whose ``with`` block is open where not given.
     """
 
     def __init__(
-        self, neuron: Neuron, shape: int | Sequence[int], name: str | None = None, *, network: Network | None = None
+        self,
+        neuron: Neuron,
+        shape: int | Sequence[int],
+        name: str | None = None,
+        *,
+        batch_norm: bool | BatchNorm | None = None,
+        dropout: float = 0.0,
+        network: Network | None = None,
     ) -> None:
         network = _network("Population", network)
         if not isinstance(neuron, Neuron):
@@ -110,6 +123,12 @@ class Population:
         self.index = len(network.populations)
         self.name = _unique(name, f"population{self.index}", "population", network.populations)
         self.network = network
+        self.batch_norm = as_batch_norm(batch_norm)
+        self.dropout = check_real(f"dropout of population {self.name!r}", dropout, 0.0, 1.0, open_high=True)
+        if self.batch_norm and not isinstance(neuron, DynamicNeuron):
+            raise InvalidValueError(f"batch_norm: population {self.name!r} is an input and has no input current")
+        if self.dropout and not (self.spiking and isinstance(neuron, DynamicNeuron)):
+            raise InvalidValueError(f"dropout {dropout}: population {self.name!r} must consist of spiking neurons")
         self.incoming: list[Connection] = []
         self.outgoing: list[Connection] = []
         network.populations.append(self)
@@ -124,10 +143,17 @@ class Population:
         return isinstance(self.neuron, SpikeInput)
 
     def parameters(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Parameters and initial values of its neurons, each ``[neuron]``."""
+        """Parameters and initial values of its neurons and of its batch norm, each ``[neuron]``."""
         if not isinstance(self.neuron, DynamicNeuron):
             return {}
-        return self.neuron.sample_parameters(self.name, self.index, self.size, self.network.seed)
+        values = self.neuron.sample_parameters(self.name, self.index, self.size, self.network.seed)
+        if self.batch_norm is not None:
+            for number, name in enumerate(("scale", "shift")):
+                what, value = f"batch_norm {name} of population {self.name!r}", getattr(self.batch_norm, name)
+                values[f"batch_norm_{name}"] = sample_per_neuron(
+                    what, value, self.index, _BATCH_NORM + number, self.size, self.network.seed
+                )
+        return values
 
     def __repr__(self) -> str:
         return f"<Population {self.name!r}: {self.size} x {type(self.neuron).__name__}>"
@@ -142,6 +168,8 @@ class Connection:
         synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step.
         name: unique in its network; ``source_target`` where not given.
         max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
+        delay_kernel: how synapses are spread over lags while training: ``"gaussian"``, ``"triangle"`` or a
+            :class:`~genn_delays.GaussianKernel`; not at all where not given. Evaluation uses single, rounded delays.
     """
 
     def __init__(
@@ -152,6 +180,7 @@ class Connection:
         synapse: str = "delta",
         name: str | None = None,
         max_delay_steps: int | None = None,
+        delay_kernel: str | DelayKernel | None = None,
     ) -> None:
         for what, population in (("source", source), ("target", target)):
             if not isinstance(population, Population):
@@ -176,6 +205,7 @@ class Connection:
         default = _free(f"{source.name}_{target.name}", network.connections)
         self.name = _unique(name, default, "connection", network.connections)
         self.max_delay_steps = self._check_delays(max_delay_steps)
+        self.delay_kernel = as_delay_kernel(delay_kernel)
         network.connections.append(self)
         source.outgoing.append(self)
         target.incoming.append(self)

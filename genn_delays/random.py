@@ -40,6 +40,8 @@ class Purpose(IntEnum):
     GROWTH = 6  # which pairs are grown                          (draw lo, draw hi, step)
     GROWTH_DELAY = 7  # delay of a grown synapse by `redraw`     (pre, post, step)
     NOISE = 8  # temperature noise of DEEP R                     (pre, post, step)
+    DROPOUT = 9  # which neurons an example goes without         (neuron, lane / 4, step), owner: population
+    CANDIDATES = 10  # which free slots are scored              (draw lo, draw hi, step)
 
 
 def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:
@@ -73,6 +75,11 @@ def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: An
 def uniform(words: U32) -> npt.NDArray[np.float64]:
     """Words as uniform numbers in the open interval (0, 1): ``(word + 1/2) / 2**32``."""
     return (words.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def dropout_threshold(share: float) -> int:
+    """A neuron is left out where its random word is below this."""
+    return round(share * 2.0**32)
 
 
 def scale64(words: U32, total: int) -> U64:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from genn_delays import (
+    Adam,
+    BatchNorm,
     CompiledNetwork,
     Connection,
     FixedNumber,
@@ -24,13 +26,15 @@ from genn_delays import (
     Uniform,
     UniformInt,
 )
+from genn_delays.delays import DELAY_KERNELS
 
 
 @dataclass(frozen=True)
 class Case:
     """A random network and its data.
 
-    `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles.
+    `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles; `kernel`, `sigma`: how
+    synapses are spread over lags; `kernel_count`: synapses of every pair; `learn_delays`: also without a kernel.
     """
 
     seed: int
@@ -44,6 +48,12 @@ class Case:
     readout: str = "sum_softmax"
     surrogate: str = "arctan"
     detach_reset: bool = True
+    batch_norm: bool = False
+    dropout: float = 0.0
+    kernel: str | None = None
+    sigma: float = 2.0
+    kernel_count: int = 1
+    learn_delays: bool = False
 
     @classmethod
     def numbered(cls, seed: int) -> Case:
@@ -62,6 +72,21 @@ class Case:
             detach_reset=seed % 2 == 0,
         )
 
+    @classmethod
+    def published(cls, seed: int) -> Case:
+        """Seeds 0, 1, 2, ... go through combinations of batch norm, dropout, delay kernels and kernel counts."""
+        return replace(
+            cls.numbered(seed),
+            recurrent=seed % 7 == 5,
+            multapses=False,
+            batch_norm=seed % 7 != 5 and seed % 3 != 2,
+            dropout=(0.0, 0.4, 0.25)[seed % 3],
+            kernel=("gaussian", "triangle", "gaussian", None)[seed % 4],
+            sigma=(12.0, 2.0, 0.5)[seed // 2 % 3],
+            kernel_count=1 + seed // 2 % 2,
+            learn_delays=True,
+        )
+
     def network(self) -> Network:
         """The network."""
         random = np.random.default_rng(self.seed)
@@ -72,7 +97,8 @@ class Case:
             pops = [Population(first, sizes[0], name="in")]
             for size in sizes[1:-1]:
                 neuron = LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2))
-                pops.append(Population(neuron, size))
+                norm = BatchNorm(scale=Uniform(0.5, 1.0), shift=Normal(0.1, 0.1)) if self.batch_norm else None
+                pops.append(Population(neuron, size, batch_norm=norm, dropout=self.dropout))
             pops.append(Population(LeakyIntegrate(tau_mem=10.0, readout=self.readout), sizes[-1], name="out"))
             pairs = list(pairwise(pops))
             if self.skip:
@@ -93,7 +119,10 @@ class Case:
             Connection(source, target, Sparse(pre, post, weight, delay, multapses=True))
         else:
             sparsity = float(random.choice([0.0, 0.3, 0.7]))
-            Connection(source, target, FixedNumber(sparsity=sparsity, weight=weight, delay=delay))
+            connectivity = FixedNumber(sparsity=sparsity, weight=weight, delay=delay, kernel_count=self.kernel_count)
+            kernel = None if self.kernel is None else DELAY_KERNELS[self.kernel](sigma=self.sigma)
+            limit = min(delay.high + 2, self.time_steps - 1)
+            Connection(source, target, connectivity, max_delay_steps=limit if self.learn_delays else None, delay_kernel=kernel)
 
     def compile(self, backend: Any, **arguments: Any) -> CompiledNetwork:
         """Compiled for a backend."""
@@ -104,6 +133,10 @@ class Case:
             surrogate=self.surrogate,
             detach_reset=self.detach_reset,
         )
+        if self.learn_delays and "optimisers" not in arguments:
+            arguments["optimisers"] = {
+                "all_connections": {"weight": "adam", "delay": Adam(0.1)}, "all_populations": {"batch_norm": "adam"}
+            }  # fmt: skip
         return compiler.compile(self.network(), **arguments)
 
     def data(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from ..compilers.plan import Plan
+from ..compilers.plan import ConnectionPlan, Plan
 from ..connectivity import Synapses
 from ..learning.optimisers import Optimiser
 
@@ -43,24 +44,78 @@ class EventData:
 InputData = DenseData | EventData
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What a forward pass is for.
+
+    Attributes:
+        training: batch norm uses the batch's statistics, dropout is on, synapses are spread over their kernels' lags.
+            Otherwise running averages, no dropout, rounded delays.
+        step: training step, for dropout's random numbers.
+        widths: by connection with a delay kernel the kernel's width (time steps).
+    """
+
+    training: bool = False
+    step: int = 0
+    widths: dict[int, float] = field(default_factory=dict)
+
+
 @dataclass
 class ConnectionState:
-    """All that a connection carries from one training step to the next, ``[synapse]`` each."""
+    """All that a connection carries from one training step to the next, ``[synapse]`` each.
+
+    Attributes:
+        synapses: their delays are the rounded ones.
+        moments: the weights' optimiser's.
+        age: optimiser steps since birth; empty where nothing is learned.
+        position: real-valued delays (time steps); empty where delays are whole numbers for good.
+        delay_moments: the delays' optimiser's.
+    """
 
     synapses: Synapses
     moments: list[npt.NDArray[np.float32]]
     age: npt.NDArray[np.uint16]
+    position: npt.NDArray[np.float32]
+    delay_moments: list[npt.NDArray[np.float32]]
 
     @classmethod
-    def new(cls, synapses: Synapses, num_moments: int) -> ConnectionState:
-        """The state of synapses that have never been trained."""
+    def new(cls, synapses: Synapses, c: ConnectionPlan) -> ConnectionState:
+        """The state of synapses of a connection that have never been trained."""
         size = synapses.pre.size
-        zero = [np.zeros(size, dtype=np.float32) for _ in range(num_moments)]
-        return cls(synapses.copy(), zero, np.zeros(size, dtype=np.uint16))
+        moments, delay_moments = (
+            [np.zeros(size, dtype=np.float32) for _ in range(count)] for count in (c.num_moments, c.num_delay_moments)
+        )
+        position = synapses.delay if c.real_delays else np.empty(0)
+        age = np.zeros(size if c.learned else 0, dtype=np.uint16)
+        return cls(synapses.copy(), moments, age, position.astype(np.float32), delay_moments)
 
     def copy(self) -> ConnectionState:
         """A copy that shares nothing."""
-        return ConnectionState(self.synapses.copy(), [m.copy() for m in self.moments], self.age.copy())
+        moments, delay_moments = ([m.copy() for m in ms] for ms in (self.moments, self.delay_moments))
+        return ConnectionState(self.synapses.copy(), moments, self.age.copy(), self.position.copy(), delay_moments)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Its arrays by name, as engines and checkpoints call them."""
+        found: dict[str, npt.NDArray[Any]] = self.synapses._asdict()
+        found |= {"age": self.age, "position": self.position}
+        found |= {f"moment{m}": values for m, values in enumerate(self.moments)}
+        return found | {f"delay_moment{m}": values for m, values in enumerate(self.delay_moments)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> ConnectionState:
+        """The state that :meth:`arrays` describes."""
+        moments, delay_moments = (
+            [arrays[name] for m in range(2) if (name := f"{kind}{m}") in arrays] for kind in ("moment", "delay_moment")
+        )
+        synapses = Synapses(*(arrays[field] for field in Synapses._fields))
+        return cls(synapses, moments, arrays["age"], arrays["position"], delay_moments)
+
+
+class Optimisers(NamedTuple):
+    """What learns a connection, as it is at a point of training; None where a variable is not learned."""
+
+    weight: Optimiser | None
+    delay: Optimiser | None
 
 
 @dataclass(frozen=True)
@@ -78,26 +133,40 @@ class Engine(Protocol):
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         """Put examples into the input populations (by index), one a lane."""
 
-    def forward(self) -> None:
+    def forward(self, how: Pass) -> None:
         """Run the network; readouts fill :meth:`output`."""
 
     def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
         """Per output population: summed loss and number of right answers. Labels ``[lane]``."""
 
     def backward(self) -> None:
-        """Gradients of all synapses, after :meth:`loss`."""
+        """Gradients of all synapses, after :meth:`loss` of a training pass."""
 
-    def update(self, step: int, optimisers: dict[int, Optimiser]) -> None:
+    def update(self, step: int, optimisers: dict[int, Optimisers]) -> None:
         """One step of every optimiser (by connection, as it is at this point); `step` counts training steps from 0."""
 
-    def rewire(self, step: int) -> dict[int, int]:
-        """Drop and grow synapses; how many, per connection with a rewiring rule."""
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+        """Drop and grow synapses of connections; how many of each were.
+
+        Args:
+            step: training step.
+            drops: by connection that is due how many synapses go by magnitude (0: the rule has another criterion).
+        """
 
     def output(self, population: int) -> npt.NDArray[np.float32]:
         """What a readout gave, ``[lane, neuron]``."""
 
-    def gradient(self, connection: int) -> npt.NDArray[np.float32]:
-        """dL/dweight, ``[synapse]``."""
+    def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
+        """dL/dweight, or dL/ddelay where delays are real-valued, ``[synapse]``."""
+
+    def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
+        """dL/dvalue of what a population learns, by name, ``[neuron]``."""
+
+    def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Mean and (biased) variance of the input current over the last training batch, ``[neuron]``."""
+
+    def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
+        """Take over what a population has learned (:class:`~genn_delays.compilers.populations.PopulationState`)."""
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         """A state variable before a spike's jumps, ``[neuron, time, lane]``."""

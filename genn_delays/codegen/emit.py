@@ -10,9 +10,10 @@ from typing import Any
 import jinja2
 
 from .. import __version__
-from ..compilers.plan import Plan, PopulationPlan
+from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ..learning.optimisers import Optimiser
 from ..random import Purpose
+from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .equations import Printed
 
 
@@ -48,47 +49,128 @@ def emit(plan: Plan, target: str = "cpu") -> str:
             environment.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
         )
 
-    kinds = {p.kind for p in plan.populations}
-    drops = sorted({c.rewiring.template for c in plan.connections if c.rewiring})
-    compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
-    readouts = {p.readout for p in plan.outputs}
-    optimisers = sorted({type(c.optimiser) for c in plan.connections if c.optimiser}, key=lambda kind: kind.template)
-
-    add("prelude", **limits(plan))
-    add("tile", **limits(plan))
-    for name, wanted in (
-        ("pool", True), ("random", True), ("gather_dense", True), ("gather_real", "real_input" in kinds),
-        ("gather_event", True), ("backgather_dense", True), ("backgather_event", compact), ("correlate_dense", True),
-        ("correlate_event", True), ("spikes", True), ("exp", "sum_softmax" in readouts),
-    ):  # fmt: skip
-        if wanted:
-            add(name)
-    add("surrogate", surrogate=plan.surrogate_code)
     models = _models(plan)
-    for m, p in enumerate(models):
-        _add_model(add, m, p, plan.surrogate.support)
     views = [_view(plan, p, models) for p in plan.populations]
     groups = [[views[i] for i in group] for group in plan.groups]
+    outputs = [views[p.index] for p in plan.outputs]
+    _add_passes(add, plan)
+    for m, p in enumerate(models):
+        _add_model(add, m, p, plan.surrogate.support)
+    for name, wanted in (("batch_norm", any(p.batch_norm for p in plan.populations)),
+                         ("dropout", any(p.dropout for p in plan.populations))):  # fmt: skip
+        if wanted:
+            add(name)
     for view in (view for group in groups for view in group):
         add("population", p=view)
-    outputs = [views[p.index] for p in plan.outputs]
     for view in outputs:
         add(f"readout_{view['readout']}", p=view)
         add(f"loss_{plan.loss}", p=view)
-    if "real_input" in kinds:
-        add("load_dense")
-    if "spike_input" in kinds:
-        add("load_events")
-    if optimisers:
-        add("power")
-    _add_optimisers(add, optimisers)
-    if drops:
-        for name in ("sample_distinct", *drops, "grow"):
+    kinds = {p.kind for p in plan.populations}
+    for name, wanted in (("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds)):
+        if wanted:
             add(name)
-    add("rebuild", rewiring=bool(drops))
-    connections = [{"index": c.index, "optimiser": c.optimiser and c.optimiser.template} for c in plan.connections]
-    add("network", groups=groups, outputs=outputs, connections=connections, drops=drops)
+    _add_learning(add, plan)
+    add("network", **_segments(groups, outputs), outputs=outputs, connections=[_learned(c) for c in plan.connections])
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def _add_passes(add: Callable[..., None], plan: Plan) -> None:
+    """What every network needs, and the passes over synapses in the forms that this one has."""
+    kinds = {p.kind for p in plan.populations}
+    spiking = any(p.spiking for p in plan.populations)
+    compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
+    kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
+    taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
+    exponential = any(p.readout == "sum_softmax" for p in plan.outputs) or "gaussian" in kernels
+    add("prelude", **limits(plan))
+    add("tile", **limits(plan))
+    for name, wanted in (
+        ("pool", True), ("random", True), ("exp", exponential), ("gather_dense", True), ("gather_event", True),
+        ("lags", bool(kernels)),
+    ):  # fmt: skip
+        if wanted:
+            add(name)
+    for name in taps:
+        add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
+    for kernel in (None, *sorted(kernels)):
+        add("gather", kernel=kernel, real="real_input" in kinds, spikes=spiking, compact=compact)
+    add("correlate_dense")
+    add("correlate_event")
+    for form in (None, *taps):
+        if form is not None or any(c.gradient_taps is None for c in plan.connections):
+            add("correlate", taps=form)
+    add("spikes")
+    add("surrogate", surrogate=plan.surrogate_code)
+
+
+def _add_learning(add: Callable[..., None], plan: Plan) -> None:
+    """Optimisers and rewiring."""
+    used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+    if used:
+        add("power")
+    _add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
+    for weight, delay in sorted({_update_of(c) for c in plan.connections if c.learned}):
+        add("update", weight=weight, delay=delay)
+    rules = [c.rewiring for c in plan.connections if c.rewiring]
+    if rules:
+        add("sample_distinct")
+        for name in sorted({rule.template for rule in rules}):
+            add(name)
+        add("slots")
+    if any(rule.uses_gradient for rule in rules):
+        for kernel in sorted({c.kernel.template if c.kernel else "" for c in plan.connections if _score_of(c) is not None}):
+            add("score", kernel=kernel or None)
+        add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
+    if any(rule.growth_delay == "best" for rule in rules):
+        add("choose_delays")
+    if rules:
+        add("grow")
+    add("rebuild", rewiring=bool(rules))
+
+
+def _update_of(c: ConnectionPlan) -> tuple[str, str]:
+    """Names of the optimisers of a connection's weights and delays, empty where there is none."""
+    return c.optimiser.template if c.optimiser else "", c.delay_optimiser.template if c.delay_optimiser else ""
+
+
+def _score_of(c: ConnectionPlan) -> str | None:
+    """The kernel that scores a connection's free slots, None where growth is random."""
+    if c.rewiring is None or c.rewiring.growth == "random":
+        return None
+    return f"part_{c.kernel.template}" if c.kernel else "part"
+
+
+def _learned(c: ConnectionPlan) -> dict[str, Any]:
+    """What the network's own functions see of a connection."""
+    weight, delay = _update_of(c)
+    rule = c.rewiring
+    return {
+        "index": c.index,
+        "step": f"{weight or 'none'}_{delay or 'none'}" if c.learned else None,
+        "drop": rule.template if rule else None,
+        "growth": rule.growth if rule else None,
+        "score": _score_of(c),
+        "best": rule is not None and rule.growth_delay == "best",
+    }
+
+
+def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """What is computed tile by tile, forward and backward, cut where batch norm needs all tiles of a population."""
+    forward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
+    backward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
+    for number, group in enumerate(groups):
+        if group[0]["batch_norm"]:
+            forward[-1]["ops"].append({"kind": "current", "p": group[0]})
+            forward[-1]["barrier"] = group[0]
+            forward.append({"ops": [], "barrier": None})
+        forward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
+    forward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs]
+    backward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs]
+    for number, group in reversed(list(enumerate(groups))):
+        backward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
+        if group[0]["batch_norm"]:
+            backward.append({"ops": [{"kind": "finish", "p": group[0]}], "barrier": None})
+    return {"forward": forward, "backward": backward}
 
 
 def _add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]]) -> None:
@@ -100,7 +182,6 @@ def _add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]])
             if name not in added:
                 added += [name]
                 add(name)
-        add("update", optimiser=optimiser.template)
 
 
 def _add_model(add: Callable[..., None], m: int, p: PopulationPlan, support: float | None) -> None:
@@ -141,12 +222,23 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "readout": p.readout,
         "cyclic": p.cyclic,
         "keeps_gradient": p.keeps_gradient,
+        "batch_norm": p.batch_norm is not None,
+        "dropout": p.dropout > 0,
         "active": p.spiking and plan.surrogate.support is not None,
         "num_vars": len(p.model.states) if p.model else 0,
         "output": p.model.output if p.model else 0,
         "incoming": [
-            {"index": k, "source": connections[k].source, "spiking": populations[connections[k].source].spiking}
-            for k in p.incoming
+            {
+                "index": c.index,
+                "source": c.source,
+                "form": "spikes" if populations[c.source].spiking else "real",
+                "kernel": c.kernel.template if c.kernel else None,
+                "taps": c.gradient_taps,
+            }
+            for c in (connections[k] for k in p.incoming)
         ],
-        "outgoing": [{"index": k, "target": connections[k].target} for k in p.outgoing],
+        "outgoing": [
+            {"index": c.index, "target": c.target, "kernel": c.kernel.template if c.kernel else None}
+            for c in (connections[k] for k in p.outgoing)
+        ],
     }

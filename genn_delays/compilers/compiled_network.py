@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..backends.protocol import ConnectionState, Engine, InputData
+from ..backends.protocol import ConnectionState, Engine, InputData, Optimisers, Pass
 from ..callbacks import Callback, as_callbacks
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
-from ..errors import InvalidValueError, TrainingError, check_count, check_real
-from ..learning.optimisers import Optimiser
+from ..errors import InvalidValueError, TrainingError, check_count, check_real, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import find_population, prepare_inputs, prepare_labels
 from .plan import ConnectionPlan, Plan
+from .populations import PopulationState
 
 
 class _Data(NamedTuple):
@@ -40,6 +40,7 @@ class CompiledNetwork:
     Attributes:
         plan: what it runs.
         engine: the backend's engine that runs it.
+        populations: what populations have learned, and batch norm's running averages.
         epoch, step: epochs and training steps done.
         rewirings: synapses dropped and grown so far, by connection name.
         stop_training: set by a callback to end training after the current epoch.
@@ -48,6 +49,8 @@ class CompiledNetwork:
     def __init__(self, network: Network, plan: Plan, engine: Engine, dt: float) -> None:
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
         self.epoch = self.step = 0
+        self.populations = [PopulationState.new(p) for p in plan.populations]
+        self._progress = Progress(0, 1, 0, 1)
         self.rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
         self.stop_training = False
         self._closed = False
@@ -157,27 +160,54 @@ class CompiledNetwork:
             for callback in callbacks:
                 callback.on_batch_begin(number)
             start = time.perf_counter()
-            self._forward_loss(data, batch, metrics)
+            self._progress = Progress(self.epoch, num_epochs, number, num_batches)
+            self._forward_loss(data, batch, metrics, training=True)
             self.engine.backward()
-            self.engine.update(self.step, self._optimisers(Progress(self.epoch, num_epochs, number, num_batches)))
-            for index, rewired in self.engine.rewire(self.step).items():
-                name = self.plan.connections[index].name
-                metrics.rewirings[name] += rewired
-                self.rewirings[name] += rewired
+            self._learn(batch.size, metrics)
             self.step += 1
             metrics.step_seconds.append(time.perf_counter() - start)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
         return metrics
 
-    def _optimisers(self, progress: Progress) -> dict[int, Optimiser]:
-        """The optimisers as their schedules have them now."""
-        return {c.index: c.optimiser.at(progress) for c in self.plan.connections if c.optimiser is not None}
+    def _learn(self, lanes: int, metrics: Metrics) -> None:
+        """One step of every optimiser and rewiring rule, after the backward pass."""
+        now = self._progress
+        optimisers = {
+            c.index: Optimisers(*(o and o.at(now) for o in (c.optimiser, c.delay_optimiser)))
+            for c in self.plan.connections
+            if c.learned
+        }
+        self.engine.update(self.step, optimisers)
+        for p, state in zip(self.plan.populations, self.populations, strict=True):
+            if p.batch_norm:
+                state.average(p, *self.engine.batch_statistics(p.index), lanes * self.plan.time_steps)
+            if p.learned:
+                gradients = self.engine.population_gradients(p.index)
+                state.step(p, {name: o.at(now) for name, o in p.learned.items()}, gradients)
+            if p.learned or p.batch_norm:
+                self.engine.set_values(p.index, state.values)
+        drops = {
+            c.index: c.rewiring.num_dropped(c.size, now)
+            for c in self.plan.connections
+            if c.rewiring is not None and c.rewiring.due(self.step, now)
+        }
+        for index, rewired in self.engine.rewire(self.step, drops).items():
+            name = self.plan.connections[index].name
+            metrics.rewirings[name] += rewired
+            self.rewirings[name] += rewired
 
-    def _forward_loss(self, data: _Data, batch: npt.NDArray[np.int64], metrics: Metrics) -> float:
+    def _pass(self, *, training: bool) -> Pass:
+        """What a forward pass needs to know of where training stands."""
+        kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
+        return Pass(training, self.step, {c.index: k.width(c.max_delay, self._progress) for c, k in kernels})
+
+    def _forward_loss(
+        self, data: _Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
+    ) -> float:
         """One batch forward and its loss; returns the mean loss of an example, summed over outputs."""
         self.engine.load(data.inputs, batch)
-        self.engine.forward()
+        self.engine.forward(self._pass(training=training))
         total = 0.0
         for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
             metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
@@ -272,7 +302,7 @@ class CompiledNetwork:
             for callback in active:
                 callback.on_batch_begin(number)
             self.engine.load(inputs, batch)
-            self.engine.forward()
+            self.engine.forward(self._pass(training=False))
             for p in wanted:
                 found[p].append(self.engine.output(p.index))
             for callback in active:
@@ -282,23 +312,51 @@ class CompiledNetwork:
         return {p: np.concatenate(parts) for p, parts in found.items()}, _recorded(active)
 
     def gradients(
-        self, x: Mapping[Any, Any], y: Mapping[Any, Any]
-    ) -> tuple[float, dict[Connection, npt.NDArray[np.float64]]]:
-        """The loss and its gradient with respect to every weight; nothing is learned, and no L1 is in it.
+        self, x: Mapping[Any, Any], y: Mapping[Any, Any], variable: str = "weight"
+    ) -> tuple[float, dict[Any, npt.NDArray[np.float64]]]:
+        """The loss and its gradient, as a training step sees them; nothing is learned, and no L1 is in it.
+
+        Args:
+            x, y: see :meth:`train`.
+            variable: ``"weight"``; ``"delay"``, of connections whose delays are learned or spread by a kernel; or the name
+                of a value that a population learns, ``"batch_norm_scale"``, ``"batch_norm_shift"``.
 
         Returns:
-            The mean loss of an example, and by connection dL/dweight ``[synapse]`` in the order of :meth:`synapses`.
+            The mean loss of an example, and by connection dL/dvariable ``[synapse]`` in the order of :meth:`synapses`, or
+            by population ``[neuron]``.
         """
         self._check_open()
+        owners = self._owners(variable)
         data = self._data(x, y)
-        loss, sums = 0.0, {c: np.zeros(self.synapses(c).pre.size) for c in self.network.connections}
+        loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}
         for batch in self._batches(data.examples):
             share = batch.size / data.examples.size
-            loss += share * self._forward_loss(data, batch, self._metrics())
+            loss += share * self._forward_loss(data, batch, self._metrics(), training=True)
             self.engine.backward()
-            for c, total in sums.items():
-                total += share * self.engine.gradient(c.index)
+            for owner, total in sums.items():
+                if isinstance(owner, Connection):
+                    total += share * self.engine.gradient(owner.index, variable)
+                else:
+                    total += share * self.engine.population_gradients(owner.index)[variable]
         return loss, sums
+
+    def _owners(self, variable: str) -> dict[Connection | Population, int]:
+        """Who has a variable, and how many numbers it is."""
+        found: dict[Connection | Population, int] = {}
+        known = {"weight"}
+        for c in self.plan.connections:
+            names = {"weight", "delay"} if c.real_delays else {"weight"}
+            known |= names
+            if variable in names:
+                found[c.connection] = c.size
+        for p, state in zip(self.plan.populations, self.populations, strict=True):
+            names = {name for name in state.values if name not in ("batch_norm_mean", "batch_norm_var")}
+            known |= names
+            if variable in names:
+                found[self.network.populations[p.index]] = p.size
+        if not found:
+            raise unknown("variable with a gradient", variable, known)
+        return found
 
     # --- what it has become ------------------------------------------------------------------------------------------
 
@@ -307,12 +365,20 @@ class CompiledNetwork:
         return find_population(self.network, key)
 
     def synapses(self, connection: Connection | str) -> Synapses:
-        """A connection's synapses as they are now, sorted by (post, pre, delay)."""
+        """A connection's synapses as they are now, sorted by (post, pre); their delays are whole time steps."""
+        return self.engine.state(self._connection(connection).index).synapses
+
+    def delays(self, connection: Connection | str) -> npt.NDArray[np.float32]:
+        """A connection's delays (time steps) in the order of :meth:`synapses`, real-valued where they are learned."""
+        state = self.engine.state(self._connection(connection).index)
+        return state.position if state.position.size else state.synapses.delay.astype(np.float32)
+
+    def _connection(self, connection: Connection | str) -> Connection:
         if isinstance(connection, str):
             connection = self.network.find("connection", connection)
         if connection not in self.network.connections:
             raise InvalidValueError(f"connection {connection!r} belongs to another network")
-        return self.engine.state(connection.index).synapses
+        return connection
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
@@ -320,7 +386,8 @@ class CompiledNetwork:
         active = {key: state for key, callback in _keyed(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
-        save_checkpoint(Path(path), self.plan, Checkpoint(states, progress))
+        populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
+        save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
 
     def load(self, path: str | Path) -> None:
         """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
@@ -331,6 +398,10 @@ class CompiledNetwork:
         checkpoint = load_checkpoint(Path(path), self.plan)
         for c in self.plan.connections:
             self.engine.set_state(c.index, _fitting(checkpoint.states[c.name], c))
+        for p in self.plan.populations:
+            if p.name in checkpoint.populations:
+                self.populations[p.index] = checkpoint.populations[p.name]
+                self.engine.set_values(p.index, self.populations[p.index].values)
         progress = checkpoint.progress
         self.epoch, self.step = progress["epoch"], progress["step"]
         self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}
@@ -338,11 +409,13 @@ class CompiledNetwork:
 
 
 def _fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
-    """A state for the optimiser of this compilation; one that another kind of optimiser left is begun afresh."""
-    learned = c.optimiser is not None
-    if learned and (state.age.size != state.synapses.pre.size or len(state.moments) != c.num_moments):
-        return ConnectionState.new(state.synapses, c.num_moments)
-    return state
+    """A state for the optimisers of this compilation; what others left is begun afresh, the synapses as they are."""
+    new = ConnectionState.new(state.synapses, c)
+    if {name: a.shape for name, a in state.arrays().items()} == {name: a.shape for name, a in new.arrays().items()}:
+        return state
+    if c.real_delays and state.position.size:
+        new.position = state.position
+    return new
 
 
 def _keyed(callbacks: list[Callback]) -> dict[str, Callback]:

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from ..codegen.derivations import SurrogateCode, discrete_model, surrogate_code
 from ..codegen.equations import DiscreteModel, evaluate
 from ..connectivity import Synapses
+from ..delays import DelayKernel
 from ..errors import InvalidValueError
 from ..learning.optimisers import Optimiser
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
-from ..neurons import DynamicNeuron, Input
+from ..neurons import BatchNorm, DynamicNeuron, Input
 from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
 
@@ -36,6 +37,11 @@ class PopulationPlan:
             coefficients, step parameters, initial values (``<variable>_initial``).
         incoming, outgoing: indices of connections, in order of creation.
         keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
+        keeps_whole_gradient: whether it is kept for the whole batch, and not for one tile of its lanes only.
+        values: the neurons' own parameters and those of batch norm, float64 ``[neuron]`` each, as sampled.
+        learned: optimisers of the values that are learned, by name.
+        batch_norm, dropout: as described by the population.
+        dt: length of a time step in ms.
     """
 
     index: int
@@ -50,6 +56,16 @@ class PopulationPlan:
     outgoing: tuple[int, ...]
     cyclic: bool
     keeps_gradient: bool
+    keeps_whole_gradient: bool
+    values: dict[str, npt.NDArray[np.float64]]
+    learned: dict[str, Optimiser]
+    batch_norm: BatchNorm | None
+    dropout: float
+    dt: float
+
+    def lowest(self, name: str) -> float:
+        """The smallest value that a learned parameter may take: a time constant stays at least a time step long."""
+        return self.dt if name.startswith("tau") else float("-inf")
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,11 @@ class ConnectionPlan:
     """A connection as its kernels see it: where it leads, and how it is learned and rewired.
 
     Attributes:
+        optimiser, delay_optimiser: of its weights and of its delays, None where they are not learned.
+        kernel: how synapses are spread over lags while training, None where they are not.
         pre_sign: under Dale's law the sign of every source neuron, 1 or -1; else None.
+        min_delay, max_delay: delays stay in this range (time steps).
+        capacity: synapses that a pair has at most.
     """
 
     index: int
@@ -67,14 +87,46 @@ class ConnectionPlan:
     num_pre: int
     num_post: int
     optimiser: Optimiser | None
+    delay_optimiser: Optimiser | None
+    kernel: DelayKernel | None
     rewiring: RewiringRule | None
     connection: Connection
     pre_sign: npt.NDArray[np.int8] | None
+    min_delay: int
+    max_delay: int
+    capacity: int
+
+    @property
+    def size(self) -> int:
+        """Number of synapses, the same for good."""
+        return int(self.connection.synapses.pre.size)
 
     @property
     def num_moments(self) -> int:
-        """Numbers the optimiser keeps per synapse."""
+        """Numbers the weights' optimiser keeps per synapse."""
         return self.optimiser.num_moments if self.optimiser else 0
+
+    @property
+    def num_delay_moments(self) -> int:
+        """Numbers the delays' optimiser keeps per synapse."""
+        return self.delay_optimiser.num_moments if self.delay_optimiser else 0
+
+    @property
+    def learned(self) -> bool:
+        """Whether anything of its synapses is learned."""
+        return self.optimiser is not None or self.delay_optimiser is not None
+
+    @property
+    def real_delays(self) -> bool:
+        """Whether synapses have a real-valued delay besides the rounded one."""
+        return self.kernel is not None or self.delay_optimiser is not None
+
+    @property
+    def gradient_taps(self) -> str | None:
+        """What turns a correlogram into gradients: a kernel, the difference form, or None where one lag is all."""
+        if self.kernel is not None:
+            return self.kernel.template
+        return None if self.delay_optimiser is None else "difference"
 
     @property
     def sign_threshold(self) -> int:
@@ -121,6 +173,8 @@ class Plan:
         if not self.populations[group[0]].cyclic:
             return self.time_steps
         inside = [c for c in self.connections if c.source in group and c.target in group]
+        if any(c.kernel is not None for c in inside):
+            return 1  # their synapses reach down to the shortest lag
         smallest = min(int(delays[c.index].min(initial=self.time_steps)) for c in inside)
         return min(smallest, self.time_steps)
 
@@ -136,6 +190,8 @@ def lower(
     surrogate: Surrogate,
     detach_reset: bool,
     optimisers: dict[int, Optimiser],
+    delay_optimisers: dict[int, Optimiser],
+    learned: dict[int, dict[str, Optimiser]],
     rewiring: dict[int, RewiringRule],
 ) -> Plan:
     """The plan of a network.
@@ -143,7 +199,8 @@ def lower(
     Args:
         time_steps: T, steps per example.
         dt: length of a step in ms.
-        optimisers, rewiring: by index of the connection; connections not named are left as they are.
+        optimisers, delay_optimisers, rewiring: by index of the connection; connections not named are left as they are.
+        learned: by index of the population the optimisers of its learned values, by name.
 
     Raises:
         InvalidValueError: the network cannot be run or trained as asked.
@@ -153,11 +210,13 @@ def lower(
     populations = []
     for p in network.populations:
         upstream = any(not c.source.neuron.is_input for c in p.incoming)
-        keeps_gradient = upstream or p.index in cyclic or p in network.outputs
-        populations.append(_population(p, dt, detach_reset, p.index in cyclic, keeps_gradient))
+        scored = any(c.index in rewiring and rewiring[c.index].uses_gradient for c in p.incoming)
+        whole = scored or p in network.outputs or any(other.batch_norm for other in network.populations)
+        kept = (upstream or p.index in cyclic or whole, whole)
+        populations.append(_population(p, dt, detach_reset, p.index in cyclic, kept, learned.get(p.index, {})))
     return Plan(
         populations=tuple(populations),
-        connections=_connections(network, groups, optimisers, rewiring),
+        connections=_connections(network, groups, time_steps, optimisers, delay_optimisers, rewiring),
         groups=groups,
         time_steps=time_steps,
         batch_size=batch_size,
@@ -173,7 +232,9 @@ def lower(
 def _connections(
     network: Network,
     groups: tuple[tuple[int, ...], ...],
+    time_steps: int,
     optimisers: dict[int, Optimiser],
+    delay_optimisers: dict[int, Optimiser],
     rewiring: dict[int, RewiringRule],
 ) -> tuple[ConnectionPlan, ...]:
     """The connections' part of the plan: delays on cycles checked, signs under Dale's law drawn."""
@@ -185,6 +246,11 @@ def _connections(
             raise InvalidValueError(
                 f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got "
                 f"{c.connectivity.delay_initializer.low}"
+            )
+        if c.delay_kernel is not None and c.max_delay_steps >= time_steps:
+            raise InvalidValueError(
+                f"the delay kernel of connection {c.name!r} has {c.max_delay_steps + 1} lags (max_delay_steps + 1), allowed "
+                f"are at most {time_steps}, the time steps of an example"
             )
         signs = None
         if c.index in under_dale:  # one sign per source neuron in all its connections under the law
@@ -198,40 +264,42 @@ def _connections(
                 c.source.size,
                 c.target.size,
                 optimisers.get(c.index),
+                delay_optimisers.get(c.index),
+                c.delay_kernel,
                 rewiring.get(c.index),
                 c,
                 signs,
+                min_delay=int(on_cycle),
+                max_delay=c.max_delay_steps,
+                capacity=c.connectivity.synapses_per_pair(),
             )
         )
     return tuple(plans)
 
 
-def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keeps_gradient: bool) -> PopulationPlan:
+def _population(
+    p: Population,
+    dt: float,
+    detach_reset: bool,
+    cyclic: bool,
+    keeps_gradient: tuple[bool, bool],
+    learned: dict[str, Optimiser],
+) -> PopulationPlan:
     kind: Kind = "neuron"
-    model, numbers = None, {}
+    model, numbers, values = None, {}, p.parameters()
     if isinstance(p.neuron, DynamicNeuron):
         equations = p.neuron.equations()
         model = discrete_model(equations, detach_reset)
-        values = p.parameters()
-        for name, expression in model.coefficients.items():
-            with np.errstate(all="ignore"):  # what comes of it is told below
-                value = evaluate(expression, {**values, "dt": dt})
-            numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
-            if not np.isfinite(numbers[name]).all():
-                hint = "; coupled variables need different time constants" if equations.integration == "exact" else ""
-                raise InvalidValueError(
-                    f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
-                )
-            if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
-                raise InvalidValueError(
-                    f"population {p.name!r}: a step of {dt:g} ms is too long for linear Euler, {name[2:]} would change "
-                    f"sign every step ({name} = {numbers[name].min():.4g}, allowed is 0 or more); take a time constant "
-                    "of at least dt, a smaller dt or integration 'exact'"
-                )
+        numbers = _coefficients(p, model, values, dt, equations.integration == "exact")
         numbers |= {name: values[name] for name in model.step_parameters}
         numbers |= {f"{s}_initial": values[s] for s in model.states}
     else:
         kind = "real_input" if isinstance(p.neuron, Input) else "spike_input"
+    if p.batch_norm is not None and cyclic:
+        raise InvalidValueError(
+            f"batch_norm: population {p.name!r} lies on a cycle, where a batch's statistics over time are not known "
+            "before its spikes are; allowed is batch_norm on populations without recurrent or feedback connections"
+        )
     return PopulationPlan(
         index=p.index,
         name=p.name,
@@ -244,8 +312,37 @@ def _population(p: Population, dt: float, detach_reset: bool, cyclic: bool, keep
         incoming=tuple(c.index for c in p.incoming),
         outgoing=tuple(c.index for c in p.outgoing),
         cyclic=cyclic,
-        keeps_gradient=keeps_gradient,
+        keeps_gradient=keeps_gradient[0],
+        keeps_whole_gradient=keeps_gradient[1],
+        values=values,
+        learned=learned,
+        batch_norm=p.batch_norm,
+        dropout=p.dropout,
+        dt=dt,
     )
+
+
+def _coefficients(
+    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float, exact: bool
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What the integration rule multiplies by, per neuron."""
+    numbers = {}
+    for name, expression in model.coefficients.items():
+        with np.errstate(all="ignore"):  # what comes of it is told below
+            value = evaluate(expression, {**values, "dt": dt})
+        numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
+        if not np.isfinite(numbers[name]).all():
+            hint = "; coupled variables need different time constants" if exact else ""
+            raise InvalidValueError(
+                f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
+            )
+        if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
+            raise InvalidValueError(
+                f"population {p.name!r}: a step of {dt:g} ms is too long for linear Euler, {name[2:]} would change "
+                f"sign every step ({name} = {numbers[name].min():.4g}, allowed is 0 or more); take a time constant "
+                "of at least dt, a smaller dt or integration 'exact'"
+            )
+    return numbers
 
 
 def _order(network: Network) -> tuple[tuple[tuple[int, ...], ...], set[int]]:

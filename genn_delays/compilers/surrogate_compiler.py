@@ -8,15 +8,14 @@ from typing import Any
 from ..backends import as_backend
 from ..errors import InvalidValueError, check_count, check_real
 from ..learning.losses import as_loss
-from ..learning.optimisers import Adam, Optimiser, as_optimiser
 from ..learning.surrogates import as_surrogate
 from ..network import Connection, Network
 from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
 from .plan import Plan, lower
+from .variables import ALL, by_connection, learned_variables
 
-ALL = "all_connections"
 _MOVED = {
     "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
     "delay_learn_conns": "compile(network, optimisers={connection: {'delay': ...}})",
@@ -77,9 +76,11 @@ class SurrogateCompiler:
 
         Args:
             network: its description.
-            optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable, so far
-                ``{"weight": optimiser}``. Adam for all weights where not given; a connection that is not named is
-                not learned.
+            optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable,
+                ``{"weight": optimiser, "delay": optimiser}``, and by population (itself, its name, or
+                ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such as
+                ``"tau_mem"``. What is not named is not learned; without the argument all weights and batch norms are,
+                by Adam.
             rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``; none where not given.
 
         Raises:
@@ -104,22 +105,18 @@ class SurrogateCompiler:
         """
         if not isinstance(network, Network):
             raise InvalidValueError(f"compile needs a Network, got {network!r}")
-        chosen = {ALL: {"weight": Adam()}} if optimisers is None else optimisers
-        by_connection = {
-            index: _weight_optimiser(network.connections[index], value)
-            for index, value in _by_connection(network, "optimisers", chosen).items()
-        }
+        learned = learned_variables(network, optimisers)
         rules = {
             index: rule
-            for index, value in _by_connection(network, "rewiring", rewiring or {}).items()
+            for index, value in by_connection(network, "rewiring", rewiring or {}).items()
             if (rule := as_rewiring(f"connection {network.connections[index].name!r}", value)) is not None
         }
         for index, rule in rules.items():
-            _check_rewiring(network.connections[index], rule, index in by_connection)
+            _check_rewiring(network.connections[index], rule, index in learned.weights)
         return lower(
             network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
             training_seed=self.rng_seed, loss=self.loss, surrogate=self.surrogate, detach_reset=self.detach_reset,
-            optimisers=by_connection, rewiring=rules,
+            optimisers=learned.weights, delay_optimisers=learned.delays, learned=learned.populations, rewiring=rules,
         )  # fmt: skip
 
 
@@ -130,46 +127,17 @@ def _refuse_moved(arguments: Mapping[str, Any]) -> None:
         raise InvalidValueError(f"unknown argument {name!r}")
 
 
-def _by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> dict[int, Any]:
-    """Values by index of the connection; what is said of one connection goes before what is said of all."""
-    if not isinstance(values, Mapping):
-        raise InvalidValueError(f"{what} must be a dict by connection or 'all_connections', got {values!r}")
-    found: dict[int, Any] = {}
-    if ALL in values:
-        found = dict.fromkeys(range(len(network.connections)), values[ALL])
-    for key, value in values.items():
-        if key == ALL:
-            continue
-        connection = key if isinstance(key, Connection) else network.find("connection", key)
-        if connection not in network.connections:
-            raise InvalidValueError(f"{what}: connection {connection.name!r} belongs to another network")
-        found[connection.index] = value
-    return found
-
-
-def _weight_optimiser(connection: Connection, value: Any) -> Optimiser:
-    what = f"connection {connection.name!r}"
-    if not isinstance(value, Mapping):
-        return as_optimiser(what, value)
-    for variable in value:
-        if variable != "weight":
-            raise InvalidValueError(f"optimisers of {what}: cannot learn {variable!r}; this version learns 'weight'")
-    if "weight" not in value:
-        raise InvalidValueError(f"optimisers of {what} name no variable; this version learns 'weight'")
-    return as_optimiser(what, value["weight"])
-
-
 def _check_rewiring(connection: Connection, rule: RewiringRule, learned: bool) -> None:
     if not learned:
         raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
-    synapses = connection.synapses
-    pairs = synapses.pre.size
-    if connection.connectivity.multapses:
-        import numpy as np
-
-        pairs = np.unique(synapses.post.astype(np.int64) * connection.source.size + synapses.pre).size
-    if pairs == connection.num_pairs:
+    free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.synapses.pre.size
+    if free == 0:
         raise InvalidValueError(
-            f"rewiring asked for on connection {connection.name!r} at sparsity 0: all {pairs} pairs are connected, "
-            "so nothing can grow; use a sparsity above 0 or rewiring 'none'"
+            f"rewiring asked for on connection {connection.name!r} at sparsity 0: all {connection.num_pairs} pairs are "
+            "connected, so nothing can grow; use a sparsity above 0 or rewiring 'none'"
+        )
+    if rule.candidates is not None and rule.candidates > free:
+        raise InvalidValueError(
+            f"candidates of the rewiring of connection {connection.name!r} must be at most {free}, the number of its "
+            f"empty pairs, got {rule.candidates}"
         )

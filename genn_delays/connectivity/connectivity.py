@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
-from ..errors import InvalidValueError, check_real
+from ..errors import InvalidValueError, check_count, check_real
 from ..initializers import Initializer, as_initializer, negative_threshold, real_array
 from ..random import Purpose, philox, sample_distinct, uniform
 from .synapses import Synapses, ordinals, sort_order
+
+
+_ATTEMPTS = 10_000
 
 
 @dataclass
@@ -23,15 +26,28 @@ class Connectivity(ABC):
     Args:
         weight: a number, an initialiser or its name.
         delay: time steps: a whole number or a delay initialiser.
+        kernel_count: synapses of every connected pair, each with its own weight and delay (the "KC" of the delay
+            benchmarks), at least 1.
+        distinct_delays: whether the synapses of a pair begin with different delays.
     """
 
     weight: Any = field(default="kaiming_uniform", kw_only=True)
     delay: Any = field(default=0, kw_only=True)
+    kernel_count: int = field(default=1, kw_only=True)
+    distinct_delays: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.multapses = False  # whether a pair may have several synapses
+        check_count("kernel_count", self.kernel_count, 1, MAX_DELAY)
+        if not isinstance(self.distinct_delays, bool):
+            raise InvalidValueError(f"distinct_delays must be true or false, got {self.distinct_delays!r}")
         self.weight_initializer: Initializer = as_initializer("weight", self.weight)
         self.delay_initializer: DelayInitializer = as_delay_initializer("delay", self.delay)
+        lags = self.delay_initializer.num_possible
+        if self.distinct_delays and self.kernel_count > lags:
+            raise InvalidValueError(
+                f"kernel_count must be at most {lags}, the number of possible delays, where the synapses of a pair must "
+                f"differ in delay; got {self.kernel_count}"
+            )
 
     @abstractmethod
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
@@ -42,17 +58,47 @@ class Connectivity(ABC):
 
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
         """All synapses of a connection, a function of the network's seed and the connection's index alone."""
-        rank = self.pairs(num_pre, num_post, seed, owner)
+        rank = np.repeat(self.pairs(num_pre, num_post, seed, owner), self.kernel_count)
+        ordinal = np.arange(rank.size) % self.kernel_count
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
-        words = home_words(pre, post, np.zeros(rank.size, dtype=np.int64), seed, owner)
-        weight = self.weight_initializer.quantile(uniform(words[0]), num_pre).astype(np.float32)
-        return Synapses(pre, post, self.delay_initializer.from_words(words[1]), weight)
+        words = home_words(pre, post, ordinal, seed, owner)
+        fan_in = num_pre * self.kernel_count
+        weight = self.weight_initializer.quantile(uniform(words[0]), fan_in).astype(np.float32)
+        delay = self.delay_initializer.from_words(words[1])
+        if self.kernel_count > 1:
+            if self.distinct_delays:
+                self._separate(delay.reshape(-1, self.kernel_count), pre, post, seed, owner)
+            order = sort_order(post, pre, delay)
+            delay, weight = delay[order], weight[order]
+        return Synapses(pre, post, delay, weight)
+
+    def _separate(
+        self, delay: npt.NDArray[np.uint16], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32], seed: int, owner: int
+    ) -> None:
+        """Draw delays ``[pair, ordinal]`` again, in place, until those of a pair differ: sampling without replacement."""
+        count = self.kernel_count
+        pre, post = pre[::count], post[::count]
+        for ordinal in range(1, count):
+            attempt = 0
+            while (again := (delay[:, :ordinal] == delay[:, ordinal, None]).any(axis=1)).any():
+                attempt += 1
+                if attempt > _ATTEMPTS:
+                    raise InvalidValueError(
+                        f"distinct_delays: {count} different delays a pair are too unlikely under {self.delay!r}; use a "
+                        "wider distribution or a smaller kernel_count"
+                    )
+                words = home_words(pre[again], post[again], ordinal + attempt * count, seed, owner)
+                delay[again, ordinal] = self.delay_initializer.from_words(words[1])
+
+    def synapses_per_pair(self) -> int:
+        """Synapses that a pair has at most."""
+        return self.kernel_count
 
     def home_sign_threshold(self, num_pre: int) -> int:
         """A pair's sign is negative where the first word of its home draw is below this."""
         if self.explicit_weights:
             return 1 << 31  # nothing is known of the other pairs: either sign, as likely
-        return negative_threshold(self.weight_initializer, num_pre)
+        return negative_threshold(self.weight_initializer, num_pre * self.kernel_count)
 
     @property
     def explicit_weights(self) -> bool:
@@ -159,6 +205,11 @@ class Sparse(Connectivity):
     def explicit_weights(self) -> bool:
         """Whether the weights, and so their signs, were given one by one."""
         return self._weight is not None
+
+    def synapses_per_pair(self) -> int:
+        if not self.multapses:
+            return 1
+        return int(np.unique(np.stack([self._pre, self._post]), axis=1, return_counts=True)[1].max())
 
     def check(self, num_pre: int, num_post: int) -> None:
         for what, index, limit in (("pre", self._pre, num_pre), ("post", self._post, num_post)):

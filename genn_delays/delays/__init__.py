@@ -1,4 +1,4 @@
-"""Delays, in whole time steps: how they are drawn when a network is made and when a synapse is grown."""
+"""Delays in time steps: how they are drawn, and how synapses are spread over lags while delays are learned."""
 
 from .initializers import (
     DELAY_INITIALIZERS,
@@ -10,14 +10,22 @@ from .initializers import (
     UniformInt,
     as_delay_initializer,
 )
+from .kernels import DELAY_KERNELS, DelayKernel, GaussianKernel, Taps, TriangleKernel, as_delay_kernel, difference_taps
 
 __all__ = [
     "DELAY_INITIALIZERS",
+    "DELAY_KERNELS",
     "MAX_DELAY",
     "ConstantInt",
     "DelayInitializer",
+    "DelayKernel",
     "EmpiricalInt",
+    "GaussianKernel",
     "NormalInt",
+    "Taps",
+    "TriangleKernel",
     "UniformInt",
     "as_delay_initializer",
+    "as_delay_kernel",
+    "difference_taps",
 ]

@@ -36,6 +36,12 @@ class DelayInitializer(ABC):
         scaled = np.ceil(self.cumulative() * 2.0**32)
         return np.minimum(scaled, 2.0**32 - 1).astype(np.uint32)
 
+    @property
+    def num_possible(self) -> int:
+        """How many different delays can come out."""
+        edges = np.concatenate([[0], self.thresholds.astype(np.int64), [1 << 32]])
+        return int(np.count_nonzero(np.diff(edges)))
+
     def from_words(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
         """Delays (time steps) for random words, of the words' shape."""
         return (self.low + np.searchsorted(self.thresholds, words, side="right")).astype(np.uint16)

@@ -22,10 +22,12 @@ class Optimiser(ABC):
 
     Args:
         alpha: learning rate, above 0.
+        l1: ``l1 * sign(w)`` is added to the gradient of weights, at least 0.
         schedule: how `alpha` (and with one-cycle `beta1`) change while training; constant where not given.
     """
 
     alpha: float = 1e-3
+    l1: float = field(default=0.0, kw_only=True)
     schedule: Schedule | None = field(default=None, kw_only=True)
 
     template: ClassVar[str]
@@ -35,6 +37,7 @@ class Optimiser(ABC):
 
     def __post_init__(self) -> None:
         check_real(f"{type(self).__name__} alpha", self.alpha, 0.0, open_low=True)
+        check_real(f"{type(self).__name__} l1", self.l1, 0.0)
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
 
     def numbers(self) -> dict[str, float]:
@@ -50,9 +53,16 @@ class Optimiser(ABC):
 
     @abstractmethod
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
-        """The definition, in float32 and in the kernel's order; `moments` and `age` are updated in place.
+        """The definition, in float32 and in the kernel's order; `moments` are updated in place.
 
-        All arrays ``[synapse]``; returns the new weights.
+        Args:
+            weight: what is learned, weights or delays, ``[synapse]``.
+            g: its gradient.
+            moments: `num_moments` arrays.
+            age: steps that each has had, this one included.
+
+        Returns:
+            The new weights.
         """
 
 
@@ -89,7 +99,6 @@ class Adam(Optimiser):
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
         one = np.float32(1)
         beta1, beta2 = np.float32(self.beta1), np.float32(self.beta2)
-        grow_older(age)
         m, v = moments
         m[:] = beta1 * m + (one - beta1) * g
         v[:] = beta2 * v + (one - beta2) * (g * g)
@@ -139,15 +148,14 @@ class SGD(Optimiser):
         check_real("SGD momentum", self.momentum, 0.0, 1.0, open_high=True)
 
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
-        grow_older(age)
         (m,) = moments
         m[:] = np.float32(self.momentum) * m + g
         return np.asarray(weight - np.float32(self.alpha) * m, dtype=np.float32)
 
 
-def grow_older(age: U16) -> None:
+def older(age: U16) -> U16:
     """One more step for every synapse; 65,535 stays."""
-    np.minimum(age.astype(np.int64) + 1, 65_535, out=age, casting="unsafe")
+    return np.minimum(age.astype(np.int64) + 1, 65_535).astype(np.uint16)
 
 
 def power(base: float, exponent: U16) -> npt.NDArray[np.float64]:

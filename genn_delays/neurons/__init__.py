@@ -1,6 +1,7 @@
 """Neuron models, one per file, as equations. A new model is a new file and one line in :data:`NEURONS`."""
 
 from ..learning.readouts import READOUTS
+from .batch_norm import BatchNorm, as_batch_norm
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
 from .neuron import DynamicNeuron, Equations, Input, Neuron, SpikeInput
@@ -17,6 +18,7 @@ NEURONS: dict[str, type[Neuron]] = {
 __all__ = [
     "NEURONS",
     "READOUTS",
+    "BatchNorm",
     "DynamicNeuron",
     "Equations",
     "Input",
@@ -25,4 +27,5 @@ __all__ = [
     "Neuron",
     "SpikeInput",
     "UserNeuron",
+    "as_batch_norm",
 ]

@@ -85,14 +85,20 @@ class DynamicNeuron(Neuron, ABC):
         values = {}
         for index, (name, value) in enumerate(self.parameter_values().items()):
             what = f"{name} of population {population!r}"
-            if isinstance(value, (list, tuple, np.ndarray)):
-                values[name] = real_array(what, value, (size,))
-            else:
-                words = philox(seed, Purpose.PARAMETER, owner, np.arange(size), index)
-                values[name] = as_initializer(what, value).quantile(uniform(words[0]), 1)
+            values[name] = sample_per_neuron(what, value, owner, index, size, seed)
             if name.startswith("tau") and name in self.equations().parameters and not (values[name] > 0).all():
                 raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
         return values
+
+
+def sample_per_neuron(
+    what: str, value: Any, owner: int, index: int, size: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """A number, an array or an initialiser as one value per neuron of population `owner`, ``[size]``."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return real_array(what, value, (size,))
+    words = philox(seed, Purpose.PARAMETER, owner, np.arange(size), index)
+    return as_initializer(what, value).quantile(uniform(words[0]), 1)
 
 
 def check_switch(what: str, value: Any) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from ..errors import unknown
 from .deep_r import DeepR
+from .rigl import RigL
 from .rule import RewiringRule
 from .set import SET
 
-REWIRING: dict[str, type[RewiringRule]] = {"deep_r": DeepR, "set": SET}
+REWIRING: dict[str, type[RewiringRule]] = {"deep_r": DeepR, "rigl": RigL, "set": SET}
 
 
 def as_rewiring(what: str, value: Any) -> RewiringRule | None:
@@ -23,4 +24,4 @@ def as_rewiring(what: str, value: Any) -> RewiringRule | None:
     raise unknown(f"rewiring of {what}", value, [*REWIRING, "none"])
 
 
-__all__ = ["REWIRING", "SET", "DeepR", "RewiringRule", "as_rewiring"]
+__all__ = ["REWIRING", "SET", "DeepR", "RewiringRule", "RigL", "as_rewiring"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_real
+from ..learning.schedules import Progress
 from .rule import RewiringRule
 
 
@@ -18,18 +19,21 @@ class DeepR(RewiringRule):
 
     Every weight is ``sign * theta`` with a sign that never changes. After each optimiser step, synapses with
     theta <= 0 are dropped, and as many are grown among all pairs without a living synapse, just-dropped ones included,
-    every such pair equally likely, with theta = 1e-12 and no optimiser history.
+    with theta = 1e-12 and no optimiser history.
 
     Args:
         l1: ``l1 * sign(theta)`` is added to dL/dtheta of living synapses before the optimiser.
         temperature: T of the original's noise, ``sqrt(2 alpha T) N(0, 1)`` added to theta each step; 0 is off.
         dale: Dale's law: the sign depends on the source neuron alone. Otherwise every pair has a sign.
-        growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, or ``"redraw"``, a fresh one.
+        growth: ``"random"``: every such pair is equally likely; ``"gradient"``: those with the most negative dL/dtheta, as
+            Mészáros, Knight & Nowotny 2024 adapt RigL to signed weights (no L1 in it).
+        growth_delay, candidates: see :class:`~genn_delays.rewiring.RewiringRule`.
     """
 
     l1: float = 0.01
     temperature: float = 0.0
     dale: bool = False
+    growth: Literal["random", "gradient"] = "random"
 
     signed = True
     template = "drop_zero"
@@ -41,8 +45,8 @@ class DeepR(RewiringRule):
         if not isinstance(self.dale, bool):
             raise InvalidValueError(f"DeepR dale must be true or false, got {self.dale!r}")
 
-    def num_dropped(self, size: int, step: int) -> int:
+    def num_dropped(self, size: int, progress: Progress) -> int:
         return 0
 
-    def dropped(self, weight: npt.NDArray[Any], step: int) -> npt.NDArray[np.bool_]:
+    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
         return np.asarray(weight == 0)

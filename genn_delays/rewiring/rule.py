@@ -1,7 +1,9 @@
-"""What a rewiring rule is: when it is due, which synapses it drops, and what it asks of signs and delays.
+"""What a rewiring rule is: when it is due, which synapses it drops, and what it asks of signs, places and delays.
 
-Growing is the same for all: as many as were dropped, among all pairs without a living synapse, just-dropped ones
-included, with a weight of 1e-12 and no optimiser history.
+Growing is the same for all: as many as were dropped, with a weight of 1e-12 and no optimiser history. A pair has as many
+*slots* as the connectivity gave any pair synapses (one, mostly); candidates are all slots without a living synapse,
+just-dropped ones included. They are drawn at random, or are those that would help most: with the gradient ``G = dL/dw``
+of the same batch at the delay the synapse would get, the slots of largest ``-sign G`` or of largest ``|G|``.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_real, unknown
+from ..errors import check_count, check_real, unknown
+from ..learning.schedules import Progress
+
+GROWTH_DELAYS = ("pair", "redraw", "best")
+EXACT_CANDIDATES = 1_000_000
+"""Up to this many free slots every one is scored; of more, a sample."""
+SAMPLED_PER_DROPPED = 8
+"""Size of the sample, in dropped synapses."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +30,15 @@ class RewiringRule(ABC):
     """Base of all rules.
 
     Args:
-        growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, or ``"redraw"``, a fresh one.
+        growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, ``"redraw"``, a fresh one, or
+            ``"best"``, the lag at which a synapse would help most (the strongest of its correlogram; of equal ones the
+            shortest).
+        candidates: free slots that are scored where growth goes by the gradient, chosen at random; all of them where not
+            given, if they are at most a million, otherwise eight for every dropped synapse.
     """
 
-    growth_delay: Literal["pair", "redraw"] = field(default="pair", kw_only=True)
+    growth_delay: Literal["pair", "redraw", "best"] = field(default="pair", kw_only=True)
+    candidates: int | None = field(default=None, kw_only=True)
 
     signed: ClassVar[bool]
     """Whether weights keep their signs: ``weight = sign * max(theta, 0)``."""
@@ -33,22 +47,42 @@ class RewiringRule(ABC):
     l1: float = field(default=0.0, init=False, repr=False)
     temperature: float = field(default=0.0, init=False, repr=False)
     dale: bool = field(default=False, init=False, repr=False)
+    growth: Literal["random", "gradient"] = field(default="random", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.growth_delay not in ("pair", "redraw"):
-            raise unknown("growth_delay", self.growth_delay, ("pair", "redraw"))
+        if self.growth_delay not in GROWTH_DELAYS:
+            raise unknown("growth_delay", self.growth_delay, GROWTH_DELAYS)
+        if self.growth not in ("random", "gradient"):
+            raise unknown("growth", self.growth, ("random", "gradient"))
+        if self.candidates is not None:
+            check_count(f"{type(self).__name__} candidates", self.candidates)
 
-    def due(self, step: int) -> bool:
+    @property
+    def uses_gradient(self) -> bool:
+        """Whether growing looks at the gradient of synapses that are not there."""
+        return self.growth == "gradient" or self.growth_delay == "best"
+
+    def due(self, step: int, progress: Progress) -> bool:
         """Whether the rule acts after training step `step` (from 0)."""
         return True
 
     @abstractmethod
-    def num_dropped(self, size: int, step: int) -> int:
+    def num_dropped(self, size: int, progress: Progress) -> int:
         """How many of `size` synapses go by magnitude; 0 for rules that drop by another criterion."""
 
     @abstractmethod
-    def dropped(self, weight: npt.NDArray[Any], step: int) -> npt.NDArray[np.bool_]:
-        """The definition: which synapses are dropped, ``[synapse]``."""
+    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+        """The definition: which synapses are dropped, ``[synapse]``; `count` is what :meth:`num_dropped` gave."""
+
+    def help(self, gradient: npt.NDArray[Any], sign: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The definition: how much a synapse with this dL/dw and sign would help."""
+        return -sign * gradient if self.signed else np.abs(gradient)
+
+    def num_candidates(self, free: int, dropped: int) -> int:
+        """How many of the free slots are scored."""
+        if self.candidates is None:
+            return free if free <= EXACT_CANDIDATES else min(SAMPLED_PER_DROPPED * dropped, free)
+        return min(max(self.candidates, dropped), free)
 
 
 def smallest(weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import check_count
+from ..learning.schedules import Progress
 from .rule import RewiringRule, check_share, smallest
 
 
@@ -21,7 +22,7 @@ class SET(RewiringRule):
     Args:
         fraction: share of the synapses dropped each time, in (0, 1].
         interval: training steps between two times, at least 1.
-        growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, or ``"redraw"``, a fresh one.
+        growth_delay: see :class:`~genn_delays.rewiring.RewiringRule`.
     """
 
     fraction: float = 0.3
@@ -35,11 +36,11 @@ class SET(RewiringRule):
         check_share("SET fraction", self.fraction)
         check_count("SET interval", self.interval)
 
-    def due(self, step: int) -> bool:
+    def due(self, step: int, progress: Progress) -> bool:
         return (step + 1) % self.interval == 0
 
-    def num_dropped(self, size: int, step: int) -> int:
+    def num_dropped(self, size: int, progress: Progress) -> int:
         return int(self.fraction * size)
 
-    def dropped(self, weight: npt.NDArray[Any], step: int) -> npt.NDArray[np.bool_]:
-        return smallest(weight, self.num_dropped(weight.size, step))
+    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+        return smallest(weight, count)

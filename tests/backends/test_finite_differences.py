@@ -8,43 +8,115 @@ import numpy as np
 import pytest
 from networks import Case
 
-from genn_delays import Reference
+from genn_delays import Connection, Reference
 from genn_delays.learning.readouts import READOUTS
 
 SMOOTH = Reference(dtype="float64", smooth_spikes=True)
-CASES = [replace(Case.numbered(seed), batch_size=2, time_steps=12) for seed in range(12)]
+SMALL = {"batch_size": 2, "time_steps": 12}
+CASES = [replace(Case.numbered(seed), **SMALL) for seed in range(12)]
 CASES += [replace(CASES[3], readout=readout, seed=20 + n) for n, readout in enumerate(sorted(READOUTS))]
+PUBLISHED = [replace(Case.published(seed), batch_size=2, time_steps=20) for seed in range(12)]
+SPREAD = [replace(case, kernel=case.kernel or "gaussian") for case in PUBLISHED]
 
 
-def loss_at(compiled, x, y, connection, index, change):
-    state = compiled.engine.state(connection.index)
-    weights = state.synapses.weight.astype(np.float64)
-    weights[index] += change
-    state.synapses = state.synapses._replace(weight=weights)
-    before = compiled.engine.state(connection.index)
-    compiled.engine.set_state(connection.index, state)
+def loss_at(compiled, x, y, owner, variable, index, change):
+    """The loss with one number of a connection or a population changed."""
+    if not isinstance(owner, Connection):
+        values = {k: v.astype(np.float64) for k, v in compiled.populations[owner.index].values.items()}
+        moved = {**values, variable: values[variable].copy()}
+        moved[variable][index] += change
+        compiled.engine.set_values(owner.index, moved)
+        loss, _ = compiled.gradients(x, y)
+        compiled.engine.set_values(owner.index, values)
+        return loss
+    before = compiled.engine.state(owner.index)
+    state = before.copy()
+    if variable == "delay":
+        state.position = state.position.astype(np.float64)
+        state.position[index] += change
+    else:
+        weights = state.synapses.weight.astype(np.float64)
+        weights[index] += change
+        state.synapses = state.synapses._replace(weight=weights)
+    compiled.engine.set_state(owner.index, state)
     loss, _ = compiled.gradients(x, y)
-    compiled.engine.set_state(connection.index, before)
+    compiled.engine.set_state(owner.index, before)
     return loss
+
+
+def spread_out(compiled, seed):
+    """Real-valued delays, away from whole numbers and from the ends, where a kernel has kinks."""
+    random = np.random.default_rng(seed)
+    for c in compiled.plan.connections:
+        state = compiled.engine.state(c.index)
+        whole = random.integers(c.min_delay, max(c.max_delay, c.min_delay + 1), state.position.size)
+        state.position = whole + random.uniform(0.2, 0.8, state.position.size)
+        compiled.engine.set_state(c.index, state)
+
+
+def check(case, variable, compiled, tolerance=1e-6):
+    """Gradients of a variable against central differences, with the reset differentiated or its factors frozen."""
+    x, y = case.data()
+    x, y = {"in": x["in"][:2]}, {"out": y["out"][:2]}
+    _, gradients = compiled.gradients(x, y, variable)
+    if case.detach_reset:
+        spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
+        compiled.engine.frozen_resets = {p.index: compiled.engine.spiked[p.index].copy() for p in spiking}
+    random = np.random.default_rng(case.seed)
+    step = 1e-5
+    for owner, gradient in gradients.items():
+        for index in random.choice(gradient.size, min(6, gradient.size), replace=False):
+            up, down = (loss_at(compiled, x, y, owner, variable, index, s * step) for s in (1, -1))
+            difference = (up - down) / (2 * step)
+            assert abs(difference - gradient[index]) < tolerance * np.abs(gradient).max(), owner.name
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"seed{c.seed}")
 def test_gradient_is_the_derivative_of_the_loss(case):
-    """With the reset differentiated, or detached: then its factors are those of the unperturbed run."""
+    check(case, "weight", case.compile(SMOOTH))
+
+
+@pytest.mark.parametrize("variable", ["weight", "delay"])
+@pytest.mark.parametrize("case", SPREAD, ids=lambda c: f"seed{c.seed}")
+def test_published_ingredients(case, variable):
+    """Batch norm, dropout, delay kernels of any width, several synapses a pair."""
+    compiled = case.compile(SMOOTH)
+    spread_out(compiled, case.seed)
+    check(case, variable, compiled)
+
+
+@pytest.mark.parametrize("variable", ["batch_norm_scale", "batch_norm_shift"])
+@pytest.mark.parametrize("case", [c for c in PUBLISHED if c.batch_norm][:4], ids=lambda c: f"seed{c.seed}")
+def test_batch_norm(case, variable):
+    check(case, variable, case.compile(SMOOTH))
+
+
+def test_delay_gradient_of_whole_delays():
+    """It is half the difference between the loss with one step more and with one step less, for a weak synapse."""
+    case = replace(PUBLISHED[3], kernel=None, kernel_count=1, batch_norm=True)
     compiled = case.compile(SMOOTH)
     x, y = case.data()
-    x, y = {"in": x["in"][:2]}, {"out": y["out"][:2]}
-    _, gradients = compiled.gradients(x, y)
-    if case.detach_reset:
-        spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
-        compiled.engine.frozen_resets = {p.index: compiled.engine.x[p.index].copy() for p in spiking}
-    random = np.random.default_rng(case.seed)
-    step = 1e-5
-    for connection, gradient in gradients.items():
-        for index in random.choice(gradient.size, min(6, gradient.size), replace=False):
-            up, down = (loss_at(compiled, x, y, connection, index, s * step) for s in (1, -1))
-            difference = (up - down) / (2 * step)
-            assert abs(difference - gradient[index]) < 1e-6 * np.abs(gradient).max(), connection.name
+    c = compiled.plan.connections[0]
+    state = compiled.engine.state(c.index)
+    index = int(np.flatnonzero((state.position > 1) & (state.position < c.max_delay - 1))[0])
+    weights = state.synapses.weight.astype(np.float64)
+    weights[index] = 1e-6  # so weak that the loss is linear in it
+    state.synapses = state.synapses._replace(weight=weights)
+    losses = []
+    for step in (0, 1, -1):
+        moved = state.copy()
+        moved.position[index] += step
+        delay = np.rint(moved.position).astype(np.uint16)
+        moved.synapses = moved.synapses._replace(delay=delay)
+        compiled.engine.set_state(c.index, moved)
+        loss, gradients = compiled.gradients(x, y, "delay")
+        losses.append(loss)
+        gradient = gradient if step else gradients[c.connection][index]
+        if not step and case.detach_reset:
+            spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
+            compiled.engine.frozen_resets = {p.index: compiled.engine.spiked[p.index].copy() for p in spiking}
+    assert gradient != 0
+    assert (losses[1] - losses[2]) / 2 == pytest.approx(gradient, rel=1e-3)
 
 
 def test_detached_gradient_differs_from_the_full_one():

@@ -21,35 +21,50 @@ def network_type(plan: Plan) -> Any:
     class Population(ctypes.Structure):
         _fields_ = (
             ("size", _int),
-            *((n, _pointer) for n in ("x", "events", "event_base", "event_start", "g", "lambda_", "z", "labels")),
+            *((n, _pointer) for n in (
+                "x", "events", "event_base", "event_start", "g", "current", "scale", "shift", "factor", "offset", "mean",
+                "inverse", "sums", "g_sums", "lambda_", "z", "labels",
+            )),
             ("losses", _pointer), ("correct", _pointer),
-            ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("busy", _int),
+            ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),
+            ("dropout", _int), ("epsilon", _double), ("busy", _int),
+        )  # fmt: skip
+
+    class Optimiser(ctypes.Structure):
+        _fields_ = (
+            ("moment", _pointer * 2),
+            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1")),
         )  # fmt: skip
 
     class Connection(ctypes.Structure):
         _fields_ = (
             ("num_pre", _int), ("num_post", _int), ("size", _int),
-            *((n, _pointer) for n in ("row_start", "pre", "post", "delay", "weight", "grad")),
-            ("moment", _pointer * 2), ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
-            *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight")),
-            ("new_moment", _pointer * 2), ("new_age", _pointer),
-            ("dead", _pointer), ("num_dropped", _int), ("rank", _pointer), ("hash", _pointer),
+            *((n, _pointer) for n in ("row_start", "pre", "post", "delay", "weight", "position", "grad", "delay_grad")),
+            ("weight_rule", Optimiser), ("delay_rule", Optimiser),
+            ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
+            *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight", "new_position")),
+            ("new_moment", _pointer * 2), ("new_delay_moment", _pointer * 2), ("new_age", _pointer),
+            ("dead", _pointer), ("num_dropped", _int), ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
+            ("slot_room", _int), ("capacity", _int), ("candidates", _int), ("hash", _pointer),
             ("delay_threshold", _pointer),
             *((n, _int) for n in (
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),
             ("pre_sign", _pointer),
-            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "noise")),
+            ("l1", _double), ("noise", _double), ("gain", ctypes.c_float), ("width", ctypes.c_float),
+            *((n, _int) for n in ("min_delay", "max_delay", "source", "target")),
         )  # fmt: skip
 
     class NetworkStructure(ctypes.Structure):
         _fields_ = (
             *((n, _int) for n in ("T", "live", "tile", "first", "B")), ("busy_share", _double),
-            *((n, _int) for n in ("t0", "t1", "step")),
+            *((n, _int) for n in ("t0", "t1", "step", "training")),
             ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
-            *((n, _pointer) for n in ("pool", "scratch", "flags", "active")),
-            ("scratch_stride", _int), ("row_capacity", _int), ("input", _int),
-            ("input_data", _pointer), ("examples", _pointer), ("connection", _int), ("block", _pointer),
+            *((n, _pointer) for n in ("pool", "scratch", "taps")), ("taps_stride", _int),
+            *((n, _pointer) for n in ("flags", "active")),
+            *((n, _int) for n in ("scratch_stride", "flags_stride", "row_capacity", "input")),
+            ("input_data", _pointer), ("examples", _pointer), ("connection", _int),
+            ("scored", _pointer), ("lag_sums", _pointer), ("lag_room", _int), ("block", _pointer),
             ("whole", Population * size["num_populations"]), ("p", Population * size["num_populations"]),
             ("c", Connection * size["num_connections"]),
         )  # fmt: skip

@@ -6,28 +6,40 @@ after the other in the order of the arrays, which is the row order that every ba
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ...codegen.equations import evaluate
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
-from ...connectivity import Synapses, home_words
+from ...compilers.populations import PopulationState
+from ...connectivity import Synapses, home_words, ordinals
+from ...delays import Taps, difference_taps
 from ...learning.losses import LOSSES
-from ...learning.optimisers import Optimiser
+from ...learning.optimisers import Optimiser, older
 from ...learning.readouts import READOUTS
-from ...random import Purpose, normal_quantile, philox, sample_distinct
-from ..protocol import ConnectionState, DenseData, InputData
+from ...neurons.batch_norm import factor_and_offset
+from ...random import Purpose, dropout_threshold, normal_quantile, philox, sample_distinct
+from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
 
 Array = npt.NDArray[Any]
+
+
+class Norm(NamedTuple):
+    """What batch norm's backward pass needs: the input current ``[neuron, time, lane]`` and numbers per neuron."""
+
+    current: Array
+    mean: Array
+    var: Array
+    factor: Array
 
 
 class ReferenceEngine:
     """See :class:`~genn_delays.backends.protocol.Engine`. Activity is ``[neuron, time, lane]``.
 
     Attributes:
-        frozen_resets: spikes by population, ``[neuron, time, lane]``: where given, they decide the resets in place of
+        frozen_resets: spikes (before dropout) by population, ``[neuron, time, lane]``: where given, they decide the resets in place of
             the run's own. With smooth spikes and those of the unperturbed run, finite differences of the loss are the
             gradient with a detached reset.
     """
@@ -36,6 +48,7 @@ class ReferenceEngine:
         self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth
         self.frozen_resets: dict[int, Array] = {}
         self.x: dict[int, Array] = {}  # what a population sends
+        self.spiked: dict[int, Array] = {}  # its spikes before dropout
         self.tape: dict[int, dict[str, Array]] = {}  # its variables before the jumps
         self.g: dict[int, Array] = {}  # dL/dIsyn
         self.z: dict[int, Array] = {}  # what its readout gives
@@ -44,8 +57,12 @@ class ReferenceEngine:
             p.index: {name: values.astype(np.float32).astype(dtype)[:, None] for name, values in p.parameters.items()}
             for p in plan.populations
         }
-        self._states = {c.index: ConnectionState.new(c.initial_synapses(), c.num_moments) for c in plan.connections}
-        self._gradients: dict[int, Array] = {}
+        self._states = {c.index: ConnectionState.new(c.initial_synapses(), c) for c in plan.connections}
+        self._values = {p.index: PopulationState.new(p).values for p in plan.populations}
+        self._gradients: dict[tuple[int, str], Array] = {}
+        self._value_gradients: dict[int, dict[str, Array]] = {}
+        self._norms: dict[int, Norm] = {}
+        self._how = Pass()
         self.lanes = 0
 
     def close(self) -> None:
@@ -63,25 +80,81 @@ class ReferenceEngine:
                     x[data.neuron[events], data.step[events], lane] = 1
             self.x[index] = x
 
-    def forward(self) -> None:
-        order = [self.plan.populations[i] for group in self.plan.groups for i in group]
+    def forward(self, how: Pass) -> None:
+        self._how = how
         shape = (self.plan.time_steps, self.lanes)
-        for p in order:
-            assert p.model is not None
-            self.x[p.index] = np.zeros((p.size, *shape), self.dtype)
-            self.tape[p.index] = {s: np.zeros((p.size, *shape), self.dtype) for s in p.model.states}
-        after = {p.index: self._initial(p) for p in order}
-        for t in range(self.plan.time_steps):
-            for p in order:
-                current = np.zeros((p.size, self.lanes), self.dtype)
-                for c in p.incoming:
-                    s, source = self._synapses(c), self.plan.connections[c].source
-                    departure = t - s.delay.astype(np.int64)
-                    sent = np.where((departure >= 0)[:, None], self.x[source][s.pre, np.maximum(departure, 0)], 0)
-                    np.add.at(current, s.post, s.weight[:, None] * sent)
-                after[p.index] = self._step(p, t, after[p.index], current)
+        acting = [self._acting(c) for c in self.plan.connections]
+        for members in self.plan.groups:
+            group = [self.plan.populations[i] for i in members]
+            for p in group:
+                assert p.model is not None
+                self.x[p.index] = np.zeros((p.size, *shape), self.dtype)
+                self.spiked[p.index] = np.zeros((p.size, *shape), self.dtype)
+                self.tape[p.index] = {s: np.zeros((p.size, *shape), self.dtype) for s in p.model.states}
+            after = {p.index: self._initial(p) for p in group}
+            normed = {p.index: self._normed(p, acting) for p in group if p.batch_norm}
+            for t in range(self.plan.time_steps):
+                for p in group:
+                    current = normed[p.index][:, t] if p.index in normed else self._current(p, t, acting)
+                    after[p.index] = self._step(p, t, after[p.index], current)
         for p in self.plan.outputs:
             self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p))
+
+    def _acting(self, c: ConnectionPlan) -> Synapses:
+        """Synapses as they act in this pass: one for every lag of a synapse that is spread over several."""
+        s, training = self._synapses(c.index), self._how.training
+        weight = s.weight * self._gain(c.source)
+        if c.kernel is None or not training:
+            return s._replace(weight=weight)
+        taps = self._kernel_taps(c)
+        syn, n = np.nonzero(np.arange(taps.share.shape[1]) < taps.count[:, None])  # a synapse's lags in order
+        lag = (taps.first[syn] + n).astype(np.uint16)
+        return Synapses(s.pre[syn], s.post[syn], lag, weight[syn] * taps.share[syn, n])
+
+    def _kernel_taps(self, c: ConnectionPlan) -> Taps:
+        """The lags whose correlation with the gradient is needed, and how a connection's synapses are spread over them."""
+        position = self._states[c.index].position
+        if c.kernel is not None:
+            return c.kernel.taps(position, self._how.widths[c.index], c.min_delay, c.max_delay)
+        return difference_taps(position, c.min_delay, c.max_delay)
+
+    def _gain(self, source: int) -> Any:
+        """Inverted dropout: what remains of a population counts as much more as others are missing."""
+        p = self.plan.populations[source]
+        return self.dtype.type(1.0 / (1.0 - p.dropout) if p.dropout and self._how.training else 1.0)
+
+    def _kept(self, p: PopulationPlan) -> Array:
+        """Which neurons every example of this pass has, ``[neuron, lane]``."""
+        if not p.dropout or not self._how.training:
+            return np.ones((p.size, self.lanes), dtype=bool)
+        neuron, lane = np.arange(p.size)[:, None], np.arange(self.lanes)
+        words = philox(self.plan.training_seed, Purpose.DROPOUT, p.index, neuron, lane >> 2, self._how.step)
+        return words[lane & 3, neuron, lane] >= dropout_threshold(p.dropout)
+
+    def _current(self, p: PopulationPlan, t: int, acting: list[Synapses]) -> Array:
+        """The input current of step t: one synapse after the other is added."""
+        current = np.zeros((p.size, self.lanes), self.dtype)
+        for c in p.incoming:
+            s, source = acting[c], self.plan.connections[c].source
+            departure = t - s.delay.astype(np.int64)
+            sent = np.where((departure >= 0)[:, None], self.x[source][s.pre, np.maximum(departure, 0)], 0)
+            np.add.at(current, s.post, s.weight[:, None] * sent)
+        return current
+
+    def _normed(self, p: PopulationPlan, acting: list[Synapses]) -> Array:
+        """The input current of all steps, normalised: ``factor I + offset``."""
+        assert p.batch_norm is not None
+        current = np.stack([self._current(p, t, acting) for t in range(self.plan.time_steps)], axis=1)
+        values = self._values[p.index]
+        mean, var = values["batch_norm_mean"].astype(np.float64), values["batch_norm_var"].astype(np.float64)
+        if self._how.training:
+            mean = current.sum(axis=(1, 2), dtype=np.float64) / current[0].size
+            square = np.square(current, dtype=np.float64).sum(axis=(1, 2)) / current[0].size
+            var = np.maximum(square - mean * mean, 0.0)
+        scale, shift = values["batch_norm_scale"], values["batch_norm_shift"]
+        factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon, self.dtype)
+        self._norms[p.index] = Norm(current, mean, var, factor)
+        return factor[:, None, None] * current + offset[:, None, None]
 
     def _initial(self, p: PopulationPlan) -> dict[str, Array]:
         assert p.model is not None
@@ -100,7 +173,8 @@ class ReferenceEngine:
             return now
         distance = evaluate(model.threshold.py, {**numbers, **now})
         spike = self._spike(distance)
-        self.x[p.index][:, t] = spike
+        self.spiked[p.index][:, t] = spike
+        self.x[p.index][:, t] = np.where(self._kept(p), spike, 0)
         if p.index in self.frozen_resets:
             spike = self.frozen_resets[p.index][:, t]
         jumped = {s: evaluate(jump.py, {**numbers, **now}) for s, jump in model.jump.items()}
@@ -126,25 +200,51 @@ class ReferenceEngine:
         return results
 
     def backward(self) -> None:
-        order = [self.plan.populations[i] for group in reversed(self.plan.groups) for i in group]
-        T = self.plan.time_steps
-        later, direct = {}, {}
-        for p in order:
-            assert p.model is not None
-            self.g[p.index] = np.zeros((p.size, T, self.lanes), self.dtype)
-            later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
-        for p in self.plan.outputs:
-            direct[p.index] = READOUTS[str(p.readout)].backward(self._read(p), self.dz[p.index])
-        for t in reversed(range(T)):
-            for p in order:
-                e = direct[p.index][:, t].copy() if p.index in direct else np.zeros((p.size, self.lanes), self.dtype)
-                for c in p.outgoing:
-                    s, target = self._synapses(c), self.plan.connections[c].target
-                    arrival = t + s.delay.astype(np.int64)
-                    felt = np.where((arrival < T)[:, None], self.g[target][s.post, np.minimum(arrival, T - 1)], 0)
-                    np.add.at(e, s.pre, s.weight[:, None] * felt)
-                later[p.index] = self._adjoint_step(p, t, later[p.index], e)
-        self._gradients = {c.index: self._correlate(c) for c in self.plan.connections}
+        acting = [self._acting(c) for c in self.plan.connections]
+        for members in reversed(self.plan.groups):
+            group, later, direct = [self.plan.populations[i] for i in members], {}, {}
+            for p in group:
+                assert p.model is not None
+                self.g[p.index] = np.zeros((p.size, self.plan.time_steps, self.lanes), self.dtype)
+                later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
+                if p.readout is not None:
+                    direct[p.index] = READOUTS[p.readout].backward(self._read(p), self.dz[p.index])
+            for t in reversed(range(self.plan.time_steps)):
+                for p in group:
+                    e = self._felt(p, t, acting) * self._kept(p)
+                    if p.index in direct:
+                        e = e + direct[p.index][:, t]
+                    later[p.index] = self._adjoint_step(p, t, later[p.index], e)
+            for p in group:
+                self._value_gradients[p.index] = self._norm_backward(p) if p.batch_norm else {}
+        for c in self.plan.connections:
+            self._correlate(c)
+
+    def _felt(self, p: PopulationPlan, t: int, acting: list[Synapses]) -> Array:
+        """What a spike in step t does to the loss: one synapse after the other is added."""
+        e, T = np.zeros((p.size, self.lanes), self.dtype), self.plan.time_steps
+        for c in p.outgoing:
+            s, target = acting[c], self.plan.connections[c].target
+            arrival = t + s.delay.astype(np.int64)
+            felt = np.where((arrival < T)[:, None], self.g[target][s.post, np.minimum(arrival, T - 1)], 0)
+            np.add.at(e, s.pre, s.weight[:, None] * felt)
+        return e
+
+    def _norm_backward(self, p: PopulationPlan) -> dict[str, Array]:
+        """From dL/dI' to dL/dI, in place, and the gradients of scale and shift::
+
+            dL/dI = factor (g - <g> - (I - mean) <g (I - mean)> / (var + epsilon)),   <>: the mean over batch and time
+        """
+        assert p.batch_norm is not None
+        current, mean, var, factor = self._norms[p.index]
+        g, count, inverse = self.g[p.index], current[0].size, 1.0 / np.sqrt(var + p.batch_norm.epsilon)
+        wide, centred = g.astype(np.float64), current - mean[:, None, None]
+        sum_g, sum_gi = wide.sum(axis=(1, 2)), (wide * centred).sum(axis=(1, 2))
+        slope = (-factor * inverse * inverse * sum_gi / count).astype(self.dtype)
+        constant = (-factor * sum_g / count).astype(self.dtype)
+        a, b, c, m = (v[:, None, None] for v in (factor, slope, constant, mean.astype(self.dtype)))
+        self.g[p.index] = a * g + b * (current - m) + c
+        return {"batch_norm_scale": (inverse * sum_gi).astype(self.dtype), "batch_norm_shift": sum_g.astype(self.dtype)}
 
     def _adjoint_step(self, p: PopulationPlan, t: int, later: dict[str, Array], e: Array) -> dict[str, Array]:
         model, numbers = p.model, self._numbers[p.index]
@@ -161,72 +261,123 @@ class ReferenceEngine:
         self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **{f"l_{s}": now[s] for s in model.states}})
         return now
 
-    def _correlate(self, c: ConnectionPlan) -> Array:
-        """dL/dw = <x[pre] shifted by the delay, g[post]>."""
-        s, T = self._synapses(c.index), self.plan.time_steps
-        x, g = self.x[c.source], self.g[c.target]
-        pairs = zip(s.pre, s.post, s.delay.tolist(), strict=True)
-        sums = [np.vdot(x[j, : max(T - d, 0)], g[i, min(d, T) :]) for j, i, d in pairs]
-        return np.array(sums, dtype=self.dtype)
+    def _correlate(self, c: ConnectionPlan) -> None:
+        """dL/dw and, where delays are learned, dL/dd: weighted sums of the synapses' correlograms."""
+        s, gain = self._synapses(c.index), self._gain(c.source)
+        if c.gradient_taps is None:
+            sums = self._correlogram(c, s.pre, s.post, s.delay)
+            self._gradients[c.index, "weight"] = gain * sums
+            return
+        taps = self._kernel_taps(c)
+        weight, delay = np.zeros_like(s.weight), np.zeros_like(s.weight)
+        for n in range(taps.share.shape[1]):
+            here = np.flatnonzero(n < taps.count)
+            sums = self._correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
+            weight[here] += taps.share[here, n] * sums
+            delay[here] += taps.slope[here, n] * sums
+        self._gradients[c.index, "weight"] = gain * weight
+        self._gradients[c.index, "delay"] = (s.weight * gain) * delay
+
+    def _correlogram(self, c: ConnectionPlan, pre: Array, post: Array, lag: Array) -> Array:
+        """``C[n] = <x[pre] shifted by n, g[post]>`` for one lag n a synapse."""
+        x, g, T = self.x[c.source], self.g[c.target], self.plan.time_steps
+        triples = zip(pre, post, lag.tolist(), strict=True)
+        return np.array([np.vdot(x[j, : max(T - n, 0)], g[i, min(n, T) :]) for j, i, n in triples], dtype=self.dtype)
 
     # --- learning ----------------------------------------------------------------------------------------------------
 
-    def update(self, step: int, optimisers: dict[int, Optimiser]) -> None:
-        for index, optimiser in optimisers.items():
-            c = self.plan.connections[index]
-            state, rule = self._states[c.index], c.rewiring
-            weight: Array = state.synapses.weight
-            g: Array = self._gradients[c.index].astype(np.float32)
-            sign: Array = np.copysign(np.float32(1), weight)
-            if rule is not None:
-                g = g + np.float32(rule.l1) * sign
-            updated: Array = optimiser.step(weight, g, state.moments, state.age)
-            if rule is not None and rule.temperature > 0:
-                s = state.synapses
-                words = philox(self.plan.training_seed, Purpose.NOISE, c.index, s.pre, s.post, step)
-                words = words[s.delay & 3, np.arange(s.delay.size)]
-                noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
-                updated = updated + sign * noise.astype(np.float32)
-            if rule is not None and rule.signed:
-                updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), weight))
-            weight[:] = updated
+    def update(self, step: int, optimisers: dict[int, Optimisers]) -> None:
+        for index, (weights, delays) in optimisers.items():
+            c, state = self.plan.connections[index], self._states[index]
+            state.age = older(state.age)
+            if weights is not None:
+                self._update_weights(c, state, weights, step)
+            if delays is not None:
+                g = self._gradients[index, "delay"].astype(np.float32)
+                position = delays.step(state.position, g, state.delay_moments, state.age)
+                state.position = np.clip(position, np.float32(c.min_delay), np.float32(c.max_delay))
+                state.synapses = state.synapses._replace(delay=np.rint(state.position).astype(np.uint16))
 
-    def rewire(self, step: int) -> dict[int, int]:
-        rules = [c for c in self.plan.connections if c.rewiring is not None and c.rewiring.due(step)]
-        return {c.index: self._rewire(c, step) for c in rules}
+    def _update_weights(self, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, step: int) -> None:
+        rule, weight = c.rewiring, state.synapses.weight
+        g: Array = self._gradients[c.index, "weight"].astype(np.float32)
+        sign: Array = np.copysign(np.float32(1), weight)
+        g = g + np.float32(optimiser.l1 + (rule.l1 if rule else 0.0)) * sign
+        updated: Array = optimiser.step(weight, g, state.moments, state.age)
+        if rule is not None and rule.temperature > 0:
+            s = state.synapses
+            words = philox(self.plan.training_seed, Purpose.NOISE, c.index, s.pre, s.post, step)
+            words = words[s.delay & 3, np.arange(s.delay.size)]
+            noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
+            updated = updated + sign * noise.astype(np.float32)
+        if rule is not None and rule.signed:
+            updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), weight))
+        weight[:] = updated
 
-    def _rewire(self, c: ConnectionPlan, step: int) -> int:
-        """Every pair without a living synapse is written down, and as many as were dropped are chosen."""
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+        return {index: self._rewire(self.plan.connections[index], step, count) for index, count in drops.items()}
+
+    def _rewire(self, c: ConnectionPlan, step: int, count: int) -> int:
+        """Every slot without a living synapse is written down, and as many as were dropped are chosen."""
         state, rule = self._states[c.index], c.rewiring
         assert rule is not None
         s = state.synapses
-        living = ~rule.dropped(s.weight, step)
+        living = ~rule.dropped(s.weight, count)
         dropped = int((~living).sum())
         if dropped == 0:
             return 0
-        pair = s.post.astype(np.int64) * c.num_pre + s.pre
-        empty = np.setdiff1d(np.arange(c.num_pre * c.num_post), pair[living])
-        chosen = empty[sample_distinct(dropped, empty.size, self.plan.training_seed, Purpose.GROWTH, c.index, step)]
-        pre, post = (chosen % c.num_pre).astype(np.int32), (chosen // c.num_pre).astype(np.int32)
+        pair = s.post[living].astype(np.int64) * c.num_pre + s.pre[living]
+        slots = np.arange(c.num_pre * c.num_post * c.capacity)  # pair * capacity + ordinal
+        free = np.setdiff1d(slots, pair * c.capacity + ordinals(s.pre[living], s.post[living]))
+        seed = self.plan.training_seed
+        if rule.growth == "random":
+            free = free[sample_distinct(dropped, free.size, seed, Purpose.GROWTH, c.index, step)]
+        else:
+            wanted = rule.num_candidates(free.size, dropped)
+            if wanted < free.size:
+                free = free[sample_distinct(wanted, free.size, seed, Purpose.CANDIDATES, c.index, step)]
+            born = self._newborn(c, free, step)
+            help_ = rule.help(self._gradient_at(c, born), np.sign(born.weight))
+            free = np.sort(free[np.argsort(-help_, kind="stable")[:dropped]])
+        grown = self._newborn(c, free, step)
+        if rule.growth_delay == "best":
+            grown = grown._replace(delay=self._best_delay(c, grown))
+        self._states[c.index] = _replaced(state, living, ConnectionState.new(grown, c))
+        return dropped
 
-        home = home_words(pre, post, 0, self.plan.network_seed, c.index)
+    def _newborn(self, c: ConnectionPlan, slots: Array, step: int) -> Synapses:
+        """Synapses as they would be born in slots."""
+        assert c.rewiring is not None
+        pairs, ordinal = slots // c.capacity, slots % c.capacity
+        pre, post = (pairs % c.num_pre).astype(np.int32), (pairs // c.num_pre).astype(np.int32)
+        home = home_words(pre, post, ordinal, self.plan.network_seed, c.index)
         negative = home[0] < c.sign_threshold if c.pre_sign is None else c.pre_sign[pre] < 0
         delay_words = home[1]
-        if rule.growth_delay == "redraw":
-            delay_words = philox(self.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)[0]
-        grown = Synapses(
-            pre,
-            post,
-            c.connection.connectivity.delay_initializer.from_words(delay_words),
-            np.where(negative, -1e-12, 1e-12).astype(np.float32),
-        )
-        columns = [np.concatenate([getattr(s, f)[living], getattr(grown, f)]) for f in Synapses._fields]
-        order = np.lexsort((columns[0], columns[1]))
-        zero = np.zeros(dropped, np.float32)
-        moments = [np.concatenate([m[living], zero])[order] for m in state.moments]
-        age = np.concatenate([state.age[living], zero.astype(np.uint16)])[order]
-        self._states[c.index] = ConnectionState(Synapses(*(column[order] for column in columns)), moments, age)
-        return dropped
+        if c.rewiring.growth_delay == "redraw":
+            words = philox(self.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)
+            delay_words = words[ordinal & 3, np.arange(pre.size)]
+        delay = c.connection.connectivity.delay_initializer.from_words(delay_words)
+        return Synapses(pre, post, delay, np.where(negative, -1e-12, 1e-12).astype(np.float32))
+
+    def _gradient_at(self, c: ConnectionPlan, s: Synapses) -> Array:
+        """dL/dw of synapses that need not be there."""
+        if c.kernel is None:
+            return self._gain(c.source) * self._correlogram(c, s.pre, s.post, s.delay)
+        position = s.delay.astype(self.dtype)
+        taps = c.kernel.taps(position, self._how.widths[c.index], c.min_delay, c.max_delay)
+        total = np.zeros_like(position)
+        for n in range(taps.share.shape[1]):
+            here = np.flatnonzero(n < taps.count)
+            total[here] += taps.share[here, n] * self._correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
+        return self._gain(c.source) * total
+
+    def _best_delay(self, c: ConnectionPlan, s: Synapses) -> npt.NDArray[np.uint16]:
+        """The lag at which every synapse would help most."""
+        assert c.rewiring is not None
+        delays, sign = c.connection.connectivity.delay_initializer, np.sign(s.weight)
+        lags = np.arange(delays.low, delays.high + 1)
+        sums = [self._correlogram(c, s.pre, s.post, np.full(s.pre.size, lag)) for lag in lags]
+        return lags[np.argmax([c.rewiring.help(g, sign) for g in sums], axis=0)].astype(np.uint16)
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 
@@ -236,8 +387,17 @@ class ReferenceEngine:
     def output(self, population: int) -> npt.NDArray[np.float32]:
         return self.z[population].T.copy()
 
-    def gradient(self, connection: int) -> Array:
-        return self._gradients[connection].copy()
+    def gradient(self, connection: int, variable: str = "weight") -> Array:
+        return self._gradients[connection, variable].copy()
+
+    def population_gradients(self, population: int) -> dict[str, Array]:
+        return dict(self._value_gradients[population])
+
+    def batch_statistics(self, population: int) -> tuple[Array, Array]:
+        return self._norms[population].mean, self._norms[population].var
+
+    def set_values(self, population: int, values: dict[str, Array]) -> None:
+        self._values[population] = {name: array.copy() for name, array in values.items()}
 
     def variable(self, population: int, name: str) -> Array:
         return self.tape[population][name].copy()
@@ -255,4 +415,13 @@ class ReferenceEngine:
         copy = state.copy()
         if self.dtype == np.float64:  # finite differences want weights that float32 cannot hold
             copy.synapses = copy.synapses._replace(weight=copy.synapses.weight.astype(np.float64))
+            copy.position = copy.position.astype(np.float64)
         self._states[connection] = copy
+
+
+def _replaced(state: ConnectionState, living: Array, grown: ConnectionState) -> ConnectionState:
+    """What lives and what was grown, sorted by (post, pre); within a pair the living come first."""
+    old, new = state.arrays(), grown.arrays()
+    joined = {name: np.concatenate([a[living] if a.size else a, new[name]]) for name, a in old.items()}
+    order = np.lexsort((joined["pre"], joined["post"]))
+    return ConnectionState.from_arrays({name: a[order] if a.size else a for name, a in joined.items()})

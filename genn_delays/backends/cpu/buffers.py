@@ -1,0 +1,165 @@
+"""Memory of a plan on this machine's processor: every array that the kernels read or write, and who points to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ...random import dropout_threshold
+from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
+from .structs import Arrays, address
+
+SLOT = np.dtype([("rank", "i8"), ("post", "i4"), ("pre", "i4"), ("ordinal", "i4"), ("help", "f4")])
+"""``struct Slot``."""
+SLOT_PIECE = 16_384
+"""Free slots scored at once."""
+LAG_ROOM = 1 << 18
+"""Numbers of correlograms kept at once where delays are chosen."""
+
+
+def tiles(lanes: int, tile: int) -> Iterator[tuple[int, int]]:
+    """First lane and number of lanes of every tile."""
+    for first in range(0, lanes, tile):
+        yield first, min(tile, lanes - first)
+
+
+def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> Arrays:
+    """The arrays of a population, with `view`, its structure for the whole batch, pointing to them."""
+    arrays, T, B, n = Arrays(), plan.time_steps, plan.batch_size, p.size
+    view.size = n
+    view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
+    view.dropout = dropout_threshold(p.dropout)
+    if p.kind == "real_input" or p.spiking:
+        view.x = arrays.new("x", n * T * B, np.float32)
+    if p.spiking:
+        count = len(list(tiles(B, tile)))
+        view.event_start = arrays.new("event_start", (count, n, T + 1), np.int32, zero=True)
+        view.event_base = arrays.new("event_base", (count, n), np.int64, zero=True)
+    if p.kind == "neuron":
+        if p.spiking:
+            view.events = arrays.new("events", n * T * B, np.int32)
+            for number, (first, lanes) in enumerate(tiles(B, tile)):
+                arrays["event_base"][number] = n * T * first + np.arange(n, dtype=np.int64) * (T * lanes)
+        for index in range(len(p.model.states if p.model else ())):
+            view.var[index] = arrays.new(f"var{index}", n * T * B, np.float32)
+        if p.keeps_gradient:
+            view.keeps_g = int(p.keeps_whole_gradient)
+            view.g = arrays.new("g", n * T * (B if p.keeps_whole_gradient else tile), np.float32)
+        if p.cyclic and p.model:
+            view.lambda_ = arrays.new("lambda", (len(p.model.states), n, tile), np.float32)
+    if p.batch_norm:
+        view.epsilon = p.batch_norm.epsilon
+        view.current = arrays.new("current", n * T * B, np.float32)
+        for name in ("scale", "shift", "factor", "offset"):
+            setattr(view, name, arrays.new(name, n, np.float32, zero=True))
+        for name, shape in (("mean", n), ("inverse", n), ("sums", (n, 2)), ("g_sums", (n, 2))):
+            setattr(view, name, arrays.new(name, shape, np.float64, zero=True))
+    for index, (name, values) in enumerate(p.parameters.items()):
+        view.par[index] = arrays.new(name, n, np.float32)
+        arrays[name][:] = values
+    if p.readout:
+        view.z = arrays.new("z", n * B, np.float32)
+        view.labels = arrays.new("labels", B, np.int32, zero=True)
+        view.losses = arrays.new("losses", B, np.float64)
+        view.correct = arrays.new("correct", B, np.int32)
+    return arrays
+
+
+def allocate_connection(c: ConnectionPlan, view: Any) -> Arrays:
+    """The arrays of a connection, with `view`, its structure, pointing to them."""
+    arrays, size = Arrays(), c.connection.synapses.pre.size
+    view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
+    view.owner, view.source, view.target, view.capacity = c.index, c.source, c.target, c.capacity
+    view.min_delay, view.max_delay, view.gain = c.min_delay, c.max_delay, 1.0
+    kept = _kept(c)
+    for name, dtype in kept.items():
+        arrays.new(name, size, dtype, zero=True)
+    _point(view, arrays, kept, "")
+    for m in range(c.num_moments):
+        view.weight_rule.moment[m] = address(arrays[f"moment{m}"])
+    for m in range(c.num_delay_moments):
+        view.delay_rule.moment[m] = address(arrays[f"delay_moment{m}"])
+    view.row_start = arrays.new("row_start", c.num_post + 1, np.int64)
+    view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
+    view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
+    view.grad = arrays.new("grad", size, np.float32, zero=True)
+    if c.real_delays:
+        view.delay_grad = arrays.new("delay_grad", size, np.float32, zero=True)
+    if c.rewiring is not None:
+        _allocate_rewiring(c, view, arrays, size)
+    return arrays
+
+
+def _kept(c: ConnectionPlan) -> dict[str, Any]:
+    """The arrays that a synapse takes along where it lives on, by the names of its state."""
+    kept: dict[str, Any] = {"pre": np.int32, "post": np.int32, "delay": np.uint16, "weight": np.float32}
+    if c.learned:
+        kept["age"] = np.uint16
+    if c.real_delays:
+        kept["position"] = np.float32
+    kept |= dict.fromkeys((f"moment{m}" for m in range(c.num_moments)), np.float32)
+    return kept | dict.fromkeys((f"delay_moment{m}" for m in range(c.num_delay_moments)), np.float32)
+
+
+def _point(view: Any, arrays: Arrays, kept: dict[str, Any], prefix: str) -> None:
+    for name in kept:
+        if "moment" not in name:
+            setattr(view, prefix + name, address(arrays[prefix + name]))
+
+
+def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) -> None:
+    rule, delays = c.rewiring, c.connection.connectivity.delay_initializer
+    assert rule is not None
+    kept = _kept(c)
+    for name, dtype in kept.items():
+        arrays.new(f"new_{name}", size, dtype)
+    _point(view, arrays, kept, "new_")
+    for m in range(c.num_moments):
+        view.new_moment[m] = address(arrays[f"new_moment{m}"])
+    for m in range(c.num_delay_moments):
+        view.new_delay_moment[m] = address(arrays[f"new_delay_moment{m}"])
+    free = c.num_pre * c.num_post * c.capacity
+    sampled = rule.candidates or (SAMPLED_PER_DROPPED * size if free > EXACT_CANDIDATES else 0)
+    drawn = max(size, min(sampled, free) if rule.growth == "gradient" else 0)
+    view.dead = arrays.new("dead", size, np.uint8)
+    view.rank = arrays.new("rank", drawn, np.int64)
+    view.hash = arrays.new("hash", 1 << max(4, (2 * drawn).bit_length()), np.uint64)
+    view.slot_room = size + (SLOT_PIECE if rule.growth == "gradient" else 0)
+    view.slot = arrays.new("slot", view.slot_room, SLOT)
+    view.candidates = -1 if rule.candidates is None else rule.candidates
+    if rule.growth_delay == "best":
+        view.best_delay = arrays.new("best_delay", size, np.uint16)
+    arrays["delay_threshold"] = delays.thresholds
+    view.delay_threshold, view.num_delay_thresholds = address(delays.thresholds), delays.thresholds.size
+    view.delay_low = delays.low
+    view.sign_threshold, view.signed_weights = c.sign_threshold, int(rule.signed)
+    if c.pre_sign is not None:
+        view.pre_sign = address(c.pre_sign)
+    view.redraw = int(rule.growth_delay == "redraw")
+    view.l1 = rule.l1
+
+
+def allocate_network(plan: Plan, net: Any, threads: int) -> Arrays:
+    """What is there once: scratch memory of every thread, and the seeds."""
+    arrays, T, B = Arrays(), plan.time_steps, plan.batch_size
+    row = T * net.tile
+    variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
+    net.row_capacity, net.scratch_stride, net.flags_stride = row, row + max(variables, 2) * net.tile, row + net.tile
+    net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
+    net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
+    lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)
+    net.taps_stride = 3 * max(lags, 3)
+    net.taps = arrays.new("taps", (threads, net.taps_stride), np.float32)
+    net.flags = arrays.new("flags", (threads, net.flags_stride), np.uint8)
+    net.active = arrays.new("active", (threads, row + T + 1), np.int32)
+    net.examples = arrays.new("examples", B, np.int64)
+    net.block = arrays.new("block", len(plan.groups), np.int64)
+    best = [c for c in plan.connections if c.rewiring is not None and c.rewiring.growth_delay == "best"]
+    if best:
+        widest = max(c.connection.connectivity.delay_initializer.thresholds.size + 1 for c in best)
+        net.lag_room = max(LAG_ROOM, widest)
+        net.lag_sums = arrays.new("lag_sums", net.lag_room, np.float32)
+    return arrays

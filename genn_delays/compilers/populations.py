@@ -1,0 +1,68 @@
+"""What populations learn, one number a neuron each: batch norm's parameters and statistics, and membrane time constants.
+
+They are few (O(neurons)), so they live on the host: an engine gives their gradients and takes new values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..learning.optimisers import Optimiser
+from .plan import PopulationPlan
+
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass
+class PopulationState:
+    """All that a population carries from one training step to the next, ``[neuron]`` each.
+
+    Attributes:
+        values: what is learned or normalises, by name; `batch_norm_mean` and `batch_norm_var` are running averages.
+        moments: the optimisers', by name of the value.
+        age: training steps so far.
+    """
+
+    values: dict[str, F32]
+    moments: dict[str, list[F32]] = field(default_factory=dict)
+    age: int = 0
+
+    @classmethod
+    def new(cls, p: PopulationPlan) -> PopulationState:
+        """The state of a population that has never been trained."""
+        names = set(p.learned) | ({"batch_norm_scale", "batch_norm_shift"} if p.batch_norm else set())
+        values = {name: p.values[name].astype(np.float32) for name in sorted(names)}
+        if p.batch_norm:
+            values |= {"batch_norm_mean": np.zeros(p.size, np.float32), "batch_norm_var": np.ones(p.size, np.float32)}
+        moments = {
+            name: [np.zeros(p.size, np.float32) for _ in range(optimiser.num_moments)]
+            for name, optimiser in sorted(p.learned.items())
+        }
+        return cls(values, moments)
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Its arrays by name, as a checkpoint keeps them."""
+        found: dict[str, npt.NDArray[Any]] = dict(self.values)
+        for name, moments in self.moments.items():
+            found |= {f"{name}.moment{m}": values for m, values in enumerate(moments)}
+        return found
+
+    def step(self, p: PopulationPlan, optimisers: dict[str, Optimiser], gradients: dict[str, F32]) -> None:
+        """One step of every optimiser, in place."""
+        self.age += 1
+        age = np.full(p.size, min(self.age, 65_535), dtype=np.uint16)
+        for name, optimiser in optimisers.items():
+            value = optimiser.step(self.values[name], gradients[name], self.moments[name], age)
+            self.values[name] = np.maximum(value, np.float32(p.lowest(name)))
+
+    def average(self, p: PopulationPlan, mean: npt.NDArray[np.float64], var: npt.NDArray[np.float64], count: int) -> None:
+        """Let a batch of `count` values a neuron enter the running averages; its variance is made unbiased first."""
+        assert p.batch_norm is not None
+        new, old = p.batch_norm.momentum, 1.0 - p.batch_norm.momentum
+        unbiased = var * (count / max(count - 1, 1))
+        for name, batch in (("batch_norm_mean", mean), ("batch_norm_var", unbiased)):
+            self.values[name] = (old * self.values[name].astype(np.float64) + new * batch).astype(np.float32)

@@ -1,0 +1,57 @@
+"""RigL: every so many steps the smallest weights are dropped and synapses are grown where the gradient is largest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import cos, pi
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import check_count
+from ..learning.schedules import Progress
+from .rule import RewiringRule, check_share, smallest
+
+
+@dataclass(frozen=True)
+class RigL(RewiringRule):
+    """The rigged lottery (Evci et al. 2020, arXiv 1911.11134); weights have no fixed signs.
+
+    Every `interval` training steps, after the optimiser's, ``f(t) = fraction (1 + cos(pi t / t_end)) / 2`` of the synapses
+    go, those of smallest magnitude, and as many grow where ``|dL/dw|`` is largest.
+
+    Args:
+        fraction: share of the synapses replaced the first time, in (0, 1].
+        interval: training steps between two times, at least 1.
+        end: share of the training after which nothing is rewired any more, in (0, 1].
+        growth_delay, candidates: see :class:`~genn_delays.rewiring.RewiringRule`.
+    """
+
+    fraction: float = 0.3
+    interval: int = 100
+    end: float = 0.75
+    growth: Literal["random", "gradient"] = field(default="gradient", init=False, repr=False)
+
+    signed = False
+    template = "drop_smallest"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("RigL fraction", self.fraction)
+        check_count("RigL interval", self.interval)
+        check_share("RigL end", self.end)
+
+    def due(self, step: int, progress: Progress) -> bool:
+        return (step + 1) % self.interval == 0 and self._share(progress) > 0.0
+
+    def num_dropped(self, size: int, progress: Progress) -> int:
+        return int(self._share(progress) * size)
+
+    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
+        return smallest(weight, count)
+
+    def _share(self, progress: Progress) -> float:
+        """What share of the synapses is replaced at a point of training."""
+        done = (progress.epoch + progress.batch / progress.num_batches) / (self.end * progress.num_epochs)
+        return self.fraction * (1.0 + cos(pi * done)) / 2.0 if done < 1.0 else 0.0

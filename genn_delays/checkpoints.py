@@ -1,9 +1,9 @@
 """Checkpoints: everything needed to go on with the same bits, and nothing of when, where or by how many threads.
 
 A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
-``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays are
-real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is one JSON
-text, and in it a digest of all the rest, so that a file with a flipped bit is not taken for weights.
+``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays
+are real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is
+one JSON text, and in it a digest of all the rest, so that a file with a flipped bit is not taken for weights.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
         return False
     lengths = {0, size}  # what was not learned when the checkpoint was written is empty
-    rest = [(state.age, np.uint16), *((a, np.float32) for a in (state.position, *state.moments, *state.delay_moments))]
+    rest: list[tuple[npt.NDArray[Any], Any]] = [(state.age, np.uint16)]
+    rest += [(a, np.float32) for a in (state.position, *state.moments, *state.delay_moments)]
     if any(a.ndim != 1 or a.size not in lengths or a.dtype != dtype for a, dtype in rest):
         return False
     if state.position.size and not np.array_equal(np.rint(state.position), s.delay):
@@ -182,7 +183,9 @@ def _population_state(
         if found is None:
             continue
         if found.shape != array.shape or found.dtype != array.dtype or not np.isfinite(found).all():
-            raise RunFolderError(f"checkpoint {path} is damaged ({name} of population {p.name!r} is no array of numbers)")
+            raise RunFolderError(
+                f"checkpoint {path} is damaged ({name} of population {p.name!r} is no array of numbers)"
+            )
         array[:] = found
     state.age = int(age)
     return state

@@ -33,8 +33,8 @@ from genn_delays.delays import DELAY_KERNELS
 class Case:
     """A random network and its data.
 
-    `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles; `kernel`, `sigma`: how
-    synapses are spread over lags; `kernel_count`: synapses of every pair; `learn_delays`: also without a kernel.
+    `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles; `kernel`, `sigma`:
+    how synapses are spread over lags; `kernel_count`: synapses of every pair; `learn_delays`: also without a kernel.
     """
 
     seed: int
@@ -122,7 +122,9 @@ class Case:
             connectivity = FixedNumber(sparsity=sparsity, weight=weight, delay=delay, kernel_count=self.kernel_count)
             kernel = None if self.kernel is None else DELAY_KERNELS[self.kernel](sigma=self.sigma)
             limit = min(delay.high + 2, self.time_steps - 1)
-            Connection(source, target, connectivity, max_delay_steps=limit if self.learn_delays else None, delay_kernel=kernel)
+            Connection(
+                source, target, connectivity, max_delay_steps=limit if self.learn_delays else None, delay_kernel=kernel
+            )
 
     def compile(self, backend: Any, **arguments: Any) -> CompiledNetwork:
         """Compiled for a backend."""

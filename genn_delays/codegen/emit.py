@@ -118,7 +118,9 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
             add(name)
         add("slots")
     if any(rule.uses_gradient for rule in rules):
-        for kernel in sorted({c.kernel.template if c.kernel else "" for c in plan.connections if _score_of(c) is not None}):
+        for kernel in sorted(
+            {c.kernel.template if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
+        ):
             add("score", kernel=kernel or None)
         add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
     if any(rule.growth_delay == "best" for rule in rules):

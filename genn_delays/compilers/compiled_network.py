@@ -318,12 +318,12 @@ class CompiledNetwork:
 
         Args:
             x, y: see :meth:`train`.
-            variable: ``"weight"``; ``"delay"``, of connections whose delays are learned or spread by a kernel; or the name
-                of a value that a population learns, ``"batch_norm_scale"``, ``"batch_norm_shift"``.
+            variable: ``"weight"``; ``"delay"``, of connections whose delays are learned or spread by a kernel; or the
+                name of a value that a population learns, ``"batch_norm_scale"``, ``"batch_norm_shift"``.
 
         Returns:
-            The mean loss of an example, and by connection dL/dvariable ``[synapse]`` in the order of :meth:`synapses`, or
-            by population ``[neuron]``.
+            The mean loss of an example, and by connection dL/dvariable ``[synapse]`` in the order of :meth:`synapses`,
+            or by population ``[neuron]``.
         """
         self._check_open()
         owners = self._owners(variable)

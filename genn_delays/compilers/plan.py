@@ -249,8 +249,8 @@ def _connections(
             )
         if c.delay_kernel is not None and c.max_delay_steps >= time_steps:
             raise InvalidValueError(
-                f"the delay kernel of connection {c.name!r} has {c.max_delay_steps + 1} lags (max_delay_steps + 1), allowed "
-                f"are at most {time_steps}, the time steps of an example"
+                f"the delay kernel of connection {c.name!r} has {c.max_delay_steps + 1} lags (max_delay_steps + 1), "
+                f"allowed are at most {time_steps}, the time steps of an example"
             )
         signs = None
         if c.index in under_dale:  # one sign per source neuron in all its connections under the law

@@ -1,4 +1,5 @@
-"""What populations learn, one number a neuron each: batch norm's parameters and statistics, and membrane time constants.
+"""What populations learn, one number a neuron each: batch norm's parameters and statistics, and membrane time
+constants.
 
 They are few (O(neurons)), so they live on the host: an engine gives their gradients and takes new values.
 """
@@ -59,7 +60,9 @@ class PopulationState:
             value = optimiser.step(self.values[name], gradients[name], self.moments[name], age)
             self.values[name] = np.maximum(value, np.float32(p.lowest(name)))
 
-    def average(self, p: PopulationPlan, mean: npt.NDArray[np.float64], var: npt.NDArray[np.float64], count: int) -> None:
+    def average(
+        self, p: PopulationPlan, mean: npt.NDArray[np.float64], var: npt.NDArray[np.float64], count: int
+    ) -> None:
         """Let a batch of `count` values a neuron enter the running averages; its variance is made unbiased first."""
         assert p.batch_norm is not None
         new, old = p.batch_norm.momentum, 1.0 - p.batch_norm.momentum

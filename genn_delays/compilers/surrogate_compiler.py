@@ -14,7 +14,7 @@ from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
 from .plan import Plan, lower
-from .variables import ALL, by_connection, learned_variables
+from .variables import by_connection, learned_variables
 
 _MOVED = {
     "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
@@ -78,9 +78,9 @@ class SurrogateCompiler:
             network: its description.
             optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable,
                 ``{"weight": optimiser, "delay": optimiser}``, and by population (itself, its name, or
-                ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such as
-                ``"tau_mem"``. What is not named is not learned; without the argument all weights and batch norms are,
-                by Adam.
+                ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such
+                as ``"tau_mem"``. What is not named is not learned; without the argument all weights and batch norms
+                are, by Adam.
             rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``; none where not given.
 
         Raises:

@@ -15,7 +15,6 @@ from ..initializers import Initializer, as_initializer, negative_threshold, real
 from ..random import Purpose, philox, sample_distinct, uniform
 from .synapses import Synapses, ordinals, sort_order
 
-
 _ATTEMPTS = 10_000
 
 
@@ -45,8 +44,8 @@ class Connectivity(ABC):
         lags = self.delay_initializer.num_possible
         if self.distinct_delays and self.kernel_count > lags:
             raise InvalidValueError(
-                f"kernel_count must be at most {lags}, the number of possible delays, where the synapses of a pair must "
-                f"differ in delay; got {self.kernel_count}"
+                f"kernel_count must be at most {lags}, the number of possible delays, where the synapses of a pair "
+                f"must differ in delay; got {self.kernel_count}"
             )
 
     @abstractmethod
@@ -73,9 +72,14 @@ class Connectivity(ABC):
         return Synapses(pre, post, delay, weight)
 
     def _separate(
-        self, delay: npt.NDArray[np.uint16], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32], seed: int, owner: int
+        self,
+        delay: npt.NDArray[np.uint16],
+        pre: npt.NDArray[np.int32],
+        post: npt.NDArray[np.int32],
+        seed: int,
+        owner: int,
     ) -> None:
-        """Draw delays ``[pair, ordinal]`` again, in place, until those of a pair differ: sampling without replacement."""
+        """Draw delays ``[pair, ordinal]`` again, in place, until those of a pair differ (no replacement)."""
         count = self.kernel_count
         pre, post = pre[::count], post[::count]
         for ordinal in range(1, count):
@@ -84,8 +88,8 @@ class Connectivity(ABC):
                 attempt += 1
                 if attempt > _ATTEMPTS:
                     raise InvalidValueError(
-                        f"distinct_delays: {count} different delays a pair are too unlikely under {self.delay!r}; use a "
-                        "wider distribution or a smaller kernel_count"
+                        f"distinct_delays: {count} different delays a pair are too unlikely under {self.delay!r}; use "
+                        "a wider distribution or a smaller kernel_count"
                     )
                 words = home_words(pre[again], post[again], ordinal + attempt * count, seed, owner)
                 delay[again, ordinal] = self.delay_initializer.from_words(words[1])

@@ -8,9 +8,9 @@ so its effect is a smooth function of `d`. With the *correlogram* ``C[n] = <x[pr
 
     dL/dw = sum_n k_n C[n],    dL/dd = w sum_n k'_n C[n],    k'_n = (e'(n - d) - k_n c') / c.
 
-Lags farther from `d` than `reach` widths are left out. Evaluation uses the rounded delay, a single tap. Source: Khalfaoui
-Hassani, Pellegrini & Masquelier 2023 (arXiv 2112.03740); Hammouamri, Khalfaoui-Hassani & Masquelier 2023 (arXiv
-2306.17670).
+Lags farther from `d` than `reach` widths are left out. Evaluation uses the rounded delay, a single tap. Source:
+Khalfaoui Hassani, Pellegrini & Masquelier 2023 (arXiv 2112.03740); Hammouamri, Khalfaoui-Hassani & Masquelier 2023
+(arXiv 2306.17670).
 
 A new kernel is a class, a kernel template ``taps_<name>`` per target, and a line in :data:`DELAY_KERNELS`.
 """
@@ -35,13 +35,13 @@ class Taps(NamedTuple):
 
     Attributes:
         first: lag of the first tap, ``[synapse]``.
-        count: number of taps, ``[synapse]``.
+        number: how many taps, ``[synapse]``.
         share: k_n, what part of the weight acts at each lag.
         slope: k'_n, its derivative with respect to the delay.
     """
 
     first: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
+    number: npt.NDArray[np.int64]
     share: Array
     slope: Array
 

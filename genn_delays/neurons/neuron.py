@@ -91,9 +91,7 @@ class DynamicNeuron(Neuron, ABC):
         return values
 
 
-def sample_per_neuron(
-    what: str, value: Any, owner: int, index: int, size: int, seed: int
-) -> npt.NDArray[np.float64]:
+def sample_per_neuron(what: str, value: Any, owner: int, index: int, size: int, seed: int) -> npt.NDArray[np.float64]:
     """A number, an array or an initialiser as one value per neuron of population `owner`, ``[size]``."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return real_array(what, value, (size,))

@@ -25,8 +25,8 @@ class DeepR(RewiringRule):
         l1: ``l1 * sign(theta)`` is added to dL/dtheta of living synapses before the optimiser.
         temperature: T of the original's noise, ``sqrt(2 alpha T) N(0, 1)`` added to theta each step; 0 is off.
         dale: Dale's law: the sign depends on the source neuron alone. Otherwise every pair has a sign.
-        growth: ``"random"``: every such pair is equally likely; ``"gradient"``: those with the most negative dL/dtheta, as
-            Mészáros, Knight & Nowotny 2024 adapt RigL to signed weights (no L1 in it).
+        growth: ``"random"``: every such pair is equally likely; ``"gradient"``: those with the most negative dL/dtheta,
+            as Mészáros, Knight & Nowotny 2024 adapt RigL to signed weights (no L1 in it).
         growth_delay, candidates: see :class:`~genn_delays.rewiring.RewiringRule`.
     """
 

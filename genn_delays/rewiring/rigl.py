@@ -18,8 +18,8 @@ from .rule import RewiringRule, check_share, smallest
 class RigL(RewiringRule):
     """The rigged lottery (Evci et al. 2020, arXiv 1911.11134); weights have no fixed signs.
 
-    Every `interval` training steps, after the optimiser's, ``f(t) = fraction (1 + cos(pi t / t_end)) / 2`` of the synapses
-    go, those of smallest magnitude, and as many grow where ``|dL/dw|`` is largest.
+    Every `interval` training steps, after the optimiser's, ``f(t) = fraction (1 + cos(pi t / t_end)) / 2`` of the
+    synapses go, those of smallest magnitude, and as many grow where ``|dL/dw|`` is largest.
 
     Args:
         fraction: share of the synapses replaced the first time, in (0, 1].

@@ -1,9 +1,10 @@
 """What a rewiring rule is: when it is due, which synapses it drops, and what it asks of signs, places and delays.
 
-Growing is the same for all: as many as were dropped, with a weight of 1e-12 and no optimiser history. A pair has as many
-*slots* as the connectivity gave any pair synapses (one, mostly); candidates are all slots without a living synapse,
-just-dropped ones included. They are drawn at random, or are those that would help most: with the gradient ``G = dL/dw``
-of the same batch at the delay the synapse would get, the slots of largest ``-sign G`` or of largest ``|G|``.
+Growing is the same for all: as many as were dropped, with a weight of 1e-12 and no optimiser history. A pair has as
+many *slots* as the connectivity gave any pair synapses (one, mostly); candidates are all slots without a living
+synapse, just-dropped ones included. They are drawn at random, or are those that would help most: with the gradient
+``G = dL/dw`` of the same batch at the delay the synapse would get, the slots of largest ``-sign G``, or
+``|G|``.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class RewiringRule(ABC):
         growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, ``"redraw"``, a fresh one, or
             ``"best"``, the lag at which a synapse would help most (the strongest of its correlogram; of equal ones the
             shortest).
-        candidates: free slots that are scored where growth goes by the gradient, chosen at random; all of them where not
-            given, if they are at most a million, otherwise eight for every dropped synapse.
+        candidates: free slots that are scored where growth goes by the gradient, chosen at random; all of them where
+            not given, if they are at most a million, otherwise eight for every dropped synapse.
     """
 
     growth_delay: Literal["pair", "redraw", "best"] = field(default="pair", kw_only=True)
@@ -76,7 +77,7 @@ class RewiringRule(ABC):
 
     def help(self, gradient: npt.NDArray[Any], sign: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The definition: how much a synapse with this dL/dw and sign would help."""
-        return -sign * gradient if self.signed else np.abs(gradient)
+        return np.asarray(-sign * gradient if self.signed else np.abs(gradient))
 
     def num_candidates(self, free: int, dropped: int) -> int:
         """How many of the free slots are scored."""

@@ -11,7 +11,8 @@ import numpy as np
 from ..backends import BACKENDS
 from ..compilers.compiled_network import CompiledNetwork
 from ..compilers.plan import Plan
-from ..compilers.surrogate_compiler import ALL, SurrogateCompiler
+from ..compilers.surrogate_compiler import SurrogateCompiler
+from ..compilers.variables import ALL
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, stratified_split
 from ..errors import InvalidValueError, unknown

@@ -120,8 +120,9 @@ class CPUEngine:
     def _use_running_averages(self, p: PopulationPlan) -> None:
         assert p.batch_norm is not None
         values, arrays = self._values[p.index], self._population_arrays[p.index]
-        numbers = (values[f"batch_norm_{name}"] for name in ("scale", "shift", "mean", "var"))
-        arrays["factor"][:], arrays["offset"][:] = factor_and_offset(*numbers, p.batch_norm.epsilon)
+        scale, shift, mean, var = (values[f"batch_norm_{name}"] for name in ("scale", "shift", "mean", "var"))
+        numbers = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon)
+        arrays["factor"][:], arrays["offset"][:] = numbers
 
     def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
         lanes = self._net.live
@@ -219,7 +220,7 @@ class CPUEngine:
 
     def state(self, connection: int) -> ConnectionState:
         arrays = self._connection_arrays[connection]
-        empty = {"age": np.empty(0, dtype=np.uint16), "position": np.empty(0, dtype=np.float32)}
+        empty: dict[str, npt.NDArray[Any]] = {"age": np.empty(0, np.uint16), "position": np.empty(0, np.float32)}
         return ConnectionState.from_arrays(empty | arrays).copy()
 
     def set_state(self, connection: int, state: ConnectionState) -> None:

@@ -14,14 +14,15 @@ import numpy.typing as npt
 from ...codegen.equations import evaluate
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
-from ...connectivity import Synapses, home_words, ordinals
+from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.losses import LOSSES
 from ...learning.optimisers import Optimiser, older
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
-from ...random import Purpose, dropout_threshold, normal_quantile, philox, sample_distinct
+from ...random import Purpose, dropout_threshold, normal_quantile, philox
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
+from .rewiring import rewired_state
 
 Array = npt.NDArray[Any]
 
@@ -39,9 +40,9 @@ class ReferenceEngine:
     """See :class:`~genn_delays.backends.protocol.Engine`. Activity is ``[neuron, time, lane]``.
 
     Attributes:
-        frozen_resets: spikes (before dropout) by population, ``[neuron, time, lane]``: where given, they decide the resets in place of
-            the run's own. With smooth spikes and those of the unperturbed run, finite differences of the loss are the
-            gradient with a detached reset.
+        frozen_resets: spikes (before dropout) by population, ``[neuron, time, lane]``: where given, they decide the
+            resets in place of the run's own. With smooth spikes and those of the unperturbed run, finite differences of
+            the loss are the gradient with a detached reset.
     """
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
@@ -62,7 +63,7 @@ class ReferenceEngine:
         self._gradients: dict[tuple[int, str], Array] = {}
         self._value_gradients: dict[int, dict[str, Array]] = {}
         self._norms: dict[int, Norm] = {}
-        self._how = Pass()
+        self.how = Pass()
         self.lanes = 0
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class ReferenceEngine:
             self.x[index] = x
 
     def forward(self, how: Pass) -> None:
-        self._how = how
+        self.how = how
         shape = (self.plan.time_steps, self.lanes)
         acting = [self._acting(c) for c in self.plan.connections]
         for members in self.plan.groups:
@@ -102,34 +103,34 @@ class ReferenceEngine:
 
     def _acting(self, c: ConnectionPlan) -> Synapses:
         """Synapses as they act in this pass: one for every lag of a synapse that is spread over several."""
-        s, training = self._synapses(c.index), self._how.training
-        weight = s.weight * self._gain(c.source)
+        s, training = self._synapses(c.index), self.how.training
+        weight = s.weight * self.gain(c.source)
         if c.kernel is None or not training:
             return s._replace(weight=weight)
         taps = self._kernel_taps(c)
-        syn, n = np.nonzero(np.arange(taps.share.shape[1]) < taps.count[:, None])  # a synapse's lags in order
+        syn, n = np.nonzero(np.arange(taps.share.shape[1]) < taps.number[:, None])  # a synapse's lags in order
         lag = (taps.first[syn] + n).astype(np.uint16)
         return Synapses(s.pre[syn], s.post[syn], lag, weight[syn] * taps.share[syn, n])
 
     def _kernel_taps(self, c: ConnectionPlan) -> Taps:
-        """The lags whose correlation with the gradient is needed, and how a connection's synapses are spread over them."""
+        """The lags at which a connection's correlograms are needed, and its synapses' shares of them."""
         position = self._states[c.index].position
         if c.kernel is not None:
-            return c.kernel.taps(position, self._how.widths[c.index], c.min_delay, c.max_delay)
+            return c.kernel.taps(position, self.how.widths[c.index], c.min_delay, c.max_delay)
         return difference_taps(position, c.min_delay, c.max_delay)
 
-    def _gain(self, source: int) -> Any:
+    def gain(self, source: int) -> Any:
         """Inverted dropout: what remains of a population counts as much more as others are missing."""
         p = self.plan.populations[source]
-        return self.dtype.type(1.0 / (1.0 - p.dropout) if p.dropout and self._how.training else 1.0)
+        return self.dtype.type(1.0 / (1.0 - p.dropout) if p.dropout and self.how.training else 1.0)
 
     def _kept(self, p: PopulationPlan) -> Array:
         """Which neurons every example of this pass has, ``[neuron, lane]``."""
-        if not p.dropout or not self._how.training:
+        if not p.dropout or not self.how.training:
             return np.ones((p.size, self.lanes), dtype=bool)
         neuron, lane = np.arange(p.size)[:, None], np.arange(self.lanes)
-        words = philox(self.plan.training_seed, Purpose.DROPOUT, p.index, neuron, lane >> 2, self._how.step)
-        return words[lane & 3, neuron, lane] >= dropout_threshold(p.dropout)
+        words = philox(self.plan.training_seed, Purpose.DROPOUT, p.index, neuron, lane >> 2, self.how.step)
+        return np.asarray(words[lane & 3, neuron, lane] >= dropout_threshold(p.dropout))
 
     def _current(self, p: PopulationPlan, t: int, acting: list[Synapses]) -> Array:
         """The input current of step t: one synapse after the other is added."""
@@ -147,14 +148,14 @@ class ReferenceEngine:
         current = np.stack([self._current(p, t, acting) for t in range(self.plan.time_steps)], axis=1)
         values = self._values[p.index]
         mean, var = values["batch_norm_mean"].astype(np.float64), values["batch_norm_var"].astype(np.float64)
-        if self._how.training:
+        if self.how.training:
             mean = current.sum(axis=(1, 2), dtype=np.float64) / current[0].size
             square = np.square(current, dtype=np.float64).sum(axis=(1, 2)) / current[0].size
             var = np.maximum(square - mean * mean, 0.0)
         scale, shift = values["batch_norm_scale"], values["batch_norm_shift"]
         factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon, self.dtype)
         self._norms[p.index] = Norm(current, mean, var, factor)
-        return factor[:, None, None] * current + offset[:, None, None]
+        return np.asarray(factor[:, None, None] * current + offset[:, None, None])
 
     def _initial(self, p: PopulationPlan) -> dict[str, Array]:
         assert p.model is not None
@@ -233,7 +234,7 @@ class ReferenceEngine:
     def _norm_backward(self, p: PopulationPlan) -> dict[str, Array]:
         """From dL/dI' to dL/dI, in place, and the gradients of scale and shift::
 
-            dL/dI = factor (g - <g> - (I - mean) <g (I - mean)> / (var + epsilon)),   <>: the mean over batch and time
+        dL/dI = factor (g - <g> - (I - mean) <g (I - mean)> / (var + epsilon)),   <>: the mean over batch and time
         """
         assert p.batch_norm is not None
         current, mean, var, factor = self._norms[p.index]
@@ -263,22 +264,22 @@ class ReferenceEngine:
 
     def _correlate(self, c: ConnectionPlan) -> None:
         """dL/dw and, where delays are learned, dL/dd: weighted sums of the synapses' correlograms."""
-        s, gain = self._synapses(c.index), self._gain(c.source)
+        s, gain = self._synapses(c.index), self.gain(c.source)
         if c.gradient_taps is None:
-            sums = self._correlogram(c, s.pre, s.post, s.delay)
+            sums = self.correlogram(c, s.pre, s.post, s.delay)
             self._gradients[c.index, "weight"] = gain * sums
             return
         taps = self._kernel_taps(c)
         weight, delay = np.zeros_like(s.weight), np.zeros_like(s.weight)
         for n in range(taps.share.shape[1]):
-            here = np.flatnonzero(n < taps.count)
-            sums = self._correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
+            here = np.flatnonzero(n < taps.number)
+            sums = self.correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
             weight[here] += taps.share[here, n] * sums
             delay[here] += taps.slope[here, n] * sums
         self._gradients[c.index, "weight"] = gain * weight
         self._gradients[c.index, "delay"] = (s.weight * gain) * delay
 
-    def _correlogram(self, c: ConnectionPlan, pre: Array, post: Array, lag: Array) -> Array:
+    def correlogram(self, c: ConnectionPlan, pre: Array, post: Array, lag: Array) -> Array:
         """``C[n] = <x[pre] shifted by n, g[post]>`` for one lag n a synapse."""
         x, g, T = self.x[c.source], self.g[c.target], self.plan.time_steps
         triples = zip(pre, post, lag.tolist(), strict=True)
@@ -315,69 +316,10 @@ class ReferenceEngine:
         weight[:] = updated
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
-        return {index: self._rewire(self.plan.connections[index], step, count) for index, count in drops.items()}
-
-    def _rewire(self, c: ConnectionPlan, step: int, count: int) -> int:
-        """Every slot without a living synapse is written down, and as many as were dropped are chosen."""
-        state, rule = self._states[c.index], c.rewiring
-        assert rule is not None
-        s = state.synapses
-        living = ~rule.dropped(s.weight, count)
-        dropped = int((~living).sum())
-        if dropped == 0:
-            return 0
-        pair = s.post[living].astype(np.int64) * c.num_pre + s.pre[living]
-        slots = np.arange(c.num_pre * c.num_post * c.capacity)  # pair * capacity + ordinal
-        free = np.setdiff1d(slots, pair * c.capacity + ordinals(s.pre[living], s.post[living]))
-        seed = self.plan.training_seed
-        if rule.growth == "random":
-            free = free[sample_distinct(dropped, free.size, seed, Purpose.GROWTH, c.index, step)]
-        else:
-            wanted = rule.num_candidates(free.size, dropped)
-            if wanted < free.size:
-                free = free[sample_distinct(wanted, free.size, seed, Purpose.CANDIDATES, c.index, step)]
-            born = self._newborn(c, free, step)
-            help_ = rule.help(self._gradient_at(c, born), np.sign(born.weight))
-            free = np.sort(free[np.argsort(-help_, kind="stable")[:dropped]])
-        grown = self._newborn(c, free, step)
-        if rule.growth_delay == "best":
-            grown = grown._replace(delay=self._best_delay(c, grown))
-        self._states[c.index] = _replaced(state, living, ConnectionState.new(grown, c))
-        return dropped
-
-    def _newborn(self, c: ConnectionPlan, slots: Array, step: int) -> Synapses:
-        """Synapses as they would be born in slots."""
-        assert c.rewiring is not None
-        pairs, ordinal = slots // c.capacity, slots % c.capacity
-        pre, post = (pairs % c.num_pre).astype(np.int32), (pairs // c.num_pre).astype(np.int32)
-        home = home_words(pre, post, ordinal, self.plan.network_seed, c.index)
-        negative = home[0] < c.sign_threshold if c.pre_sign is None else c.pre_sign[pre] < 0
-        delay_words = home[1]
-        if c.rewiring.growth_delay == "redraw":
-            words = philox(self.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)
-            delay_words = words[ordinal & 3, np.arange(pre.size)]
-        delay = c.connection.connectivity.delay_initializer.from_words(delay_words)
-        return Synapses(pre, post, delay, np.where(negative, -1e-12, 1e-12).astype(np.float32))
-
-    def _gradient_at(self, c: ConnectionPlan, s: Synapses) -> Array:
-        """dL/dw of synapses that need not be there."""
-        if c.kernel is None:
-            return self._gain(c.source) * self._correlogram(c, s.pre, s.post, s.delay)
-        position = s.delay.astype(self.dtype)
-        taps = c.kernel.taps(position, self._how.widths[c.index], c.min_delay, c.max_delay)
-        total = np.zeros_like(position)
-        for n in range(taps.share.shape[1]):
-            here = np.flatnonzero(n < taps.count)
-            total[here] += taps.share[here, n] * self._correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
-        return self._gain(c.source) * total
-
-    def _best_delay(self, c: ConnectionPlan, s: Synapses) -> npt.NDArray[np.uint16]:
-        """The lag at which every synapse would help most."""
-        assert c.rewiring is not None
-        delays, sign = c.connection.connectivity.delay_initializer, np.sign(s.weight)
-        lags = np.arange(delays.low, delays.high + 1)
-        sums = [self._correlogram(c, s.pre, s.post, np.full(s.pre.size, lag)) for lag in lags]
-        return lags[np.argmax([c.rewiring.help(g, sign) for g in sums], axis=0)].astype(np.uint16)
+        rewired = {}
+        for index, count in drops.items():
+            self._states[index], rewired[index] = rewired_state(self, self._states[index], index, step, count)
+        return rewired
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 
@@ -417,11 +359,3 @@ class ReferenceEngine:
             copy.synapses = copy.synapses._replace(weight=copy.synapses.weight.astype(np.float64))
             copy.position = copy.position.astype(np.float64)
         self._states[connection] = copy
-
-
-def _replaced(state: ConnectionState, living: Array, grown: ConnectionState) -> ConnectionState:
-    """What lives and what was grown, sorted by (post, pre); within a pair the living come first."""
-    old, new = state.arrays(), grown.arrays()
-    joined = {name: np.concatenate([a[living] if a.size else a, new[name]]) for name, a in old.items()}
-    order = np.lexsort((joined["pre"], joined["post"]))
-    return ConnectionState.from_arrays({name: a[order] if a.size else a for name, a in joined.items()})

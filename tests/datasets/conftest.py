@@ -10,7 +10,8 @@ import pytest
 from tiny_fsdd import wav_bytes, write_zip
 
 from genn_delays.datasets import Dataset, load_fsdd
-from genn_delays.datasets.fsdd import DATA_VARIABLE, SAMPLE_RATE, listing
+from genn_delays.datasets.fsdd import SAMPLE_RATE, listing
+from genn_delays.datasets.sources import DATA_VARIABLE
 from genn_delays.paths import CACHE_VARIABLE
 
 _PLACE = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[3] / "shared" / "data")

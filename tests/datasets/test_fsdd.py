@@ -19,7 +19,9 @@ from tiny_fsdd import wav_bytes, write_zip
 
 from genn_delays.datasets import Dataset, features, fsdd, load_dataset, load_fsdd, mel_spectrogram
 from genn_delays.datasets.archives import content_sha256, read_files
-from genn_delays.datasets.fsdd import CONTENT_SHA256, DATA_VARIABLE, find_source, listing, read_wav
+from genn_delays.datasets.audio import read_wav
+from genn_delays.datasets.fsdd import CONTENT_SHA256, find_source, listing
+from genn_delays.datasets.sources import DATA_VARIABLE
 from genn_delays.errors import DatasetError
 
 
@@ -74,7 +76,7 @@ def test_examples_are_the_recordings_that_their_labels_say(real: Dataset, real_p
         x, y = getattr(real, f"x_{part}"), getattr(real, f"y_{part}")
         assert [recording.digit for recording in listed] == y.tolist()
         for i in range(0, len(listed), 31):
-            signal = read_wav(listed[i].file_name, files[listed[i].file_name])
+            signal = read_wav(listed[i].file_name, files[listed[i].file_name], 8000)
             assert np.array_equal(x[i], mel_spectrogram(signal, 8000, amin=1e-30))
 
 
@@ -191,7 +193,7 @@ def test_text_chunks_in_a_recording_do_no_harm() -> None:
     plain = wav_bytes(TONE)
     note = b"note" + (4).to_bytes(4, "little") + b"abcd"
     longer = plain[:4] + (len(plain) - 8 + len(note)).to_bytes(4, "little") + plain[8:36] + note + plain[36:]
-    assert np.array_equal(read_wav("a.wav", longer), read_wav("a.wav", plain))
+    assert np.array_equal(read_wav("a.wav", longer, 8000), read_wav("a.wav", plain, 8000))
 
 
 # ---- the cache of features

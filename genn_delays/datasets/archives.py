@@ -69,7 +69,8 @@ def walk(source: Path, wanted: Callable[[PurePosixPath], bool]) -> Iterator[tupl
         for path, read in _members(source):
             yield path, read() if wanted(path) else None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:
-        raise DatasetError(f"{source} cannot be read; is it damaged? ({error or type(error).__name__})") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(f"{source} cannot be read; is it damaged? ({reason})") from error
 
 
 def _members(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:

@@ -96,7 +96,7 @@ def features_of(
         parts: ``"train"`` and ``"test"`` -> paths within ``source``, in the order of the result.
         shape: ``(time steps, inputs)`` of an example.
         label: the class of a recording.
-        features: name and content of a file -> float32 of ``shape``.
+        features: path, for messages, and content of a file -> float32 of ``shape``.
 
     Returns:
         ``x_train``, ``x_test``: float32 ``[examples, time, input]``; ``y_train``, ``y_test``: int64 ``[examples]``.
@@ -112,7 +112,7 @@ def features_of(
         arrays[f"x_{part}"], arrays[f"y_{part}"] = x, np.array([label(path) for path in paths], dtype=np.int64)
     for path, content in walk(source, rows.__contains__):
         if content is not None:
-            rows[path][:] = features(path.name, content)
+            rows[path][:] = features(str(path), content)
     check_disjoint(str(source), arrays["x_train"], arrays["x_test"])
     return arrays
 

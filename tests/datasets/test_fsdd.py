@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import tarfile
-import threading
-import warnings
 import zipfile
-from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -260,29 +255,6 @@ def test_a_cache_that_cannot_be_written_is_a_warning(cache: Path) -> None:
 
 
 # ---- the download, from a server on this machine
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A folder and the address it is served at."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield folder, f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
-    with warnings.catch_warnings():
-        # pooch leaves the connection of a 404 to the garbage collector, which else complains in some later test
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def test_download_from_the_second_mirror(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,25 @@ def test_channels_are_averaged() -> None:
     left, right = tone(400), tone(900)
     found, _ = read_flac("a.flac", flac_bytes(np.stack([left, right], axis=1)), soundfile)
     assert np.allclose(found, (left + right) / 2, atol=1e-4)
+
+
+def test_soundfile_is_not_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with refused(
+        "needs the package soundfile, which is not installed: pip install 'genn-delays[rawhd]'", error=DatasetError
+    ):
+        load_rawhd(folder)
+
+
+def test_an_archive_of_another_data_set_in_the_environment(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "free-spoken-digit-dataset-1.0.9.zip"
+    other.write_bytes(b"")
+    monkeypatch.setenv(DATA_VARIABLE, str(other))
+    monkeypatch.setattr(rawhd, "MIRRORS", ("http://127.0.0.1:9/hd_audio.tar.gz",))
+    with refused("cannot download the Raw Heidelberg Digits", DATA_VARIABLE, error=DatasetError):
+        load_rawhd()
 
 
 # ---- another sample rate

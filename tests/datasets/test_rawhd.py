@@ -216,6 +216,7 @@ def test_an_archive_of_another_data_set_in_the_environment(
     other = tmp_path / "free-spoken-digit-dataset-1.0.9.zip"
     other.write_bytes(b"")
     monkeypatch.setenv(DATA_VARIABLE, str(other))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(rawhd, "MIRRORS", ("http://127.0.0.1:9/hd_audio.tar.gz",))
     with refused("cannot download the Raw Heidelberg Digits", DATA_VARIABLE, error=DatasetError):
         load_rawhd()

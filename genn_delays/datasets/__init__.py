@@ -13,11 +13,18 @@ from .archives import existing_path
 from .dataset import Dataset, Events, Examples, stratified_split
 from .digits import DIGITS_TIMESTEPS, load_digits
 from .fsdd import load_fsdd
+from .gsc import load_gsc
 from .mel import mel_spectrogram
+from .rawhd import load_rawhd
+from .shd import load_shd, load_ssc
 
 DATASETS: dict[str, Callable[[str | PathLike[str] | None], Dataset]] = {
     "digits": load_digits,
     "fsdd": load_fsdd,
+    "gsc": load_gsc,
+    "rawhd": load_rawhd,
+    "shd": load_shd,
+    "ssc": load_ssc,
 }
 
 __all__ = [
@@ -29,6 +36,10 @@ __all__ = [
     "load_dataset",
     "load_digits",
     "load_fsdd",
+    "load_gsc",
+    "load_rawhd",
+    "load_shd",
+    "load_ssc",
     "mel_spectrogram",
     "stratified_split",
 ]

@@ -42,22 +42,41 @@ def read_files(source: Path, wanted: Callable[[PurePosixPath], bool]) -> dict[st
         DatasetError: ``source`` is no archive or is damaged, or two wanted files have the same name.
     """
     files: dict[str, bytes] = {}
+    for path, content in walk(source, wanted):
+        if content is None:
+            continue
+        if path.name in files:
+            raise DatasetError(f"{source} holds {path.name} more than once, lastly as {path}")
+        files[path.name] = content
+    return dict(sorted(files.items()))
+
+
+def walk(source: Path, wanted: Callable[[PurePosixPath], bool]) -> Iterator[tuple[PurePosixPath, bytes | None]]:
+    """Every file in turn, so that an archive of gigabytes is never in memory as a whole.
+
+    Args:
+        source: a folder (searched with its subfolders), a zip archive or a tar archive of any compression; told apart
+            by content, not by name.
+        wanted: says of a path, relative to ``source``, whether its content is asked for.
+
+    Yields:
+        The path, and the content or None, in the order of the archive; of a folder in order of path.
+
+    Raises:
+        DatasetError: ``source`` is no archive or is damaged.
+    """
     try:
         for path, read in _members(source):
-            if not wanted(path):
-                continue
-            if path.name in files:
-                raise DatasetError(f"{source} holds {path.name} more than once, lastly as {path}")
-            files[path.name] = read()
+            yield path, read() if wanted(path) else None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:
-        raise DatasetError(f"{source} cannot be read; is it damaged? ({error or type(error).__name__})") from error
-    return dict(sorted(files.items()))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(f"{source} cannot be read; is it damaged? ({reason})") from error
 
 
 def _members(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
     """Path and reader of every regular file. A reader is to be called before the next step, as tar is a stream."""
     if source.is_dir():
-        for path in source.rglob("*"):
+        for path in sorted(source.rglob("*")):
             if path.is_file():
                 yield PurePosixPath(path.relative_to(source).as_posix()), path.read_bytes
     elif zipfile.is_zipfile(source):
@@ -84,6 +103,43 @@ def content_sha256(files: Mapping[str, bytes]) -> str:
     for name in sorted(files):
         total.update(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode())
     return total.hexdigest()
+
+
+def source_sha256(source: Path, part_of_data: Callable[[PurePosixPath], bool]) -> str:
+    """SHA-256 that changes whenever the data may have: what features that were computed from it are kept under.
+
+    Args:
+        source: an archive, of which this is the SHA-256, or a folder, of which every part of the data counts with its
+            path and content.
+        part_of_data: says of a path, relative to the folder, whether the file is part of the data.
+
+    Raises:
+        DatasetError: ``source`` cannot be read.
+    """
+    if source.is_dir():
+        total = hashlib.sha256()
+        for path, content in walk(source, part_of_data):
+            if content is not None:
+                total.update(f"{hashlib.sha256(content).hexdigest()}  {path}\n".encode())
+        return total.hexdigest()
+    return file_digest(source, "sha256")
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """The digest of a file in hexadecimal.
+
+    Args:
+        path: the file.
+        algorithm: a name that :mod:`hashlib` knows, for example ``"sha256"``.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def download(what: str, urls: Iterable[str], target: Path, check: Callable[[Path], object], advice: str) -> None:

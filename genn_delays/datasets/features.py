@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import GennDelaysError
-from ..paths import atomic_write, cache_dir
+from ..paths import atomic_path, cache_dir
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 def cached_features(
@@ -31,26 +33,47 @@ def cached_features(
         float32 of ``shape``. An entry that is damaged, or of another shape, is computed again and replaced. A cache
         that cannot be written costs time, not the result: a warning says so.
     """
+
+    def fits(arrays: Arrays) -> bool:
+        return arrays["features"].shape == shape and arrays["features"].dtype == np.float32
+
+    return cached_arrays(name, key, fits, lambda: {"features": compute()})["features"]
+
+
+def cached_arrays(
+    name: str, key: Mapping[str, object], fits: Callable[[Arrays], bool], compute: Callable[[], Arrays]
+) -> Arrays:
+    """Several arrays under one key: :func:`cached_features` where the labels are costly to find, too.
+
+    Args:
+        name: the data set, the first part of the file name.
+        key: everything that the arrays depend on: content, parameters, version of the code. JSON values.
+        fits: says of arrays from the cache whether they are what is expected. A KeyError means that they are not.
+        compute: makes them.
+
+    Returns:
+        The arrays by name. Damage and a cache that cannot be written are treated as by :func:`cached_features`.
+    """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_dir() / "features" / f"{name}-{digest}.npz"
-    cached = _read(path, shape)
+    cached = _read(path, fits)
     if cached is not None:
         return cached
-    features = compute()
-    content = io.BytesIO()
-    np.savez(content, features=features)  # not compressed, which would take seconds; zip checks a CRC on reading
+    arrays = compute()
     try:
-        atomic_write(path, content.getvalue())
-    except GennDelaysError as error:
+        with atomic_path(path) as part, part.open("wb") as file:
+            # not compressed, which would take seconds; zip checks a CRC on reading
+            np.savez(file, **cast(Any, arrays))
+    except (GennDelaysError, OSError) as error:
         warnings.warn(f"features are computed anew each time: {error}", RuntimeWarning, stacklevel=3)
-    return features
+    return arrays
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32] | None:
+def _read(path: Path, fits: Callable[[Arrays], bool]) -> Arrays | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
-            features = entry["features"]
+            arrays = {name: entry[name] for name in entry.files}
+            return arrays if fits(arrays) else None
     except Exception:
         # Damage can surface as any of a dozen errors of zipfile and NumPy, and the answer to all is to compute again.
         return None
-    return features if features.shape == shape and features.dtype == np.float32 else None

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import struct
-import warnings
 from collections.abc import Mapping
 from itertools import product
 from os import PathLike
@@ -17,12 +13,13 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, InvalidValueError
 from ..paths import cache_dir
-from .archives import content_sha256, download, existing_path, read_files
+from .archives import content_sha256, download, read_files
+from .audio import read_wav
 from .dataset import Dataset
 from .features import cached_features
 from .mel import FLOOR_DB, MEL_VERSION, SCALE_DB, mel_spectrogram
-
-DATA_VARIABLE = "GENN_DELAYS_DATA"
+from .sources import DATA_VARIABLE as DATA_VARIABLE
+from .sources import find_data, shown
 
 SPEAKERS = ("george", "jackson", "nicolas", "theo", "yweweler")
 RECORDINGS_PER_DIGIT = 50
@@ -129,17 +126,8 @@ def find_source(data_dir: str | PathLike[str] | None) -> Path | None:
     Raises:
         DatasetError: ``data_dir`` or ``$GENN_DELAYS_DATA`` does not exist, or ``data_dir`` holds no recordings.
     """
-    if data_dir is not None:
-        place = existing_path("data_dir", data_dir)
-        found = _search(place)
-        if found is None:
-            raise DatasetError(
-                f"data_dir {place} holds no Free Spoken Digit Dataset: expected {' or '.join(_ARCHIVE_NAMES)}, "
-                "or a folder recordings/"
-            )
-        return found
-    variable = os.environ.get(DATA_VARIABLE)
-    return _search(existing_path(f"${DATA_VARIABLE}", variable)) if variable else None
+    expected = f"{' or '.join(_ARCHIVE_NAMES)}, or a folder recordings/"
+    return find_data("Free Spoken Digit Dataset", data_dir, _search, expected)
 
 
 def _search(place: Path) -> Path | None:
@@ -170,9 +158,8 @@ def _checked_files(source: Path) -> dict[str, bytes]:
     unknown = sorted(files.keys() - set(expected))
     for names, complaint in ((missing, "lacks {} recordings"), (unknown, "has {} recordings of another version")):
         if names:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             raise DatasetError(
-                f"{source} {complaint.format(len(names))}: {shown} (Free Spoken Digit Dataset 1.0.9 has "
+                f"{source} {complaint.format(len(names))}: {shown(names)} (Free Spoken Digit Dataset 1.0.9 has "
                 f"{len(expected)}: {len(SPEAKERS)} speakers, 10 digits, {RECORDINGS_PER_DIGIT} of each)"
             )
     return files
@@ -199,32 +186,9 @@ def _spectrograms(recordings: list[Recording], files: Mapping[str, bytes]) -> np
     """``[recordings, frames, bands]``."""
     x = np.empty((len(recordings), FSDD_TIMESTEPS, FSDD_BANDS), dtype=np.float32)
     for row, recording in zip(x, recordings, strict=True):
-        signal = read_wav(recording.file_name, files[recording.file_name])
+        signal = read_wav(recording.file_name, files[recording.file_name], SAMPLE_RATE)
         try:
             row[:] = mel_spectrogram(signal, SAMPLE_RATE, **_MEL)
         except InvalidValueError as error:
             raise DatasetError(f"{recording.file_name}: {error}") from error
     return x
-
-
-def read_wav(name: str, content: bytes) -> npt.NDArray[np.float64]:
-    """``[samples]``, full scale 1, of a mono 16 bit PCM file of 8 kHz.
-
-    Raises:
-        DatasetError: it is not that; the message names the file and what it is.
-    """
-    from scipy.io import wavfile  # only where recordings are read
-
-    try:
-        with warnings.catch_warnings():
-            # A file that ends early is an error here, not a warning; a chunk with, say, the title is neither.
-            warnings.simplefilter("error", wavfile.WavFileWarning)
-            warnings.filterwarnings("ignore", "Chunk", wavfile.WavFileWarning)
-            rate, samples = wavfile.read(io.BytesIO(content))
-    except (ValueError, EOFError, struct.error, wavfile.WavFileWarning) as error:
-        raise DatasetError(f"{name} is not a readable WAV file: {error}") from error
-    if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 1:
-        channels = 1 if samples.ndim == 1 else samples.shape[1]
-        found = f"{rate} Hz, {samples.dtype}, {channels} channel(s)"
-        raise DatasetError(f"{name} must be mono 16 bit PCM of {SAMPLE_RATE} Hz; it is {found}")
-    return np.asarray(samples / 32768.0, dtype=np.float64)

@@ -1,8 +1,14 @@
-"""A cache folder of its own for every test, the real recordings where they are, and a complete set of tiny ones."""
+"""A cache folder of its own for every test, the real recordings where they are, a set of tiny ones, and a server."""
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +16,8 @@ import pytest
 from tiny_fsdd import wav_bytes, write_zip
 
 from genn_delays.datasets import Dataset, load_fsdd
-from genn_delays.datasets.fsdd import DATA_VARIABLE, SAMPLE_RATE, listing
+from genn_delays.datasets.fsdd import SAMPLE_RATE, listing
+from genn_delays.datasets.sources import DATA_VARIABLE
 from genn_delays.paths import CACHE_VARIABLE
 
 _PLACE = Path(os.environ.get(DATA_VARIABLE) or Path(__file__).parents[3] / "shared" / "data")
@@ -54,3 +61,26 @@ def tiny_files() -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def tiny_zip(tiny_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_zip(tmp_path_factory.mktemp("tiny") / "free-spoken-digit-dataset-1.0.9.zip", tiny_files)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A folder and the address it is served at."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+    with warnings.catch_warnings():
+        # pooch leaves the connection of a 404 to the garbage collector, which else complains in some later test
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import tarfile
-import threading
-import warnings
 import zipfile
-from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +14,9 @@ from tiny_fsdd import wav_bytes, write_zip
 
 from genn_delays.datasets import Dataset, features, fsdd, load_dataset, load_fsdd, mel_spectrogram
 from genn_delays.datasets.archives import content_sha256, read_files
-from genn_delays.datasets.fsdd import CONTENT_SHA256, DATA_VARIABLE, find_source, listing, read_wav
+from genn_delays.datasets.audio import read_wav
+from genn_delays.datasets.fsdd import CONTENT_SHA256, find_source, listing
+from genn_delays.datasets.sources import DATA_VARIABLE
 from genn_delays.errors import DatasetError
 
 
@@ -74,7 +71,7 @@ def test_examples_are_the_recordings_that_their_labels_say(real: Dataset, real_p
         x, y = getattr(real, f"x_{part}"), getattr(real, f"y_{part}")
         assert [recording.digit for recording in listed] == y.tolist()
         for i in range(0, len(listed), 31):
-            signal = read_wav(listed[i].file_name, files[listed[i].file_name])
+            signal = read_wav(listed[i].file_name, files[listed[i].file_name], 8000)
             assert np.array_equal(x[i], mel_spectrogram(signal, 8000, amin=1e-30))
 
 
@@ -191,7 +188,7 @@ def test_text_chunks_in_a_recording_do_no_harm() -> None:
     plain = wav_bytes(TONE)
     note = b"note" + (4).to_bytes(4, "little") + b"abcd"
     longer = plain[:4] + (len(plain) - 8 + len(note)).to_bytes(4, "little") + plain[8:36] + note + plain[36:]
-    assert np.array_equal(read_wav("a.wav", longer), read_wav("a.wav", plain))
+    assert np.array_equal(read_wav("a.wav", longer, 8000), read_wav("a.wav", plain, 8000))
 
 
 # ---- the cache of features
@@ -258,29 +255,6 @@ def test_a_cache_that_cannot_be_written_is_a_warning(cache: Path) -> None:
 
 
 # ---- the download, from a server on this machine
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A folder and the address it is served at."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield folder, f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
-    with warnings.catch_warnings():
-        # pooch leaves the connection of a 404 to the garbage collector, which else complains in some later test
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def test_download_from_the_second_mirror(

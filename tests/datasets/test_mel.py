@@ -11,7 +11,8 @@ import pytest
 
 from genn_delays.datasets import mel_spectrogram
 from genn_delays.datasets.archives import read_files
-from genn_delays.datasets.fsdd import find_source, read_wav
+from genn_delays.datasets.audio import read_wav
+from genn_delays.datasets.fsdd import find_source
 from genn_delays.datasets.mel import mel_filters
 from genn_delays.errors import InvalidValueError
 
@@ -159,5 +160,5 @@ def test_parity_with_librosa_on_recordings(real_place: Path) -> None:
     assert source
     files = read_files(source, lambda path: path.suffix == ".wav" and path.stem.endswith("_0"))
     for name, content in files.items():
-        signal = read_wav(name, content)
+        signal = read_wav(name, content, 8000)
         np.testing.assert_allclose(mel_spectrogram(signal, 8000), librosa_mel(signal, 8000), rtol=0, atol=1e-5)

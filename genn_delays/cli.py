@@ -159,10 +159,15 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path")
     what = parser.add_argument_group("what is trained")
     what.add_argument("--sparsity", type=_real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
-    what.add_argument("--rewiring", metavar="RULE", help="none, deep_r or set; at --sparsity 0 it is none")
+    what.add_argument("--rewiring", metavar="RULE", help="none, deep_r (grows at random), deep_r_rigl (where dL/dw helps most), "
+                      "rigl or set; at --sparsity 0 it is none")  # fmt: skip
     what.add_argument(
-        "--growth-delay", metavar="HOW", help="delay of a regrown synapse: pair (always the pair's own) or redraw"
-    )
+        "--growth-delay", metavar="HOW",
+        help="delay of a regrown synapse: pair (always the pair's own), redraw, or best (where it would help most)",
+    )  # fmt: skip
+    what.add_argument("--delays", metavar="HOW", help="fixed, or learned (as the model says, or DCLS as published)")
+    what.add_argument("--kernel-count", type=_whole, metavar="M", help="synapses of every connected pair")
+    what.add_argument("--hidden", metavar="N,N", help="sizes of the hidden layers, for models that are a chain")
     what.add_argument(
         "--dale", action=argparse.BooleanOptionalAction, default=None,
         help="Dale's law: all synapses of a neuron have one sign while they are rewired",
@@ -217,6 +222,7 @@ def _train(args: argparse.Namespace) -> int:
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
         None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute()),
+        args.delays, args.kernel_count, args.hidden,
     )  # fmt: skip
     folder = None if args.out is None else RunFolder(args.out)
     config = None

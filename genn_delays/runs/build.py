@@ -15,10 +15,11 @@ from ..compilers.surrogate_compiler import SurrogateCompiler
 from ..compilers.variables import ALL
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, stratified_split
+from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, unknown
 from ..learning import OPTIMISERS, SURROGATES
 from ..network import Connection, Network, Population
-from ..neurons import NEURONS, SpikeInput
+from ..neurons import NEURONS, BatchNorm, SpikeInput
 from ..rewiring import REWIRING
 from .config import NO_REWIRING, Config, PopulationConfig
 from .tables import construct, within
@@ -33,14 +34,18 @@ def build_network(config: Config) -> Network:
         for c in config.connections:
             source, target = (within(c.section, network.find, "population", name) for name in (c.source, c.target))
             connectivity = construct(CONNECTIVITY, c.section, c.connectivity, "connectivity")
-            within(c.section, Connection, source, target, connectivity, c.synapse, c.name, c.max_delay_steps)
+            kernel = c.delay_kernel and construct(DELAY_KERNELS, f"{c.section} delay_kernel", c.delay_kernel)
+            within(c.section, Connection, source, target, connectivity, c.synapse, c.name, c.max_delay_steps, kernel)
     network.validate()
     return network
 
 
 def _build_population(p: PopulationConfig) -> None:
     neuron = construct(NEURONS, p.section, p.neuron, "neuron")
-    within(p.section, Population, neuron, p.size, p.name)
+    norm = None
+    if p.batch_norm is not None:
+        norm = construct({"batch_norm": BatchNorm}, f"{p.section} batch_norm", {"kind": "batch_norm", **p.batch_norm})
+    within(p.section, Population, neuron, p.size, p.name, batch_norm=norm, dropout=p.dropout)
 
 
 def build_backend(config: Config) -> Any:
@@ -64,7 +69,14 @@ def build_compiler(config: Config) -> SurrogateCompiler:
 def compile_arguments(config: Config, network: Network) -> dict[str, Any]:
     """The arguments ``optimisers`` and ``rewiring`` of ``compile``."""
     optimiser = construct(OPTIMISERS, "[training] optimiser", config.training.optimiser)
-    arguments: dict[str, Any] = {"optimisers": {ALL: {"weight": optimiser}}}
+    optimisers: dict[Any, Any] = {c: {"weight": optimiser} for c in network.connections}
+    if config.training.delay_optimiser is not None:
+        delays = construct(OPTIMISERS, "[training] delay_optimiser", config.training.delay_optimiser)
+        for c in network.connections:
+            if c.max_delay_steps > 0:
+                optimisers[c]["delay"] = delays
+    optimisers |= {p: {"batch_norm": optimiser} for p in network.populations if p.batch_norm is not None}
+    arguments: dict[str, Any] = {"optimisers": optimisers}
     if config.rewiring.name != NO_REWIRING:
         rule = construct(REWIRING, "[rewiring]", config.rewiring.rule, "rule")
         names = [c.name for c in network.connections]

@@ -4,11 +4,12 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
 
     [model]             name, description, citation, expected
     [network]           seed
-    [[populations]]     name, neuron = a registered neuron, size, and the neuron's parameters
+    [[populations]]     name, neuron = a registered neuron, size, the neuron's parameters, batch_norm, dropout
     [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
-                        name, synapse, max_delay_steps
+                        name, synapse, max_delay_steps, delay_kernel
     [compiler]          example_timesteps, batch_size, losses, surrogate, detach_reset, dt, backend, threads, rng_seed
-    [training]          dataset, num_epochs, optimiser, validation, shuffle, data_dir
+    [training]          dataset, num_epochs, optimiser (of weights and batch norms), delay_optimiser (delays are not
+                        learned where it is not given), validation, shuffle, data_dir
     [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
 
 Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.
@@ -27,15 +28,19 @@ from typing import Any
 from ..backends import BACKENDS
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import DATASETS
+from ..delays import DELAY_KERNELS
 from ..errors import GennDelaysError, InvalidValueError, check_count, check_real, unknown
 from ..learning import OPTIMISERS, SURROGATES
 from ..learning.losses import LOSSES
-from ..neurons import NEURONS
+from ..neurons import NEURONS, BatchNorm
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
 from .tables import Table, as_table, as_text, check_keys, complete, plain
 
 NO_REWIRING = "none"
+DEEP_R_RIGL = "deep_r_rigl"
+NO_KERNEL = "none"
+_BATCH_NORM = {"batch_norm": BatchNorm}
 SECTIONS = ("model", "network", "populations", "connections", "compiler", "training", "rewiring", "versions")
 
 
@@ -51,11 +56,13 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class PopulationConfig:
-    """A population. `neuron` holds the registered name under ``neuron`` and its arguments."""
+    """A population. `neuron` holds the registered name under ``neuron`` and its arguments; `batch_norm` its arguments."""
 
     name: str
     size: Any
     neuron: Table
+    batch_norm: Table | None = None
+    dropout: float = 0.0
 
     @property
     def section(self) -> str:
@@ -65,7 +72,7 @@ class PopulationConfig:
 
 @dataclass(frozen=True)
 class ConnectionConfig:
-    """A connection. `connectivity` holds the registered name under ``connectivity`` and its arguments."""
+    """A connection. `connectivity` and `delay_kernel` hold the registered names and their arguments."""
 
     source: str
     target: str
@@ -73,6 +80,7 @@ class ConnectionConfig:
     synapse: str = "delta"
     name: str | None = None
     max_delay_steps: int | None = None
+    delay_kernel: Table | None = None
 
     @property
     def section(self) -> str:
@@ -102,6 +110,7 @@ class TrainingConfig:
     dataset: str
     num_epochs: int
     optimiser: Table = field(default_factory=lambda: {"kind": "adam"})
+    delay_optimiser: Table | None = None
     validation: float = 0.1
     shuffle: bool = True
     data_dir: str | None = None
@@ -118,6 +127,11 @@ class RewiringConfig:
     def name(self) -> str:
         """The rule's registered name, or ``"none"``."""
         return str(self.rule["rule"])
+
+    @property
+    def label(self) -> str:
+        """The name under which the command line knows it: DEEP R that grows by the gradient is ``"deep_r_rigl"``."""
+        return DEEP_R_RIGL if self.name == "deep_r" and self.rule.get("growth") == "gradient" else self.name
 
 
 @dataclass(frozen=True)
@@ -162,11 +176,14 @@ class Config:
         found = {
             "model": {key: text for key, text in asdict(self.model).items() if text},
             "network": {"seed": self.seed},
-            "populations": [{"name": p.name, "size": p.size, **p.neuron} for p in self.populations],
+            "populations": [
+                {"name": p.name, "size": p.size, **p.neuron, "batch_norm": p.batch_norm, "dropout": p.dropout or None}
+                for p in self.populations
+            ],
             "connections": [
                 {
                     "name": c.name, "source": c.source, "target": c.target, "synapse": c.synapse,
-                    "max_delay_steps": c.max_delay_steps, **c.connectivity,
+                    "max_delay_steps": c.max_delay_steps, **c.connectivity, "delay_kernel": c.delay_kernel,
                 }
                 for c in self.connections
             ],
@@ -235,8 +252,17 @@ def _population(table: Table) -> PopulationConfig:
     section = f"[[populations]] {name!r}"
     if "size" not in table:
         raise InvalidValueError(f"{section} lacks 'size', its number of neurons")
-    neuron = complete("neuron", NEURONS, section, table, "neuron", ["name", "size"])
-    return PopulationConfig(name, table["size"], neuron)
+    neuron = complete("neuron", NEURONS, section, table, "neuron", ["name", "size", "batch_norm", "dropout"])
+    norm = table.get("batch_norm", False)
+    if isinstance(norm, Mapping):  # a table of its arguments; the name stands for itself
+        norm = complete("batch norm", _BATCH_NORM, f"{section} batch_norm", {**norm, "kind": "batch_norm"})
+    else:
+        _flag(f"{section} batch_norm", norm)
+        norm = complete("batch norm", _BATCH_NORM, section, "batch_norm") if norm else None
+    dropout = check_real(f"{section} dropout", table.get("dropout", 0.0), 0.0, 1.0, open_high=True)
+    return PopulationConfig(
+        name, table["size"], neuron, norm and {k: v for k, v in norm.items() if k != "kind"}, dropout
+    )
 
 
 def _connection(table: Table) -> ConnectionConfig:
@@ -246,8 +272,15 @@ def _connection(table: Table) -> ConnectionConfig:
         as_text("[[connections]] name", own["name"])
     section = f"[[connections]] {own.get('name') or f'{source} -> {target}'!r}"
     own_keys = [f.name for f in fields(ConnectionConfig) if f.name != "connectivity"]
+    kernel = table.get("delay_kernel", NO_KERNEL)
+    if kernel == NO_KERNEL:
+        kernel = None
+    else:
+        kernel = complete("delay kernel", {**DELAY_KERNELS, NO_KERNEL: dict}, f"{section} delay_kernel", kernel)
     return ConnectionConfig(
-        connectivity=complete("connectivity", CONNECTIVITY, section, table, "connectivity", own_keys), **own
+        connectivity=complete("connectivity", CONNECTIVITY, section, table, "connectivity", own_keys),
+        delay_kernel=kernel,
+        **own,
     )
 
 
@@ -275,7 +308,10 @@ def _training(table: Table) -> TrainingConfig:
     if "data_dir" in table:
         as_text("[training] data_dir", table["data_dir"])
     optimiser = complete("optimiser", OPTIMISERS, "[training] optimiser", table.pop("optimiser", "adam"))
-    return TrainingConfig(**table, optimiser=optimiser)
+    delays = table.pop("delay_optimiser", None)
+    if delays is not None:
+        delays = complete("optimiser", OPTIMISERS, "[training] delay_optimiser", delays)
+    return TrainingConfig(**table, optimiser=optimiser, delay_optimiser=delays)
 
 
 def _rewiring(table: Table) -> RewiringConfig:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..backends import BACKENDS
-from ..connectivity.connectivity import CONNECTIVITY
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
-from .config import NO_REWIRING, Config, ConnectionConfig, RewiringConfig
+from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig
+from .shape import delays_of, has, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, complete
 
 
@@ -22,8 +22,12 @@ class Overrides:
         sparsity: of every connection whose connectivity has one.
         epochs, batch_size, threads, backend, validation, data_dir: as in the model's tables.
         seed: of the network and of training.
-        rewiring: ``"none"`` or a rule; a rule the model does not use takes its defaults.
+        rewiring: ``"none"``, a rule, or ``"deep_r_rigl"``, DEEP R that grows where the gradient is most negative; a rule
+            the model does not use takes its defaults.
         growth_delay, dale: of the rewiring rule.
+        delays: ``"fixed"`` or ``"learned"``.
+        kernel_count: synapses of every pair.
+        hidden: sizes of the hidden layers, ``"256,256"``.
     """
 
     sparsity: Any = None
@@ -37,6 +41,9 @@ class Overrides:
     dale: Any = None
     validation: Any = None
     data_dir: Any = None
+    delays: Any = None
+    kernel_count: Any = None
+    hidden: Any = None
 
     def given(self) -> dict[str, Any]:
         """Those that are not None, by name."""
@@ -49,9 +56,15 @@ class Overrides:
             InvalidValueError: a value is not allowed, or the model has nothing to set.
         """
         config = self._apply_numbers(config)
+        if self.hidden is not None:
+            config = with_hidden(config, hidden_sizes(self.hidden))
         if self.sparsity is not None:
             sparsity = check_real("--sparsity", self.sparsity, 0.0, 1.0, open_high=True)
-            config = replace(config, connections=_with_sparsity(config.connections, sparsity))
+            config = with_connectivity(config, "sparsity", sparsity)
+        if self.kernel_count is not None:
+            config = with_connectivity(config, "kernel_count", check_count("--kernel-count", self.kernel_count))
+        if self.delays is not None:
+            config = with_delays(config, self.delays)
         return replace(config, rewiring=self._rewiring(config.rewiring))
 
     def _apply_numbers(self, config: Config) -> Config:
@@ -78,9 +91,11 @@ class Overrides:
 
     def _rewiring(self, rewiring: RewiringConfig) -> RewiringConfig:
         rules = {**REWIRING, NO_REWIRING: dict}
-        if self.rewiring is not None and self.rewiring not in rules:
-            raise unknown("--rewiring", self.rewiring, rules)
-        name = self.rewiring or rewiring.name
+        if self.rewiring is not None and self.rewiring not in (*rules, DEEP_R_RIGL):
+            raise unknown("--rewiring", self.rewiring, (*rules, DEEP_R_RIGL))
+        name, growth = self.rewiring or rewiring.name, {}
+        if self.rewiring in ("deep_r", DEEP_R_RIGL):
+            name, growth = "deep_r", {"growth": "random" if self.rewiring == "deep_r" else "gradient"}
         if self.sparsity == 0:
             if self.rewiring not in (None, NO_REWIRING):
                 raise InvalidValueError(
@@ -99,23 +114,8 @@ class Overrides:
         for key in asked:
             if key not in arguments_of(REWIRING[name]):
                 raise InvalidValueError(f"--{key.replace('_', '-')} is no setting of the rewiring rule {name!r}")
-        return replace(rewiring, rule=complete("rewiring rule", rules, "rewiring", {**rewiring.rule, **asked}, "rule"))
-
-
-def _has_sparsity(connection: ConnectionConfig) -> bool:
-    return "sparsity" in arguments_of(CONNECTIVITY[connection.connectivity["connectivity"]])
-
-
-def _with_sparsity(connections: tuple[ConnectionConfig, ...], sparsity: float) -> tuple[ConnectionConfig, ...]:
-    if not any(_has_sparsity(c) for c in connections):
-        kinds = ", ".join(sorted({c.connectivity["connectivity"] for c in connections}))
-        raise InvalidValueError(
-            f"--sparsity {sparsity:g}: no connection of this model has a sparsity (they are: {kinds})"
-        )
-    return tuple(
-        replace(c, connectivity={**c.connectivity, "sparsity": sparsity}) if _has_sparsity(c) else c
-        for c in connections
-    )
+        table = {**rewiring.rule, **growth, **asked}
+        return replace(rewiring, rule=complete("rewiring rule", rules, "rewiring", table, "rule"))
 
 
 def overrides_in(config: Config) -> Overrides:
@@ -123,7 +123,8 @@ def overrides_in(config: Config) -> Overrides:
 
     The sparsity and the seed are None where connections, or network and training, have different ones.
     """
-    sparsities = {c.connectivity["sparsity"] for c in config.connections if _has_sparsity(c)}
+    sparsities = {c.connectivity["sparsity"] for c in config.connections if has(c, "sparsity")}
+    counts = {c.connectivity["kernel_count"] for c in config.connections if has(c, "kernel_count")}
     seeds = {config.seed, config.compiler.rng_seed}
     rule = config.rewiring.rule
     return Overrides(
@@ -133,9 +134,11 @@ def overrides_in(config: Config) -> Overrides:
         batch_size=config.compiler.batch_size,
         threads=config.compiler.threads,
         backend=config.compiler.backend,
-        rewiring=config.rewiring.name,
+        rewiring=config.rewiring.label,
         growth_delay=rule.get("growth_delay"),
         dale=rule.get("dale"),
         validation=config.training.validation,
         data_dir=config.training.data_dir,
+        delays=delays_of(config),
+        kernel_count=counts.pop() if len(counts) == 1 else None,
     )

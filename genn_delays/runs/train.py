@@ -236,7 +236,7 @@ def _result(
         best_test_accuracy=best["test_accuracy"],
         best_test_epoch=best["epoch"],
         best_test_chosen_on=BY_TEST,
-        rewiring=config.rewiring.name,
+        rewiring=config.rewiring.label,
         rewirings=sum(compiled.rewirings.values()),
         step_ms=round(median(steps), 4),
         seconds=round(observer.seconds if observer.steps else last["seconds"], 3),

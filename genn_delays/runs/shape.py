@@ -1,0 +1,114 @@
+"""Settings that change the network a model describes: sparsity, kernel count, hidden layers, learned or fixed delays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..connectivity.connectivity import CONNECTIVITY
+from ..delays import DELAY_KERNELS
+from ..errors import InvalidValueError, check_count, unknown
+from ..learning import OPTIMISERS
+from ..neurons import NEURONS
+from .config import Config, ConnectionConfig, PopulationConfig
+from .tables import Table, arguments_of, complete
+
+DELAYS = ("fixed", "learned")
+
+
+def has(connection: ConnectionConfig, argument: str) -> bool:
+    """Whether a connection's connectivity takes an argument."""
+    return argument in arguments_of(CONNECTIVITY[connection.connectivity["connectivity"]])
+
+
+def with_connectivity(config: Config, argument: str, value: Any) -> Config:
+    """The configuration with one argument of every connectivity that has it set.
+
+    Raises:
+        InvalidValueError: none has it.
+    """
+    if not any(has(c, argument) for c in config.connections):
+        kinds = ", ".join(sorted({c.connectivity["connectivity"] for c in config.connections}))
+        raise InvalidValueError(
+            f"--{argument.replace('_', '-')} {value:g}: no connection of this model has a {argument} (they are: {kinds})"
+        )
+    connections = tuple(
+        replace(c, connectivity={**c.connectivity, argument: value}) if has(c, argument) else c
+        for c in config.connections
+    )
+    return replace(config, connections=connections)
+
+
+def with_delays(config: Config, how: Any) -> Config:
+    """Delays fixed (single, whole lags), or learned: as the model learns them, or as published where it does not."""
+    if how not in DELAYS:
+        raise unknown("--delays", how, DELAYS)
+    if how == "fixed":
+        connections = tuple(replace(c, delay_kernel=None) for c in config.connections)
+        training = replace(config.training, delay_optimiser=None)
+        return replace(config, connections=connections, training=training)
+    if config.training.delay_optimiser is not None:
+        return config
+    schedule = {"kind": "cosine_annealing"}
+    optimiser: Table = {"kind": "adam", "alpha": 0.1, "schedule": schedule}
+    optimiser = complete("optimiser", OPTIMISERS, "delay_optimiser", optimiser)
+    kernel = complete("delay kernel", DELAY_KERNELS, "delay_kernel", "gaussian")
+    connections = tuple(c if c.delay_kernel else replace(c, delay_kernel=kernel) for c in config.connections)
+    return replace(config, connections=connections, training=replace(config.training, delay_optimiser=optimiser))
+
+
+def delays_of(config: Config) -> str:
+    """``"fixed"`` or ``"learned"``."""
+    return "fixed" if config.training.delay_optimiser is None else "learned"
+
+
+def hidden_sizes(text: Any) -> list[int]:
+    """Sizes of hidden layers out of a text such as ``256,256``."""
+    parts = text.split(",") if isinstance(text, str) else list(text) if isinstance(text, Sequence) else [text]
+    try:
+        return [check_count("--hidden", int(part)) for part in parts]
+    except ValueError as error:
+        if isinstance(error, InvalidValueError):
+            raise
+        raise InvalidValueError(f"--hidden must be whole numbers separated by commas, got {text!r}") from error
+
+
+def with_hidden(config: Config, sizes: list[int]) -> Config:
+    """The configuration with hidden layers of these sizes; more layers than the model has are copies of its last one.
+
+    A copied layer gets its input through a copy of the connection that leads into the model's last hidden layer.
+
+    Raises:
+        InvalidValueError: the model is not a chain of layers.
+    """
+    layers, links = _chain(config)
+    if [p.size for p in layers[1:-1]] == sizes:
+        return config
+    hidden = layers[1:-1]
+    made = [
+        replace(hidden[n], size=size) if n < len(hidden) else replace(hidden[-1], size=size, name=f"hidden{n + 1}")
+        for n, size in enumerate(sizes)
+    ]
+    populations = [layers[0], *made, layers[-1]]
+    if len({p.name for p in populations}) < len(populations):
+        raise InvalidValueError(f"--hidden: a layer of this model is already called {made[-1].name!r}")
+    connections = []
+    for n, (source, target) in enumerate(zip(populations[:-1], populations[1:], strict=True)):
+        link = links[-1] if target is layers[-1] else links[min(n, len(links) - 2)]
+        connections.append(replace(link, source=source.name, target=target.name, name=None))
+    return replace(config, populations=tuple(populations), connections=tuple(connections))
+
+
+def _chain(config: Config) -> tuple[list[PopulationConfig], list[ConnectionConfig]]:
+    """The model's layers from input to output and the connections between them."""
+    by_name = {p.name: p for p in config.populations}
+    by_source = {c.source: c for c in config.connections}
+    inputs = [p for p in config.populations if NEURONS[p.neuron["neuron"]].is_input]
+    layers, links = inputs[:1], []
+    while layers and layers[-1].name in by_source and len(links) < len(config.connections):
+        links.append(by_source[layers[-1].name])
+        layers.append(by_name[links[-1].target])
+    if len(layers) != len(config.populations) or len(links) != len(config.connections) or len(layers) < 3:
+        raise InvalidValueError("--hidden: this model is no chain of an input, hidden layers and an output")
+    return layers, links

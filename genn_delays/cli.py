@@ -159,8 +159,11 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path")
     what = parser.add_argument_group("what is trained")
     what.add_argument("--sparsity", type=_real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
-    what.add_argument("--rewiring", metavar="RULE", help="none, deep_r (grows at random), deep_r_rigl (where dL/dw helps most), "
-                      "rigl or set; at --sparsity 0 it is none")  # fmt: skip
+    what.add_argument(
+        "--rewiring", metavar="RULE",
+        help="none, deep_r (grows at random), deep_r_rigl (grows where dL/dw helps most), rigl or set; at --sparsity 0 "
+        "it is none",
+    )  # fmt: skip
     what.add_argument(
         "--growth-delay", metavar="HOW",
         help="delay of a regrown synapse: pair (always the pair's own), redraw, or best (where it would help most)",

@@ -56,7 +56,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class PopulationConfig:
-    """A population. `neuron` holds the registered name under ``neuron`` and its arguments; `batch_norm` its arguments."""
+    """A population. `neuron` holds the registered name under ``neuron`` and its arguments, `batch_norm` its own."""
 
     name: str
     size: Any

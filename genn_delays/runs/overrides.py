@@ -22,8 +22,8 @@ class Overrides:
         sparsity: of every connection whose connectivity has one.
         epochs, batch_size, threads, backend, validation, data_dir: as in the model's tables.
         seed: of the network and of training.
-        rewiring: ``"none"``, a rule, or ``"deep_r_rigl"``, DEEP R that grows where the gradient is most negative; a rule
-            the model does not use takes its defaults.
+        rewiring: ``"none"``, a rule, or ``"deep_r_rigl"``, DEEP R that grows where the gradient is most negative; a
+            rule the model does not use takes its defaults.
         growth_delay, dale: of the rewiring rule.
         delays: ``"fixed"`` or ``"learned"``.
         kernel_count: synapses of every pair.

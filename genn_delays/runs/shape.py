@@ -1,9 +1,10 @@
-"""Settings that change the network a model describes: sparsity, kernel count, hidden layers, learned or fixed delays."""
+"""Settings that change the network a model describes: sparsity, kernel count, hidden layers, learned delays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from ..connectivity.connectivity import CONNECTIVITY
@@ -31,7 +32,8 @@ def with_connectivity(config: Config, argument: str, value: Any) -> Config:
     if not any(has(c, argument) for c in config.connections):
         kinds = ", ".join(sorted({c.connectivity["connectivity"] for c in config.connections}))
         raise InvalidValueError(
-            f"--{argument.replace('_', '-')} {value:g}: no connection of this model has a {argument} (they are: {kinds})"
+            f"--{argument.replace('_', '-')} {value:g}: no connection of this model has a {argument} "
+            f"(they are: {kinds})"
         )
     connections = tuple(
         replace(c, connectivity={**c.connectivity, argument: value}) if has(c, argument) else c
@@ -94,7 +96,7 @@ def with_hidden(config: Config, sizes: list[int]) -> Config:
     if len({p.name for p in populations}) < len(populations):
         raise InvalidValueError(f"--hidden: a layer of this model is already called {made[-1].name!r}")
     connections = []
-    for n, (source, target) in enumerate(zip(populations[:-1], populations[1:], strict=True)):
+    for n, (source, target) in enumerate(pairwise(populations)):
         link = links[-1] if target is layers[-1] else links[min(n, len(links) - 2)]
         connections.append(replace(link, source=source.name, target=target.name, name=None))
     return replace(config, populations=tuple(populations), connections=tuple(connections))
@@ -105,7 +107,7 @@ def _chain(config: Config) -> tuple[list[PopulationConfig], list[ConnectionConfi
     by_name = {p.name: p for p in config.populations}
     by_source = {c.source: c for c in config.connections}
     inputs = [p for p in config.populations if NEURONS[p.neuron["neuron"]].is_input]
-    layers, links = inputs[:1], []
+    layers, links = inputs[:1], list[ConnectionConfig]()
     while layers and layers[-1].name in by_source and len(links) < len(config.connections):
         links.append(by_source[layers[-1].name])
         layers.append(by_name[links[-1].target])

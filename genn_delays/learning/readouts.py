@@ -1,12 +1,12 @@
 """Readouts: how a loss reads a population over time. Each has a kernel template ``readout_<name>`` per target.
 
-The functions here are the definition. Shapes: variable ``v`` and its derivative ``[neuron, time, lane]``, ``z`` and its
-derivative ``[neuron, lane]``.
+The functions here are the definition. Shapes: what is read, ``v``, and its derivative ``[neuron, time, lane]``, ``z`` and
+its derivative ``[neuron, lane]``. What is read is the output variable, or the spikes (as 0 and 1) of spiking neurons.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ Array = npt.NDArray[Any]
 class Readout(Protocol):
     """A readout and its derivative."""
 
+    reads: Literal["variable", "spikes"]
+
     def forward(self, v: Array) -> Array:
         """z for the variable over time."""
 
@@ -26,6 +28,8 @@ class Readout(Protocol):
 
 class SumVar:
     """``z_i = sum_t v_i[t]``."""
+
+    reads: Literal["variable", "spikes"] = "variable"
 
     def forward(self, v: Array) -> Array:
         return np.asarray(v.sum(axis=1))
@@ -39,6 +43,8 @@ class SumSoftmax:
 
     Source: Hammouamri et al. 2023 (arXiv 2306.17670).
     """
+
+    reads: Literal["variable", "spikes"] = "variable"
 
     def forward(self, v: Array) -> Array:
         return np.asarray(softmax(v).sum(axis=1))
@@ -57,6 +63,8 @@ def softmax(v: Array) -> Array:
 class AvgVar:
     """``z_i = 1/T sum_t v_i[t]``."""
 
+    reads: Literal["variable", "spikes"] = "variable"
+
     def forward(self, v: Array) -> Array:
         return np.asarray(v.sum(axis=1) / v.dtype.type(v.shape[1]))
 
@@ -66,6 +74,8 @@ class AvgVar:
 
 class MaxVar:
     """``z_i = max_t v_i[t]``; the derivative acts in the first step that has the maximum."""
+
+    reads: Literal["variable", "spikes"] = "variable"
 
     def forward(self, v: Array) -> Array:
         return np.asarray(v.max(axis=1))
@@ -77,10 +87,56 @@ class MaxVar:
         return dv
 
 
+class AvgVarExpWeight:
+    """``z_i = 1/T sum_t exp(-t / T) v_i[t]``, t = 0, 1, ...: early steps count more (mlGeNN's ``avg_var_exp_weight``)."""
+
+    reads: Literal["variable", "spikes"] = "variable"
+
+    def forward(self, v: Array) -> Array:
+        return np.asarray((self._weight(v) * v).sum(axis=1))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        return np.asarray(self._weight(v) * dz[:, None])
+
+    @staticmethod
+    def _weight(v: Array) -> Array:
+        steps = v.shape[1]
+        return np.asarray((np.exp(-np.arange(steps) / steps) / steps).astype(v.dtype)[:, None])
+
+
+class Var:
+    """``z_i = v_i[T - 1]``, the variable at the end of the example."""
+
+    reads: Literal["variable", "spikes"] = "variable"
+
+    def forward(self, v: Array) -> Array:
+        return v[:, -1].copy()
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        dv = np.zeros_like(v)
+        dv[:, -1] = dz
+        return dv
+
+
+class SpikeCount:
+    """``z_i = sum_t S_i[t]``, the number of spikes of an output neuron."""
+
+    reads: Literal["variable", "spikes"] = "spikes"
+
+    def forward(self, v: Array) -> Array:
+        return np.asarray(v.sum(axis=1))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        return np.broadcast_to(dz[:, None], v.shape).copy()
+
+
 READOUTS: dict[str, Readout] = {
     "sum_var": SumVar(),
     "sum_softmax": SumSoftmax(),
     "avg_var": AvgVar(),
+    "avg_var_exp_weight": AvgVarExpWeight(),
     "max_var": MaxVar(),
+    "var": Var(),
+    "spike_count": SpikeCount(),
 }
 """By name; a new one is a class, a kernel template of its name per target, and a line here."""

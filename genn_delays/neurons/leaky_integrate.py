@@ -18,8 +18,9 @@ class LeakyIntegrate(DynamicNeuron):
         v: initial potential.
         scale_i: divide the input current by `tau_mem` too.
         integration: ``"linear_euler"`` or ``"exact"``.
-        readout: how the loss reads the potential: ``"sum_var"`` (sum over time) or ``"sum_softmax"`` (sum over time
-            of the softmax over the population's neurons), ``"avg_var"`` (mean over time) or ``"max_var"``.
+        readout: how the loss reads the potential: ``"sum_var"`` (sum over time), ``"sum_softmax"`` (sum over time of
+            the softmax over the population's neurons), ``"avg_var"`` (mean over time), ``"avg_var_exp_weight"`` (the
+            same with weights falling from 1 to 1/e), ``"max_var"`` or ``"var"`` (at the last step).
     """
 
     tau_mem: Any = 20.0
@@ -29,6 +30,7 @@ class LeakyIntegrate(DynamicNeuron):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_readout(spiking=False)
         check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
         check_parameter("v", self.v)
         check_integration(self.integration)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InvalidValueError
 from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
 
 
@@ -27,6 +26,7 @@ class LeakyIntegrateFire(DynamicNeuron):
         scale_i: divide the input current by `tau_mem` too, as mlGeNN 3 does: ``dv/dt = (-v + Isyn) / tau_mem``.
         integration: ``"linear_euler"`` or ``"exact"``.
         relative_reset: subtract the threshold at a spike in place of setting the potential to `v_reset`.
+        readout: ``"spike_count"`` where the loss counts the population's spikes.
     """
 
     tau_mem: Any = 20.0
@@ -39,10 +39,7 @@ class LeakyIntegrateFire(DynamicNeuron):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.readout is not None:
-            raise InvalidValueError(
-                f"LeakyIntegrateFire has no readout {self.readout!r}; readouts of this version belong to LeakyIntegrate"
-            )
+        self._check_readout(spiking=True)
         check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
         check_parameter("v_thresh", self.v_thresh)
         check_parameter("v_reset", self.v_reset)

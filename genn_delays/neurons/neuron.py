@@ -70,6 +70,16 @@ class DynamicNeuron(Neuron, ABC):
         if self.readout is not None and self.readout not in list(READOUTS):
             raise unknown("readout", self.readout, READOUTS)
 
+    def _check_readout(self, *, spiking: bool) -> None:
+        """An error where the readout reads what the neuron does not have."""
+        kind = "spikes" if spiking else "variable"
+        if self.readout is not None and READOUTS[self.readout].reads != kind:
+            fitting = ", ".join(repr(name) for name, readout in READOUTS.items() if readout.reads == kind)
+            what = "spikes" if spiking else "does not spike"
+            raise InvalidValueError(
+                f"{type(self).__name__} with readout {self.readout!r}: the neuron {what}; allowed: {fitting}"
+            )
+
     @abstractmethod
     def equations(self) -> Equations:
         """The model's equations."""

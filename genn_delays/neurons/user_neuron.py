@@ -77,10 +77,11 @@ class UserNeuron(DynamicNeuron):
         for name in self.var_vals:
             if name not in self.vars:
                 raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")
-        if self.readout is not None and (self.threshold is not None or self.output_var_name not in self.vars):
+        self._check_readout(spiking=self.threshold is not None)
+        if self.readout is not None and self.threshold is None and self.output_var_name not in self.vars:
             raise InvalidValueError(
-                f"UserNeuron: readout {self.readout!r} needs a neuron that does not spike and output_var_name out of "
-                f"{', '.join(self.vars)}, got {self.output_var_name!r}"
+                f"UserNeuron: readout {self.readout!r} needs output_var_name out of {', '.join(self.vars)}, got "
+                f"{self.output_var_name!r}"
             )
 
     def _check_names(self) -> None:

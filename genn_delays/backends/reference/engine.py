@@ -190,6 +190,8 @@ class ReferenceEngine:
 
     def _read(self, p: PopulationPlan) -> Array:
         assert p.model is not None
+        if READOUTS[str(p.readout)].reads == "spikes":
+            return self.spiked[p.index]
         return self.tape[p.index][p.model.states[p.model.output]]
 
     def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:

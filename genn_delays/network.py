@@ -130,7 +130,9 @@ class Population:
         if self.dropout and not (self.spiking and isinstance(neuron, DynamicNeuron)):
             raise InvalidValueError(f"dropout {dropout}: population {self.name!r} must consist of spiking neurons")
         if self.dropout and neuron.readout is not None:
-            raise InvalidValueError(f"dropout {dropout}: population {self.name!r} is an output, which a loss reads whole")
+            raise InvalidValueError(
+                f"dropout {dropout}: population {self.name!r} is an output, which a loss reads whole"
+            )
         self.incoming: list[Connection] = []
         self.outgoing: list[Connection] = []
         network.populations.append(self)

@@ -142,8 +142,11 @@ class Engine(Protocol):
     def backward(self) -> None:
         """Gradients of all synapses, after :meth:`loss` of a training pass."""
 
-    def update(self, step: int, optimisers: dict[int, Optimisers]) -> None:
-        """One step of every optimiser (by connection, as it is at this point); `step` counts training steps from 0."""
+    def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
+        """One step of every optimiser (by connection, as it is at this point), all gradients times `scale`.
+
+        `step` counts training steps from 0.
+        """
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
         """Drop and grow synapses of connections; how many of each were.
@@ -164,6 +167,12 @@ class Engine(Protocol):
 
     def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Mean and (biased) variance of the input current over the last training batch, ``[neuron]``."""
+
+    def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
+        """Spikes of every neuron in the last batch before dropout, ``[neuron]``, where they are regularised."""
+
+    def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
+        """What one more spike of each neuron costs by regularisation, ``[neuron]``, for the backward pass."""
 
     def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
         """Take over what a population has learned (:class:`~genn_delays.compilers.populations.PopulationState`)."""

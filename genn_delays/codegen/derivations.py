@@ -38,6 +38,7 @@ def discrete_model(equations: Equations, detach_reset: bool) -> DiscreteModel:
         states=tuple(raw["states"]),
         equations=tuple(raw["equations"]),
         coefficients=raw["coefficients"],
+        sensitivity=raw["sensitivity"],
         step_parameters=tuple(raw["step_parameters"]),
         update={k: expression(v) for k, v in raw["update"].items()},
         jump={k: expression(v) for k, v in raw["jump"].items()},

@@ -14,7 +14,7 @@ from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ..learning.optimisers import Optimiser
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .equations import Printed
+from .equations import DiscreteModel, Printed
 
 
 @cache
@@ -55,7 +55,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     outputs = [views[p.index] for p in plan.outputs]
     _add_passes(add, plan)
     for m, p in enumerate(models):
-        _add_model(add, m, p, plan.surrogate.support)
+        _add_model(add, plan, m, p)
     for name, wanted in (("batch_norm", any(p.batch_norm for p in plan.populations)),
                          ("dropout", any(p.dropout for p in plan.populations))):  # fmt: skip
         if wanted:
@@ -64,7 +64,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
         add("population", p=view)
     for view in outputs:
         add(f"readout_{view['readout']}", p=view)
-        add(f"loss_{plan.loss}", p=view)
+        add(f"loss_{plan.loss.template}", p=view)
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds)):
         if wanted:
@@ -99,7 +99,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     for form in (None, *taps):
         if form is not None or any(c.gradient_taps is None for c in plan.connections):
             add("correlate", taps=form)
-    add("spikes")
+    add("spikes", regularised=any(p.regularised for p in plan.populations))
     add("surrogate", surrogate=plan.surrogate_code)
 
 
@@ -186,7 +186,27 @@ def _add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]])
                 add(name)
 
 
-def _add_model(add: Callable[..., None], m: int, p: PopulationPlan, support: float | None) -> None:
+def _suffix(p: PopulationPlan) -> str:
+    """What tells adjoints of one model apart: which coefficients' gradients they add up."""
+    if not p.slopes:
+        return ""
+    return "_" + "_".join(p.slopes) + ("_normed" if p.batch_norm else "")
+
+
+def _slope_term(model: DiscreteModel, coefficient: str) -> str:
+    """lambda[t] times what a coefficient is multiplied by in the update."""
+    for s in model.states:
+        if coefficient == f"b_{s}":
+            return f"l_{s} * Isyn"
+        if coefficient == f"c_{s}":
+            return f"l_{s}"
+        for r in model.states:
+            if coefficient == (f"a_{s}" if r == s else f"a_{s}_{r}"):
+                return f"l_{s} * {r}_was"
+    raise ValueError(coefficient)
+
+
+def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) -> None:
     """The kernels of neuron model number `m`, that of population `p`."""
     model = p.model
     assert model is not None
@@ -194,7 +214,18 @@ def _add_model(add: Callable[..., None], m: int, p: PopulationPlan, support: flo
     reads = [*model.update.values(), *model.jump.values(), *distance]
     initial = [f"{s}_initial" for s in model.states]
     add("membrane", m=m, model=model, parameters=_used(p, reads, initial))
-    add("adjoint", m=m, model=model, parameters=_used(p, [*model.adjoint.values(), model.gradient, *distance]))
+    backward = [*model.adjoint.values(), model.gradient, *distance]
+    plain = {"suffix": "", "slopes": [], "current": False, "batch_norm": False}
+    add("adjoint", m=m, model=model, parameters=_used(p, backward), **plain)
+    learned = {_suffix(q): q for q in plan.populations if q.slopes and q.model == model}
+    for suffix, q in sorted(learned.items()):
+        add(
+            "adjoint", m=m, model=model, suffix=suffix, batch_norm=q.batch_norm is not None,
+            parameters=_used(p, [*backward, *model.jump.values()], initial),
+            slopes=[{"name": c, "term": _slope_term(model, c)} for c in q.slopes],
+            current=any(c.startswith("b_") for c in q.slopes),
+        )  # fmt: skip
+    support = plan.surrogate.support
     if distance and support is not None:
         add("active", m=m, model=model, parameters=_used(p, distance), support=f"{float(support)}f")
 
@@ -226,6 +257,9 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "keeps_gradient": p.keeps_gradient,
         "batch_norm": p.batch_norm is not None,
         "dropout": p.dropout > 0,
+        "regularised": p.regularised,
+        "keeps_current": p.keeps_current,
+        "suffix": _suffix(p),
         "active": p.spiking and plan.surrogate.support is not None,
         "num_vars": len(p.model.states) if p.model else 0,
         "output": p.model.output if p.model else 0,

@@ -53,7 +53,8 @@ class DiscreteModel:
         states: names of the state variables.
         equations: the model as the user wrote it, one line an equation, for comments.
         coefficients: name and NumPy expression (of the parameters and `dt`) of every per-neuron coefficient.
-        step_parameters: parameters that the step itself uses.
+        sensitivity: for every other parameter the derivatives of the coefficients that depend on it (NumPy
+        expressions). step_parameters: parameters that the step itself uses.
         update: for every state, its value before a spike is accounted for.
         jump: for every state that a spike changes, its value after it.
         threshold: the neuron spikes where this is >= 0.
@@ -65,6 +66,7 @@ class DiscreteModel:
     states: tuple[str, ...]
     equations: tuple[str, ...]
     coefficients: dict[str, str]
+    sensitivity: dict[str, dict[str, str]]
     step_parameters: tuple[str, ...]
     update: dict[str, Printed]
     jump: dict[str, Printed]
@@ -108,6 +110,7 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
         states=states,
         equations=describe(equations),
         coefficients={name: _numpy(e) for name, e in coefficients.items()},
+        sensitivity=_sensitivity(coefficients, [p for p in equations.parameters if symbols[p] not in used], symbols),
         step_parameters=tuple(p for p in equations.parameters if symbols[p] in used),
         update=update,
         jump={s: printed(e) for s, e in jumps.items()} if threshold is not None else {},
@@ -116,6 +119,19 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
         gradient=printed(gradient),
         output=states.index(equations.output) if equations.output in states else 0,
     )
+
+
+def _sensitivity(
+    coefficients: dict[str, Any], parameters: list[str], symbols: dict[str, Any]
+) -> dict[str, dict[str, str]]:
+    """By parameter the derivative of every coefficient that depends on it, where it is in the coefficients alone."""
+    import sympy
+
+    found = {}
+    for name in parameters:
+        slopes = {c: sympy.diff(expression, symbols[name]) for c, expression in coefficients.items()}
+        found[name] = {c: _numpy(slope) for c, slope in slopes.items() if slope != 0}
+    return found
 
 
 def describe(equations: Equations) -> tuple[str, ...]:

@@ -178,12 +178,13 @@ class CompiledNetwork:
             for c in self.plan.connections
             if c.learned
         }
-        self.engine.update(self.step, optimisers)
+        scale = self._gradient_scale()
+        self.engine.update(self.step, optimisers, scale)
         for p, state in zip(self.plan.populations, self.populations, strict=True):
             if p.batch_norm:
                 state.average(p, *self.engine.batch_statistics(p.index), lanes * self.plan.time_steps)
             if p.learned:
-                gradients = self.engine.population_gradients(p.index)
+                gradients = {k: np.float32(scale) * g for k, g in self.engine.population_gradients(p.index).items()}
                 state.step(p, {name: o.at(now) for name, o in p.learned.items()}, gradients)
             if p.learned or p.batch_norm:
                 self.engine.set_values(p.index, state.values)
@@ -196,6 +197,31 @@ class CompiledNetwork:
             name = self.plan.connections[index].name
             metrics.rewirings[name] += rewired
             self.rewirings[name] += rewired
+
+    def _gradient_scale(self) -> float:
+        """What all gradients are multiplied by, so that their norm is at most ``clip_norm``; L1 is not in them."""
+        if self.plan.clip_norm is None:
+            return 1.0
+        learned = [
+            self.engine.gradient(c.index, variable)
+            for c in self.plan.connections
+            for variable, optimiser in (("weight", c.optimiser), ("delay", c.delay_optimiser))
+            if optimiser is not None
+        ]
+        for p in self.plan.populations:
+            learned += [g for name, g in self.engine.population_gradients(p.index).items() if name in p.learned]
+        norm = math.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in learned))
+        return min(1.0, self.plan.clip_norm / norm) if norm > 0 else 1.0
+
+    def _regularise(self, lanes: int) -> float:
+        """What hidden neurons' spike counts cost; the backward pass will know of it."""
+        total = 0.0
+        for p in self.plan.populations:
+            if p.regularised and self.plan.regularisation is not None:
+                counts = self.engine.spike_totals(p.index) / lanes
+                total += self.plan.regularisation.penalty(counts)
+                self.engine.set_drive(p.index, self.plan.regularisation.drive(counts, lanes))
+        return total
 
     def _pass(self, *, training: bool) -> Pass:
         """What a forward pass needs to know of where training stands."""
@@ -212,6 +238,8 @@ class CompiledNetwork:
         for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
             metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
             total += loss / batch.size
+        if training:
+            total += self._regularise(batch.size)
         if not math.isfinite(total):
             raise TrainingError(
                 f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs): weights or inputs "

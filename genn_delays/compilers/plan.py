@@ -8,7 +8,7 @@ populations on one cycle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,9 @@ from ..codegen.equations import DiscreteModel, evaluate
 from ..connectivity import Synapses
 from ..delays import DelayKernel
 from ..errors import InvalidValueError
+from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser
+from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
 from ..neurons import BatchNorm, DynamicNeuron, Input
@@ -41,6 +43,7 @@ class PopulationPlan:
         values: the neurons' own parameters and those of batch norm, float64 ``[neuron]`` each, as sampled.
         learned: optimisers of the values that are learned, by name.
         batch_norm, dropout: as described by the population.
+        regularised: whether the number of its spikes is.
         dt: length of a time step in ms.
     """
 
@@ -61,7 +64,42 @@ class PopulationPlan:
     learned: dict[str, Optimiser]
     batch_norm: BatchNorm | None
     dropout: float
+    regularised: bool
     dt: float
+
+    @property
+    def slopes(self) -> tuple[str, ...]:
+        """Coefficients whose gradients are needed because a learned parameter is in them."""
+        if self.model is None:
+            return ()
+        needed = {c for name in self.learned for c in self.model.sensitivity.get(name, ())}
+        return tuple(c for c in self.model.coefficients if c in needed)
+
+    @property
+    def keeps_current(self) -> bool:
+        """Whether the input current is needed after the forward pass."""
+        return self.batch_norm is not None or any(c.startswith("b_") for c in self.slopes)
+
+    def coefficients(self, values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:
+        """What the integration rule multiplies by, for these values of what is learned."""
+        assert self.model is not None
+        known = {**self.values, **{k: v.astype(np.float64) for k, v in values.items()}, "dt": self.dt}
+        full = np.zeros(self.size)
+        return {name: evaluate(expression, known) + full for name, expression in self.model.coefficients.items()}
+
+    def parameter_gradients(
+        self, slopes: dict[str, npt.NDArray[np.float64]], values: dict[str, npt.NDArray[Any]]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """dL/dparameter of the neurons' learned parameters, out of dL/dcoefficient."""
+        if self.model is None:
+            return {}
+        known = {**self.values, **{k: v.astype(np.float64) for k, v in values.items()}, "dt": self.dt}
+        found = {}
+        for name in self.learned:
+            if name in self.model.sensitivity:
+                terms = self.model.sensitivity[name].items()
+                found[name] = sum((slopes[c] * evaluate(d, known) for c, d in terms), np.zeros(self.size))
+        return found
 
     def lowest(self, name: str) -> float:
         """The smallest value that a learned parameter may take: a time constant stays at least a time step long."""
@@ -149,6 +187,8 @@ class Plan:
         groups: population indices in order of computation; more than one in a group only on a cycle.
         time_steps: T, steps per example.
         batch_size: lanes at most.
+        regularisation: of hidden neurons' spike counts, None for none.
+        clip_norm: gradients are scaled down to this norm where theirs is larger, None for never.
     """
 
     populations: tuple[PopulationPlan, ...]
@@ -158,7 +198,9 @@ class Plan:
     batch_size: int
     network_seed: int
     training_seed: int
-    loss: str
+    loss: Loss
+    regularisation: SpikeRegularisation | None
+    clip_norm: float | None
     surrogate: Surrogate
     surrogate_code: SurrogateCode
     detach_reset: bool
@@ -186,7 +228,9 @@ def lower(
     batch_size: int,
     dt: float,
     training_seed: int,
-    loss: str,
+    loss: Loss,
+    regularisation: SpikeRegularisation | None,
+    clip_norm: float | None,
     surrogate: Surrogate,
     detach_reset: bool,
     optimisers: dict[int, Optimiser],
@@ -213,7 +257,9 @@ def lower(
         scored = any(c.index in rewiring and rewiring[c.index].uses_gradient for c in p.incoming)
         whole = scored or p in network.outputs or any(other.batch_norm for other in network.populations)
         kept = (upstream or p.index in cyclic or whole, whole)
-        populations.append(_population(p, dt, detach_reset, p.index in cyclic, kept, learned.get(p.index, {})))
+        regularised = regularisation is not None and p.spiking and not p.neuron.is_input and p.neuron.readout is None
+        flags = (p.index in cyclic, *kept, regularised)
+        populations.append(_population(p, dt, detach_reset, flags, learned.get(p.index, {})))
     return Plan(
         populations=tuple(populations),
         connections=_connections(network, groups, time_steps, optimisers, delay_optimisers, rewiring),
@@ -223,6 +269,8 @@ def lower(
         network_seed=network.seed,
         training_seed=training_seed,
         loss=loss,
+        regularisation=regularisation,
+        clip_norm=clip_norm,
         surrogate=surrogate,
         surrogate_code=surrogate_code(surrogate),
         detach_reset=detach_reset,
@@ -281,10 +329,10 @@ def _population(
     p: Population,
     dt: float,
     detach_reset: bool,
-    cyclic: bool,
-    keeps_gradient: tuple[bool, bool],
+    flags: tuple[bool, bool, bool, bool],
     learned: dict[str, Optimiser],
 ) -> PopulationPlan:
+    cyclic, keeps_gradient, keeps_whole_gradient, regularised = flags
     kind: Kind = "neuron"
     model, numbers, values = None, {}, p.parameters()
     if isinstance(p.neuron, DynamicNeuron):
@@ -312,12 +360,13 @@ def _population(
         incoming=tuple(c.index for c in p.incoming),
         outgoing=tuple(c.index for c in p.outgoing),
         cyclic=cyclic,
-        keeps_gradient=keeps_gradient[0],
-        keeps_whole_gradient=keeps_gradient[1],
+        keeps_gradient=keeps_gradient,
+        keeps_whole_gradient=keeps_whole_gradient,
         values=values,
         learned=learned,
         batch_norm=p.batch_norm,
         dropout=p.dropout,
+        regularised=regularised,
         dt=dt,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..backends import as_backend
 from ..errors import InvalidValueError, check_count, check_real
 from ..learning.losses import as_loss
+from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import as_surrogate
 from ..network import Connection, Network
 from ..random import MAX_SEED
@@ -34,6 +35,11 @@ class SurrogateCompiler:
         detach_reset: leave the reset out of the derivative.
         dt: length of a time step in ms.
         backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
+        reg_lambda_upper, reg_lambda_lower: strength with which hidden neurons that spike more often than
+            `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
+            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`.
+        reg_nu_upper, reg_nu_lower: those spike counts, at least 0; the lower one is the upper one where not given.
+        clip_norm: scale all gradients of a step down to this norm where theirs, over everything learned, is larger.
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
     """
 
@@ -47,6 +53,11 @@ class SurrogateCompiler:
         detach_reset: bool = True,
         dt: float = 1.0,
         backend: Any = "cpu",
+        reg_lambda_upper: float = 0.0,
+        reg_lambda_lower: float = 0.0,
+        reg_nu_upper: float = 0.0,
+        reg_nu_lower: float | None = None,
+        clip_norm: float | None = None,
         rng_seed: int = 0,
         **moved: Any,
     ) -> None:
@@ -61,6 +72,17 @@ class SurrogateCompiler:
             raise InvalidValueError(f"detach_reset must be true or false, got {detach_reset!r}")
         self.loss, self.surrogate, self.detach_reset = as_loss(losses), as_surrogate(surrogate), detach_reset
         self.dt = check_real("dt", dt, 0.0, open_low=True)
+        numbers = {
+            "reg_lambda_upper": reg_lambda_upper,
+            "reg_lambda_lower": reg_lambda_lower,
+            "reg_nu_upper": reg_nu_upper,
+            "reg_nu_lower": reg_nu_upper if reg_nu_lower is None else reg_nu_lower,
+        }
+        bounds = SpikeRegularisation(*(check_real(name, value, 0.0) for name, value in numbers.items()))
+        if bounds.nu_lower > bounds.nu_upper:
+            raise InvalidValueError(f"reg_nu_lower must be at most reg_nu_upper = {reg_nu_upper}, got {reg_nu_lower}")
+        self.regularisation = bounds if bounds.lambda_upper > 0 or bounds.lambda_lower > 0 else None
+        self.clip_norm = None if clip_norm is None else check_real("clip_norm", clip_norm, 0.0, open_low=True)
         self.backend = as_backend(backend)
         self.rng_seed = check_count("rng_seed", rng_seed, 0, MAX_SEED)
 
@@ -115,7 +137,8 @@ class SurrogateCompiler:
             _check_rewiring(network.connections[index], rule, index in learned.weights)
         return lower(
             network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
-            training_seed=self.rng_seed, loss=self.loss, surrogate=self.surrogate, detach_reset=self.detach_reset,
+            training_seed=self.rng_seed, loss=self.loss, regularisation=self.regularisation, clip_norm=self.clip_norm,
+            surrogate=self.surrogate, detach_reset=self.detach_reset,
             optimisers=learned.weights, delay_optimisers=learned.delays, learned=learned.populations, rewiring=rules,
         )  # fmt: skip
 

@@ -22,12 +22,14 @@ class Optimiser(ABC):
 
     Args:
         alpha: learning rate, above 0.
-        l1: ``l1 * sign(w)`` is added to the gradient of weights, at least 0.
+        l1, weight_decay: ``l1 * sign(w) + weight_decay * w`` is added to the gradient of weights (not to that of delays
+            or of populations' values), at least 0.
         schedule: how `alpha` (and with one-cycle `beta1`) change while training; constant where not given.
     """
 
     alpha: float = 1e-3
     l1: float = field(default=0.0, kw_only=True)
+    weight_decay: float = field(default=0.0, kw_only=True)
     schedule: Schedule | None = field(default=None, kw_only=True)
 
     template: ClassVar[str]
@@ -38,6 +40,7 @@ class Optimiser(ABC):
     def __post_init__(self) -> None:
         check_real(f"{type(self).__name__} alpha", self.alpha, 0.0, open_low=True)
         check_real(f"{type(self).__name__} l1", self.l1, 0.0)
+        check_real(f"{type(self).__name__} weight_decay", self.weight_decay, 0.0)
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
 
     def numbers(self) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Readouts: how a loss reads a population over time. Each has a kernel template ``readout_<name>`` per target.
 
-The functions here are the definition. Shapes: what is read, ``v``, and its derivative ``[neuron, time, lane]``, ``z`` and
-its derivative ``[neuron, lane]``. What is read is the output variable, or the spikes (as 0 and 1) of spiking neurons.
+The functions here are the definition. Shapes: what is read, ``v``, and its derivative ``[neuron, time, lane]``, ``z``
+and its derivative ``[neuron, lane]``. What is read is the output variable, or the spikes (as 0 and 1) of spiking
+neurons.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class UserNeuron(DynamicNeuron):
     def _check_names(self) -> None:
         states = list(self.vars)
         derived = {f"{p}_{s}" for s in states for p in "abclL"} | {f"a_{s}_{r}" for s in states for r in states}
-        derived |= {f"{s}_{end}" for s in states for end in ("after", "initial", "now", "row")}
+        derived |= {f"{s}_{end}" for s in states for end in ("after", "before", "initial", "now", "row", "was")}
         derived |= {f"lambda_{s}" for s in states}
         for name in [*states, *self.param_vals]:
             if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:

@@ -50,16 +50,22 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> 
             view.g = arrays.new("g", n * T * (B if p.keeps_whole_gradient else tile), np.float32)
         if p.cyclic and p.model:
             view.lambda_ = arrays.new("lambda", (len(p.model.states), n, tile), np.float32)
+    if p.regularised:
+        view.total = arrays.new("total", n, np.int64, zero=True)
+        view.drive = arrays.new("drive", n, np.float32, zero=True)
+    if p.keeps_current:
+        view.current = arrays.new("current", n * T * B, np.float32)
+    if p.slopes:
+        view.slope = arrays.new("slope", (len(p.slopes), n), np.float64, zero=True)
     if p.batch_norm:
         view.epsilon = p.batch_norm.epsilon
-        view.current = arrays.new("current", n * T * B, np.float32)
         for name in ("scale", "shift", "factor", "offset"):
             setattr(view, name, arrays.new(name, n, np.float32, zero=True))
         for name, shape in (("mean", n), ("inverse", n), ("sums", (n, 2)), ("g_sums", (n, 2))):
             setattr(view, name, arrays.new(name, shape, np.float64, zero=True))
     for index, (name, values) in enumerate(p.parameters.items()):
-        view.par[index] = arrays.new(name, n, np.float32)
-        arrays[name][:] = values
+        view.par[index] = arrays.new(f"par.{name}", n, np.float32)
+        arrays[f"par.{name}"][:] = values
     if p.readout:
         view.z = arrays.new("z", n * B, np.float32)
         view.labels = arrays.new("labels", B, np.int32, zero=True)
@@ -147,7 +153,10 @@ def allocate_network(plan: Plan, net: Any, threads: int) -> Arrays:
     arrays, T, B = Arrays(), plan.time_steps, plan.batch_size
     row = T * net.tile
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
-    net.row_capacity, net.scratch_stride, net.flags_stride = row, row + max(variables, 2) * net.tile, row + net.tile
+    slopes = max(len(p.slopes) for p in plan.populations)
+    net.row_capacity, net.flags_stride = row, row + net.tile
+    net.scratch_stride = row + (max(variables, 2) + slopes) * net.tile
+    net.label_smoothing, net.gradient_scale = plan.loss.label_smoothing, 1.0
     net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)

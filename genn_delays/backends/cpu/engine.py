@@ -138,8 +138,8 @@ class CPUEngine:
     def backward(self) -> None:
         self._library.backward(ctypes.byref(self._net))
 
-    def update(self, step: int, optimisers: dict[int, Optimisers]) -> None:
-        self._net.step = step
+    def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
+        self._net.step, self._net.gradient_scale = step, scale
         for index, (weights, delays) in optimisers.items():
             view, rule = self._net.c[index], self.plan.connections[index].rewiring
             for optimiser, numbers in ((weights, view.weight_rule), (delays, view.delay_rule)):
@@ -179,6 +179,11 @@ class CPUEngine:
             sum_g, sum_gi = arrays["g_sums"].T
             found["batch_norm_scale"] = (arrays["inverse"] * sum_gi).astype(np.float32)
             found["batch_norm_shift"] = sum_g.astype(np.float32)
+        p = self.plan.populations[population]
+        if p.slopes:
+            slopes = dict(zip(p.slopes, arrays["slope"], strict=True))
+            learned = p.parameter_gradients(slopes, self._values[population])
+            found |= {name: g.astype(np.float32) for name, g in learned.items()}
         return found
 
     def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -187,8 +192,18 @@ class CPUEngine:
         square = arrays["sums"][:, 1] / count
         return arrays["mean"].copy(), np.maximum(square - arrays["mean"] * arrays["mean"], 0.0)
 
+    def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
+        return self._population_arrays[population]["total"].astype(np.float64)
+
+    def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
+        self._population_arrays[population]["drive"][:] = drive
+
     def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
         self._values[population] = {name: array.copy() for name, array in values.items()}
+        p = self.plan.populations[population]
+        if p.slopes:
+            for name, numbers in p.coefficients(values).items():
+                self._population_arrays[population][f"par.{name}"][:] = numbers
         if self.plan.populations[population].batch_norm:
             for name in ("scale", "shift"):
                 self._population_arrays[population][name][:] = values[f"batch_norm_{name}"]

@@ -22,8 +22,8 @@ def network_type(plan: Plan) -> Any:
         _fields_ = (
             ("size", _int),
             *((n, _pointer) for n in (
-                "x", "events", "event_base", "event_start", "g", "current", "scale", "shift", "factor", "offset",
-                "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
+                "x", "events", "event_base", "event_start", "g", "total", "drive", "slope", "current", "scale", "shift",
+                "factor", "offset", "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
             )),
             ("losses", _pointer), ("correct", _pointer),
             ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),
@@ -33,7 +33,7 @@ def network_type(plan: Plan) -> Any:
     class Optimiser(ctypes.Structure):
         _fields_ = (
             ("moment", _pointer * 2),
-            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1")),
+            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay")),
         )  # fmt: skip
 
     class Connection(ctypes.Structure):
@@ -57,7 +57,8 @@ def network_type(plan: Plan) -> Any:
 
     class NetworkStructure(ctypes.Structure):
         _fields_ = (
-            *((n, _int) for n in ("T", "live", "tile", "first", "B")), ("busy_share", _double),
+            *((n, _int) for n in ("T", "live", "tile", "first", "B")),
+            *((n, _double) for n in ("label_smoothing", "gradient_scale", "busy_share")),
             *((n, _int) for n in ("t0", "t1", "step", "training")),
             ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
             *((n, _pointer) for n in ("pool", "scratch", "taps")), ("taps_stride", _int),

@@ -16,7 +16,6 @@ from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
-from ...learning.losses import LOSSES
 from ...learning.optimisers import Optimiser, older
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
@@ -63,6 +62,9 @@ class ReferenceEngine:
         self._gradients: dict[tuple[int, str], Array] = {}
         self._value_gradients: dict[int, dict[str, Array]] = {}
         self._norms: dict[int, Norm] = {}
+        self._drive: dict[int, Array] = {}
+        self._slopes: dict[int, dict[str, Array]] = {}  # dL/dcoefficient of learned parameters
+        self._current_tape: dict[int, Array] = {}
         self.how = Pass()
         self.lanes = 0
 
@@ -91,12 +93,14 @@ class ReferenceEngine:
                 assert p.model is not None
                 self.x[p.index] = np.zeros((p.size, *shape), self.dtype)
                 self.spiked[p.index] = np.zeros((p.size, *shape), self.dtype)
+                self._current_tape[p.index] = np.zeros((p.size, *shape), self.dtype)
                 self.tape[p.index] = {s: np.zeros((p.size, *shape), self.dtype) for s in p.model.states}
             after = {p.index: self._initial(p) for p in group}
             normed = {p.index: self._normed(p, acting) for p in group if p.batch_norm}
             for t in range(self.plan.time_steps):
                 for p in group:
                     current = normed[p.index][:, t] if p.index in normed else self._current(p, t, acting)
+                    self._current_tape[p.index][:, t] = current
                     after[p.index] = self._step(p, t, after[p.index], current)
         for p in self.plan.outputs:
             self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p))
@@ -176,8 +180,16 @@ class ReferenceEngine:
         spike = self._spike(distance)
         self.spiked[p.index][:, t] = spike
         self.x[p.index][:, t] = np.where(self._kept(p), spike, 0)
-        if p.index in self.frozen_resets:
-            spike = self.frozen_resets[p.index][:, t]
+        return self._jumped(p, now, self._reset(p, t))
+
+    def _reset(self, p: PopulationPlan, t: int) -> Array:
+        """The spikes that decide the resets of step t."""
+        return self.frozen_resets.get(p.index, self.spiked[p.index])[:, t]
+
+    def _jumped(self, p: PopulationPlan, now: dict[str, Array], spike: Array) -> dict[str, Array]:
+        """The variables after a spike's jumps."""
+        model, numbers = p.model, self._numbers[p.index]
+        assert model is not None
         jumped = {s: evaluate(jump.py, {**numbers, **now}) for s, jump in model.jump.items()}
         if self.smooth:
             return {s: now[s] + spike * (jumped[s] - now[s]) if s in jumped else now[s] for s in model.states}
@@ -197,13 +209,14 @@ class ReferenceEngine:
     def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
         results = {}
         for p in self.plan.outputs:
-            losses, self.dz[p.index] = LOSSES[self.plan.loss].evaluate(self.z[p.index], labels[p.index])
+            losses, self.dz[p.index] = self.plan.loss.evaluate(self.z[p.index], labels[p.index])
             right = self.z[p.index].argmax(axis=0) == labels[p.index]
             results[p.index] = (float(losses.sum()), int(right.sum()))
         return results
 
     def backward(self) -> None:
         acting = [self._acting(c) for c in self.plan.connections]
+        self._slopes = {p.index: {c: np.zeros(p.size) for c in p.slopes} for p in self.plan.populations if p.slopes}
         for members in reversed(self.plan.groups):
             group, later, direct = [self.plan.populations[i] for i in members], {}, {}
             for p in group:
@@ -217,9 +230,14 @@ class ReferenceEngine:
                     e = self._felt(p, t, acting) * self._kept(p)
                     if p.index in direct:
                         e = e + direct[p.index][:, t]
+                    if p.index in self._drive:
+                        e = e + self._drive[p.index].astype(self.dtype)[:, None]
                     later[p.index] = self._adjoint_step(p, t, later[p.index], e)
             for p in group:
-                self._value_gradients[p.index] = self._norm_backward(p) if p.batch_norm else {}
+                learned = p.parameter_gradients(self._slopes.get(p.index, {}), self._values[p.index])
+                self._value_gradients[p.index] = {name: g.astype(self.dtype) for name, g in learned.items()}
+                if p.batch_norm:
+                    self._value_gradients[p.index] |= self._norm_backward(p)
         for c in self.plan.connections:
             self._correlate(c)
 
@@ -232,6 +250,22 @@ class ReferenceEngine:
             felt = np.where((arrival < T)[:, None], self.g[target][s.post, np.minimum(arrival, T - 1)], 0)
             np.add.at(e, s.pre, s.weight[:, None] * felt)
         return e
+
+    def _add_slopes(self, p: PopulationPlan, t: int, now: dict[str, Array]) -> None:
+        """dL/dcoefficient grows by lambda[t] times what the coefficient is multiplied by in step t."""
+        model, numbers = p.model, self._numbers[p.index]
+        assert model is not None
+        before = self._initial(p)
+        if t > 0:
+            tape = {s: self.tape[p.index][s][:, t - 1] for s in model.states}
+            before = self._jumped(p, tape, self._reset(p, t - 1)) if model.threshold is not None else tape
+        factor = {f"a_{s}": (s, before[s]) for s in model.states}
+        factor |= {f"a_{s}_{r}": (s, before[r]) for s in model.states for r in model.states if r != s}
+        factor |= {f"b_{s}": (s, self._current_tape[p.index][:, t]) for s in model.states}
+        factor |= {f"c_{s}": (s, np.ones_like(before[s])) for s in model.states}
+        for c, total in self._slopes[p.index].items():
+            s, value = factor[c]
+            total += (now[s] * value).sum(axis=1, dtype=np.float64)
 
     def _norm_backward(self, p: PopulationPlan) -> dict[str, Array]:
         """From dL/dI' to dL/dI, in place, and the gradients of scale and shift::
@@ -261,6 +295,8 @@ class ReferenceEngine:
         now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
+        if p.slopes:
+            self._add_slopes(p, t, now)
         self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **{f"l_{s}": now[s] for s in model.states}})
         return now
 
@@ -289,23 +325,26 @@ class ReferenceEngine:
 
     # --- learning ----------------------------------------------------------------------------------------------------
 
-    def update(self, step: int, optimisers: dict[int, Optimisers]) -> None:
+    def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         for index, (weights, delays) in optimisers.items():
             c, state = self.plan.connections[index], self._states[index]
             state.age = older(state.age)
             if weights is not None:
-                self._update_weights(c, state, weights, step)
+                self._update_weights(c, state, weights, step, np.float32(scale))
             if delays is not None:
-                g = self._gradients[index, "delay"].astype(np.float32)
+                g = np.float32(scale) * self._gradients[index, "delay"].astype(np.float32)
                 position = delays.step(state.position, g, state.delay_moments, state.age)
                 state.position = np.clip(position, np.float32(c.min_delay), np.float32(c.max_delay))
                 state.synapses = state.synapses._replace(delay=np.rint(state.position).astype(np.uint16))
 
-    def _update_weights(self, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, step: int) -> None:
+    def _update_weights(
+        self, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, step: int, scale: Any
+    ) -> None:
         rule, weight = c.rewiring, state.synapses.weight
-        g: Array = self._gradients[c.index, "weight"].astype(np.float32)
+        g: Array = scale * self._gradients[c.index, "weight"].astype(np.float32)
         sign: Array = np.copysign(np.float32(1), weight)
         g = g + np.float32(optimiser.l1 + (rule.l1 if rule else 0.0)) * sign
+        g = g + np.float32(optimiser.weight_decay) * weight
         updated: Array = optimiser.step(weight, g, state.moments, state.age)
         if rule is not None and rule.temperature > 0:
             s = state.synapses
@@ -340,8 +379,19 @@ class ReferenceEngine:
     def batch_statistics(self, population: int) -> tuple[Array, Array]:
         return self._norms[population].mean, self._norms[population].var
 
+    def spike_totals(self, population: int) -> Array:
+        return np.asarray(self.spiked[population].sum(axis=(1, 2)), dtype=np.float64)
+
+    def set_drive(self, population: int, drive: Array) -> None:
+        self._drive[population] = drive
+
     def set_values(self, population: int, values: dict[str, Array]) -> None:
         self._values[population] = {name: array.copy() for name, array in values.items()}
+        p = self.plan.populations[population]
+        if p.slopes:
+            single = self.dtype if self.dtype == np.float64 else np.float32
+            numbers = p.coefficients(values).items()
+            self._numbers[population] |= {name: v.astype(single)[:, None] for name, v in numbers}
 
     def variable(self, population: int, name: str) -> Array:
         return self.tape[population][name].copy()

@@ -89,7 +89,7 @@ class MaxVar:
 
 
 class AvgVarExpWeight:
-    """``z_i = 1/T sum_t exp(-t / T) v_i[t]``, t = 0, 1, ...: early steps count more (mlGeNN's ``avg_var_exp_weight``)."""
+    """``z_i = 1/T sum_t exp(-t / T) v_i[t]``, t = 0, 1, ...: early steps count more; mlGeNN's of the same name."""
 
     reads: Literal["variable", "spikes"] = "variable"
 

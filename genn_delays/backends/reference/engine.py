@@ -253,7 +253,7 @@ class ReferenceEngine:
 
     def _add_slopes(self, p: PopulationPlan, t: int, now: dict[str, Array]) -> None:
         """dL/dcoefficient grows by lambda[t] times what the coefficient is multiplied by in step t."""
-        model, numbers = p.model, self._numbers[p.index]
+        model = p.model
         assert model is not None
         before = self._initial(p)
         if t > 0:

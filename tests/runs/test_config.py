@@ -46,10 +46,10 @@ def test_defaults_are_written_out(small):
     assert found["connections"][1]["weight"] == {"kind": "kaiming_uniform", "gain": 1.0}
     assert found["compiler"]["surrogate"] == {"kind": "arctan", "alpha": 5.0}
     assert found["training"]["optimiser"] == {
-        "kind": "adam", "alpha": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+        "kind": "adam", "alpha": 0.01, "l1": 0.0, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
     }  # fmt: skip
     assert found["rewiring"] == {
-        "rule": "deep_r", "l1": 1e-4, "temperature": 0.0, "dale": False, "growth_delay": "pair",
+        "rule": "deep_r", "l1": 1e-4, "temperature": 0.0, "dale": False, "growth": "random", "growth_delay": "pair",
     }  # fmt: skip
     assert Config.from_tables(found) == config
 
@@ -191,7 +191,7 @@ def change(given: dict, place: str, value: object) -> None:
         ("rewiring.rule", "deepr", ["'deepr'", "'deep_r'", "none"]),
         ("rewiring.rule", "none", ["'none' takes no 'l1'"]),
         ("rewiring.l1", -1.0, ["[rewiring]", "l1", "-1"]),
-        ("rewiring.growth_delay", "best", ["growth_delay", "'best'", "redraw"]),
+        ("rewiring.growth_delay", "worst", ["growth_delay", "'worst'", "best, pair, redraw"]),
         ("rewiring.connections", ["hiden_digit"], ["'hiden_digit'", "'hidden_digit'"]),
         ("rewiring.connections", "hidden_digit", ["connections", "list"]),
         ("model.name", ..., ["[model]", "name"]),

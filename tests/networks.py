@@ -157,3 +157,18 @@ def largest_difference(found: Any, expected: Any) -> float:
     """max |difference| over max |expected|."""
     found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-300))
+
+
+def unround(compiled: CompiledNetwork, seed: int) -> None:
+    """Real-valued delays that round to those there are, and other running averages than those of no training."""
+    random = np.random.default_rng(seed)
+    for c in compiled.plan.connections:
+        state = compiled.engine.state(c.index)
+        beside = state.position + random.uniform(-0.45, 0.45, state.position.size)
+        state.position = np.clip(beside, c.min_delay, c.max_delay).astype(np.float32)
+        compiled.engine.set_state(c.index, state)
+    for p, state in zip(compiled.plan.populations, compiled.populations, strict=True):
+        if p.batch_norm:
+            state.values["batch_norm_mean"] = random.normal(0.1, 0.1, p.size).astype(np.float32)
+            state.values["batch_norm_var"] = random.uniform(0.2, 2.0, p.size).astype(np.float32)
+            compiled.engine.set_values(p.index, state.values)

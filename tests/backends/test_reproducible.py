@@ -43,15 +43,18 @@ def test_any_number_of_threads_gives_the_same_bits(threads, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rule", "ingredients", "delay"),
+    ("rule", "ingredients", "delay", "tolerance"),
     [
-        (DeepR(), {}, None),
-        (RigL(interval=2), {"kernel": GaussianKernel(sigma=2.0), "batch_norm": True, "dropout": 0.2}, Adam(0.1)),
+        (DeepR(), {}, None, 1e-4),
+        (RigL(interval=2), {"kernel": GaussianKernel(sigma=2.0), "batch_norm": True, "dropout": 0.2}, Adam(0.1), 1e-3),
     ],
     ids=["plain", "published"],
 )
-def test_same_seed_same_training_on_every_backend(rule, ingredients, delay):
-    """Same seed, other result per backend (brian2 1664): rewirings agree exactly, weights to rounding."""
+def test_same_seed_same_training_on_every_backend(rule, ingredients, delay, tolerance):
+    """Same seed, other result per backend (brian2 1664): rewirings agree exactly, weights to rounding.
+
+    Adam's first steps are as long for the smallest gradient as for the largest, so they make more of its rounding.
+    """
     network = small_network(**ingredients)
     one, two = (train(network, rule, backend, 10, delay=delay) for backend in ("cpu", "reference"))
     assert one.rewirings == two.rewirings and min(one.rewirings.values()) > 0
@@ -59,4 +62,4 @@ def test_same_seed_same_training_on_every_backend(rule, ingredients, delay):
         a, b = one.synapses(connection), two.synapses(connection)
         for field in ("pre", "post", "delay"):
             np.testing.assert_array_equal(getattr(a, field), getattr(b, field))
-        np.testing.assert_allclose(a.weight, b.weight, atol=1e-4)
+        np.testing.assert_allclose(a.weight, b.weight, atol=tolerance)

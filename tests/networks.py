@@ -27,6 +27,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.delays import DELAY_KERNELS
+from genn_delays.learning.readouts import READOUTS
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class Case:
                 neuron = LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2))
                 norm = BatchNorm(scale=Uniform(0.5, 1.0), shift=Normal(0.1, 0.1)) if self.batch_norm else None
                 pops.append(Population(neuron, size, batch_norm=norm, dropout=self.dropout))
-            pops.append(Population(LeakyIntegrate(tau_mem=10.0, readout=self.readout), sizes[-1], name="out"))
+            spiking = READOUTS[self.readout].reads == "spikes"
+            last = LeakyIntegrateFire(v_thresh=0.5) if spiking else LeakyIntegrate()
+            last = replace(last, tau_mem=10.0, readout=self.readout)
+            pops.append(Population(last, sizes[-1], name="out"))
             pairs = list(pairwise(pops))
             if self.skip:
                 pairs += [(pops[0], pops[-1])] + ([(pops[1], pops[-1])] if self.depth > 1 else [])

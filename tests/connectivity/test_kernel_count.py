@@ -103,8 +103,9 @@ def test_bad_counts(arguments, words):
         Dense(**arguments)
 
 
-def test_delays_that_are_too_unlikely_to_differ():
+def test_delays_that_are_too_unlikely_to_differ(monkeypatch):
     """One clear error, not a search without end."""
+    monkeypatch.setattr("genn_delays.connectivity.connectivity._ATTEMPTS", 200)
     delay = NormalInt(5.0, 0.12, 0, 9)
     assert delay.num_possible >= 3
     with refused("distinct_delays", "3 different delays a pair", "wider distribution or a smaller kernel_count"):

@@ -27,6 +27,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.delays import DELAY_KERNELS
+from genn_delays.learning.readouts import READOUTS
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class Case:
                 neuron = LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2))
                 norm = BatchNorm(scale=Uniform(0.5, 1.0), shift=Normal(0.1, 0.1)) if self.batch_norm else None
                 pops.append(Population(neuron, size, batch_norm=norm, dropout=self.dropout))
-            pops.append(Population(LeakyIntegrate(tau_mem=10.0, readout=self.readout), sizes[-1], name="out"))
+            spiking = READOUTS[self.readout].reads == "spikes"
+            last = LeakyIntegrateFire(v_thresh=0.5) if spiking else LeakyIntegrate()
+            last = replace(last, tau_mem=10.0, readout=self.readout)
+            pops.append(Population(last, sizes[-1], name="out"))
             pairs = list(pairwise(pops))
             if self.skip:
                 pairs += [(pops[0], pops[-1])] + ([(pops[1], pops[-1])] if self.depth > 1 else [])
@@ -157,3 +161,18 @@ def largest_difference(found: Any, expected: Any) -> float:
     """max |difference| over max |expected|."""
     found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-300))
+
+
+def unround(compiled: CompiledNetwork, seed: int) -> None:
+    """Real-valued delays that round to those there are, and other running averages than those of no training."""
+    random = np.random.default_rng(seed)
+    for c in compiled.plan.connections:
+        state = compiled.engine.state(c.index)
+        beside = state.position + random.uniform(-0.45, 0.45, state.position.size)
+        state.position = np.clip(beside, c.min_delay, c.max_delay).astype(np.float32)
+        compiled.engine.set_state(c.index, state)
+    for p, state in zip(compiled.plan.populations, compiled.populations, strict=True):
+        if p.batch_norm:
+            state.values["batch_norm_mean"] = random.normal(0.1, 0.1, p.size).astype(np.float32)
+            state.values["batch_norm_var"] = random.uniform(0.2, 2.0, p.size).astype(np.float32)
+            compiled.engine.set_values(p.index, state.values)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import Case, largest_difference
+from networks import Case, largest_difference, unround
 
 from genn_delays import CPU
 from genn_delays.backends.cpu.engine import tile_lanes
@@ -15,6 +15,19 @@ from genn_delays.learning.readouts import READOUTS
 from genn_delays.neurons import DynamicNeuron
 
 CASES = [Case.numbered(seed) for seed in range(36)]
+PUBLISHED = [Case.published(seed) for seed in range(28)]
+
+
+def name(case: Case) -> str:
+    """What a case is called in the list of tests."""
+    return f"{'published' if case in PUBLISHED else 'numbered'}{case.seed}"
+
+
+def activity(compiled):
+    """Spikes and potentials of the last batch."""
+    dynamic = [p for p in compiled.network.populations if isinstance(p.neuron, DynamicNeuron)]
+    spikes = [compiled.engine.spikes(p.index) for p in dynamic if p.spiking]
+    return spikes, [compiled.engine.variable(p.index, "v") for p in dynamic]
 
 
 def run(case: Case, backend, busy: float | None = None):
@@ -22,15 +35,28 @@ def run(case: Case, backend, busy: float | None = None):
     compiled = case.compile(backend)
     if busy is not None:
         compiled.engine.busy = busy
+    unround(compiled, case.seed)
     with compiled:
-        loss, gradients = compiled.gradients(*case.data())
-        dynamic = [p for p in compiled.network.populations if isinstance(p.neuron, DynamicNeuron)]
-        spikes = [compiled.engine.spikes(p.index) for p in dynamic if p.spiking]
-        potentials = [compiled.engine.variable(p.index, "v") for p in dynamic]
-    return loss, list(gradients.values()), spikes, potentials
+        loss, found = compiled.gradients(*case.data())
+        gradients = list(found.values())
+        if case.learn_delays:
+            gradients += compiled.gradients(*case.data(), "delay")[1].values()
+        if case.batch_norm:
+            for name in ("batch_norm_scale", "batch_norm_shift"):
+                gradients += compiled.gradients(*case.data(), name)[1].values()
+        return loss, gradients, *activity(compiled)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: f"seed{c.seed}")
+def evaluate(case: Case, backend):
+    """Outputs of all examples, and spikes and potentials of the last batch, without training's ingredients."""
+    compiled = case.compile(backend)
+    unround(compiled, case.seed)
+    with compiled:
+        outputs = list(compiled.predict(case.data()[0])[0].values())
+        return outputs, *activity(compiled)
+
+
+@pytest.mark.parametrize("case", CASES + PUBLISHED, ids=name)
 def test_cpu_equals_reference(case):
     loss, gradients, spikes, potentials = run(case, CPU(threads=2))
     loss_r, gradients_r, spikes_r, potentials_r = run(case, "reference")
@@ -43,14 +69,28 @@ def test_cpu_equals_reference(case):
         assert largest_difference(found, expected) < 1e-5
 
 
-def test_cases_spike():
+@pytest.mark.parametrize("case", PUBLISHED, ids=name)
+def test_evaluation_equals_reference(case):
+    """Running averages, no dropout, rounded delays; and that is not what a training pass gives."""
+    outputs, spikes, potentials = evaluate(case, CPU(threads=2))
+    outputs_r, spikes_r, potentials_r = evaluate(case, "reference")
+    for found, expected in zip([*spikes, *potentials], [*spikes_r, *potentials_r], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(outputs, outputs_r, strict=True):
+        assert largest_difference(found, expected) < 1e-6
+    if case.batch_norm or case.dropout or case.kernel:
+        assert any((a != b).any() for a, b in zip(potentials, run(case, "cpu")[3], strict=True))
+
+
+@pytest.mark.parametrize("cases", [CASES, PUBLISHED], ids=["numbered", "published"])
+def test_cases_spike(cases):
     """The comparison above would mean little were the networks silent."""
-    rates = [np.mean([s.mean() for s in run(case, "cpu")[2]]) for case in CASES]
+    rates = [np.mean([s.mean() for s in run(case, "cpu")[2]]) for case in cases]
     assert min(rates) > 0.005
     assert np.mean(rates) > 0.05
 
 
-@pytest.mark.parametrize("case", CASES[::3], ids=lambda c: f"seed{c.seed}")
+@pytest.mark.parametrize("case", CASES[::3] + PUBLISHED[::3], ids=name)
 def test_dense_and_event_form_give_the_same_bits(case):
     """Rows are added densely above `busy`: never, always, or as counted, no bit may depend on it."""
     by_count, events, dense = (run(case, "cpu", busy) for busy in (None, 2.0, -1.0))
@@ -80,10 +120,10 @@ def test_blocks_of_any_length_give_the_same_bits(seed, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("seed", [2, 3, 7, 11, 14, 18])
-def test_a_batch_in_several_tiles(seed, monkeypatch):
+@pytest.mark.parametrize("case", [CASES[n] for n in (2, 3, 7, 11, 14, 18)] + PUBLISHED[::4], ids=name)
+def test_a_batch_in_several_tiles(case, monkeypatch):
     """A large batch is computed tile by tile: the same spikes and potentials, gradients but for rounding."""
-    case = replace(Case.numbered(seed), batch_size=41)
+    case = replace(case, batch_size=41)
     whole = run(case, CPU(threads=2))
     monkeypatch.setattr("genn_delays.backends.cpu.engine.ROW_FLOATS", 1)
     assert tile_lanes(case.time_steps, 41) == 16

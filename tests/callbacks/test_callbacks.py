@@ -75,7 +75,7 @@ def train(compiled, epochs: int, *callbacks, **arguments):
 def state(compiled) -> list[bytes]:
     """Everything a network carries, as bytes."""
     states = [compiled.engine.state(c.index) for c in compiled.plan.connections]
-    arrays = [a for s in states for a in (*s.synapses, *s.moments, s.age)]
+    arrays = [a for s in states for a in s.arrays().values()]
     counters = json.dumps([compiled.epoch, compiled.step, compiled.rewirings]).encode()
     return [counters, *(a.tobytes() for a in arrays)]
 
@@ -647,8 +647,9 @@ def test_files_that_are_no_checkpoints(tmp_path, content, part):
         ({"genn_delays": "{"}, "damaged"),
         ({"genn_delays": "[]"}, "format None"),
         ({"genn_delays": "3"}, "damaged"),
-        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 1"),
-        ({"genn_delays": '{"format": 1}'}, "checksum"),
+        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 2"),
+        ({"genn_delays": '{"format": 1}'}, "format 1; this version reads 2"),
+        ({"genn_delays": '{"format": 2}'}, "checksum"),
     ],
 )
 def test_foreign_files(tmp_path, metadata, part):
@@ -730,10 +731,10 @@ def test_kernels_never_see_an_index_out_of_range(tmp_path, spoil):
     compiled = compiled_network(rewiring=RULES)
     states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
     progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}}
-    save_checkpoint(path, compiled.plan, Contents(states, progress))
+    save_checkpoint(path, compiled.plan, Contents(states, {}, progress))
     compiled.load(path)
     spoil(states["x_h"])
-    save_checkpoint(path, compiled.plan, Contents(states, progress))
+    save_checkpoint(path, compiled.plan, Contents(states, {}, progress))
     refuse_to_load(path, "damaged", "'x_h'")
 
 
@@ -742,9 +743,9 @@ def test_a_checkpoint_that_lacks_something(tmp_path):
     compiled = compiled_network(rewiring=RULES)
     states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
     progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}}
-    save_checkpoint(path, compiled.plan, Contents({"x_h": states["x_h"]}, progress))
-    refuse_to_load(path, "lacks", "h_o.pre")
-    save_checkpoint(path, compiled.plan, Contents(states, {"epoch": 0}))
+    save_checkpoint(path, compiled.plan, Contents({"x_h": states["x_h"]}, {}, progress))
+    refuse_to_load(path, "lacks 'pre' of connection 'h_o'")
+    save_checkpoint(path, compiled.plan, Contents(states, {}, {"epoch": 0}))
     refuse_to_load(path, "damaged", "how far training was")
 
 

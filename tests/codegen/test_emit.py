@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import jinja2
 import pytest
 from networks import Case
 
-from genn_delays import LeakyIntegrateFire
+from genn_delays import SET, DeepR, LeakyIntegrateFire, RigL
 from genn_delays.backends.cpu.compiler import FLAGS, compiler
 from genn_delays.codegen.emit import _environment, emit
 
+RULES = [
+    RigL(),
+    DeepR(growth="gradient", growth_delay="best"),
+    SET(growth_delay="best"),
+    DeepR(growth_delay="redraw"),
+]
 
-def source(case: Case) -> str:
-    return emit(case.compile("reference").plan)
+
+def source(case: Case, **arguments) -> str:
+    return emit(case.compile("reference", **arguments).plan)
+
+
+def rewired(seed: int) -> str:
+    """A published network, rewired in one of every ways; connections that are dense are left as they are."""
+    case = Case.published(seed)
+    network = case.network()
+    sparse = [c.name for c in network.connections if c.synapses.pre.size < c.num_pairs * case.kernel_count]
+    return source(case, rewiring=dict.fromkeys(sparse, RULES[seed % len(RULES)]))
 
 
 def test_text_does_not_depend_on_sizes_seeds_or_data():
     assert source(Case(seed=0)) == source(Case(seed=11, time_steps=40, batch_size=64))
+    one = Case(seed=0, batch_norm=True, dropout=0.1, kernel="gaussian", sigma=2.0, learn_delays=True)
+    two = replace(one, seed=11, time_steps=40, dropout=0.3, sigma=5.0, kernel_count=2)
+    assert source(one) == source(two)
 
 
 def test_text_depends_on_the_rules():
@@ -31,7 +50,19 @@ def test_text_depends_on_the_rules():
         source(Case(seed=0, recurrent=True)),
         source(Case(seed=0, spike_input=True)),
     }
-    assert len(texts) == 7
+    published = Case(seed=4, kernel="gaussian", learn_delays=True)
+    texts |= {
+        source(Case(seed=0, batch_norm=True)),
+        source(Case(seed=0, dropout=0.5)),
+        source(Case(seed=0, learn_delays=True)),
+        source(published),
+        source(Case(seed=0, kernel="triangle", learn_delays=True)),
+        source(published, rewiring={"in_population1": DeepR()}),
+        source(published, rewiring={"in_population1": DeepR(growth="gradient")}),
+        source(published, rewiring={"in_population1": DeepR(growth_delay="best")}),
+        source(published, rewiring={"in_population1": RigL()}),
+    }
+    assert len(texts) == 16
 
 
 def test_equations_stand_above_the_code():
@@ -42,8 +73,7 @@ def test_equations_stand_above_the_code():
 
 
 def test_text_is_tidy():
-    for case in (Case.numbered(n) for n in range(6)):
-        text = source(case)
+    for text in [source(Case.numbered(n)) for n in range(6)] + [rewired(n) for n in range(8)]:
         assert "{{" not in text.replace("{{c0, c1, c2, c3}}", "") and "{%" not in text
         assert "\n\n\n" not in text
         assert not [line for line in text.splitlines() if line != line.rstrip() or "\t" in line]
@@ -61,12 +91,14 @@ def test_no_header_beyond_c():
     assert includes <= {f"#include <{name}.h>" for name in allowed}
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 9])
-def test_source_compiles_without_a_warning(seed, tmp_path):
+@pytest.mark.parametrize(
+    "text", [pytest.param(lambda n=n: source(Case.numbered(n)), id=f"numbered{n}") for n in (0, 1, 2, 9)]
+)
+def test_source_compiles_without_a_warning(text, tmp_path):
     """With all warnings on: nothing generated is unused, and nothing is converted by accident."""
     tool = compiler()
     path = tmp_path / "kernels.cpp"
-    path.write_text(source(Case.numbered(seed)))
+    path.write_text(text())
     command = [*tool.command, *FLAGS, "-Wall", "-Wextra", "-Werror", str(path), "-o", str(tmp_path / "kernels.so")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -112,7 +112,7 @@ def test_bad_arguments(arguments, parts):
         (lambda: DeepR(l1=-0.1), ("DeepR l1", "[0, inf)", "-0.1")),
         (lambda: DeepR(temperature=float("inf")), ("DeepR temperature", "inf")),
         (lambda: DeepR(dale=1), ("DeepR dale", "true or false", "1")),
-        (lambda: DeepR(growth_delay="best"), ("growth_delay", "'best'", "pair, redraw")),
+        (lambda: DeepR(growth_delay="worst"), ("growth_delay", "'worst'", "best, pair, redraw")),
     ],
 )
 def test_bad_parts(make, parts):
@@ -211,16 +211,22 @@ def test_rewiring_by_object_name_and_all():
     ("arguments", "parts"),
     [
         ({"optimisers": "adam"}, ("optimisers", "dict", "'adam'")),
-        ({"optimisers": [Adam()]}, ("optimisers", "dict by connection or 'all_connections'")),
+        (
+            {"optimisers": [Adam()]},
+            ("optimisers", "dict by connection, population, 'all_connections' or 'all_populations'"),
+        ),
         ({"optimisers": {"all_connections": "rmsprop"}}, ("optimiser of connection 'a_h'", "'rmsprop'", "adam")),
         ({"optimisers": {"all_connections": Adam}}, ("optimiser of connection 'a_h'", "Adam", "adam")),
         ({"optimisers": {"a_h": None}}, ("optimiser of connection 'a_h'", "None", "adam")),
         ({"optimisers": {"a_hh": "adam"}}, ("connection", "'a_hh'", "h_o", "Did you mean 'a_h'?")),
         ({"optimisers": {3: "adam"}}, ("connection", "3", "h_o")),
         ({"optimisers": {described().connections[0]: "adam"}}, ("optimisers", "'a_h'", "another network")),
-        ({"optimisers": {"a_h": {}}}, ("optimisers of connection 'a_h'", "no variable", "'weight'")),
-        ({"optimisers": {"a_h": {"delay": Adam()}}}, ("optimisers of connection 'a_h'", "'delay'", "'weight'")),
-        ({"optimisers": {"a_h": {"wieght": Adam()}}}, ("optimisers of connection 'a_h'", "'wieght'", "'weight'")),
+        ({"optimisers": {"a_h": {}}}, ("optimisers of connection 'a_h'", "no variable", "weight, delay")),
+        ({"optimisers": {"a_h": {"delay": "rmsprop"}}}, ("optimiser of the delays of connection 'a_h'", "'rmsprop'")),
+        (
+            {"optimisers": {"a_h": {"wieght": Adam()}}},
+            ("optimisers of connection 'a_h'", "'wieght'", "delay, weight", "'weight'?"),
+        ),
         ({"rewiring": "deep_r"}, ("rewiring", "dict", "'deep_r'")),
         ({"rewiring": {"a_h": "deepr"}}, ("rewiring of connection 'a_h'", "'deepr'", "deep_r, none")),
         ({"rewiring": {"a_h": DeepR}}, ("rewiring of connection 'a_h'", "DeepR", "deep_r, none")),

@@ -6,37 +6,49 @@ import numpy as np
 import pytest
 from networks import Case
 from refused import refused
+from rewired import assert_same_state, set_gradient
 
 from genn_delays import SGD, Adam, AdamW, CosineAnnealing
-from genn_delays.learning.optimisers import OPTIMISERS, as_optimiser
+from genn_delays.backends.protocol import Optimisers, Pass
+from genn_delays.learning.optimisers import OPTIMISERS, as_optimiser, older
 from genn_delays.learning.schedules import Progress
 
 EVERY = [Adam(0.01), Adam(0.02, 0.8, 0.95, 1e-3), AdamW(0.01, decay=0.1), SGD(0.1), SGD(0.05, momentum=0.9)]
 
 
-@pytest.mark.parametrize("optimiser", EVERY, ids=repr)
-def test_kernel_equals_definition(optimiser):
-    """Fed the same gradients for many steps, `cpu` and `reference` keep the same bits."""
+@pytest.mark.parametrize(
+    ("optimiser", "variables"),
+    [(optimiser, ("weight",)) for optimiser in EVERY]
+    + [(optimiser, ("weight", "delay")) for optimiser in EVERY[::2]]
+    + [(Adam(0.01), ("delay",))],
+    ids=repr,
+)
+def test_kernel_equals_definition(optimiser, variables):
+    """Fed the same gradients for many steps, `cpu` and `reference` keep the same bits: of weights, delays and both."""
     case, random = Case(seed=3), np.random.default_rng(0)
-    everywhere = {"all_connections": {"weight": optimiser}}
+    everywhere = {"all_connections": dict.fromkeys(variables, optimiser)}
     one, two = (case.compile(backend, optimisers=everywhere) for backend in ("cpu", "reference"))
     for engine in (one.engine, two.engine):
         engine.load(*_first_batch(case, one))
-        engine.forward()
+        engine.forward(Pass(training=True))
         engine.loss({2: case.data()[1]["out"][: case.batch_size].astype(np.int32)})
         engine.backward()
     for step in range(30):
         for c in one.plan.connections:
-            gradient = random.normal(0, 0.1, one.engine.state(c.index).age.size).astype(np.float32)
-            one.engine._connection_arrays[c.index]["grad"][:] = gradient
-            two.engine._gradients[c.index] = gradient
+            for variable in variables:
+                gradient = random.normal(0, 0.1, c.size).astype(np.float32)
+                for engine in (one.engine, two.engine):
+                    set_gradient(engine, c.index, gradient, variable)
         for engine in (one.engine, two.engine):
-            engine.update(step, {c.index: c.optimiser for c in one.plan.connections})
+            engine.update(step, {c.index: Optimisers(c.optimiser, c.delay_optimiser) for c in one.plan.connections})
     for c in one.plan.connections:
-        a, b = one.engine.state(c.index), two.engine.state(c.index)
-        assert len(a.moments) == optimiser.num_moments and (a.age == 30).all()
-        for mine, theirs in zip([*a.synapses, *a.moments, a.age], [*b.synapses, *b.moments, b.age], strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        state = one.engine.state(c.index)
+        assert len(state.moments) == ("weight" in variables) * optimiser.num_moments and (state.age == 30).all()
+        assert len(state.delay_moments) == ("delay" in variables) * optimiser.num_moments
+        moved = state.synapses.weight if "weight" in variables else state.position
+        start = c.initial_synapses().weight if "weight" in variables else c.initial_synapses().delay
+        assert (moved != start).mean() > 0.5
+        assert_same_state(one.engine, two.engine, c.index)
 
 
 def _first_batch(case, compiled):
@@ -50,6 +62,7 @@ def run(optimiser, gradients, weight):
     moments = [np.zeros(weight.size, np.float32) for _ in range(optimiser.num_moments)]
     age = np.zeros(weight.size, np.uint16)
     for g in gradients:
+        age = older(age)
         weight = optimiser.step(weight, g, moments, age)
     return weight
 
@@ -93,10 +106,24 @@ def test_against_pytorch(name):
     np.testing.assert_allclose(run(mine, list(gradients), weight), parameter.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_ages_saturate():
+def test_ages_saturate(backend):
+    """The engine counts them, up to the largest number that 16 bits hold; an optimiser only reads them."""
     age = np.array([65_534, 65_535], np.uint16)
     Adam().step(np.zeros(2, np.float32), np.ones(2, np.float32), [np.zeros(2, np.float32) for _ in range(2)], age)
-    assert age.tolist() == [65_535, 65_535]
+    assert age.tolist() == [65_534, 65_535]
+    compiled = Case(seed=3).compile(backend)
+    c = compiled.plan.connections[0]
+    state = compiled.engine.state(c.index)
+    state.age[:] = np.arange(65_533, 65_533 + c.size).clip(max=65_535)
+    compiled.engine.set_state(c.index, state)
+    for step in range(2):
+        compiled.engine.load(*_first_batch(Case(seed=3), compiled))
+        compiled.engine.forward(Pass(training=True))
+        compiled.engine.loss({2: Case(seed=3).data()[1]["out"][: Case(seed=3).batch_size].astype(np.int32)})
+        compiled.engine.backward()
+        compiled.engine.update(step, {c.index: Optimisers(c.optimiser, None) for c in compiled.plan.connections})
+    assert (compiled.engine.state(c.index).age == 65_535).all()
+    assert (compiled.engine.state(1).age == 2).all()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +131,7 @@ def test_ages_saturate():
     [
         (lambda: SGD(0.0), ("SGD alpha", "(0, inf)", "0.0")),
         (lambda: SGD(momentum=1.0), ("SGD momentum", "[0, 1)", "1.0")),
+        (lambda: SGD(l1=-0.1), ("SGD l1", "[0, inf)", "-0.1")),
         (lambda: AdamW(decay=-0.1), ("AdamW decay", "[0, inf)", "-0.1")),
         (lambda: AdamW(beta1=1.5), ("AdamW beta1", "[0, 1)", "1.5")),
         (lambda: Adam(schedule="linear"), ("schedule", "'linear'", "cosine_annealing")),

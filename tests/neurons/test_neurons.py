@@ -136,8 +136,13 @@ def test_bad_values_per_neuron(neuron, parts):
 
 def test_registry():
     assert {type(LeakyIntegrateFire()), LeakyIntegrate, UserNeuron} < set(NEURONS.values())
-    for readout in READOUTS:
-        assert LeakyIntegrate(readout=readout).readout == readout
+    for name, readout in READOUTS.items():
+        fits, other = LeakyIntegrate, LeakyIntegrateFire
+        if readout.reads == "spikes":
+            fits, other = other, fits
+        assert fits(readout=name).readout == name
+        with refused(f"{other.__name__} with readout {name!r}", "spike", "allowed"):
+            other(readout=name)
 
 
 # --- the derived step ------------------------------------------------------------------------------------------------
@@ -381,7 +386,8 @@ def test_a_lif_neuron_written_as_equations_is_the_lif_neuron():
         ({"threshold": "v > 1"}, ("threshold = 'v > 1'", "comparison")),
         ({"var_vals": {"w": 1.0}}, ("var_vals", "'w'", "variables: v")),
         ({"integration": "rk4"}, ("integration", "'rk4'", "exact")),
-        ({"readout": "sum_var"}, ("readout 'sum_var'", "does not spike")),
+        ({"readout": "sum_var"}, ("readout 'sum_var'", "the neuron spikes", "'spike_count'")),
+        ({"readout": "spike_count", "threshold": None}, ("readout 'spike_count'", "does not spike", "'sum_var'")),
         ({"readout": "sum_var", "threshold": None, "output_var_name": "w"}, ("readout 'sum_var'", "out of v", "'w'")),
         ({"readout": "mean"}, ("readout", "'mean'", "sum_var")),
     ],

@@ -46,10 +46,10 @@ def test_defaults_are_written_out(small):
     assert found["connections"][1]["weight"] == {"kind": "kaiming_uniform", "gain": 1.0}
     assert found["compiler"]["surrogate"] == {"kind": "arctan", "alpha": 5.0}
     assert found["training"]["optimiser"] == {
-        "kind": "adam", "alpha": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+        "kind": "adam", "alpha": 0.01, "l1": 0.0, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
     }  # fmt: skip
     assert found["rewiring"] == {
-        "rule": "deep_r", "l1": 1e-4, "temperature": 0.0, "dale": False, "growth_delay": "pair",
+        "rule": "deep_r", "l1": 1e-4, "temperature": 0.0, "dale": False, "growth": "random", "growth_delay": "pair",
     }  # fmt: skip
     assert Config.from_tables(found) == config
 
@@ -89,7 +89,7 @@ def test_objects_have_the_values_of_their_tables(small):
     assert (compiler.surrogate.width, compiler.detach_reset, compiler.dt) == (0.5, False, 0.5)
     arguments = compile_arguments(config, network)
     assert list(arguments["rewiring"]) == ["hidden_digit"]
-    assert arguments["optimisers"]["all_connections"]["weight"].alpha == 0.01
+    assert [arguments["optimisers"][c]["weight"].alpha for c in network.connections] == [0.01, 0.01]
     plan = plan_of(config)
     assert [c.rewiring is not None for c in plan.connections] == [False, True]
     assert Config.from_tables(config.tables()) == config
@@ -101,8 +101,8 @@ def test_a_schedule_in_a_table(small):
     given["training"]["optimiser"] = {"kind": "adam_w", "schedule": schedule}
     config = Config.from_tables(tomllib.loads(tomli_w.dumps(Config.from_tables(given).tables())))
     assert config.training.optimiser["schedule"]["rise"] == 0.3
-    optimiser = compile_arguments(config, build_network(config))["optimisers"]["all_connections"]["weight"]
-    assert optimiser == AdamW(schedule=OneCycle(0.01, per="batch"))
+    optimisers = compile_arguments(config, build_network(config))["optimisers"].values()
+    assert [o["weight"] for o in optimisers] == [AdamW(schedule=OneCycle(0.01, per="batch"))] * 2
     given["training"]["optimiser"]["schedule"] = {"kind": "one_cycle"}
     with pytest.raises(InvalidValueError, match="schedule lacks 'maximum'"):
         Config.from_tables(given)
@@ -191,7 +191,17 @@ def change(given: dict, place: str, value: object) -> None:
         ("rewiring.rule", "deepr", ["'deepr'", "'deep_r'", "none"]),
         ("rewiring.rule", "none", ["'none' takes no 'l1'"]),
         ("rewiring.l1", -1.0, ["[rewiring]", "l1", "-1"]),
-        ("rewiring.growth_delay", "best", ["growth_delay", "'best'", "redraw"]),
+        ("rewiring.growth_delay", "worst", ["growth_delay", "'worst'", "best, pair, redraw"]),
+        ("rewiring", {"rule": "rigl", "dale": True}, ["[rewiring]", "'dale'", "fraction"]),
+        ("rewiring", {"rule": "rigl", "fraction": 1.5}, ["[rewiring]", "RigL fraction", "(0, 1]", "1.5"]),
+        ("rewiring", {"rule": "rigl", "growth": "random"}, ["[rewiring]", "'growth'", "growth_delay"]),
+        ("rewiring.growth", "weight", ["growth", "'weight'", "gradient, random"]),
+        ("rewiring.candidates", 0, ["candidates", "at least 1", "0"]),
+        ("populations.1.dropout", 1.0, ["'hidden'", "dropout", "[0, 1)", "1.0"]),
+        ("populations.0.batch_norm", True, ["'pixels'", "batch_norm", "input"]),
+        ("connections.0.kernel_count", 0, ["pixels -> hidden", "kernel_count", "0"]),
+        ("connections.0.delay_kernel", "gausian", ["delay kernel", "'gausian'", "gaussian"]),
+        ("connections.0.delay_kernel", {"kind": "gaussian", "sigma": 0.0}, ["sigma", "(0, inf)", "0.0"]),
         ("rewiring.connections", ["hiden_digit"], ["'hiden_digit'", "'hidden_digit'"]),
         ("rewiring.connections", "hidden_digit", ["connections", "list"]),
         ("model.name", ..., ["[model]", "name"]),
@@ -238,6 +248,7 @@ def test_what_overrides_a_configuration_can_be_read_from_it(small):
     given = Overrides(
         sparsity=0.5, epochs=7, seed=4, batch_size=16, threads=3, backend="reference", rewiring="deep_r",
         growth_delay="redraw", dale=True, validation=0.25, data_dir="somewhere",
+        delays="learned", kernel_count=2,
     )  # fmt: skip
     config = given.apply(Config.from_tables(tables(small)))
     assert overrides_in(config) == given

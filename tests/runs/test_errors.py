@@ -49,7 +49,7 @@ def check(done, *named: str) -> None:
         (["--sparsity", "0", "--rewiring", "deep_r"], ["--rewiring deep_r", "--sparsity 0"]),
         (["--rewiring", "none", "--dale"], ["--dale", "'none'"]),
         (["--rewiring", "none", "--growth-delay", "pair"], ["--growth-delay"]),
-        (["--growth-delay", "best"], ["growth_delay", "'best'", "pair, redraw"]),
+        (["--growth-delay", "worst"], ["growth_delay", "'worst'", "best, pair, redraw"]),
         (["--data-dir", "/no/such/folder"], ["data_dir", "/no/such/folder", "does not exist"]),
         (["--sparsty", "0.5"], ["'--sparsty'", "Did you mean '--sparsity'?"]),
         (["--sparsty=0.5"], ["'--sparsty'", "Did you mean '--sparsity'?"]),

@@ -16,7 +16,7 @@ from .neuron import DynamicNeuron, Equations, Integration
 RESERVED = ("Isyn", "dt", "S", "e", "ds")
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
-B T active active_start after count current distance e_row here i Isyn_row lambda lane p spiked spiked_here spiked_row
+B T active active_start after count current distance e_row factor here i Isyn_row lambda lane n offset p spiked spiked_here spiked_row
 surrogate t t0 t1
 """
 _CPP = """
@@ -89,6 +89,7 @@ class UserNeuron(DynamicNeuron):
         derived = {f"{p}_{s}" for s in states for p in "abclL"} | {f"a_{s}_{r}" for s in states for r in states}
         derived |= {f"{s}_{end}" for s in states for end in ("after", "before", "initial", "now", "row", "was")}
         derived |= {f"lambda_{s}" for s in states}
+        derived |= {f"{what}_{name}" for what in ("slope", "sum", "total") for name in set(derived)}
         for name in [*states, *self.param_vals]:
             if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
                 raise InvalidValueError(f"UserNeuron: {name!r} is not a name; letters, digits and single _ make one")

@@ -18,6 +18,7 @@ from ..datasets import Dataset, Examples, stratified_split
 from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, unknown
 from ..learning import OPTIMISERS, SURROGATES
+from ..learning.losses import LOSSES
 from ..network import Connection, Network, Population
 from ..neurons import NEURONS, BatchNorm, SpikeInput
 from ..rewiring import REWIRING
@@ -59,9 +60,12 @@ def build_compiler(config: Config) -> SurrogateCompiler:
     """The compiler."""
     c = config.compiler
     compiler: SurrogateCompiler = within(
-        "[compiler]", SurrogateCompiler, c.example_timesteps, c.batch_size, c.losses,
+        "[compiler]", SurrogateCompiler, c.example_timesteps, c.batch_size,
+        construct(LOSSES, "[compiler] losses", c.losses),
         surrogate=construct(SURROGATES, "[compiler] surrogate", c.surrogate), detach_reset=c.detach_reset, dt=c.dt,
-        backend=build_backend(config), rng_seed=c.rng_seed,
+        backend=build_backend(config), rng_seed=c.rng_seed, reg_lambda_upper=c.reg_lambda_upper,
+        reg_lambda_lower=c.reg_lambda_lower, reg_nu_upper=c.reg_nu_upper, reg_nu_lower=c.reg_nu_lower,
+        clip_norm=c.clip_norm,
     )  # fmt: skip
     return compiler
 

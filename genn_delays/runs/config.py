@@ -94,13 +94,18 @@ class CompilerConfig:
 
     example_timesteps: int
     batch_size: int = 32
-    losses: str = "sparse_categorical_crossentropy"
+    losses: Table = field(default_factory=lambda: {"kind": "sparse_categorical_crossentropy"})
     surrogate: Table = field(default_factory=lambda: {"kind": "arctan"})
     detach_reset: bool = True
     dt: float = 1.0
     backend: str = "cpu"
     rng_seed: int = 0
     threads: int | None = None
+    reg_lambda_upper: float = 0.0
+    reg_lambda_lower: float = 0.0
+    reg_nu_upper: float = 0.0
+    reg_nu_lower: float | None = None
+    clip_norm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -291,12 +296,12 @@ def _compiler(table: Table) -> CompilerConfig:
     check_count("[compiler] batch_size", table.get("batch_size", 1))
     check_count("[compiler] rng_seed", table.get("rng_seed", 0), 0, MAX_SEED)
     check_real("[compiler] dt", table.get("dt", 1.0), 0.0, open_low=True)
-    _registered("loss in [compiler]", table.get("losses", CompilerConfig.losses), LOSSES)
     _registered("backend in [compiler]", table.get("backend", CompilerConfig.backend), BACKENDS)
     if "threads" in table:
         check_count("[compiler] threads", table["threads"], 1, 1024)
     surrogate = complete("surrogate", SURROGATES, "[compiler] surrogate", table.pop("surrogate", "arctan"))
-    return CompilerConfig(**table, surrogate=surrogate)
+    losses = complete("loss", LOSSES, "[compiler] losses", table.pop("losses", "sparse_categorical_crossentropy"))
+    return CompilerConfig(**table, losses=losses, surrogate=surrogate)
 
 
 def _training(table: Table) -> TrainingConfig:

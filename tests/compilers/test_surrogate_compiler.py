@@ -124,8 +124,8 @@ def test_names_and_objects_serve_alike():
     for name in SURROGATES:
         assert compiler(surrogate=name).surrogate == compiler(surrogate=SURROGATES[name]()).surrogate
     for name in LOSSES:
-        assert compiler(losses=name).loss == name
-    assert compiler(losses=SparseCategoricalCrossentropy()).loss == "sparse_categorical_crossentropy"
+        assert compiler(losses=name).loss == compiler(losses=LOSSES[name]()).loss
+    assert compiler(losses=SparseCategoricalCrossentropy(0.1)).loss.label_smoothing == 0.1
     for name, backend in BACKENDS.items():
         assert compiler(backend=name).backend == compiler(backend=backend()).backend
     for name, optimiser in OPTIMISERS.items():

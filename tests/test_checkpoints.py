@@ -190,3 +190,14 @@ def test_a_flipped_bit_in_a_population(tmp_path):
     path.write_bytes(bytes(content))
     with refused(str(path), "damaged", "checksum", error=RunFolderError):
         compiled.load(path)
+
+
+def test_gradients_after_loading_are_those_before_saving(tmp_path):
+    """A kernel is as wide as it was when training stopped, not as when it began."""
+    x, y = data(small_network(), 8)
+    ingredients = {"kernel": GaussianKernel(sigma=3.0)}
+    first, second = compiled_network(ingredients), compiled_network(ingredients)
+    first.train(x, y, 4, callbacks=())
+    first.save(tmp_path / "x.safetensors")
+    second.load(tmp_path / "x.safetensors")
+    assert second.gradients(x, y)[0] == first.gradients(x, y)[0]

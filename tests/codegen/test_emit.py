@@ -102,3 +102,9 @@ def test_source_compiles_without_a_warning(text, tmp_path):
     command = [*tool.command, *FLAGS, "-Wall", "-Wextra", "-Werror", str(path), "-o", str(tmp_path / "kernels.so")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 5])
+def test_published_source_compiles_without_a_warning(seed, tmp_path):
+    """The same where kernels spread synapses and growth goes by the gradient: nothing is there that nobody calls."""
+    test_source_compiles_without_a_warning(lambda: rewired(seed), tmp_path)

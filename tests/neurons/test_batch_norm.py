@@ -228,3 +228,10 @@ def test_gradients_of_unknown_variables():
         compiled.gradients(*data(), "batch_norm_mean")
     with refused("'delay'", "weight"):
         compiled.gradients(*data(), "delay")
+
+
+def test_time_constants_that_are_named_are_learned(backend):
+    """An error that lists ``tau_mem`` among what a population can learn must be right."""
+    compiled = compile_network(backend, optimisers={"out": {"tau_mem": Adam(0.1)}})
+    compiled.train(*data(), 1, callbacks=())
+    assert (compiled.populations[2].values["tau_mem"] != 8.0).all()

@@ -17,6 +17,7 @@ from .compilers.surrogate_compiler import SurrogateCompiler
 from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
 from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, UniformInt
 from .errors import GennDelaysError
+from .folding import Folded, fold_batch_norm
 from .initializers import Constant, KaimingUniform, Normal, Uniform
 from .learning import SGD, Adam, AdamW, ArcTan, CosineAnnealing, Exponential, OneCycle, Triangle
 from .network import Connection, Network, Population
@@ -45,6 +46,7 @@ __all__ = [
     "Exponential",
     "FixedNumber",
     "FixedProbability",
+    "Folded",
     "GaussianKernel",
     "GennDelaysError",
     "Input",
@@ -71,4 +73,5 @@ __all__ = [
     "UserNeuron",
     "VarRecorder",
     "__version__",
+    "fold_batch_norm",
 ]

@@ -113,7 +113,10 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         states[c.name] = state
     populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations if _has_state(p)}
     progress = about.get("progress")
-    if not isinstance(progress, dict) or not {"epoch", "step", "rewirings", "callbacks"} <= progress.keys():
+    if (
+        not isinstance(progress, dict)
+        or not {"epoch", "step", "rewirings", "callbacks", "schedules"} <= progress.keys()
+    ):
         raise RunFolderError(f"checkpoint {path} is damaged (it does not say how far training was)")
     return Checkpoint(states, populations, progress)
 

@@ -15,7 +15,7 @@ from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
 from .errors import InvalidValueError, check_count, check_real
 from .neurons import BatchNorm, DynamicNeuron, Neuron, as_batch_norm
-from .neurons.neuron import sample_per_neuron
+from .neurons.neuron import check_parameter, sample_per_neuron
 from .random import MAX_OWNER, MAX_SEED
 
 _open_networks: list[Network] = []
@@ -95,6 +95,7 @@ class Population:
         neuron: the model, for example ``LeakyIntegrateFire(tau_mem=10.0)``.
         shape: number of neurons, or a shape whose product that is.
         name: unique in its network; ``population0`` and so on where not given.
+        bias: constant input current of every neuron: a number, an array ``[neuron]`` or an initialiser.
         batch_norm: normalise its input current, ``True`` or a :class:`BatchNorm`.
         dropout: share of its neurons that every training example goes without, in [0, 1); the same ones for the whole
             example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
@@ -107,6 +108,7 @@ class Population:
         shape: int | Sequence[int],
         name: str | None = None,
         *,
+        bias: Any = 0.0,
         batch_norm: bool | BatchNorm | None = None,
         dropout: float = 0.0,
         network: Network | None = None,
@@ -124,6 +126,12 @@ class Population:
         self.name = _unique(name, f"population{self.index}", "population", network.populations)
         self.network = network
         self.batch_norm = as_batch_norm(batch_norm)
+        self.bias = None if isinstance(bias, (int, float)) and bias == 0 else bias
+        if self.bias is not None:
+            check_parameter(f"bias of population {self.name!r}", bias)
+            if self.batch_norm is not None or not isinstance(neuron, DynamicNeuron):
+                why = "has batch_norm, whose shift it is" if self.batch_norm else "is an input"
+                raise InvalidValueError(f"bias {bias!r}: population {self.name!r} {why}")
         self.dropout = check_real(f"dropout of population {self.name!r}", dropout, 0.0, 1.0, open_high=True)
         if self.batch_norm and not isinstance(neuron, DynamicNeuron):
             raise InvalidValueError(f"batch_norm: population {self.name!r} is an input and has no input current")
@@ -151,6 +159,11 @@ class Population:
         if not isinstance(self.neuron, DynamicNeuron):
             return {}
         values = self.neuron.sample_parameters(self.name, self.index, self.size, self.network.seed)
+        if self.bias is not None:
+            what = f"bias of population {self.name!r}"
+            values["bias"] = sample_per_neuron(
+                what, self.bias, self.index, _BATCH_NORM + 2, self.size, self.network.seed
+            )
         if self.batch_norm is not None:
             for number, name in enumerate(("scale", "shift")):
                 what, value = f"batch_norm {name} of population {self.name!r}", getattr(self.batch_norm, name)

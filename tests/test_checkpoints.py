@@ -170,7 +170,7 @@ def test_damaged_delays_are_refused(spoil, tmp_path):
     """Real-valued delays that are not the rounded ones, that are missing, or beyond the longest."""
     compiled, path = compiled_network(INGREDIENTS[0], "reference"), tmp_path / "x.safetensors"
     states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
-    progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}}
+    progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}, "schedules": [0, 1, 0, 1]}
     populations = {"hidden": compiled.populations[1]}
     save_checkpoint(path, compiled.plan, Checkpoint(states, populations, progress))
     compiled.load(path)

@@ -93,7 +93,12 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     for name in taps:
         add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
     for kernel in (None, *sorted(kernels)):
-        add("gather", kernel=kernel, real="real_input" in kinds, spikes=spiking, compact=compact)
+        back = any(
+            (c.kernel.template if c.kernel else None) == kernel and plan.populations[c.source].kind == "neuron"
+            for c in plan.connections
+        )
+        real = "real_input" in kinds
+        add("gather", kernel=kernel, real=real, spikes=spiking, back=back, compact=back and compact)
     add("correlate_dense")
     add("correlate_event")
     for form in (None, *taps):
@@ -116,7 +121,7 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         add("sample_distinct")
         for name in sorted({rule.template for rule in rules}):
             add(name)
-        add("slots")
+        add("slots", random=any(rule.growth == "random" for rule in rules))
     if any(rule.uses_gradient for rule in rules):
         for kernel in sorted(
             {c.kernel.template if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
@@ -258,6 +263,7 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "batch_norm": p.batch_norm is not None,
         "dropout": p.dropout > 0,
         "regularised": p.regularised,
+        "bias": p.bias is not None,
         "keeps_current": p.keeps_current,
         "suffix": _suffix(p),
         "active": p.spiking and plan.surrogate.support is not None,

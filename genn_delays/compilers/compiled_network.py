@@ -414,6 +414,7 @@ class CompiledNetwork:
         active = {key: state for key, callback in _keyed(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
+        progress["schedules"] = list(self._progress)
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
         save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
 
@@ -434,6 +435,7 @@ class CompiledNetwork:
         self.epoch, self.step = progress["epoch"], progress["step"]
         self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}
         self._callback_states = progress["callbacks"]
+        self._progress = Progress(*progress["schedules"])
 
 
 def _fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:

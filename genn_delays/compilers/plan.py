@@ -68,6 +68,11 @@ class PopulationPlan:
     dt: float
 
     @property
+    def bias(self) -> npt.NDArray[np.float64] | None:
+        """The constant input current ``[neuron]``, None for none."""
+        return self.values.get("bias") if self.kind == "neuron" else None
+
+    @property
     def slopes(self) -> tuple[str, ...]:
         """Coefficients whose gradients are needed because a learned parameter is in them."""
         if self.model is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -87,6 +87,10 @@ class DynamicNeuron(Neuron, ABC):
     @abstractmethod
     def parameter_values(self) -> dict[str, Any]:
         """Every parameter and the initial value of every variable (named after the variable)."""
+
+    def with_parameters(self, values: dict[str, npt.NDArray[np.float64]]) -> DynamicNeuron:
+        """The same neuron with other parameters, ``[neuron]`` each."""
+        return replace(self, **{name: value.tolist() for name, value in values.items()})
 
     def sample_parameters(
         self, population: str, owner: int, size: int, seed: int

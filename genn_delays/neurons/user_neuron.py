@@ -6,8 +6,11 @@ import ast
 import keyword
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ..errors import InvalidValueError
 from .leaky_integrate_fire import check_integration
@@ -16,8 +19,8 @@ from .neuron import DynamicNeuron, Equations, Integration
 RESERVED = ("Isyn", "dt", "S", "e", "ds")
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
-B T active active_start after count current distance e_row factor here i Isyn_row lambda lane n offset p spiked spiked_here spiked_row
-surrogate t t0 t1
+B T active active_start after count current distance e_row factor here i Isyn_row lambda lane n offset p spiked spiked_here
+spiked_row surrogate t t0 t1 bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
 """
 _CPP = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
@@ -121,6 +124,10 @@ class UserNeuron(DynamicNeuron):
         for what, text in {**rates, **at_spike}.items():
             if text is not None:
                 _check_expression(what, text)
+
+    def with_parameters(self, values: dict[str, npt.NDArray[np.float64]]) -> UserNeuron:
+        lists = {name: value.tolist() for name, value in values.items()}
+        return replace(self, param_vals={**self.param_vals, **lists})
 
     def equations(self) -> Equations:
         return Equations(

@@ -17,6 +17,7 @@ from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, stratified_split
 from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, unknown
+from ..initializers import INITIALIZERS
 from ..learning import OPTIMISERS, SURROGATES
 from ..learning.losses import LOSSES
 from ..network import Connection, Network, Population
@@ -46,7 +47,8 @@ def _build_population(p: PopulationConfig) -> None:
     norm = None
     if p.batch_norm is not None:
         norm = construct({"batch_norm": BatchNorm}, f"{p.section} batch_norm", {"kind": "batch_norm", **p.batch_norm})
-    within(p.section, Population, neuron, p.size, p.name, batch_norm=norm, dropout=p.dropout)
+    bias = construct(INITIALIZERS, f"{p.section} bias", p.bias) if isinstance(p.bias, dict) else p.bias
+    within(p.section, Population, neuron, p.size, p.name, bias=bias, batch_norm=norm, dropout=p.dropout)
 
 
 def build_backend(config: Config) -> Any:

@@ -4,7 +4,7 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
 
     [model]             name, description, citation, expected
     [network]           seed
-    [[populations]]     name, neuron = a registered neuron, size, the neuron's parameters, batch_norm, dropout
+    [[populations]]     name, neuron = a registered neuron, size, the neuron's parameters, bias, batch_norm, dropout
     [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
                         name, synapse, max_delay_steps, delay_kernel
     [compiler]          example_timesteps, batch_size, losses, surrogate, detach_reset, dt, backend, threads, rng_seed
@@ -35,7 +35,7 @@ from ..learning.losses import LOSSES
 from ..neurons import NEURONS, BatchNorm
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
-from .tables import Table, as_table, as_text, check_keys, complete, plain
+from .tables import Table, as_table, as_text, check_keys, complete, complete_value, plain
 
 NO_REWIRING = "none"
 DEEP_R_RIGL = "deep_r_rigl"
@@ -61,6 +61,7 @@ class PopulationConfig:
     name: str
     size: Any
     neuron: Table
+    bias: Any = 0.0
     batch_norm: Table | None = None
     dropout: float = 0.0
 
@@ -182,7 +183,10 @@ class Config:
             "model": {key: text for key, text in asdict(self.model).items() if text},
             "network": {"seed": self.seed},
             "populations": [
-                {"name": p.name, "size": p.size, **p.neuron, "batch_norm": p.batch_norm, "dropout": p.dropout or None}
+                {
+                    "name": p.name, "size": p.size, **p.neuron, "bias": None if p.bias == 0 else p.bias,
+                    "batch_norm": p.batch_norm, "dropout": p.dropout or None,
+                }
                 for p in self.populations
             ],
             "connections": [
@@ -257,7 +261,8 @@ def _population(table: Table) -> PopulationConfig:
     section = f"[[populations]] {name!r}"
     if "size" not in table:
         raise InvalidValueError(f"{section} lacks 'size', its number of neurons")
-    neuron = complete("neuron", NEURONS, section, table, "neuron", ["name", "size", "batch_norm", "dropout"])
+    neuron = complete("neuron", NEURONS, section, table, "neuron", ["name", "size", "bias", "batch_norm", "dropout"])
+    bias = complete_value(f"{section} bias", "bias", table.get("bias", 0.0))
     norm = table.get("batch_norm", False)
     if isinstance(norm, Mapping):  # a table of its arguments; the name stands for itself
         norm = complete("batch norm", _BATCH_NORM, f"{section} batch_norm", {**norm, "kind": "batch_norm"})
@@ -265,9 +270,8 @@ def _population(table: Table) -> PopulationConfig:
         _flag(f"{section} batch_norm", norm)
         norm = complete("batch norm", _BATCH_NORM, section, "batch_norm") if norm else None
     dropout = check_real(f"{section} dropout", table.get("dropout", 0.0), 0.0, 1.0, open_high=True)
-    return PopulationConfig(
-        name, table["size"], neuron, norm and {k: v for k, v in norm.items() if k != "kind"}, dropout
-    )
+    norm = norm and {key: value for key, value in norm.items() if key != "kind"}
+    return PopulationConfig(name, table["size"], neuron, bias, norm, dropout)
 
 
 def _connection(table: Table) -> ConnectionConfig:

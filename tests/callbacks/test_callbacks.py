@@ -730,7 +730,7 @@ def test_kernels_never_see_an_index_out_of_range(tmp_path, spoil):
     path = tmp_path / "x.safetensors"
     compiled = compiled_network(rewiring=RULES)
     states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
-    progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}}
+    progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}, "schedules": [0, 1, 0, 1]}
     save_checkpoint(path, compiled.plan, Contents(states, {}, progress))
     compiled.load(path)
     spoil(states["x_h"])
@@ -742,7 +742,7 @@ def test_a_checkpoint_that_lacks_something(tmp_path):
     path = tmp_path / "x.safetensors"
     compiled = compiled_network(rewiring=RULES)
     states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
-    progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}}
+    progress = {"epoch": 0, "step": 0, "rewirings": {}, "callbacks": {}, "schedules": [0, 1, 0, 1]}
     save_checkpoint(path, compiled.plan, Contents({"x_h": states["x_h"]}, {}, progress))
     refuse_to_load(path, "lacks 'pre' of connection 'h_o'")
     save_checkpoint(path, compiled.plan, Contents(states, {}, {"epoch": 0}))

@@ -56,9 +56,11 @@ def test_defaults_are_written_out(small):
 
 def test_defaults_of_the_compiler_are_the_compilers():
     own = {name: p.default for name, p in inspect.signature(SurrogateCompiler).parameters.items()}
-    for name in ("losses", "detach_reset", "dt", "backend", "rng_seed"):
+    same = ("detach_reset", "dt", "backend", "rng_seed", "clip_norm")
+    for name in (*same, "reg_lambda_upper", "reg_lambda_lower", "reg_nu_upper", "reg_nu_lower"):
         assert getattr(CompilerConfig(1), name) == own[name]
-    assert CompilerConfig(1).surrogate["kind"] == own["surrogate"]
+    for name in ("surrogate", "losses"):
+        assert getattr(CompilerConfig(1), name)["kind"] == own[name]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> 
             view.g = arrays.new("g", n * T * (B if p.keeps_whole_gradient else tile), np.float32)
         if p.cyclic and p.model:
             view.lambda_ = arrays.new("lambda", (len(p.model.states), n, tile), np.float32)
+    if p.bias is not None:
+        view.bias = arrays.new("bias", n, np.float32)
+        arrays["bias"][:] = p.bias
     if p.regularised:
         view.total = arrays.new("total", n, np.int64, zero=True)
         view.drive = arrays.new("drive", n, np.float32, zero=True)

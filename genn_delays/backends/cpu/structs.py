@@ -22,8 +22,8 @@ def network_type(plan: Plan) -> Any:
         _fields_ = (
             ("size", _int),
             *((n, _pointer) for n in (
-                "x", "events", "event_base", "event_start", "g", "total", "drive", "slope", "current", "scale", "shift",
-                "factor", "offset", "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
+                "x", "events", "event_base", "event_start", "g", "bias", "total", "drive", "slope", "current",
+                "scale", "shift", "factor", "offset", "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
             )),
             ("losses", _pointer), ("correct", _pointer),
             ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),

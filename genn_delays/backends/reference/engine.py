@@ -144,7 +144,7 @@ class ReferenceEngine:
             departure = t - s.delay.astype(np.int64)
             sent = np.where((departure >= 0)[:, None], self.x[source][s.pre, np.maximum(departure, 0)], 0)
             np.add.at(current, s.post, s.weight[:, None] * sent)
-        return current
+        return current if p.bias is None else current + p.bias.astype(np.float32).astype(self.dtype)[:, None]
 
     def _normed(self, p: PopulationPlan, acting: list[Synapses]) -> Array:
         """The input current of all steps, normalised: ``factor I + offset``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -71,6 +71,14 @@ class Dataset:
     def kind(self) -> Literal["dense", "spikes"]:
         """``"dense"`` for real-valued inputs, ``"spikes"`` for lists of events."""
         return "spikes" if isinstance(self.x_train, list) else "dense"
+
+    def lengthened(self, steps: int) -> Dataset:
+        """The same data with empty frames after every dense example, so that each lasts `steps` time steps."""
+        missing = steps - self.example_timesteps
+        if missing == 0 or isinstance(self.x_train, list) or isinstance(self.x_test, list):
+            return self
+        x_train, x_test = (np.pad(x, ((0, 0), (0, missing), (0, 0))) for x in (self.x_train, self.x_test))
+        return replace(self, example_timesteps=steps, x_train=x_train, x_test=x_test)
 
     def _fault(self, x: Examples, y: npt.NDArray[np.int64]) -> str | None:
         """What is wrong with one part, or None."""

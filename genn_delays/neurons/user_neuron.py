@@ -19,8 +19,8 @@ from .neuron import DynamicNeuron, Equations, Integration
 RESERVED = ("Isyn", "dt", "S", "e", "ds")
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
-B T active active_start after count current distance e_row factor here i Isyn_row lambda lane n offset p spiked spiked_here
-spiked_row surrogate t t0 t1 bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
+B T active active_start after count current distance e_row factor here i Isyn_row lambda lane n offset p spiked
+spiked_here spiked_row surrogate t t0 t1 bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
 """
 _CPP = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const

@@ -14,7 +14,7 @@ from ..compilers.plan import Plan
 from ..compilers.surrogate_compiler import SurrogateCompiler
 from ..compilers.variables import ALL
 from ..connectivity.connectivity import CONNECTIVITY
-from ..datasets import Dataset, Examples, stratified_split
+from ..datasets import Dataset, Examples, load_dataset, stratified_split
 from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, unknown
 from ..initializers import INITIALIZERS
@@ -112,6 +112,12 @@ def validate(config: Config) -> None:
     compile_arguments(config, network)
 
 
+def load_data(config: Config) -> Dataset:
+    """The data set of a run; where the model's examples last longer than its frames, empty ones follow."""
+    data = load_dataset(config.training.dataset, config.training.data_dir)
+    return data.lengthened(max(config.compiler.example_timesteps, data.example_timesteps))
+
+
 def check_data(config: Config, network: Network, data: Dataset) -> tuple[Population, Population]:
     """The input and the output population, if the data fit them.
 
@@ -138,10 +144,9 @@ def check_data(config: Config, network: Network, data: Dataset) -> tuple[Populat
     length = c.example_timesteps * c.dt if spikes else c.example_timesteps
     if length < data.example_timesteps or (not spikes and length != data.example_timesteps):
         unit = "ms" if spikes else "time steps"
-        allowed = "at least " if spikes else ""
         raise InvalidValueError(
             f"an example of data set {data.name!r} lasts {data.example_timesteps} {unit}: example_timesteps must give "
-            f"{allowed}as many, got {c.example_timesteps} steps of {c.dt:g} ms"
+            f"at least as many, got {c.example_timesteps} steps of {c.dt:g} ms"
         )
     return source, output
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from ..callbacks import BatchProgressBar
-from ..datasets import load_dataset
 from ..errors import unknown
-from .build import build_network, check_data, compile_network, validate, with_data_dir
+from .build import build_network, check_data, compile_network, load_data, validate, with_data_dir
 from .folder import RunFolder
 from .overrides import Overrides
 from .train import BY_TEST, BY_VALIDATION
@@ -63,7 +62,7 @@ def evaluate(
     # not all overrides: a checkpoint is of one network
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
-    data = load_dataset(config.training.dataset, config.training.data_dir)
+    data = load_data(config)
     check_data(config, build_network(config), data)
     with compile_network(config) as compiled:
         compiled.load(folder.best if checkpoint == "best" else folder.last)

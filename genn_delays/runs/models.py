@@ -13,16 +13,30 @@ program can make what a table cannot say, for example explicit synapses::
         }
 
 What it returns is kept in the run folder as TOML; the Python file is not needed again.
+
+A TOML file may build on another of the library's models and say only what differs: ``extends`` in its section [model]
+names that model, [overrides] has settings of the command line, and the keys of other sections replace the model's::
+
+    [model]
+    name = "shd_dcls_2l_2kc"
+    extends = "shd_dcls_2l_1kc"
+
+    [overrides]
+    kernel_count = 2
 """
 
 from __future__ import annotations
 
 import runpy
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidValueError, unknown
 from .config import Config, config_of, read_toml
+from .overrides import Overrides
+from .tables import as_table, check_keys
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -51,15 +65,35 @@ def load_model(model: str, folder: Path | None = None) -> Config:
     folder = folder or models_folder()
     names = model_names(folder)
     if model in names:
-        path = folder / f"{model}.toml"
-        return config_of(f"model {model!r}", read_toml(path))
+        return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)
     path = Path(model).expanduser()
     if path.suffix not in (".toml", ".py"):
         raise unknown("model (a name, or the path of a .toml or .py file)", model, names)
     if not path.is_file():
         raise InvalidValueError(f"there is no model file {model}; models by name: {', '.join(names) or 'none'}")
     tables = read_toml(path) if path.suffix == ".toml" else _run(path)
-    return config_of(str(path), tables)
+    return _config(str(path), tables, folder)
+
+
+def _config(where: str, tables: Any, folder: Path) -> Config:
+    """The configuration of a model's tables, those of the model that it extends beneath them."""
+    model = tables.get("model") if isinstance(tables, Mapping) else None
+    if not isinstance(model, Mapping) or "extends" not in model:
+        return config_of(where, tables)
+    base = model["extends"]
+    if base not in model_names(folder) or base == model.get("name"):
+        raise unknown(f"model in [model] extends of {where}", base, model_names(folder))
+    given = {section: table for section, table in tables.items() if section != "overrides"}
+    overrides = as_table("[overrides]", tables.get("overrides", {}))
+    check_keys("[overrides]", overrides, [f.name for f in fields(Overrides)])
+    for section in ("populations", "connections"):
+        if section in given:
+            raise InvalidValueError(f"{where}: a model that extends another has no [[{section}]]; use [overrides]")
+    merged = Overrides(**overrides).apply(load_model(str(base), folder)).tables()
+    for section, table in given.items():
+        merged[section] = {**merged.get(section, {}), **as_table(f"[{section}]", table)}
+    del merged["model"]["extends"]
+    return config_of(where, merged)
 
 
 def _run(path: Path) -> Any:

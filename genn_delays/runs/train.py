@@ -12,11 +12,11 @@ from typing import Any
 from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
 from ..compilers.compiled_network import CompiledNetwork
-from ..datasets import Dataset, load_dataset
+from ..datasets import Dataset
 from ..errors import RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
-from .build import build_network, check_data, compile_network, split, take, validate
+from .build import build_network, check_data, compile_network, load_data, split, take, validate
 from .config import Config
 from .folder import RUNS, RunFolder, numbered_folder, versions
 
@@ -125,7 +125,7 @@ def train(
         RunFolder(RUNS / config.model.name).check_writable()
     elif not resume:
         folder.check_new()
-    data = load_dataset(config.training.dataset, config.training.data_dir)
+    data = load_data(config)
     check_data(config, build_network(config), data)
     split(config, data)
     _remarks(config, folder if resume else None, note)

@@ -17,7 +17,7 @@ from ..callbacks import Callback, as_callbacks
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, TrainingError, check_count, check_real, unknown
-from ..learning.schedules import Progress
+from ..learning.schedules import Progress, Schedule
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
@@ -112,6 +112,8 @@ class CompiledNetwork:
             raise InvalidValueError(
                 f"batch_size must be at most {data.examples.size}, the number of examples, got {self.plan.batch_size}"
             )
+        for schedule in self._schedules():
+            schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
         self.stop_training = False
         for callback in active:
@@ -127,6 +129,12 @@ class CompiledNetwork:
         for callback in active:
             callback.on_train_end(metrics)
         return metrics, _recorded(active)
+
+    def _schedules(self) -> list[Schedule]:
+        """Those of every optimiser."""
+        optimisers = [o for c in self.plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+        optimisers += [o for p in self.plan.populations for o in p.learned.values()]
+        return [o.schedule for o in optimisers if o.schedule is not None]
 
     def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> _Data:
         """Inputs and labels, checked."""

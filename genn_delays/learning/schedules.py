@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import cos, pi
 from typing import Any, Literal, NamedTuple
 
-from ..errors import check_real, unknown
+from ..errors import InvalidValueError, check_count, check_real, unknown
 
 
 class Progress(NamedTuple):
@@ -33,13 +33,26 @@ class Schedule(ABC):
 
     Args:
         per: ``"epoch"``: values change from epoch to epoch; ``"batch"``: from batch to batch.
+        length: epochs (or batches) from its beginning to its end; as long as the training where not given. A training
+            that is longer is an error; one that is shorter ends before the schedule does.
     """
 
     per: Literal["epoch", "batch"] = field(default="epoch", kw_only=True)
+    length: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.per not in ("epoch", "batch"):
             raise unknown(f"{type(self).__name__} per", self.per, ("epoch", "batch"))
+        if self.length is not None:
+            check_count(f"{type(self).__name__} length", self.length)
+
+    def check(self, num_epochs: int, num_batches: int) -> None:
+        """An error where the schedule is shorter than a training of so many epochs of so many batches."""
+        needed, unit = (num_epochs, "epochs") if self.per == "epoch" else (num_epochs * num_batches, "batches")
+        if self.length is not None and self.length < needed:
+            raise InvalidValueError(
+                f"{type(self).__name__} length must be at least {needed}, the {unit} of this training, got {self.length}"
+            )
 
     def values(self, alpha: float, progress: Progress) -> dict[str, float]:
         """What the optimiser's numbers are now, by name.
@@ -49,9 +62,9 @@ class Schedule(ABC):
             progress: where training stands.
         """
         if self.per == "epoch":
-            return self.at(alpha, progress.epoch, progress.num_epochs)
+            return self.at(alpha, progress.epoch, self.length or progress.num_epochs)
         step = progress.epoch * progress.num_batches + progress.batch
-        return self.at(alpha, step, progress.num_epochs * progress.num_batches)
+        return self.at(alpha, step, self.length or progress.num_epochs * progress.num_batches)
 
     @abstractmethod
     def at(self, alpha: float, step: int, total: int) -> dict[str, float]:

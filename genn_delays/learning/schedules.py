@@ -51,7 +51,8 @@ class Schedule(ABC):
         needed, unit = (num_epochs, "epochs") if self.per == "epoch" else (num_epochs * num_batches, "batches")
         if self.length is not None and self.length < needed:
             raise InvalidValueError(
-                f"{type(self).__name__} length must be at least {needed}, the {unit} of this training, got {self.length}"
+                f"{type(self).__name__} length must be at least {needed}, the {unit} of this training, got "
+                f"{self.length}"
             )
 
     def values(self, alpha: float, progress: Progress) -> dict[str, float]:

@@ -192,3 +192,13 @@ def _population_state(
         array[:] = found
     state.age = int(age)
     return state
+
+
+def fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
+    """A state for the optimisers of this compilation; what others left is begun afresh, the synapses as they are."""
+    new = ConnectionState.new(state.synapses, c)
+    if {name: a.shape for name, a in state.arrays().items()} == {name: a.shape for name, a in new.arrays().items()}:
+        return state
+    if c.real_delays and state.position.size:
+        new.position = state.position
+    return new

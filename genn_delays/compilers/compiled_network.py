@@ -7,31 +7,23 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..backends.protocol import ConnectionState, Engine, InputData, Optimisers, Pass
+from ..backends.protocol import Engine, Pass
 from ..callbacks import Callback, as_callbacks
-from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, TrainingError, check_count, check_real, unknown
-from ..learning.schedules import Progress, Schedule
+from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
-from .data import find_population, prepare_inputs, prepare_labels
-from .plan import ConnectionPlan, Plan
-from .populations import PopulationState
-
-
-class _Data(NamedTuple):
-    """Checked data: inputs and labels by population, and which examples are meant."""
-
-    inputs: dict[int, InputData]
-    labels: dict[int, npt.NDArray[np.int32]]
-    examples: npt.NDArray[np.int64]
+from .data import Data, find_population, prepare_inputs, prepare_labels
+from .learner import Learner
+from .plan import Plan
 
 
 class CompiledNetwork:
@@ -49,7 +41,8 @@ class CompiledNetwork:
     def __init__(self, network: Network, plan: Plan, engine: Engine, dt: float) -> None:
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
         self.epoch = self.step = 0
-        self.populations = [PopulationState.new(p) for p in plan.populations]
+        self._learner = Learner(plan, engine)
+        self.populations = self._learner.populations
         self._progress = Progress(0, 1, 0, 1)
         self.rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
         self.stop_training = False
@@ -112,7 +105,7 @@ class CompiledNetwork:
             raise InvalidValueError(
                 f"batch_size must be at most {data.examples.size}, the number of examples, got {self.plan.batch_size}"
             )
-        for schedule in self._schedules():
+        for schedule in self._learner.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
         self.stop_training = False
@@ -130,20 +123,14 @@ class CompiledNetwork:
             callback.on_train_end(metrics)
         return metrics, _recorded(active)
 
-    def _schedules(self) -> list[Schedule]:
-        """Those of every optimiser."""
-        optimisers = [o for c in self.plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-        optimisers += [o for p in self.plan.populations for o in p.learned.values()]
-        return [o.schedule for o in optimisers if o.schedule is not None]
-
-    def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> _Data:
+    def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
         """Inputs and labels, checked."""
         inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        return _Data(inputs, prepare_labels(self.network, y, count), np.arange(count))
+        return Data(inputs, prepare_labels(self.network, y, count), np.arange(count))
 
     def _hold_out(
-        self, data: _Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
-    ) -> tuple[_Data, _Data | None]:
+        self, data: Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
+    ) -> tuple[Data, Data | None]:
         """What is learned, and what is evaluated after every epoch."""
         if (x is None) != (y is None):
             raise InvalidValueError("validation_x and validation_y must be given together")
@@ -156,7 +143,7 @@ class CompiledNetwork:
             return data._replace(examples=learned), data._replace(examples=held_out)
         return data, None if x is None or y is None else self._data(x, y)
 
-    def _train_epoch(self, data: _Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
+    def _train_epoch(self, data: Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
         examples = data.examples
         metrics = self._metrics(training=True)
         num_batches = -(-examples.size // self.plan.batch_size)
@@ -171,65 +158,15 @@ class CompiledNetwork:
             self._progress = Progress(self.epoch, num_epochs, number, num_batches)
             self._forward_loss(data, batch, metrics, training=True)
             self.engine.backward()
-            self._learn(batch.size, metrics)
+            for index, rewired in self._learner.step(self.step, self._progress, batch.size).items():
+                name = self.plan.connections[index].name
+                metrics.rewirings[name] += rewired
+                self.rewirings[name] += rewired
             self.step += 1
             metrics.step_seconds.append(time.perf_counter() - start)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
         return metrics
-
-    def _learn(self, lanes: int, metrics: Metrics) -> None:
-        """One step of every optimiser and rewiring rule, after the backward pass."""
-        now = self._progress
-        optimisers = {
-            c.index: Optimisers(*(o and o.at(now) for o in (c.optimiser, c.delay_optimiser)))
-            for c in self.plan.connections
-            if c.learned
-        }
-        scale = self._gradient_scale()
-        self.engine.update(self.step, optimisers, scale)
-        for p, state in zip(self.plan.populations, self.populations, strict=True):
-            if p.batch_norm:
-                state.average(p, *self.engine.batch_statistics(p.index), lanes * self.plan.time_steps)
-            if p.learned:
-                gradients = {k: np.float32(scale) * g for k, g in self.engine.population_gradients(p.index).items()}
-                state.step(p, {name: o.at(now) for name, o in p.learned.items()}, gradients)
-            if p.learned or p.batch_norm:
-                self.engine.set_values(p.index, state.values)
-        drops = {
-            c.index: c.rewiring.num_dropped(c.size, now)
-            for c in self.plan.connections
-            if c.rewiring is not None and c.rewiring.due(self.step, now)
-        }
-        for index, rewired in self.engine.rewire(self.step, drops).items():
-            name = self.plan.connections[index].name
-            metrics.rewirings[name] += rewired
-            self.rewirings[name] += rewired
-
-    def _gradient_scale(self) -> float:
-        """What all gradients are multiplied by, so that their norm is at most ``clip_norm``; L1 is not in them."""
-        if self.plan.clip_norm is None:
-            return 1.0
-        learned = [
-            self.engine.gradient(c.index, variable)
-            for c in self.plan.connections
-            for variable, optimiser in (("weight", c.optimiser), ("delay", c.delay_optimiser))
-            if optimiser is not None
-        ]
-        for p in self.plan.populations:
-            learned += [g for name, g in self.engine.population_gradients(p.index).items() if name in p.learned]
-        norm = math.sqrt(sum(float(np.square(g, dtype=np.float64).sum()) for g in learned))
-        return min(1.0, self.plan.clip_norm / norm) if norm > 0 else 1.0
-
-    def _regularise(self, lanes: int) -> float:
-        """What hidden neurons' spike counts cost; the backward pass will know of it."""
-        total = 0.0
-        for p in self.plan.populations:
-            if p.regularised and self.plan.regularisation is not None:
-                counts = self.engine.spike_totals(p.index) / lanes
-                total += self.plan.regularisation.penalty(counts)
-                self.engine.set_drive(p.index, self.plan.regularisation.drive(counts, lanes))
-        return total
 
     def _pass(self, *, training: bool) -> Pass:
         """What a forward pass needs to know of where training stands."""
@@ -237,7 +174,7 @@ class CompiledNetwork:
         return Pass(training, self.step, {c.index: k.width(c.max_delay, self._progress) for c, k in kernels})
 
     def _forward_loss(
-        self, data: _Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
+        self, data: Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
     ) -> float:
         """One batch forward and its loss; returns the mean loss of an example, summed over outputs."""
         self.engine.load(data.inputs, batch)
@@ -247,7 +184,7 @@ class CompiledNetwork:
             metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
             total += loss / batch.size
         if training:
-            total += self._regularise(batch.size)
+            total += self._learner.regularise(batch.size)
         if not math.isfinite(total):
             raise TrainingError(
                 f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs): weights or inputs "
@@ -291,7 +228,7 @@ class CompiledNetwork:
         metrics = self._run(data, active)
         return metrics, _recorded(active)
 
-    def _run(self, data: _Data, callbacks: list[Callback]) -> Metrics:
+    def _run(self, data: Data, callbacks: list[Callback]) -> Metrics:
         metrics = self._metrics()
         for callback in callbacks:
             callback.on_test_begin()
@@ -434,7 +371,7 @@ class CompiledNetwork:
         """
         checkpoint = load_checkpoint(Path(path), self.plan)
         for c in self.plan.connections:
-            self.engine.set_state(c.index, _fitting(checkpoint.states[c.name], c))
+            self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:
             if p.name in checkpoint.populations:
                 self.populations[p.index] = checkpoint.populations[p.name]
@@ -444,16 +381,6 @@ class CompiledNetwork:
         self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])
-
-
-def _fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
-    """A state for the optimisers of this compilation; what others left is begun afresh, the synapses as they are."""
-    new = ConnectionState.new(state.synapses, c)
-    if {name: a.shape for name, a in state.arrays().items()} == {name: a.shape for name, a in new.arrays().items()}:
-        return state
-    if c.real_delays and state.position.size:
-        new.position = state.position
-    return new
 
 
 def _keyed(callbacks: list[Callback]) -> dict[str, Callback]:

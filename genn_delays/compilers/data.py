@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,14 @@ from ..backends.protocol import DenseData, EventData, InputData
 from ..errors import InvalidValueError
 from ..network import Network, Population
 from ..neurons import SpikeInput
+
+
+class Data(NamedTuple):
+    """Checked data: inputs and labels by population, and which examples are meant."""
+
+    inputs: dict[int, InputData]
+    labels: dict[int, npt.NDArray[np.int32]]
+    examples: npt.NDArray[np.int64]
 
 
 def find_population(network: Network, key: Population | str) -> Population:

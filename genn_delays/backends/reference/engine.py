@@ -6,7 +6,7 @@ after the other in the order of the arrays, which is the row order that every ba
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +18,12 @@ from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.optimisers import Optimiser, older
 from ...learning.readouts import READOUTS
-from ...neurons.batch_norm import factor_and_offset
 from ...random import Purpose, dropout_threshold, normal_quantile, philox
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
+from .batch_norm import Norm, normalised, through_norm
 from .rewiring import rewired_state
 
 Array = npt.NDArray[Any]
-
-
-class Norm(NamedTuple):
-    """What batch norm's backward pass needs: the input current ``[neuron, time, lane]`` and numbers per neuron."""
-
-    current: Array
-    mean: Array
-    var: Array
-    factor: Array
 
 
 class ReferenceEngine:
@@ -147,19 +138,12 @@ class ReferenceEngine:
         return current if p.bias is None else current + p.bias.astype(np.float32).astype(self.dtype)[:, None]
 
     def _normed(self, p: PopulationPlan, acting: list[Synapses]) -> Array:
-        """The input current of all steps, normalised: ``factor I + offset``."""
+        """The input current of all steps, normalised."""
         assert p.batch_norm is not None
         current = np.stack([self._current(p, t, acting) for t in range(self.plan.time_steps)], axis=1)
-        values = self._values[p.index]
-        mean, var = values["batch_norm_mean"].astype(np.float64), values["batch_norm_var"].astype(np.float64)
-        if self.how.training:
-            mean = current.sum(axis=(1, 2), dtype=np.float64) / current[0].size
-            square = np.square(current, dtype=np.float64).sum(axis=(1, 2)) / current[0].size
-            var = np.maximum(square - mean * mean, 0.0)
-        scale, shift = values["batch_norm_scale"], values["batch_norm_shift"]
-        factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon, self.dtype)
-        self._norms[p.index] = Norm(current, mean, var, factor)
-        return np.asarray(factor[:, None, None] * current + offset[:, None, None])
+        values, training = self._values[p.index], self.how.training
+        self._norms[p.index], normed = normalised(current, values, training, p.batch_norm.epsilon)
+        return normed
 
     def _initial(self, p: PopulationPlan) -> dict[str, Array]:
         assert p.model is not None
@@ -237,7 +221,8 @@ class ReferenceEngine:
                 learned = p.parameter_gradients(self._slopes.get(p.index, {}), self._values[p.index])
                 self._value_gradients[p.index] = {name: g.astype(self.dtype) for name, g in learned.items()}
                 if p.batch_norm:
-                    self._value_gradients[p.index] |= self._norm_backward(p)
+                    self.g[p.index], slopes = through_norm(self.g[p.index], self._norms[p.index])
+                    self._value_gradients[p.index] |= slopes
         for c in self.plan.connections:
             self._correlate(c)
 
@@ -266,22 +251,6 @@ class ReferenceEngine:
         for c, total in self._slopes[p.index].items():
             s, value = factor[c]
             total += (now[s] * value).sum(axis=1, dtype=np.float64)
-
-    def _norm_backward(self, p: PopulationPlan) -> dict[str, Array]:
-        """From dL/dI' to dL/dI, in place, and the gradients of scale and shift::
-
-        dL/dI = factor (g - <g> - (I - mean) <g (I - mean)> / (var + epsilon)),   <>: the mean over batch and time
-        """
-        assert p.batch_norm is not None
-        current, mean, var, factor = self._norms[p.index]
-        g, count, inverse = self.g[p.index], current[0].size, 1.0 / np.sqrt(var + p.batch_norm.epsilon)
-        wide, centred = g.astype(np.float64), current - mean[:, None, None]
-        sum_g, sum_gi = wide.sum(axis=(1, 2)), (wide * centred).sum(axis=(1, 2))
-        slope = (-factor * inverse * inverse * sum_gi / count).astype(self.dtype)
-        constant = (-factor * sum_g / count).astype(self.dtype)
-        a, b, c, m = (v[:, None, None] for v in (factor, slope, constant, mean.astype(self.dtype)))
-        self.g[p.index] = a * g + b * (current - m) + c
-        return {"batch_norm_scale": (inverse * sum_gi).astype(self.dtype), "batch_norm_shift": sum_g.astype(self.dtype)}
 
     def _adjoint_step(self, p: PopulationPlan, t: int, later: dict[str, Array], e: Array) -> dict[str, Array]:
         model, numbers = p.model, self._numbers[p.index]

@@ -96,7 +96,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         ticks.append(f"{100 * setting.sparsity:.1f} %\ndelays {setting.delays}")
     axes.set_xticks([place + 0.18 for place in range(len(ticks))], ticks)
     axes.set(ylabel="best test accuracy (%)", ylim=(0, 100), title="Spoken digits, 40-256-10, 60 epochs, three seeds")
-    axes.legend(loc="lower right", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     axes.grid(True, axis="y", alpha=0.25)
     figure.savefig(path, dpi=150)
 

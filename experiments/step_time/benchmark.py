@@ -3,7 +3,8 @@
 A network 40-256-10 (real-valued inputs, delays 0-24, 80 steps, batch 256, DEEP R where anything is sparse) is trained
 on random data. Printed and kept: the median of a whole step (loading the batch, forward, loss, backward, optimiser,
 rewiring) for each number of threads, for the forms chosen by count and for each form forced, and, with ``--torch``, of
-a dense PyTorch implementation as published: a convolution over the delays and a loop over time.
+a dense PyTorch implementation as published: a convolution over the delays and a loop over time. At 87.5 % sparsity also
+what learned delays, batch norm, dropout and growth by the gradient cost, one by one and together.
 
 Everything is measured once per round, one after the other, and a figure is that of its best round: other programs on
 the machine can only add time, and in another round they add it elsewhere.
@@ -17,6 +18,7 @@ import platform
 import statistics
 import time
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,20 +26,45 @@ import genn_delays as gd
 from genn_delays.backends.cpu.backend import available_processors
 
 SPARSITIES = (0.0, 0.5, 0.75, 0.875, 0.969, 0.99, 0.998)
+KINDS_SPARSITY = 0.875
 INPUTS, HIDDEN, OUTPUTS, STEPS, BATCH, LAGS = 40, 256, 10, 80, 256, 25
 HERE = Path(__file__).parent
 
 
-def network(sparsity: float) -> gd.Network:
+class Kind(NamedTuple):
+    """What is learned besides weights, and how."""
+
+    sigma: float | None = None  # of a Gaussian delay kernel
+    learn_delays: bool = False
+    growth: Literal["random", "gradient"] = "random"
+    normed: bool = False  # batch norm and dropout
+
+
+PLAIN = Kind()
+KINDS = {
+    "whole delays, fixed": PLAIN,
+    "whole delays, learned": Kind(learn_delays=True),
+    "DCLS, sigma 12": Kind(sigma=12.0, learn_delays=True),
+    "DCLS, sigma 2": Kind(sigma=2.0, learn_delays=True),
+    "DCLS, sigma 0.23": Kind(sigma=0.23, learn_delays=True),
+    "fixed, growth by the gradient": Kind(growth="gradient"),
+    "fixed, batch norm and dropout": Kind(normed=True),
+    "DCLS, sigma 12, all of these": Kind(12.0, True, "gradient", True),
+}
+
+
+def network(sparsity: float, kind: Kind) -> gd.Network:
     """The network of the design's example."""
     described = gd.Network(seed=0)
+    kernel = None if kind.sigma is None else gd.GaussianKernel(kind.sigma, final_sigma=kind.sigma)
     with described:
         mel = gd.Population(gd.Input(), INPUTS, name="mel")
-        hidden = gd.Population(gd.LeakyIntegrateFire(tau_mem=10.05), HIDDEN, name="hidden")
+        neuron, dropout = gd.LeakyIntegrateFire(tau_mem=10.05), 0.4 if kind.normed else 0.0
+        hidden = gd.Population(neuron, HIDDEN, name="hidden", batch_norm=kind.normed, dropout=dropout)
         digit = gd.Population(gd.LeakyIntegrate(tau_mem=10.05, readout="sum_softmax"), OUTPUTS, name="digit")
         for source, target in ((mel, hidden), (hidden, digit)):
             synapses = gd.FixedNumber(sparsity=sparsity, weight=gd.KaimingUniform(), delay=gd.UniformInt(0, LAGS - 1))
-            gd.Connection(source, target, synapses)
+            gd.Connection(source, target, synapses, delay_kernel=kernel)
     return described
 
 
@@ -48,12 +75,16 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return x, random.integers(0, OUTPUTS, 2 * BATCH)
 
 
-def step_ms(sparsity: float, threads: int, epochs: int, busy: float | None = None) -> dict[str, float]:
+def step_ms(
+    sparsity: float, threads: int, epochs: int, busy: float | None = None, kind: Kind = PLAIN
+) -> dict[str, float]:
     """Median step in ms, and spikes per neuron, step and example of the last batch."""
     compiler = gd.SurrogateCompiler(STEPS, BATCH, backend=gd.CPU(threads=threads))
-    rule = {"all_connections": gd.DeepR()} if sparsity > 0 else None
+    rule = {"all_connections": gd.DeepR(growth=kind.growth)} if sparsity > 0 else None
+    learned = {"weight": gd.Adam(1e-3)} | ({"delay": gd.Adam(0.1)} if kind.learn_delays else {})
+    optimisers = {"all_connections": learned, "all_populations": {"batch_norm": gd.Adam(1e-3)}}
     x, y = data()
-    with compiler.compile(network(sparsity), rewiring=rule) as compiled:
+    with compiler.compile(network(sparsity, kind), optimisers=optimisers, rewiring=rule) as compiled:
         if busy is not None:
             compiled.engine.busy = busy  # type: ignore[attr-defined]
         compiled.train({"mel": x}, {"digit": y}, 1, callbacks=())  # caches and memory warm
@@ -118,12 +149,17 @@ def measure(rounds: int, epochs: int, threads: list[int], with_torch: bool) -> d
     columns |= {"event_form": (threads[-1], 2.0), "dense_form": (threads[-1], -1.0)}
     best: dict[tuple[float, str], float] = {}
     rates, torch_rounds = {}, []
+    kinds: dict[str, dict[str, float]] = {name: {} for name in KINDS}
     for number in range(rounds):
         for sparsity in SPARSITIES:
             for column, (n, busy) in columns.items():
                 found = step_ms(sparsity, n, epochs, busy)
                 best[sparsity, column] = min(best.get((sparsity, column), float("inf")), found["ms"])
                 rates[sparsity] = found["rate"]
+        for name, kind in KINDS.items():
+            for n in threads:
+                found = step_ms(KINDS_SPARSITY, n, epochs, kind=kind)["ms"]
+                kinds[name][str(n)] = min(kinds[name].get(str(n), float("inf")), round(found, 2))
         if with_torch:
             torch_rounds.append(torch_step_ms(threads[-1], 3))
         print(f"round {number + 1} of {rounds} done", flush=True)
@@ -132,7 +168,16 @@ def measure(rounds: int, epochs: int, threads: list[int], with_torch: bool) -> d
         row = {"sparsity": sparsity} | {column: round(best[sparsity, column], 2) for column in columns}
         rows.append(row | {"spikes_per_neuron_step": round(rates[sparsity], 4)})
         print("  ".join(f"{key} {value}" for key, value in rows[-1].items()))
-    result: dict[str, object] = {"rows": rows, "threads": threads, "rounds": rounds, "epochs": epochs, "batch": BATCH}
+    for name, row in kinds.items():
+        print(f"{name}: {row}")
+    result: dict[str, object] = {
+        "rows": rows,
+        "kinds": kinds,
+        "threads": threads,
+        "rounds": rounds,
+        "epochs": epochs,
+        "batch": BATCH,
+    }
     if with_torch:
         import torch
 

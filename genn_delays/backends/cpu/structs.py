@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ...codegen.emit import limits
 from ...compilers.plan import Plan
 
+_LINE = 64
 _pointer, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
@@ -83,6 +84,12 @@ class Arrays(dict[str, npt.NDArray[Any]]):
     """Named arrays that a structure points to."""
 
     def new(self, name: str, shape: int | tuple[int, ...], dtype: Any, *, zero: bool = False) -> int:
-        """Allocate, remember and return the address. Memory that is never touched is never used."""
-        self[name] = np.zeros(shape, dtype) if zero else np.empty(shape, dtype)
+        """Allocate, remember and return the address, a multiple of a cache line's 64 bytes.
+
+        Memory that is never touched is never used.
+        """
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        raw = (np.zeros if zero else np.empty)(size + _LINE, np.uint8)
+        first = -address(raw) % _LINE
+        self[name] = raw[first : first + size].view(dtype).reshape(shape)
         return address(self[name])

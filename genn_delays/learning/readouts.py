@@ -119,16 +119,10 @@ class Var:
         return dv
 
 
-class SpikeCount:
+class SpikeCount(SumVar):
     """``z_i = sum_t S_i[t]``, the number of spikes of an output neuron."""
 
     reads: Literal["variable", "spikes"] = "spikes"
-
-    def forward(self, v: Array) -> Array:
-        return np.asarray(v.sum(axis=1))
-
-    def backward(self, v: Array, dz: Array) -> Array:
-        return np.broadcast_to(dz[:, None], v.shape).copy()
 
 
 READOUTS: dict[str, Readout] = {

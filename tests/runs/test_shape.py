@@ -283,7 +283,8 @@ def test_a_run_made_with_options_goes_on_to_the_same_bits(call, small, tmp_path,
     ):
         changed = call("train", "--resume", "--out", out, option, value)
         assert changed.status == 2 and len(changed.err.splitlines()) == 1, option
-        assert ("populations" if option == "--hidden" else option) in changed.err and old in changed.err
+        named = ("--hidden", "populations") if option == "--hidden" else (option,)
+        assert any(name in changed.err for name in named) and old in changed.err
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 

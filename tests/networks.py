@@ -130,14 +130,17 @@ class Case:
                 source, target, connectivity, max_delay_steps=limit if self.learn_delays else None, delay_kernel=kernel
             )
 
-    def compile(self, backend: Any, **arguments: Any) -> CompiledNetwork:
-        """Compiled for a backend."""
+    def compile(
+        self, backend: Any, compiler_arguments: dict[str, Any] | None = None, **arguments: Any
+    ) -> CompiledNetwork:
+        """Compiled for a backend; `compiler_arguments` are the compiler's own, the others those of ``compile``."""
         compiler = SurrogateCompiler(
             self.time_steps,
             self.batch_size,
             backend=backend,
             surrogate=self.surrogate,
             detach_reset=self.detach_reset,
+            **compiler_arguments or {},
         )
         if self.learn_delays and "optimisers" not in arguments:
             arguments["optimisers"] = {

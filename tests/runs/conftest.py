@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -112,3 +113,12 @@ def small(tmp_path: Path) -> MakeModel:
         return path
 
     return write
+
+
+@pytest.fixture
+def spoken_digits() -> Path:
+    """The folder with the spoken digits; the test is skipped where there are none."""
+    place = Path(os.environ.get("GENN_DELAYS_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    if not any(place.glob("*free-spoken-digit-dataset-*")) and not (place / "recordings").is_dir():
+        pytest.skip(f"no Free Spoken Digit Dataset in {place}; set GENN_DELAYS_DATA to its archive or folder")
+    return place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -162,12 +161,19 @@ def test_the_digits_model_learns_what_it_promises(call, tmp_path):
     assert result["seconds"] < 60
 
 
-def test_the_fsdd_model_learns_real_recordings(call, tmp_path):
-    place = Path(os.environ.get("GENN_DELAYS_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not any(place.glob("*free-spoken-digit-dataset-*")) and not (place / "recordings").is_dir():
-        pytest.skip(f"no Free Spoken Digit Dataset in {place}; set GENN_DELAYS_DATA to its archive or folder")
+def test_the_fsdd_model_learns_real_recordings(call, tmp_path, spoken_digits):
     done = call(
-        "train", "fsdd", "--sparsity", 0.875, "--epochs", 8, "--data-dir", place, "--out", tmp_path / "run", "--json"
+        "train",
+        "fsdd",
+        "--sparsity",
+        0.875,
+        "--epochs",
+        8,
+        "--data-dir",
+        spoken_digits,
+        "--out",
+        tmp_path / "run",
+        "--json",
     )
     result = json.loads(done.out)
     assert result["synapses"] == 40 * 256 // 8 + 256 * 10 // 8

@@ -1,0 +1,53 @@
+"""Gradients against central differences of the loss, in float64 with the spike replaced by the smooth one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from genn_delays import CompiledNetwork, Connection, Reference
+
+SMOOTH = Reference(dtype="float64", smooth_spikes=True)
+
+
+def loss_at(compiled: CompiledNetwork, x: Any, y: Any, owner: Any, variable: str, index: int, change: float) -> float:
+    """The loss with one number of a connection or a population changed."""
+    if not isinstance(owner, Connection):
+        values = {k: v.astype(np.float64) for k, v in compiled.populations[owner.index].values.items()}
+        moved = {**values, variable: values[variable].copy()}
+        moved[variable][index] += change
+        compiled.engine.set_values(owner.index, moved)
+        loss, _ = compiled.gradients(x, y)
+        compiled.engine.set_values(owner.index, values)
+        return loss
+    before = compiled.engine.state(owner.index)
+    state = before.copy()
+    if variable == "delay":
+        state.position = state.position.astype(np.float64)
+        state.position[index] += change
+    else:
+        weights = state.synapses.weight.astype(np.float64)
+        weights[index] += change
+        state.synapses = state.synapses._replace(weight=weights)
+    compiled.engine.set_state(owner.index, state)
+    loss, _ = compiled.gradients(x, y)
+    compiled.engine.set_state(owner.index, before)
+    return loss
+
+
+def check_gradient(
+    compiled: CompiledNetwork, x: Any, y: Any, variable: str, seed: int = 0, tolerance: float = 1e-6
+) -> None:
+    """Gradients of a variable, a few of every owner; where the reset is detached, its factors are frozen."""
+    _, gradients = compiled.gradients(x, y, variable)
+    if compiled.plan.detach_reset:
+        spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
+        compiled.engine.frozen_resets = {p.index: compiled.engine.spiked[p.index].copy() for p in spiking}
+    random = np.random.default_rng(seed)
+    step = 1e-5
+    for owner, gradient in gradients.items():
+        for index in random.choice(gradient.size, min(6, gradient.size), replace=False):
+            up, down = (loss_at(compiled, x, y, owner, variable, index, s * step) for s in (1, -1))
+            difference = (up - down) / (2 * step)
+            assert abs(difference - gradient[index]) < tolerance * np.abs(gradient).max(), owner.name

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..codegen.derivations import discrete_model
 from ..errors import InvalidValueError, unknown
 from ..learning.optimisers import Adam, Optimiser, as_optimiser
 from ..network import Connection, Network, Population
@@ -122,8 +123,9 @@ def _population_optimisers(population: Population, value: Any) -> dict[str, Opti
 
 
 def learnable(population: Population) -> list[str]:
-    """Names of what a population can learn: its batch norm, and time constants of its neurons."""
+    """Names of what a population can learn: its batch norm, and time constants in right-hand sides of its neurons."""
     found = ["batch_norm"] if population.batch_norm is not None else []
     if isinstance(population.neuron, DynamicNeuron):
-        found += [name for name in population.neuron.equations().parameters if name.startswith("tau")]
+        slopes = discrete_model(population.neuron.equations(), detach_reset=True).sensitivity
+        found += [name for name in slopes if name.startswith("tau") and slopes[name]]
     return found

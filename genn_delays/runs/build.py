@@ -151,6 +151,16 @@ def check_data(config: Config, network: Network, data: Dataset) -> tuple[Populat
     return source, output
 
 
+def check_schedules(config: Config, examples: int) -> None:
+    """An error where a schedule is shorter than the training of so many examples an epoch."""
+    batches = -(-examples // config.compiler.batch_size)
+    for key in ("optimiser", "delay_optimiser"):
+        table = getattr(config.training, key)
+        schedule = None if table is None else construct(OPTIMISERS, f"[training] {key}", table).schedule
+        if schedule is not None:
+            within(f"[training] {key}", schedule.check, config.training.num_epochs, batches)
+
+
 def take(examples: Examples, indices: Any) -> Examples:
     """Some of the examples."""
     return [examples[i] for i in indices] if isinstance(examples, list) else examples[indices]

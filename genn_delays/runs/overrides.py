@@ -10,7 +10,7 @@ from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
 from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig
-from .shape import delays_of, has, hidden_sizes, with_connectivity, with_delays, with_hidden
+from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, complete
 
 
@@ -110,7 +110,9 @@ class Overrides:
                     raise InvalidValueError(f"--{key.replace('_', '-')} needs a rewiring rule, and rewiring is 'none'")
             return RewiringConfig()
         if name != rewiring.name:
-            rewiring = RewiringConfig({"rule": name})
+            rewiring = RewiringConfig({"rule": name}, rewiring.connections)
+        if "dale" not in arguments_of(REWIRING[name]) and asked.get("dale") is False:
+            del asked["dale"]  # --no-dale asks for nothing
         for key in asked:
             if key not in arguments_of(REWIRING[name]):
                 raise InvalidValueError(f"--{key.replace('_', '-')} is no setting of the rewiring rule {name!r}")
@@ -140,5 +142,6 @@ def overrides_in(config: Config) -> Overrides:
         validation=config.training.validation,
         data_dir=config.training.data_dir,
         delays=delays_of(config),
+        hidden=hidden_of(config),
         kernel_count=counts.pop() if len(counts) == 1 else None,
     )

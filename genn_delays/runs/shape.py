@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -60,20 +61,32 @@ def with_delays(config: Config, how: Any) -> Config:
     return replace(config, connections=connections, training=replace(config.training, delay_optimiser=optimiser))
 
 
-def delays_of(config: Config) -> str:
-    """``"fixed"`` or ``"learned"``."""
-    return "fixed" if config.training.delay_optimiser is None else "learned"
+def delays_of(config: Config) -> str | None:
+    """``"fixed"`` or ``"learned"``; None where synapses are spread by a kernel and their delays not learned."""
+    if config.training.delay_optimiser is not None:
+        return "learned"
+    return None if any(c.delay_kernel for c in config.connections) else "fixed"
 
 
-def hidden_sizes(text: Any) -> list[int]:
-    """Sizes of hidden layers out of a text such as ``256,256``."""
-    parts = text.split(",") if isinstance(text, str) else list(text) if isinstance(text, Sequence) else [text]
+def hidden_sizes(value: Any) -> list[int]:
+    """Sizes of hidden layers out of a text such as ``256,256``, a list of numbers or a number."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", value):
+            raise InvalidValueError(f"--hidden must be whole numbers separated by commas, got {value!r}")
+        value = [int(part) for part in value.split(",")]
+    sizes = list(value) if isinstance(value, Sequence) else [value]
+    if not sizes:
+        raise InvalidValueError(f"--hidden must name the size of at least one hidden layer, got {value!r}")
+    return [check_count("--hidden", size) for size in sizes]
+
+
+def hidden_of(config: Config) -> str | None:
+    """The sizes of a chain's hidden layers, ``"256,256"``; None where the network is no chain."""
     try:
-        return [check_count("--hidden", int(part)) for part in parts]
-    except ValueError as error:
-        if isinstance(error, InvalidValueError):
-            raise
-        raise InvalidValueError(f"--hidden must be whole numbers separated by commas, got {text!r}") from error
+        layers, _ = _chain(config)
+    except InvalidValueError:
+        return None
+    return ",".join(str(p.size) for p in layers[1:-1])
 
 
 def with_hidden(config: Config, sizes: list[int]) -> Config:

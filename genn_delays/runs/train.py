@@ -16,7 +16,7 @@ from ..datasets import Dataset
 from ..errors import RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
-from .build import build_network, check_data, compile_network, load_data, split, take, validate
+from .build import build_network, check_data, check_schedules, compile_network, load_data, split, take, validate
 from .config import Config
 from .folder import RUNS, RunFolder, numbered_folder, versions
 
@@ -127,7 +127,7 @@ def train(
         folder.check_new()
     data = load_data(config)
     check_data(config, build_network(config), data)
-    split(config, data)
+    check_schedules(config, len(split(config, data)[0]))
     _remarks(config, folder if resume else None, note)
     start = time.perf_counter()
     with compile_network(config) as compiled:

@@ -123,7 +123,6 @@ def step_of(case, backend, clip_norm, optimisers):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.01])
-@pytest.mark.parametrize("backend", ["cpu"])
 def test_gradients_are_scaled_together(share, backend):
     """Where the norm over weights, delays and batch norms is above clip_norm, all move by as much less; L1 does not."""
     optimisers = everything(SGD(0.1, l1=0.03))
@@ -141,7 +140,6 @@ def test_gradients_are_scaled_together(share, backend):
         assert (after[owner, name] != before[owner, name]).any()
 
 
-@pytest.mark.parametrize("backend", ["cpu"])
 def test_a_norm_below_the_limit_changes_nothing(backend):
     optimisers = everything(Adam(0.01))
     (_, plain, *_), (_, clipped, *_) = (step_of(WHOLE, backend, clip, optimisers) for clip in (None, 1e6))
@@ -149,7 +147,6 @@ def test_a_norm_below_the_limit_changes_nothing(backend):
         np.testing.assert_array_equal(clipped[key], values)
 
 
-@pytest.mark.parametrize("backend", ["cpu"])
 def test_what_is_not_learned_has_no_part_in_the_norm(backend):
     """The limit holds for the gradients of the one connection that learns, however large the others' are."""
     optimisers = {"in_population1": {"weight": SGD(0.1)}}

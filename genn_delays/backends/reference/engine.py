@@ -177,7 +177,9 @@ class ReferenceEngine:
         jumped = {s: evaluate(jump.py, {**numbers, **now}) for s, jump in model.jump.items()}
         if self.smooth:
             return {s: now[s] + spike * (jumped[s] - now[s]) if s in jumped else now[s] for s in model.states}
-        return {s: np.where(spike == 1, jumped[s], now[s]) if s in jumped else now[s] for s in model.states}
+        # a jump to a number written in the equations must not widen the state
+        reset = {s: np.where(spike == 1, value, now[s]).astype(self.dtype) for s, value in jumped.items()}
+        return {s: reset.get(s, now[s]) for s in model.states}
 
     def _spike(self, distance: Array) -> Array:
         if self.smooth:
@@ -343,7 +345,7 @@ class ReferenceEngine:
         return self._gradients[connection, variable].copy()
 
     def population_gradients(self, population: int) -> dict[str, Array]:
-        return dict(self._value_gradients[population])
+        return dict(self._value_gradients.get(population, {}))
 
     def batch_statistics(self, population: int) -> tuple[Array, Array]:
         return self._norms[population].mean, self._norms[population].var

@@ -1,4 +1,4 @@
-"""What is wrong at the moment: every test here fails, and moves to the tests of its module when it is mended."""
+"""Faults that were found and mended; each docstring says what went wrong."""
 
 from __future__ import annotations
 

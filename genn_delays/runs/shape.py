@@ -71,7 +71,7 @@ def delays_of(config: Config) -> str | None:
 def hidden_sizes(value: Any) -> list[int]:
     """Sizes of hidden layers out of a text such as ``256,256``, a list of numbers or a number."""
     if isinstance(value, str):
-        if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", value):
+        if not re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*)*", value):
             raise InvalidValueError(f"--hidden must be whole numbers separated by commas, got {value!r}")
         value = [int(part) for part in value.split(",")]
     sizes = list(value) if isinstance(value, Sequence) else [value]

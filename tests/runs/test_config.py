@@ -250,7 +250,7 @@ def test_what_overrides_a_configuration_can_be_read_from_it(small):
     given = Overrides(
         sparsity=0.5, epochs=7, seed=4, batch_size=16, threads=3, backend="reference", rewiring="deep_r",
         growth_delay="redraw", dale=True, validation=0.25, data_dir="somewhere",
-        delays="learned", kernel_count=2,
+        delays="learned", kernel_count=2, hidden="24",
     )  # fmt: skip
     config = given.apply(Config.from_tables(tables(small)))
     assert overrides_in(config) == given

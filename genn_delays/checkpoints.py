@@ -111,7 +111,7 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         if not _sound(c, state):
             raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
         states[c.name] = state
-    populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations if _has_state(p)}
+    populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations}
     progress = about.get("progress")
     if (
         not isinstance(progress, dict)
@@ -169,15 +169,17 @@ def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     return bool(inside and ordered and s.delay.max() <= c.connection.max_delay_steps)
 
 
-def _has_state(p: PopulationPlan) -> bool:
-    return bool(p.learned) or p.batch_norm is not None
-
-
 def _population_state(
     path: Path, p: PopulationPlan, tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]
 ) -> PopulationState:
-    """What a population had learned. What this compilation learns and the checkpoint does not have is begun afresh."""
+    """What a population had learned, also where it is learned no more.
+
+    What this compilation learns and the checkpoint does not have is begun afresh.
+    """
     state = PopulationState.new(p)
+    for name, value in p.values.items():
+        if f"population:{p.name}.{name}" in tensors and name not in state.values:
+            state.values[name] = value.astype(np.float32)
     age = about.get("ages", {}).get(p.name)
     if age is None:
         return state

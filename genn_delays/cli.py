@@ -39,7 +39,8 @@ Options that are not given leave what the model says.
 
 _RESUME = """\
 go on with the run in --out from its last checkpoint, to the same bits as an uninterrupted run. Settings cannot change,
-except --epochs (it may grow), --threads and --data-dir; those not given stay the run's, and MODEL may be left out
+except --epochs (it may grow; schedules and delay kernels then stretch), --threads and
+--data-dir; those not given stay the run's, and MODEL may be left out
 """
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .compilers.compiled_network import CompiledNetwork
 from .connectivity import Sparse
+from .errors import InvalidValueError
 from .network import Connection, Network, Population
 from .neurons import DynamicNeuron
 from .neurons.batch_norm import factor_and_offset
@@ -34,6 +35,8 @@ def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
     A synapse of weight w onto a normalised neuron becomes ``factor w``, the neuron's bias current ``offset``, from the
     running averages: what :meth:`CompiledNetwork.evaluate` computes, but for the rounding of ``factor w``.
     """
+    if not isinstance(compiled, CompiledNetwork):
+        raise InvalidValueError(f"fold_batch_norm needs a compiled network, what compile() returned; got {compiled!r}")
     old, broken = compiled.network, {}
     network, populations = Network(seed=old.seed), []
     factors: dict[int, npt.NDArray[Any]] = {}

@@ -187,6 +187,7 @@ class Connection:
         max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
         delay_kernel: how synapses are spread over lags while training: ``"gaussian"``, ``"triangle"`` or a
             :class:`~genn_delays.GaussianKernel`; not at all where not given. Evaluation uses single, rounded delays.
+            Delays are learned only where ``optimisers`` name the connection's ``"delay"``.
     """
 
     def __init__(

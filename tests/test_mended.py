@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import replace
 
@@ -24,10 +25,12 @@ from genn_delays import (
     SurrogateCompiler,
     Uniform,
     UserNeuron,
+    fold_batch_norm,
 )
 from genn_delays.cli import main
 from genn_delays.errors import InvalidValueError
 from genn_delays.runs.config import Config
+from genn_delays.runs.models import load_model
 from genn_delays.runs.overrides import Overrides
 
 CHAIN = """
@@ -196,3 +199,56 @@ def test_no_dale_asks_for_nothing_of_any_rule():
     """As with rewiring 'none': RigL and SET have no signs to switch off."""
     config = Config.from_tables(tomllib.loads(CHAIN))
     assert Overrides(rewiring="rigl", dale=False).apply(config) == Overrides(rewiring="rigl").apply(config)
+
+
+# --- what a newcomer met ---------------------------------------------------------------------------------------------
+
+
+def test_what_was_learned_is_restored_where_it_is_learned_no_more(tmp_path, backend):
+    """A time constant was silently the initial one after loading into a network compiled without its optimiser."""
+    case = Case(seed=3)
+    x, y = case.data()
+    name = case.network().populations[1].name
+    learner = case.compile(backend, optimisers={"all_connections": Adam(), name: {"tau_mem": Adam(0.5)}})
+    learner.train(x, y, 3, callbacks=())
+    learner.save(tmp_path / "x.safetensors")
+    plain = case.compile(backend)
+    before = plain.evaluate(x, y)[0].loss
+    plain.load(tmp_path / "x.safetensors")
+    assert plain.evaluate(x, y)[0].loss == learner.evaluate(x, y)[0].loss != before
+
+
+def test_sparsity_counts_pairs_not_synapses(train, tmp_path):
+    """With several synapses a pair the share of pairs without one was -196 % in the extreme."""
+    assert train("--kernel-count", "5", "--rewiring", "none") == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["sparsity"] == pytest.approx(0.75, abs=0.01)
+
+
+def test_another_rule_in_an_extending_model_takes_its_own_arguments(tmp_path):
+    """The other model's L1 was inherited and refused; so was its expected figure."""
+    path = tmp_path / "m.toml"
+    path.write_text('[model]\nname = "m"\nextends = "fsdd_paper"\n[rewiring]\nrule = "rigl"\ninterval = 5\n')
+    config = load_model(str(path))
+    assert config.rewiring.rule["interval"] == 5 and "l1" not in config.rewiring.rule
+    assert config.model.expected == "" and "2306.17670" in config.model.citation
+
+
+def test_a_rule_that_will_never_act_is_remarked(train, capsys):
+    """RigL every 100 steps in a run of 13 did nothing and said nothing."""
+    assert train("--rewiring", "rigl") == 0
+    assert "nothing will be rewired" in capsys.readouterr().err
+
+
+def test_deep_r_rigl_is_a_rule_in_model_files_too():
+    tables = tomllib.loads(CHAIN.replace('rule = "deep_r"', 'rule = "deep_r_rigl"'))
+    assert Config.from_tables(tables).rewiring.rule["growth"] == "gradient"
+
+
+def test_classes_in_place_of_objects_and_near_names_are_told():
+    case = Case(seed=3)
+    with refused("class", "Adam(...)"):
+        case.compile("reference", optimisers={"all_connections": Adam})
+    with refused("'all_connection'", "Did you mean 'all_connections'?"):
+        case.compile("reference", optimisers={"all_connection": Adam()})
+    with refused("fold_batch_norm", "compiled network"):
+        fold_batch_norm(case.network())

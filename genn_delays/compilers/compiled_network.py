@@ -32,7 +32,8 @@ class CompiledNetwork:
     Attributes:
         plan: what it runs.
         engine: the backend's engine that runs it.
-        populations: what populations have learned, and batch norm's running averages.
+        populations: what populations have learned, and batch norm's running averages: a list in the order of
+            ``network.populations``, each with arrays by name in ``values``.
         epoch, step: epochs and training steps done.
         rewirings: synapses dropped and grown so far, by connection name.
         stop_training: set by a callback to end training after the current epoch.
@@ -373,9 +374,8 @@ class CompiledNetwork:
         for c in self.plan.connections:
             self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:
-            if p.name in checkpoint.populations:
-                self.populations[p.index] = checkpoint.populations[p.name]
-                self.engine.set_values(p.index, self.populations[p.index].values)
+            self.populations[p.index] = checkpoint.populations[p.name]
+            self.engine.set_values(p.index, self.populations[p.index].values)
         progress = checkpoint.progress
         self.epoch, self.step = progress["epoch"], progress["step"]
         self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}

@@ -14,7 +14,8 @@ from ..network import Connection, Network
 from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
-from .plan import Plan, lower
+from .lower import lower
+from .plan import Plan
 from .variables import by_connection, learned_variables
 
 _MOVED = {

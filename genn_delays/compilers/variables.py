@@ -78,6 +78,9 @@ def by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> dic
     for key, value in values.items():
         if key == ALL:
             continue
+        names = [c.name for c in network.connections]
+        if not isinstance(key, Connection) and key not in names:
+            raise unknown(f"connection in {what}", key, [*names, ALL])
         connection = key if isinstance(key, Connection) else network.find("connection", key)
         if connection not in network.connections:
             raise InvalidValueError(f"{what}: connection {connection.name!r} belongs to another network")

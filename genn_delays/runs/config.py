@@ -332,6 +332,8 @@ def _rewiring(table: Table) -> RewiringConfig:
             keys = ", ".join(repr(key) for key in table if key != "rule")
             raise InvalidValueError(f"[rewiring] rule 'none' takes no {keys}; known rules: {', '.join(REWIRING)}")
         return RewiringConfig()
+    if table.get("rule") == DEEP_R_RIGL:  # as the command line calls it
+        table = {"growth": "gradient", **table, "rule": "deep_r"}
     rules = {**REWIRING, NO_REWIRING: dict}  # so that 'none' is among the names an error lists
     return RewiringConfig(
         complete("rewiring rule", rules, "[rewiring]", table, "rule"), None if names is None else tuple(names)

@@ -90,8 +90,12 @@ def _config(where: str, tables: Any, folder: Path) -> Config:
         if section in given:
             raise InvalidValueError(f"{where}: a model that extends another has no [[{section}]]; use [overrides]")
     merged = Overrides(**overrides).apply(load_model(str(base), folder)).tables()
+    merged["model"].pop("expected", None)  # the other model's figure
     for section, table in given.items():
-        merged[section] = {**merged.get(section, {}), **as_table(f"[{section}]", table)}
+        own, beneath = as_table(f"[{section}]", table), merged.get(section, {})
+        if own.get("rule", beneath.get("rule")) != beneath.get("rule"):
+            beneath = {}  # another rewiring rule has other arguments
+        merged[section] = {**beneath, **own}
     del merged["model"]["extends"]
     return config_of(where, merged)
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
 from ..compilers.compiled_network import CompiledNetwork
@@ -36,7 +38,8 @@ class Result:
     """What a run comes to. Epochs count from 0, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
 
     Attributes:
-        synapses, sparsity: of all connections together.
+        synapses: of all connections together.
+        sparsity: share of the pairs of neurons without a synapse.
         train_accuracy, validation_accuracy, test_accuracy: of the last epoch's model. The training accuracy is that
             of the batches while they were learned; the validation accuracy is None without a validation set.
         selected_epoch, selected_by: the epoch of the ``best`` checkpoint, and on which set it was chosen: on the test
@@ -127,8 +130,10 @@ def train(
         folder.check_new()
     data = load_data(config)
     check_data(config, build_network(config), data)
-    check_schedules(config, len(split(config, data)[0]))
-    _remarks(config, folder if resume else None, note)
+    learned = len(split(config, data)[0])
+    check_schedules(config, learned)
+    steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
+    _remarks(config, folder if resume else None, steps, note)
     start = time.perf_counter()
     with compile_network(config) as compiled:
         folder = folder or numbered_folder(config.model.name)
@@ -142,9 +147,12 @@ def train(
             raise Interrupted(folder) from None
 
 
-def _remarks(config: Config, resumed: RunFolder | None, note: Callable[[str], None]) -> None:
+def _remarks(config: Config, resumed: RunFolder | None, steps: int, note: Callable[[str], None]) -> None:
     if config.compiler.backend == "reference" and (config.compiler.threads or 1) > 1:
         note(f"the reference backend runs on one thread; threads = {config.compiler.threads} changes nothing")
+    interval, rule = config.rewiring.rule.get("interval", 1), config.rewiring.label
+    if interval > steps:
+        note(f"{rule} acts every {interval} training steps, and this run has {steps}: nothing will be rewired")
     before = resumed.read_versions() if resumed else {}
     for name, version in versions(config.compiler.backend).items():
         if before.get(name, version) != version:
@@ -216,7 +224,9 @@ def _result(
     last = lines[-1]
     best = max(lines, key=lambda line: line["test_accuracy"])  # the first of equals
     assert checkpoint.best_epoch is not None
-    synapses = sum(compiled.synapses(c).pre.size for c in compiled.network.connections)
+    every = [compiled.synapses(c) for c in compiled.network.connections]
+    synapses = sum(s.pre.size for s in every)
+    connected = sum(np.unique(np.stack([s.pre, s.post]), axis=1).shape[1] for s in every)
     pairs = sum(c.num_pairs for c in compiled.network.connections)
     steps = [1e3 * s for s in observer.steps] or [line["step_ms"] for line in lines]
     return Result(
@@ -225,7 +235,7 @@ def _result(
         backend=config.compiler.backend,
         seed=config.seed,
         synapses=synapses,
-        sparsity=round(1.0 - synapses / pairs, 6),
+        sparsity=round(1.0 - connected / pairs, 6),
         epochs=len(lines),
         train_accuracy=last["train_accuracy"],
         validation_accuracy=last.get("validation_accuracy"),

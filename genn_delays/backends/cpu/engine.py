@@ -201,7 +201,7 @@ class CPUEngine:
     def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
         self._values[population] = {name: array.copy() for name, array in values.items()}
         p = self.plan.populations[population]
-        if p.slopes:
+        if p.sets_coefficients(values):
             for name, numbers in p.coefficients(values).items():
                 self._population_arrays[population][f"par.{name}"][:] = numbers
         if self.plan.populations[population].batch_norm:

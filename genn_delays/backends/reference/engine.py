@@ -359,7 +359,7 @@ class ReferenceEngine:
     def set_values(self, population: int, values: dict[str, Array]) -> None:
         self._values[population] = {name: array.copy() for name, array in values.items()}
         p = self.plan.populations[population]
-        if p.slopes:
+        if p.sets_coefficients(values):
             single = self.dtype if self.dtype == np.float64 else np.float32
             numbers = p.coefficients(values).items()
             self._numbers[population] |= {name: v.astype(single)[:, None] for name, v in numbers}

@@ -1,0 +1,193 @@
+"""From a network to its plan: everything checked, models derived, nothing allocated."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codegen.derivations import discrete_model, surrogate_code
+from ..codegen.equations import DiscreteModel, evaluate
+from ..errors import InvalidValueError
+from ..learning.losses import Loss
+from ..learning.optimisers import Optimiser
+from ..learning.regularisation import SpikeRegularisation
+from ..learning.surrogates import Surrogate
+from ..network import Network, Population
+from ..neurons import DynamicNeuron, Input
+from ..rewiring import RewiringRule
+from ..rewiring.signs import dale_signs
+from .order import computation_order
+from .plan import ConnectionPlan, Kind, Plan, PopulationPlan
+
+
+def lower(
+    network: Network,
+    *,
+    time_steps: int,
+    batch_size: int,
+    dt: float,
+    training_seed: int,
+    loss: Loss,
+    regularisation: SpikeRegularisation | None,
+    clip_norm: float | None,
+    surrogate: Surrogate,
+    detach_reset: bool,
+    optimisers: dict[int, Optimiser],
+    delay_optimisers: dict[int, Optimiser],
+    learned: dict[int, dict[str, Optimiser]],
+    rewiring: dict[int, RewiringRule],
+) -> Plan:
+    """The plan of a network.
+
+    Args:
+        time_steps: T, steps per example.
+        dt: length of a step in ms.
+        optimisers, delay_optimisers, rewiring: by index of the connection; connections not named are left as they are.
+        learned: by index of the population the optimisers of its learned values, by name.
+
+    Raises:
+        InvalidValueError: the network cannot be run or trained as asked.
+    """
+    network.validate()
+    groups, cyclic = computation_order(network)
+    populations = []
+    for p in network.populations:
+        upstream = any(not c.source.neuron.is_input for c in p.incoming)
+        scored = any(c.index in rewiring and rewiring[c.index].uses_gradient for c in p.incoming)
+        whole = scored or p in network.outputs or any(other.batch_norm for other in network.populations)
+        kept = (upstream or p.index in cyclic or whole, whole)
+        regularised = regularisation is not None and p.spiking and not p.neuron.is_input and p.neuron.readout is None
+        flags = (p.index in cyclic, *kept, regularised)
+        populations.append(_population(p, dt, detach_reset, flags, learned.get(p.index, {})))
+    return Plan(
+        populations=tuple(populations),
+        connections=_connections(network, groups, time_steps, optimisers, delay_optimisers, rewiring),
+        groups=groups,
+        time_steps=time_steps,
+        batch_size=batch_size,
+        network_seed=network.seed,
+        training_seed=training_seed,
+        loss=loss,
+        regularisation=regularisation,
+        clip_norm=clip_norm,
+        surrogate=surrogate,
+        surrogate_code=surrogate_code(surrogate),
+        detach_reset=detach_reset,
+    )
+
+
+def _connections(
+    network: Network,
+    groups: tuple[tuple[int, ...], ...],
+    time_steps: int,
+    optimisers: dict[int, Optimiser],
+    delay_optimisers: dict[int, Optimiser],
+    rewiring: dict[int, RewiringRule],
+) -> tuple[ConnectionPlan, ...]:
+    """The connections' part of the plan: delays on cycles checked, signs under Dale's law drawn."""
+    plans = []
+    under_dale = {c.index for c in network.connections if c.index in rewiring and rewiring[c.index].dale}
+    for c in network.connections:
+        on_cycle = any(c.source.index in g and c.target.index in g for g in groups)
+        if on_cycle and c.connectivity.delay_initializer.low < 1:
+            raise InvalidValueError(
+                f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got "
+                f"{c.connectivity.delay_initializer.low}"
+            )
+        if c.delay_kernel is not None and c.max_delay_steps >= time_steps:
+            raise InvalidValueError(
+                f"the delay kernel of connection {c.name!r} has {c.max_delay_steps + 1} lags (max_delay_steps + 1), "
+                f"allowed are at most {time_steps}, the time steps of an example"
+            )
+        signs = None
+        if c.index in under_dale:  # one sign per source neuron in all its connections under the law
+            signs = dale_signs(c.source, [other for other in c.source.outgoing if other.index in under_dale])
+        plans.append(
+            ConnectionPlan(
+                c.index,
+                c.name,
+                c.source.index,
+                c.target.index,
+                c.source.size,
+                c.target.size,
+                optimisers.get(c.index),
+                delay_optimisers.get(c.index),
+                c.delay_kernel,
+                rewiring.get(c.index),
+                c,
+                signs,
+                min_delay=int(on_cycle),
+                max_delay=c.max_delay_steps,
+                capacity=c.connectivity.synapses_per_pair(),
+            )
+        )
+    return tuple(plans)
+
+
+def _population(
+    p: Population,
+    dt: float,
+    detach_reset: bool,
+    flags: tuple[bool, bool, bool, bool],
+    learned: dict[str, Optimiser],
+) -> PopulationPlan:
+    cyclic, keeps_gradient, keeps_whole_gradient, regularised = flags
+    kind: Kind = "neuron"
+    model, numbers, values = None, {}, p.parameters()
+    if isinstance(p.neuron, DynamicNeuron):
+        equations = p.neuron.equations()
+        model = discrete_model(equations, detach_reset)
+        numbers = _coefficients(p, model, values, dt, equations.integration == "exact")
+        numbers |= {name: values[name] for name in model.step_parameters}
+        numbers |= {f"{s}_initial": values[s] for s in model.states}
+    else:
+        kind = "real_input" if isinstance(p.neuron, Input) else "spike_input"
+    if p.batch_norm is not None and cyclic:
+        raise InvalidValueError(
+            f"batch_norm: population {p.name!r} lies on a cycle, where a batch's statistics over time are not known "
+            "before its spikes are; allowed is batch_norm on populations without recurrent or feedback connections"
+        )
+    return PopulationPlan(
+        index=p.index,
+        name=p.name,
+        size=p.size,
+        kind=kind,
+        spiking=p.spiking,
+        model=model,
+        parameters=numbers,
+        readout=p.neuron.readout,
+        incoming=tuple(c.index for c in p.incoming),
+        outgoing=tuple(c.index for c in p.outgoing),
+        cyclic=cyclic,
+        keeps_gradient=keeps_gradient,
+        keeps_whole_gradient=keeps_whole_gradient,
+        values=values,
+        learned=learned,
+        batch_norm=p.batch_norm,
+        dropout=p.dropout,
+        regularised=regularised,
+        dt=dt,
+    )
+
+
+def _coefficients(
+    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float, exact: bool
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What the integration rule multiplies by, per neuron."""
+    numbers = {}
+    for name, expression in model.coefficients.items():
+        with np.errstate(all="ignore"):  # what comes of it is told below
+            value = evaluate(expression, {**values, "dt": dt})
+        numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
+        if not np.isfinite(numbers[name]).all():
+            hint = "; coupled variables need different time constants" if exact else ""
+            raise InvalidValueError(
+                f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
+            )
+        if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
+            raise InvalidValueError(
+                f"population {p.name!r}: a step of {dt:g} ms is too long for linear Euler, {name[2:]} would change "
+                f"sign every step ({name} = {numbers[name].min():.4g}, allowed is 0 or more); take a time constant "
+                "of at least dt, a smaller dt or integration 'exact'"
+            )
+    return numbers

@@ -53,7 +53,7 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InvalidValueError:
     near = get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if isinstance(name, type):
-        return InvalidValueError(f"unknown {what} {name!r}: that is a class, give an object, {name.__name__}(...)")
+        hint = f" That is a class: give an object, {name.__name__}(...)."
     return InvalidValueError(f"unknown {what} {name!r}; known: {', '.join(names) or 'none'}.{hint}")
 
 

@@ -230,7 +230,7 @@ def test_rewiring_by_object_name_and_all():
         ({"rewiring": "deep_r"}, ("rewiring", "dict", "'deep_r'")),
         ({"rewiring": {"a_h": "deepr"}}, ("rewiring of connection 'a_h'", "'deepr'", "deep_r, none")),
         ({"rewiring": {"a_h": DeepR}}, ("rewiring of connection 'a_h'", "DeepR", "deep_r, none")),
-        ({"rewiring": {"o_h": DeepR()}}, ("connection", "'o_h'", "a_h, h_o")),
+        ({"rewiring": {"o_h": DeepR()}}, ("connection", "'o_h'", "a_h, all_connections, h_o")),
         ({"rewiring": {described().connections[0]: DeepR()}}, ("rewiring", "'a_h'", "another network")),
         ({"deep_r_conns": ["a_h"]}, ("'deep_r_conns'", "mlGeNN 2", "rewiring={connection: DeepR()}")),
         ({"delay_learn_conns": ["a_h"]}, ("'delay_learn_conns'", "mlGeNN 2", "'delay'")),

@@ -168,6 +168,9 @@ def download(what: str, urls: Iterable[str], target: Path, check: Callable[[Path
                 check(part)
                 return
             except (OSError, DatasetError) as error:  # every error of requests is an OSError
+                refused = getattr(error, "response", None)  # a 404 arrives with a body that nobody has read
+                if refused is not None:
+                    refused.close()
                 failures.append(f"{url}: {error}")
                 last = error
         raise DatasetError(f"cannot download the {what} ({'; '.join(failures)}). {advice}") from last

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
+import socket
 import tarfile
 import zipfile
 from functools import partial
@@ -13,7 +16,7 @@ import pytest
 from tiny_fsdd import wav_bytes, write_zip
 
 from genn_delays.datasets import Dataset, features, fsdd, load_dataset, load_fsdd, mel_spectrogram
-from genn_delays.datasets.archives import content_sha256, read_files
+from genn_delays.datasets.archives import content_sha256, download, read_files
 from genn_delays.datasets.audio import read_wav
 from genn_delays.datasets.fsdd import CONTENT_SHA256, find_source, listing
 from genn_delays.datasets.sources import DATA_VARIABLE
@@ -269,6 +272,27 @@ def test_download_from_the_second_mirror(
     (folder / "good.zip").unlink()
     assert same(load_fsdd(), expected), "the second time nothing is downloaded"
     assert [path.name for path in (cache / "downloads").iterdir()] == ["free-spoken-digit-dataset-1.0.9.archive"]
+
+
+def leads_to(connection: socket.socket, port: int) -> bool:
+    """Whether a socket is open and connected to a port, and not one of the server's own."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as same_connection:
+            return bool(same_connection.getpeername()[1] == port)
+    except OSError:  # closed, or listening
+        return False
+
+
+def test_a_mirror_that_refuses_leaves_no_connection_open(server: tuple[Path, str], tmp_path: Path) -> None:
+    _, address = server
+    port = int(address.rpartition(":")[2])
+    gc.disable()  # what is left open would be closed by it, with a warning, at any later time
+    try:
+        with pytest.raises(DatasetError, match="404"):
+            download("data", [f"{address}/missing"], tmp_path / "file", lambda path: None, "")
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, socket.socket) and leads_to(thing, port)]
+    finally:
+        gc.enable()
 
 
 def test_wrong_checksum(

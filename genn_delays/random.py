@@ -5,7 +5,8 @@ number of threads, and nothing has to be stored to resume. Source: Salmon, Morae
 numbers: as easy as 1, 2, 3" (SC 2011).
 
 The 128-bit counter is ``(index_a, index_b, step, purpose << 24 | owner)``, the 64-bit key is the seed. What the first
-three words mean belongs to the purpose; `owner` is the index of a connection or a population in its network.
+three words mean belongs to the purpose; `owner` is the index of a connection or a population in its network, or the
+number of a generated data set.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Purpose(IntEnum):
     NOISE = 8  # temperature noise of DEEP R                     (pre, post, step)
     DROPOUT = 9  # which neurons an example goes without         (neuron, lane / 4, step), owner: population
     CANDIDATES = 10  # which free slots are scored              (draw lo, draw hi, step)
+    EXAMPLE = 11  # examples of a generated data set            (example, draw, stage), owner: data set
 
 
 def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:

@@ -12,19 +12,28 @@ from ..errors import unknown
 from .archives import existing_path
 from .dataset import Dataset, Events, Examples, stratified_split
 from .digits import DIGITS_TIMESTEPS, load_digits
+from .encoders import encoded, integrate_and_fire
 from .fsdd import load_fsdd
+from .fsdd_spikes import load_fsdd_spikes
 from .gsc import load_gsc
 from .mel import mel_spectrogram
 from .rawhd import load_rawhd
+from .sequence_detection import load_sequence_detection
 from .shd import load_shd, load_ssc
+from .store_recall import load_store_recall
+from .yin_yang import load_yin_yang
 
 DATASETS: dict[str, Callable[[str | PathLike[str] | None], Dataset]] = {
     "digits": load_digits,
     "fsdd": load_fsdd,
+    "fsdd_spikes": load_fsdd_spikes,
     "gsc": load_gsc,
     "rawhd": load_rawhd,
+    "sequence_detection": load_sequence_detection,
     "shd": load_shd,
     "ssc": load_ssc,
+    "store_recall": load_store_recall,
+    "yin_yang": load_yin_yang,
 }
 
 __all__ = [
@@ -33,13 +42,19 @@ __all__ = [
     "Dataset",
     "Events",
     "Examples",
+    "encoded",
+    "integrate_and_fire",
     "load_dataset",
     "load_digits",
     "load_fsdd",
+    "load_fsdd_spikes",
     "load_gsc",
     "load_rawhd",
+    "load_sequence_detection",
     "load_shd",
     "load_ssc",
+    "load_store_recall",
+    "load_yin_yang",
     "mel_spectrogram",
     "stratified_split",
 ]

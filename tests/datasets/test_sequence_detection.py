@@ -48,11 +48,6 @@ def test_both_inputs_spike_once_in_the_order_of_the_class(data: Dataset) -> None
     assert len({tuple(events.times) for events in [*data.x_train, *data.x_test]}) == 500
 
 
-def test_equal_delays_cannot_tell(data: Dataset) -> None:
-    same = peaks(data, [[3.0, 3.0], [3.0, 3.0]])
-    assert np.array_equal(same[:, 0], same[:, 1])
-
-
 def test_delays_of_the_interval_tell(data: Dataset) -> None:
     """Output 0 delays input 0 by 10 ms, output 1 input 1: every example is classified, as the paper's network ends."""
     found = peaks(data, [[10.0, 0.0], [0.0, 10.0]]).argmax(axis=1)

@@ -16,22 +16,32 @@ class OutputMetric:
     Attributes:
         correct, total: right answers and examples.
         summed_loss: sum of the examples' losses.
+        answers: answers given: one an example, or one a time step where there is a label for each.
+        labelled: whether there are class labels; without them no answer is right or wrong.
     """
 
     correct: int = 0
     total: int = 0
     summed_loss: float = 0.0
+    answers: int = 0
+    labelled: bool = True
 
-    def add(self, loss: float, correct: int, total: int) -> None:
-        """Count a batch."""
+    def add(self, loss: float, correct: int, total: int, answers: int | None = None) -> None:
+        """Count a batch, with one answer an example where nothing else is said."""
         self.summed_loss += loss
         self.correct += correct
         self.total += total
+        self.answers += total if answers is None else answers
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers (mlGeNN's sparse categorical accuracy); not a number without class labels."""
+        return self.correct / self.answers if self.labelled and self.answers else float("nan")
 
     @property
     def result(self) -> float:
-        """Accuracy, the share of right answers (mlGeNN's sparse categorical accuracy)."""
-        return self.correct / self.total if self.total else float("nan")
+        """The accuracy; without class labels the mean loss, that is the mean square error."""
+        return self.accuracy if self.labelled else self.loss
 
     @property
     def loss(self) -> float:
@@ -42,6 +52,8 @@ class OutputMetric:
 @dataclass
 class Metrics:
     """Figures of one pass over the data; ``metrics[population].result`` is the accuracy of an output.
+
+    An output whose targets are real values has no accuracy; its result is the mean square error.
 
     Attributes:
         outputs: by output population.
@@ -64,8 +76,17 @@ class Metrics:
 
     @property
     def accuracy(self) -> float:
-        """Mean accuracy of the outputs."""
-        return sum(m.result for m in self.outputs.values()) / len(self.outputs)
+        """Mean accuracy of the outputs with class labels; not a number where there are none."""
+        found = [m.accuracy for m in self.outputs.values() if m.labelled]
+        return sum(found) / len(found) if found else float("nan")
+
+    @property
+    def score(self) -> float:
+        """What early stopping and checkpoints go by, the higher the better: the accuracy where every output has one.
+
+        Otherwise it is minus the loss.
+        """
+        return self.accuracy if all(m.labelled for m in self.outputs.values()) else -self.loss
 
     @property
     def loss(self) -> float:
@@ -81,9 +102,11 @@ class Metrics:
         """One line for people, empty where there were no labels."""
         if not any(m.total for m in self.outputs.values()):
             return ""
-        text = f"loss {self.loss:.4f}, accuracy {100 * self.accuracy:.2f} %"
+        labelled = any(m.labelled for m in self.outputs.values())
+        text = f"loss {self.loss:.4f}" + (f", accuracy {100 * self.accuracy:.2f} %" if labelled else "")
         if self.validation is not None:
-            text += f", validation {100 * self.validation.accuracy:.2f} %"
+            found = self.validation
+            text += f", validation {100 * found.accuracy:.2f} %" if labelled else f", validation loss {found.loss:.4f}"
         if self.rewirings:
             text += f", rewired {sum(self.rewirings.values())}"
         return text

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..compilers.plan import ConnectionPlan, Plan
 from ..connectivity import Synapses
+from ..learning.losses import Truth
 from ..learning.optimisers import Optimiser
 
 
@@ -136,8 +137,15 @@ class Engine(Protocol):
     def forward(self, how: Pass) -> None:
         """Run the network; readouts fill :meth:`output`."""
 
-    def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
-        """Per output population: summed loss and number of right answers. Labels ``[lane]``."""
+    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
+        """Per output population: summed loss and number of right answers.
+
+        The right answer is a label's neuron having the best z of the lane (the largest, or what the readout calls
+        best); where there is a label a step, ``[lane, time]``, the largest variable of the step. Targets have none: 0.
+
+        Args:
+            labels: labels or targets of the lanes, as the loss wants them (:class:`~genn_delays.learning.losses.Loss`).
+        """
 
     def backward(self) -> None:
         """Gradients of all synapses, after :meth:`loss` of a training pass."""

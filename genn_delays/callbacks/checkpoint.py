@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Checkpoint(Callback):
     """Writes ``last.safetensors`` after every epoch and ``best.safetensors`` whenever the monitored figure rises.
 
-    The figure is the validation accuracy where there are validation data, else the training accuracy.
+    The figure is the validation accuracy where there are validation data, else the training accuracy. Where an output
+    has real targets in place of class labels, it is minus the loss.
 
     Args:
         folder: where to write.
@@ -36,7 +37,7 @@ class Checkpoint(Callback):
         probe.unlink()
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
-        value = self.monitor(metrics) if self.monitor else (metrics.validation or metrics).accuracy
+        value = self.monitor(metrics) if self.monitor else (metrics.validation or metrics).score
         improved = self.best is None or value > self.best
         if improved:
             self.best, self.best_epoch = value, epoch

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class EarlyStopping(Callback):
     """Stops after `patience` epochs in which the monitored accuracy did not rise by more than `min_delta`.
 
-    The validation accuracy is monitored where there are validation data, else the training accuracy.
+    The validation accuracy is monitored where there are validation data, else the training accuracy. Where an output
+    has real targets in place of class labels, it is the loss, which has to fall.
 
     Args:
         patience: epochs without improvement that are accepted, at least 1.
@@ -31,7 +32,7 @@ class EarlyStopping(Callback):
         self._decide()  # a run that goes on after an interruption may already be at its end
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
-        value = (metrics.validation or metrics).accuracy
+        value = (metrics.validation or metrics).score
         if self.best is None or value > self.best + self.min_delta:
             self.best, self.waited = value, 0
             return

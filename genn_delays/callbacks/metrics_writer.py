@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class MetricsWriter(Callback):
     """Writes one JSON object an epoch to a file, whole lines only.
 
-    Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line goes.
+    Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line goes. What
+    is not a number, such as the accuracy of outputs with real targets, is null.
 
     Args:
         path: the file, for example ``metrics.jsonl``.

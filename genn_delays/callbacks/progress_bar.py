@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class BatchProgressBar(Callback):
-    """One line an epoch on standard error: batches done, accuracy and loss so far, validation accuracy at the end."""
+    """One line an epoch on standard error: batches done, loss and accuracy so far, the validation's at the end."""
 
     def __init__(self) -> None:
         self._bar: Any = None

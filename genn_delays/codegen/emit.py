@@ -64,7 +64,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
         add("population", p=view)
     for view in outputs:
         add(f"readout_{view['readout']}", p=view)
-        add(f"loss_{plan.loss.template}", p=view)
+        add(f"loss_{view['loss']}", p=view)
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds)):
         if wanted:
@@ -81,7 +81,10 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
     kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
-    exponential = any(p.readout == "sum_softmax" for p in plan.outputs) or "gaussian" in kernels
+    softmaxed = any(
+        p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
+    )
+    exponential = softmaxed or "gaussian" in kernels
     add("prelude", **limits(plan))
     add("tile", **limits(plan))
     for name, wanted in (
@@ -172,7 +175,7 @@ def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]])
             forward.append({"ops": [], "barrier": None})
         forward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
     forward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs]
-    backward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs]
+    backward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs if not p["stepwise"]]
     for number, group in reversed(list(enumerate(groups))):
         backward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
         if group[0]["batch_norm"]:
@@ -258,6 +261,8 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "model": next((m for m, q in enumerate(models) if q.model == p.model), None) if p.model else None,
         "spiking": p.spiking,
         "readout": p.readout,
+        "loss": p.loss.template if p.loss else None,
+        "stepwise": p.loss is not None and p.loss.stepwise,
         "cyclic": p.cyclic,
         "keeps_gradient": p.keeps_gradient,
         "batch_norm": p.batch_norm is not None,

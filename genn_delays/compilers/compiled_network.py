@@ -79,12 +79,13 @@ class CompiledNetwork:
         Args:
             x: by input population (or its name): an array ``[example, time, neuron]`` or a list of events
                 ``(times in ms, neurons)``.
-            y: by output population: class labels ``[example]``.
+            y: by output population what its loss compares with: class labels ``[example]``, or targets
+                ``[example, neuron]`` or ``[example, time, neuron]``.
             num_epochs: at least 1. A network that was restored after k epochs trains ``num_epochs - k`` more.
             shuffle: present the examples in another random order every epoch, a function of (rng_seed, epoch).
             callbacks: callbacks or their names.
             validation_x, validation_y: evaluated after every epoch.
-            validation_split: a stratified share of the examples to hold out for that instead, in [0, 1).
+            validation_split: a share of the examples, stratified by class, to hold out for that instead, in [0, 1).
 
         Returns:
             The last epoch's metrics, and what callbacks recorded by key.
@@ -127,7 +128,9 @@ class CompiledNetwork:
     def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
         """Inputs and labels, checked."""
         inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        return Data(inputs, prepare_labels(self.network, y, count), np.arange(count))
+        losses = {p.index: p.loss for p in self.plan.outputs if p.loss is not None}
+        labels = prepare_labels(self.network, y, count, losses, self.plan.time_steps)
+        return Data(inputs, labels, np.arange(count))
 
     def _hold_out(
         self, data: Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
@@ -140,7 +143,9 @@ class CompiledNetwork:
 
             if x is not None:
                 raise InvalidValueError("give validation_split or validation_x, not both")
-            learned, held_out = stratified_split(next(iter(data.labels.values())), share, 0)
+            classes = [labels for labels in data.labels.values() if labels.ndim == 1]
+            classes.append(np.zeros(data.examples.size, np.int32))  # without classes any example is like any other
+            learned, held_out = stratified_split(classes[0], share, 0)
             return data._replace(examples=learned), data._replace(examples=held_out)
         return data, None if x is None or y is None else self._data(x, y)
 
@@ -182,7 +187,8 @@ class CompiledNetwork:
         self.engine.forward(self._pass(training=training))
         total = 0.0
         for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
-            metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size)
+            answers = data.labels[index][batch].size
+            metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size, answers)
             total += loss / batch.size
         if training:
             total += self._learner.regularise(batch.size)
@@ -199,7 +205,10 @@ class CompiledNetwork:
             yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
 
     def _metrics(self, *, training: bool = False) -> Metrics:
-        outputs = {self.network.populations[p.index]: OutputMetric() for p in self.plan.outputs}
+        outputs = {
+            self.network.populations[p.index]: OutputMetric(labelled=p.loss is None or p.loss.labelled)
+            for p in self.plan.outputs
+        }
         return Metrics(outputs, dict.fromkeys(self.rewirings, 0) if training else {})
 
     def _check_open(self) -> None:

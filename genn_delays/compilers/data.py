@@ -10,15 +10,16 @@ import numpy.typing as npt
 
 from ..backends.protocol import DenseData, EventData, InputData
 from ..errors import InvalidValueError
+from ..learning.losses import Loss, Truth
 from ..network import Network, Population
 from ..neurons import SpikeInput
 
 
 class Data(NamedTuple):
-    """Checked data: inputs and labels by population, and which examples are meant."""
+    """Checked data: inputs and labels (or targets) by population, and which examples are meant."""
 
     inputs: dict[int, InputData]
-    labels: dict[int, npt.NDArray[np.int32]]
+    labels: dict[int, Truth]
     examples: npt.NDArray[np.int64]
 
 
@@ -32,9 +33,10 @@ def find_population(network: Network, key: Population | str) -> Population:
     return found
 
 
-def _by_population(
+def by_population(
     network: Network, what: str, values: Mapping[Any, Any], wanted: Sequence[Population]
 ) -> dict[Population, Any]:
+    """Values given for exactly the populations wanted, by the populations themselves or by their names."""
     if not isinstance(values, Mapping):
         raise InvalidValueError(f"{what} must be a dict by population, got {type(values).__name__}")
     found: dict[Population, Any] = {}
@@ -67,7 +69,7 @@ def prepare_inputs(
     """
     prepared: dict[int, InputData] = {}
     count: int | None = None
-    for population, values in _by_population(network, "inputs", x, network.inputs).items():
+    for population, values in by_population(network, "inputs", x, network.inputs).items():
         spikes = isinstance(population.neuron, SpikeInput)
         data: InputData
         if spikes and not isinstance(values, np.ndarray):
@@ -172,26 +174,57 @@ def _array(what: str, values: Any) -> npt.NDArray[Any]:
         raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
 
 
-def prepare_labels(network: Network, y: Mapping[Any, Any], count: int) -> dict[int, npt.NDArray[np.int32]]:
-    """Class labels by index of the output population, int32 ``[example]``.
+def prepare_labels(
+    network: Network, y: Mapping[Any, Any], count: int, losses: Mapping[int, Loss], time_steps: int
+) -> dict[int, Truth]:
+    """What the losses compare with, by index of the output population; see :class:`~genn_delays.learning.losses.Loss`.
+
+    Class labels are int32 ``[example]`` (or ``[example, time]`` for a loss of a time step), targets float32
+    ``[example, neuron]`` or ``[example, time, neuron]``.
 
     Raises:
-        InvalidValueError: labels missing, of the wrong number or type, or out of range.
+        InvalidValueError: labels missing, of the wrong shape, number or type, out of range or not finite.
     """
-    prepared = {}
-    for population, values in _by_population(network, "labels", y, network.outputs).items():
-        what = f"labels of {population.name!r}"
-        labels = _array(what, values)
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise InvalidValueError(
-                f"{what} must be whole numbers [example], got shape {labels.shape}, dtype {labels.dtype}"
-            )
-        if len(labels) != count:
-            raise InvalidValueError(f"{what}: {len(labels)} for {count} examples; there must be one for each")
-        bad = (labels < 0) | (labels >= population.size)
-        if bad.any():
-            raise InvalidValueError(
-                f"{what} must lie in [0, {population.size}), got {labels[bad][0]} (no. {int(np.flatnonzero(bad)[0])})"
-            )
-        prepared[population.index] = labels.astype(np.int32)
+    prepared: dict[int, Truth] = {}
+    for population, values in by_population(network, "labels", y, network.outputs).items():
+        loss = losses[population.index]
+        steps = time_steps if loss.stepwise else None
+        array = _array(f"{'labels' if loss.labelled else 'targets'} of {population.name!r}", values)
+        prepared[population.index] = (_labels if loss.labelled else _targets)(population, array, count, steps)
     return prepared
+
+
+def _labels(population: Population, labels: npt.NDArray[Any], count: int, steps: int | None) -> Truth:
+    what = f"labels of {population.name!r}"
+    shapes = [(count,)] if steps is None else [(count,), (count, steps)]
+    if labels.ndim not in [len(shape) for shape in shapes] or not np.issubdtype(labels.dtype, np.integer):
+        forms = "[example]" if steps is None else "[example] or [example, time]"
+        raise InvalidValueError(f"{what} must be whole numbers {forms}, got shape {labels.shape}, dtype {labels.dtype}")
+    if len(labels) != count:
+        raise InvalidValueError(f"{what}: {len(labels)} for {count} examples; there must be one for each")
+    if labels.shape not in shapes:
+        raise InvalidValueError(f"{what}: {labels.shape[1]} steps an example; there must be {steps}, one for each step")
+    bad = (labels < 0) | (labels >= population.size)
+    if bad.any():
+        where = "no. {}" if labels.ndim == 1 else "example {}, step {}"
+        raise InvalidValueError(
+            f"{what} must lie in [0, {population.size}), got {labels[bad][0]} "
+            f"({where.format(*(int(i) for i in np.argwhere(bad)[0]))})"
+        )
+    return np.ascontiguousarray(labels, dtype=np.int32)
+
+
+def _targets(population: Population, targets: npt.NDArray[Any], count: int, steps: int | None) -> Truth:
+    what, axes = f"targets of {population.name!r}", "neuron" if steps is None else "time, neuron"
+    shape = (count, population.size) if steps is None else (count, steps, population.size)
+    if targets.dtype.kind not in "fiub":
+        raise InvalidValueError(f"{what} must be real numbers [example, {axes}], got dtype {targets.dtype}")
+    if targets.shape != shape:
+        raise InvalidValueError(f"{what} must have shape {shape} [example, {axes}], got {targets.shape}")
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(targets, dtype=np.float32)
+    if not np.isfinite(found).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
+        names = ", ".join(f"{axis} {i}" for axis, i in zip(f"example, {axes}".split(", "), place, strict=True))
+        raise InvalidValueError(f"{what} must be finite in single precision, got {targets[place]}: {names}")
+    return found

@@ -27,7 +27,7 @@ def lower(
     batch_size: int,
     dt: float,
     training_seed: int,
-    loss: Loss,
+    losses: dict[int, Loss],
     regularisation: SpikeRegularisation | None,
     clip_norm: float | None,
     surrogate: Surrogate,
@@ -42,6 +42,7 @@ def lower(
     Args:
         time_steps: T, steps per example.
         dt: length of a step in ms.
+        losses: by index of the output population, as they read its readout.
         optimisers, delay_optimisers, rewiring: by index of the connection; connections not named are left as they are.
         learned: by index of the population the optimisers of its learned values, by name.
 
@@ -58,7 +59,7 @@ def lower(
         kept = (upstream or p.index in cyclic or whole, whole)
         regularised = regularisation is not None and p.spiking and not p.neuron.is_input and p.neuron.readout is None
         flags = (p.index in cyclic, *kept, regularised)
-        populations.append(_population(p, dt, detach_reset, flags, learned.get(p.index, {})))
+        populations.append(_population(p, dt, detach_reset, flags, learned.get(p.index, {}), losses.get(p.index)))
     return Plan(
         populations=tuple(populations),
         connections=_connections(network, groups, time_steps, optimisers, delay_optimisers, rewiring),
@@ -67,7 +68,6 @@ def lower(
         batch_size=batch_size,
         network_seed=network.seed,
         training_seed=training_seed,
-        loss=loss,
         regularisation=regularisation,
         clip_norm=clip_norm,
         surrogate=surrogate,
@@ -130,6 +130,7 @@ def _population(
     detach_reset: bool,
     flags: tuple[bool, bool, bool, bool],
     learned: dict[str, Optimiser],
+    loss: Loss | None,
 ) -> PopulationPlan:
     cyclic, keeps_gradient, keeps_whole_gradient, regularised = flags
     kind: Kind = "neuron"
@@ -156,6 +157,7 @@ def _population(
         model=model,
         parameters=numbers,
         readout=p.neuron.readout,
+        loss=loss,
         incoming=tuple(c.index for c in p.incoming),
         outgoing=tuple(c.index for c in p.outgoing),
         cyclic=cyclic,

@@ -39,6 +39,7 @@ class PopulationPlan:
         incoming, outgoing: indices of connections, in order of creation.
         keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
         keeps_whole_gradient: whether it is kept for the whole batch, and not for one tile of its lanes only.
+        loss: of an output, as it reads the readout; None for all others.
         values: the neurons' own parameters and those of batch norm, float64 ``[neuron]`` each, as sampled.
         learned: optimisers of the values that are learned, by name.
         batch_norm, dropout: as described by the population.
@@ -54,6 +55,7 @@ class PopulationPlan:
     model: DiscreteModel | None
     parameters: dict[str, npt.NDArray[np.float64]]
     readout: str | None
+    loss: Loss | None
     incoming: tuple[int, ...]
     outgoing: tuple[int, ...]
     cyclic: bool
@@ -209,7 +211,6 @@ class Plan:
     batch_size: int
     network_seed: int
     training_seed: int
-    loss: Loss
     regularisation: SpikeRegularisation | None
     clip_norm: float | None
     surrogate: Surrogate

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..backends import as_backend
 from ..errors import InvalidValueError, check_count, check_real
-from ..learning.losses import as_loss
+from ..learning.losses import Loss, as_losses
+from ..learning.readouts import READOUTS
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import as_surrogate
 from ..network import Connection, Network
@@ -15,12 +16,16 @@ from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
 from .lower import lower
+from .outputs import output_losses
 from .plan import Plan
 from .variables import by_connection, learned_variables
 
 _MOVED = {
     "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
     "delay_learn_conns": "compile(network, optimisers={connection: {'delay': ...}})",
+    "per_timestep_loss": "losses=SparseCategoricalCrossentropy(per_timestep=True)",
+    "softmax_temperature": "losses=SparseCategoricalCrossentropy(softmax_temperature=...)",
+    "ttfs_alpha": "losses=SparseCategoricalCrossentropy(ttfs_alpha=...)",
     "optimiser": "compile(network, optimisers={'all_connections': {'weight': Adam()}})",
 }
 
@@ -31,7 +36,8 @@ class SurrogateCompiler:
     Args:
         example_timesteps: T, time steps an example lasts.
         batch_size: examples computed together; a last, smaller batch is used too.
-        losses: loss of the outputs, cross-entropy with class labels.
+        losses: loss of the outputs, a name or an object, or a dict of them by output population:
+            ``"sparse_categorical_crossentropy"``, ``"mean_square_error"``, ``"per_neuron_mean_square_error"``.
         surrogate: what stands for the spike's derivative: ``"arctan"``, ``"triangle"`` or an object.
         detach_reset: leave the reset out of the derivative.
         dt: length of a time step in ms.
@@ -71,7 +77,7 @@ class SurrogateCompiler:
             )
         if not isinstance(detach_reset, bool):
             raise InvalidValueError(f"detach_reset must be true or false, got {detach_reset!r}")
-        self.loss, self.surrogate, self.detach_reset = as_loss(losses), as_surrogate(surrogate), detach_reset
+        self.losses, self.surrogate, self.detach_reset = as_losses(losses), as_surrogate(surrogate), detach_reset
         self.dt = check_real("dt", dt, 0.0, open_low=True)
         numbers = {
             "reg_lambda_upper": reg_lambda_upper,
@@ -128,6 +134,7 @@ class SurrogateCompiler:
         """
         if not isinstance(network, Network):
             raise InvalidValueError(f"compile needs a Network, got {network!r}")
+        losses = self.output_losses(network)
         learned = learned_variables(network, optimisers)
         rules = {
             index: rule
@@ -138,10 +145,24 @@ class SurrogateCompiler:
             _check_rewiring(network.connections[index], rule, index in learned.weights)
         return lower(
             network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
-            training_seed=self.rng_seed, loss=self.loss, regularisation=self.regularisation, clip_norm=self.clip_norm,
+            training_seed=self.rng_seed, losses=losses, regularisation=self.regularisation, clip_norm=self.clip_norm,
             surrogate=self.surrogate, detach_reset=self.detach_reset,
             optimisers=learned.weights, delay_optimisers=learned.delays, learned=learned.populations, rewiring=rules,
         )  # fmt: skip
+
+    def output_losses(self, network: Network) -> dict[int, Loss]:
+        """The loss of every output, by index of the population.
+
+        Raises:
+            InvalidValueError: a loss does not fit the readout, or a readout has no surrogate gradient.
+        """
+        for p in network.outputs:
+            if READOUTS[str(p.neuron.readout)].derivative == "time":
+                raise InvalidValueError(
+                    f"readout {p.neuron.readout!r} of population {p.name!r} has a derivative by spike times alone, "
+                    "which EventProp trains with; SurrogateCompiler reads spikes with 'spike_count'"
+                )
+        return output_losses(network, self.losses, self.example_timesteps * self.dt)
 
 
 def _refuse_moved(arguments: Mapping[str, Any]) -> None:

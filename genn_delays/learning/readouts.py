@@ -2,7 +2,7 @@
 
 The functions here are the definition. Shapes: what is read, ``v``, and its derivative ``[neuron, time, lane]``, ``z``
 and its derivative ``[neuron, lane]``. What is read is the output variable, or the spikes (as 0 and 1) of spiking
-neurons.
+neurons. `dt` is the length of a time step in ms.
 """
 
 from __future__ import annotations
@@ -16,38 +16,49 @@ Array = npt.NDArray[Any]
 
 
 class Readout(Protocol):
-    """A readout and its derivative."""
+    """A readout and its derivative.
+
+    Attributes:
+        derivative: what `backward` gives: dL/dv by value, or dL/dt (per ms) of the time of the spikes that are read.
+        best: which z is the answer.
+    """
 
     reads: Literal["variable", "spikes"]
+    derivative: Literal["value", "time"]
+    best: Literal["largest", "smallest"]
 
-    def forward(self, v: Array) -> Array:
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         """z for the variable over time."""
 
     def backward(self, v: Array, dz: Array) -> Array:
         """dL/dv for dL/dz."""
 
 
-class SumVar:
-    """``z_i = sum_t v_i[t]``."""
+class OfVariable:
+    """Base of what reads the output variable."""
 
     reads: Literal["variable", "spikes"] = "variable"
+    derivative: Literal["value", "time"] = "value"
+    best: Literal["largest", "smallest"] = "largest"
 
-    def forward(self, v: Array) -> Array:
+
+class SumVar(OfVariable):
+    """``z_i = sum_t v_i[t]``."""
+
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         return np.asarray(v.sum(axis=1))
 
     def backward(self, v: Array, dz: Array) -> Array:
         return np.broadcast_to(dz[:, None], v.shape).copy()
 
 
-class SumSoftmax:
+class SumSoftmax(OfVariable):
     """``z_i = sum_t q_i[t]`` with ``q[t] = softmax(v[t])`` over the population's neurons.
 
     Source: Hammouamri et al. 2023 (arXiv 2306.17670).
     """
 
-    reads: Literal["variable", "spikes"] = "variable"
-
-    def forward(self, v: Array) -> Array:
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         return np.asarray(softmax(v).sum(axis=1))
 
     def backward(self, v: Array, dz: Array) -> Array:
@@ -61,24 +72,20 @@ def softmax(v: Array) -> Array:
     return np.asarray(q / q.sum(axis=0))
 
 
-class AvgVar:
+class AvgVar(OfVariable):
     """``z_i = 1/T sum_t v_i[t]``."""
 
-    reads: Literal["variable", "spikes"] = "variable"
-
-    def forward(self, v: Array) -> Array:
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         return np.asarray(v.sum(axis=1) / v.dtype.type(v.shape[1]))
 
     def backward(self, v: Array, dz: Array) -> Array:
         return np.broadcast_to(dz[:, None] / v.dtype.type(v.shape[1]), v.shape).copy()
 
 
-class MaxVar:
+class MaxVar(OfVariable):
     """``z_i = max_t v_i[t]``; the derivative acts in the first step that has the maximum."""
 
-    reads: Literal["variable", "spikes"] = "variable"
-
-    def forward(self, v: Array) -> Array:
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         return np.asarray(v.max(axis=1))
 
     def backward(self, v: Array, dz: Array) -> Array:
@@ -88,12 +95,10 @@ class MaxVar:
         return dv
 
 
-class AvgVarExpWeight:
+class AvgVarExpWeight(OfVariable):
     """``z_i = 1/T sum_t exp(-t / T) v_i[t]``, t = 0, 1, ...: early steps count more; mlGeNN's of the same name."""
 
-    reads: Literal["variable", "spikes"] = "variable"
-
-    def forward(self, v: Array) -> Array:
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         return np.asarray((self._weight(v) * v).sum(axis=1))
 
     def backward(self, v: Array, dz: Array) -> Array:
@@ -105,12 +110,10 @@ class AvgVarExpWeight:
         return np.asarray((np.exp(-np.arange(steps) / steps) / steps).astype(v.dtype)[:, None])
 
 
-class Var:
-    """``z_i = v_i[T - 1]``, the variable at the end of the example."""
+class Var(OfVariable):
+    """The variable itself: losses of a time step read it at every step, all others at the end, ``z_i = v_i[T - 1]``."""
 
-    reads: Literal["variable", "spikes"] = "variable"
-
-    def forward(self, v: Array) -> Array:
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
         return v[:, -1].copy()
 
     def backward(self, v: Array, dz: Array) -> Array:
@@ -119,10 +122,35 @@ class Var:
         return dv
 
 
+class EndVar(Var):
+    """``z_i = v_i[T - 1]``, the variable at the end of the example; mlGeNN 3's name."""
+
+
 class SpikeCount(SumVar):
     """``z_i = sum_t S_i[t]``, the number of spikes of an output neuron."""
 
     reads: Literal["variable", "spikes"] = "spikes"
+
+
+class FirstSpikeTime:
+    """``z_i``, the time in ms of neuron i's first spike, ``t dt``; without one the example's length, ``T dt``.
+
+    The earliest is the answer. mlGeNN's of the same name gives the negative time. The derivative acts on the time of
+    that spike, in its step; where there is no spike there is nothing to move, and it is lost.
+    """
+
+    reads: Literal["variable", "spikes"] = "spikes"
+    derivative: Literal["value", "time"] = "time"
+    best: Literal["largest", "smallest"] = "smallest"
+
+    def forward(self, v: Array, dt: float = 1.0) -> Array:
+        spiked = v != 0
+        steps = np.where(spiked.any(axis=1), spiked.argmax(axis=1), v.shape[1])
+        return np.asarray((steps * dt).astype(v.dtype))
+
+    def backward(self, v: Array, dz: Array) -> Array:
+        first = (v != 0) & (np.cumsum(v != 0, axis=1) == 1)
+        return np.where(first, dz[:, None], 0).astype(v.dtype)
 
 
 READOUTS: dict[str, Readout] = {
@@ -132,6 +160,8 @@ READOUTS: dict[str, Readout] = {
     "avg_var_exp_weight": AvgVarExpWeight(),
     "max_var": MaxVar(),
     "var": Var(),
+    "end_var": EndVar(),
     "spike_count": SpikeCount(),
+    "first_spike_time": FirstSpikeTime(),
 }
 """By name; a new one is a class, a kernel template of its name per target, and a line here."""

@@ -20,7 +20,8 @@ class LeakyIntegrate(DynamicNeuron):
         integration: ``"linear_euler"`` or ``"exact"``.
         readout: how the loss reads the potential: ``"sum_var"`` (sum over time), ``"sum_softmax"`` (sum over time of
             the softmax over the population's neurons), ``"avg_var"`` (mean over time), ``"avg_var_exp_weight"`` (the
-            same with weights falling from 1 to 1/e), ``"max_var"`` or ``"var"`` (at the last step).
+            same with weights falling from 1 to 1/e), ``"max_var"``, ``"end_var"`` (at the last step) or ``"var"`` (at
+            every step for losses of a time step, at the last one for all others).
     """
 
     tau_mem: Any = 20.0

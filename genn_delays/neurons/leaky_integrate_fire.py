@@ -26,7 +26,7 @@ class LeakyIntegrateFire(DynamicNeuron):
         scale_i: divide the input current by `tau_mem` too, as mlGeNN 3 does: ``dv/dt = (-v + Isyn) / tau_mem``.
         integration: ``"linear_euler"`` or ``"exact"``.
         relative_reset: subtract the threshold at a spike in place of setting the potential to `v_reset`.
-        readout: ``"spike_count"`` where the loss counts the population's spikes.
+        readout: how the loss reads the population's spikes: ``"spike_count"`` or ``"first_spike_time"`` (in ms).
     """
 
     tau_mem: Any = 20.0

@@ -108,7 +108,13 @@ def plan_of(config: Config) -> Plan:
 def validate(config: Config) -> None:
     """All of a configuration's errors that can be known before any data are there: it is built and thrown away."""
     network = build_network(config)
-    build_compiler(config)
+    losses = build_compiler(config).output_losses(network)
+    if not all(loss.labelled for loss in losses.values()):
+        raise InvalidValueError(
+            f"[compiler] losses: {config.compiler.losses['kind']!r} compares with real values, but data set "
+            f"{config.training.dataset!r}, like all others here, has class labels; a loss of class labels is "
+            "'sparse_categorical_crossentropy'"
+        )
     compile_arguments(config, network)
 
 

@@ -71,10 +71,22 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> 
         arrays[f"par.{name}"][:] = values
     if p.readout:
         view.z = arrays.new("z", n * B, np.float32)
-        view.labels = arrays.new("labels", B, np.int32, zero=True)
+        _allocate_truth(plan, p, view, arrays)
         view.losses = arrays.new("losses", B, np.float64)
         view.correct = arrays.new("correct", B, np.int32)
     return arrays
+
+
+def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
+    """What an output's loss compares with, and the loss's numbers."""
+    assert p.loss is not None
+    for name, value in p.loss.numbers().items():
+        setattr(view, name, value)
+    size = plan.batch_size * (plan.time_steps if p.loss.stepwise else 1)
+    if p.loss.labelled:
+        view.labels = arrays.new("labels", size, np.int32, zero=True)
+    else:
+        view.targets = arrays.new("targets", size * p.size, np.float32, zero=True)
 
 
 def allocate_connection(c: ConnectionPlan, view: Any) -> Arrays:
@@ -158,8 +170,8 @@ def allocate_network(plan: Plan, net: Any, threads: int) -> Arrays:
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
     slopes = max(len(p.slopes) for p in plan.populations)
     net.row_capacity, net.flags_stride = row, row + net.tile
-    net.scratch_stride = row + (max(variables, 2) + slopes) * net.tile
-    net.label_smoothing, net.gradient_scale = plan.loss.label_smoothing, 1.0
+    net.scratch_stride = row + (max(variables, 4) + slopes) * net.tile
+    net.dt, net.gradient_scale = plan.outputs[0].dt, 1.0
     net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)

@@ -15,6 +15,7 @@ from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError
+from ...learning.losses import Truth
 from ...neurons.batch_norm import factor_and_offset
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
 from .buffers import allocate_connection, allocate_network, allocate_population, tiles
@@ -124,10 +125,12 @@ class CPUEngine:
         numbers = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon)
         arrays["factor"][:], arrays["offset"][:] = numbers
 
-    def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
+    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         lanes = self._net.live
         for index, values in labels.items():
-            self._population_arrays[index]["labels"][:lanes] = values
+            arrays = self._population_arrays[index]
+            arrays["labels" if "labels" in arrays else "targets"][: values.size] = values.reshape(-1)
+            self._net.whole[index].truths = values.size // lanes
         self._library.loss(ctypes.byref(self._net))
         results = {}
         for index in labels:

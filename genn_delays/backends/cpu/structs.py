@@ -25,10 +25,11 @@ def network_type(plan: Plan) -> Any:
             *((n, _pointer) for n in (
                 "x", "events", "event_base", "event_start", "g", "bias", "total", "drive", "slope", "current",
                 "scale", "shift", "factor", "offset", "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
+                "targets", "losses", "correct",
             )),
-            ("losses", _pointer), ("correct", _pointer),
             ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),
-            ("dropout", _int), ("epsilon", _double), ("busy", _int),
+            ("dropout", _int), ("epsilon", _double), ("busy", _int), ("truths", _int),
+            *((n, _double) for n in ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")),
         )  # fmt: skip
 
     class Optimiser(ctypes.Structure):
@@ -59,7 +60,7 @@ def network_type(plan: Plan) -> Any:
     class NetworkStructure(ctypes.Structure):
         _fields_ = (
             *((n, _int) for n in ("T", "live", "tile", "first", "B")),
-            *((n, _double) for n in ("label_smoothing", "gradient_scale", "busy_share")),
+            *((n, _double) for n in ("dt", "gradient_scale", "busy_share")),
             *((n, _int) for n in ("t0", "t1", "step", "training")),
             ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
             *((n, _pointer) for n in ("pool", "scratch", "taps")), ("taps_stride", _int),

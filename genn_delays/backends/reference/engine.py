@@ -16,6 +16,7 @@ from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
+from ...learning.losses import Truth
 from ...learning.optimisers import Optimiser, older
 from ...learning.readouts import READOUTS
 from ...random import Purpose, dropout_threshold, normal_quantile, philox
@@ -43,7 +44,7 @@ class ReferenceEngine:
         self.tape: dict[int, dict[str, Array]] = {}  # its variables before the jumps
         self.g: dict[int, Array] = {}  # dL/dIsyn
         self.z: dict[int, Array] = {}  # what its readout gives
-        self.dz: dict[int, Array] = {}
+        self.dz: dict[int, Array] = {}  # dL/dz, or dL/dv of a loss of a time step
         self._numbers = {
             p.index: {name: values.astype(np.float32).astype(dtype)[:, None] for name, values in p.parameters.items()}
             for p in plan.populations
@@ -94,7 +95,7 @@ class ReferenceEngine:
                     self._current_tape[p.index][:, t] = current
                     after[p.index] = self._step(p, t, after[p.index], current)
         for p in self.plan.outputs:
-            self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p))
+            self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
 
     def _acting(self, c: ConnectionPlan) -> Synapses:
         """Synapses as they act in this pass: one for every lag of a synapse that is spread over several."""
@@ -192,13 +193,28 @@ class ReferenceEngine:
             return self.spiked[p.index]
         return self.tape[p.index][p.model.states[p.model.output]]
 
-    def loss(self, labels: dict[int, npt.NDArray[np.int32]]) -> dict[int, tuple[float, int]]:
+    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}
         for p in self.plan.outputs:
-            losses, self.dz[p.index] = self.plan.loss.evaluate(self.z[p.index], labels[p.index])
-            right = self.z[p.index].argmax(axis=0) == labels[p.index]
-            results[p.index] = (float(losses.sum()), int(right.sum()))
+            assert p.loss is not None
+            compared = self._read(p) if p.loss.stepwise else self.z[p.index]
+            losses, self.dz[p.index] = p.loss.evaluate(compared, labels[p.index])
+            results[p.index] = (float(losses.sum()), self._right(p, labels[p.index]) if p.loss.labelled else 0)
         return results
+
+    def _right(self, p: PopulationPlan, labels: Truth) -> int:
+        """Number of right answers: one a lane, or one a step where there is a label for each."""
+        if labels.ndim == 2:
+            return int((self._read(p).argmax(axis=0) == labels.T).sum())
+        z = self.z[p.index] if READOUTS[str(p.readout)].best == "largest" else -self.z[p.index]
+        return int((z.argmax(axis=0) == labels).sum())
+
+    def _direct(self, p: PopulationPlan) -> Array:
+        """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
+        assert p.loss is not None
+        if p.loss.stepwise:
+            return self.dz[p.index]
+        return READOUTS[str(p.readout)].backward(self._read(p), self.dz[p.index])
 
     def backward(self) -> None:
         acting = [self._acting(c) for c in self.plan.connections]
@@ -210,7 +226,7 @@ class ReferenceEngine:
                 self.g[p.index] = np.zeros((p.size, self.plan.time_steps, self.lanes), self.dtype)
                 later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
                 if p.readout is not None:
-                    direct[p.index] = READOUTS[p.readout].backward(self._read(p), self.dz[p.index])
+                    direct[p.index] = self._direct(p)
             for t in reversed(range(self.plan.time_steps)):
                 for p in group:
                     e = self._felt(p, t, acting) * self._kept(p)

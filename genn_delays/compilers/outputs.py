@@ -1,0 +1,37 @@
+"""Losses of the output populations, each as it reads its population's readout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidValueError
+from ..learning.losses import Loss
+from ..network import Network, Population
+from .data import by_population
+
+
+def output_losses(network: Network, losses: Loss | Mapping[Any, Loss], duration: float) -> dict[int, Loss]:
+    """The loss of every output, by index of the population.
+
+    Args:
+        losses: one for all outputs, or a dict by output population (or its name).
+        duration: of an example in ms.
+
+    Raises:
+        InvalidValueError: an output lacks its loss, or a loss does not fit the readout.
+    """
+    chosen = losses if isinstance(losses, Mapping) else dict.fromkeys(network.outputs, losses)
+    found = by_population(network, "losses", chosen, network.outputs)
+    return {p.index: _on_readout(p, loss, duration) for p, loss in found.items()}
+
+
+def _on_readout(p: Population, loss: Loss, duration: float) -> Loss:
+    readout = str(p.neuron.readout)
+    fitted = loss.on(readout, duration)
+    if fitted is None:
+        fitting = ", ".join(repr(name) for name in loss.fitting()) or "none"
+        raise InvalidValueError(
+            f"loss {loss!r} does not fit readout {readout!r} of population {p.name!r}; it fits readouts: {fitting}"
+        )
+    return fitted

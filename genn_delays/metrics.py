@@ -14,29 +14,26 @@ class OutputMetric:
     """Figures of one output population over the examples seen so far.
 
     Attributes:
-        correct, total: right answers and examples.
+        correct, total: right answers and examples; where every time step has its label, a step is a part of an answer.
         summed_loss: sum of the examples' losses.
-        answers: answers given: one an example, or one a time step where there is a label for each.
         labelled: whether there are class labels; without them no answer is right or wrong.
     """
 
-    correct: int = 0
+    correct: float = 0
     total: int = 0
     summed_loss: float = 0.0
-    answers: int = 0
     labelled: bool = True
 
-    def add(self, loss: float, correct: int, total: int, answers: int | None = None) -> None:
-        """Count a batch, with one answer an example where nothing else is said."""
+    def add(self, loss: float, correct: float, total: int) -> None:
+        """Count a batch."""
         self.summed_loss += loss
         self.correct += correct
         self.total += total
-        self.answers += total if answers is None else answers
 
     @property
     def accuracy(self) -> float:
         """Share of right answers (mlGeNN's sparse categorical accuracy); not a number without class labels."""
-        return self.correct / self.answers if self.labelled and self.answers else float("nan")
+        return self.correct / self.total if self.labelled and self.total else float("nan")
 
     @property
     def result(self) -> float:

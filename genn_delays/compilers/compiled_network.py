@@ -187,8 +187,8 @@ class CompiledNetwork:
         self.engine.forward(self._pass(training=training))
         total = 0.0
         for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
-            answers = data.labels[index][batch].size
-            metrics.outputs[self.network.populations[index]].add(loss, correct, batch.size, answers)
+            answers = data.labels[index][0].size  # of an example
+            metrics.outputs[self.network.populations[index]].add(loss, correct / answers, batch.size)
             total += loss / batch.size
         if training:
             total += self._learner.regularise(batch.size)

@@ -137,7 +137,7 @@ def test_a_batch_in_several_tiles(case, monkeypatch):
             assert largest_difference(found, expected) < 1e-5
 
 
-@pytest.mark.parametrize("readout", sorted(READOUTS))
+@pytest.mark.parametrize("readout", sorted(name for name, r in READOUTS.items() if r.derivative == "value"))
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_every_readout(readout, seed):
     """The contract of the registry: a readout is there when its kernel agrees with its definition, tile by tile."""

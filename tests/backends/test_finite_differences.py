@@ -13,7 +13,8 @@ from genn_delays.learning.readouts import READOUTS
 
 SMALL = {"batch_size": 2, "time_steps": 12}
 CASES = [replace(Case.numbered(seed), **SMALL) for seed in range(12)]
-CASES += [replace(CASES[3], readout=readout, seed=20 + n) for n, readout in enumerate(sorted(READOUTS))]
+BY_VALUE = sorted(name for name, readout in READOUTS.items() if readout.derivative == "value")
+CASES += [replace(CASES[3], readout=readout, seed=20 + n) for n, readout in enumerate(BY_VALUE)]
 PUBLISHED = [replace(Case.published(seed), batch_size=2, time_steps=20) for seed in range(12)]
 SPREAD = [replace(case, kernel=case.kernel or "gaussian") for case in PUBLISHED]
 

@@ -21,7 +21,9 @@ from genn_delays import (
     SurrogateCompiler,
 )
 from genn_delays.backends.protocol import DenseData, EventData
-from genn_delays.compilers.data import find_population, prepare_inputs, prepare_labels
+from genn_delays.compilers.data import find_population, prepare_inputs
+from genn_delays.compilers.data import prepare_labels as prepare_for_losses
+from genn_delays.learning.losses import SparseCategoricalCrossentropy
 
 T, DT = 6, 1.0
 
@@ -37,6 +39,12 @@ def described() -> Network:
         for source, target in ((s, h), (r, h), (h, o), (h, p)):
             Connection(source, target, Dense())
     return network
+
+
+def prepare_labels(network: Network, y, count: int):
+    """Labels of outputs that both have a cross-entropy."""
+    losses = {p.index: SparseCategoricalCrossentropy() for p in network.outputs}
+    return prepare_for_losses(network, y, count, losses, T)
 
 
 NETWORK = described()

@@ -209,7 +209,7 @@ class ReferenceEngine:
         z = self.z[p.index] if READOUTS[str(p.readout)].best == "largest" else -self.z[p.index]
         return int((z.argmax(axis=0) == labels).sum())
 
-    def _direct(self, p: PopulationPlan) -> Array:
+    def direct(self, p: PopulationPlan) -> Array:
         """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
         assert p.loss is not None
         if p.loss.stepwise:
@@ -226,7 +226,7 @@ class ReferenceEngine:
                 self.g[p.index] = np.zeros((p.size, self.plan.time_steps, self.lanes), self.dtype)
                 later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
                 if p.readout is not None:
-                    direct[p.index] = self._direct(p)
+                    direct[p.index] = self.direct(p)
             for t in reversed(range(self.plan.time_steps)):
                 for p in group:
                     e = self._felt(p, t, acting) * self._kept(p)

@@ -19,7 +19,20 @@ from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, Unif
 from .errors import GennDelaysError
 from .folding import Folded, fold_batch_norm
 from .initializers import Constant, KaimingUniform, Normal, Uniform
-from .learning import SGD, Adam, AdamW, ArcTan, CosineAnnealing, Exponential, OneCycle, Triangle
+from .learning import (
+    SGD,
+    Adam,
+    AdamW,
+    ArcTan,
+    CosineAnnealing,
+    Exponential,
+    MeanSquareError,
+    OneCycle,
+    PerNeuronMeanSquareError,
+    RelativeMeanSquareError,
+    SparseCategoricalCrossentropy,
+    Triangle,
+)
 from .network import Connection, Network, Population
 from .neurons import BatchNorm, Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
 from .rewiring import SET, DeepR, RigL
@@ -53,15 +66,19 @@ __all__ = [
     "KaimingUniform",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
+    "MeanSquareError",
     "MetricsWriter",
     "Network",
     "Normal",
     "NormalInt",
     "OneCycle",
+    "PerNeuronMeanSquareError",
     "Population",
     "Reference",
+    "RelativeMeanSquareError",
     "RigL",
     "Sparse",
+    "SparseCategoricalCrossentropy",
     "SpikeInput",
     "SpikeRecorder",
     "SurrogateCompiler",

@@ -1,10 +1,19 @@
 """Losses, readouts, surrogate gradients and optimisers."""
 
+from .losses import (
+    LOSSES,
+    Loss,
+    MeanSquareError,
+    PerNeuronMeanSquareError,
+    RelativeMeanSquareError,
+    SparseCategoricalCrossentropy,
+)
 from .optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, as_optimiser
 from .schedules import SCHEDULES, CosineAnnealing, Exponential, OneCycle, Schedule, as_schedule
 from .surrogates import SURROGATES, ArcTan, Surrogate, Triangle, as_surrogate
 
 __all__ = [
+    "LOSSES",
     "OPTIMISERS",
     "SCHEDULES",
     "SGD",
@@ -14,9 +23,14 @@ __all__ = [
     "ArcTan",
     "CosineAnnealing",
     "Exponential",
+    "Loss",
+    "MeanSquareError",
     "OneCycle",
     "Optimiser",
+    "PerNeuronMeanSquareError",
+    "RelativeMeanSquareError",
     "Schedule",
+    "SparseCategoricalCrossentropy",
     "Surrogate",
     "Triangle",
     "as_optimiser",

@@ -12,6 +12,7 @@ from networks import Case
 from genn_delays import SET, DeepR, LeakyIntegrateFire, RigL
 from genn_delays.backends.cpu.compiler import FLAGS, compiler
 from genn_delays.codegen.emit import _environment, emit
+from genn_delays.learning.losses import Loss, MeanSquareError, RelativeMeanSquareError, SparseCategoricalCrossentropy
 
 RULES = [
     RigL(),
@@ -31,6 +32,22 @@ def rewired(seed: int) -> str:
     network = case.network()
     sparse = [c.name for c in network.connections if c.synapses.pre.size < c.num_pairs * case.kernel_count]
     return source(case, rewiring=dict.fromkeys(sparse, RULES[seed % len(RULES)]))
+
+
+def with_loss(loss: Loss, readout: str) -> str:
+    """A network whose output has this readout and loss, where no compiler would take it too."""
+    plan = Case(seed=0, readout="spike_count" if readout == "first_spike_time" else readout).compile("reference").plan
+    *others, out = plan.populations
+    return emit(replace(plan, populations=(*others, replace(out, readout=readout, loss=loss.on(readout, 1.0)))))
+
+
+LOSSES_ON = [
+    (MeanSquareError(), "var"),
+    (MeanSquareError(), "end_var"),
+    (SparseCategoricalCrossentropy(per_timestep=True), "avg_var"),
+    (SparseCategoricalCrossentropy(), "first_spike_time"),
+    (RelativeMeanSquareError(1.0), "first_spike_time"),
+]
 
 
 def test_text_does_not_depend_on_sizes_seeds_or_data():
@@ -73,7 +90,8 @@ def test_equations_stand_above_the_code():
 
 
 def test_text_is_tidy():
-    for text in [source(Case.numbered(n)) for n in range(6)] + [rewired(n) for n in range(8)]:
+    texts = [source(Case.numbered(n)) for n in range(6)] + [rewired(n) for n in range(8)]
+    for text in texts + [with_loss(*pair) for pair in LOSSES_ON]:
         assert "{{" not in text.replace("{{c0, c1, c2, c3}}", "") and "{%" not in text
         assert "\n\n\n" not in text
         assert not [line for line in text.splitlines() if line != line.rstrip() or "\t" in line]
@@ -108,3 +126,9 @@ def test_source_compiles_without_a_warning(text, tmp_path):
 def test_published_source_compiles_without_a_warning(seed, tmp_path):
     """The same where kernels spread synapses and growth goes by the gradient: nothing is there that nobody calls."""
     test_source_compiles_without_a_warning(lambda: rewired(seed), tmp_path)
+
+
+@pytest.mark.parametrize("number", range(len(LOSSES_ON)))
+def test_losses_compile_without_a_warning(number, tmp_path):
+    """Also where a loss reads every time step, so that nobody asks for the readout's derivative."""
+    test_source_compiles_without_a_warning(lambda: with_loss(*LOSSES_ON[number]), tmp_path)

@@ -111,7 +111,7 @@ def test_smoothing_in_a_model_file():
         "training": {"dataset": "digits", "num_epochs": 1},
     }
     config = Config.from_tables(tables)
-    assert build_compiler(config).loss == SparseCategoricalCrossentropy(0.2)
+    assert build_compiler(config).losses == SparseCategoricalCrossentropy(0.2)
     assert Config.from_tables(config.tables()) == config
     tables["compiler"]["losses"]["label_smoothing"] = 1.0
     with refused("[compiler] losses", "label_smoothing", "[0, 1)", "1.0"):

@@ -128,9 +128,8 @@ class CompiledNetwork:
     def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
         """Inputs and labels, checked."""
         inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        losses = {p.index: p.loss for p in self.plan.outputs if p.loss is not None}
-        labels = prepare_labels(self.network, y, count, losses, self.plan.time_steps)
-        return Data(inputs, labels, np.arange(count))
+        losses = {p.index: p.loss for p in self.plan.outputs if p.loss}
+        return Data(inputs, prepare_labels(self.network, y, count, losses, self.plan.time_steps), np.arange(count))
 
     def _hold_out(
         self, data: Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
@@ -143,9 +142,7 @@ class CompiledNetwork:
 
             if x is not None:
                 raise InvalidValueError("give validation_split or validation_x, not both")
-            classes = [labels for labels in data.labels.values() if labels.ndim == 1]
-            classes.append(np.zeros(data.examples.size, np.int32))  # without classes any example is like any other
-            learned, held_out = stratified_split(classes[0], share, 0)
+            learned, held_out = stratified_split(data.classes(), share, 0)
             return data._replace(examples=learned), data._replace(examples=held_out)
         return data, None if x is None or y is None else self._data(x, y)
 
@@ -187,8 +184,8 @@ class CompiledNetwork:
         self.engine.forward(self._pass(training=training))
         total = 0.0
         for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
-            answers = data.labels[index][0].size  # of an example
-            metrics.outputs[self.network.populations[index]].add(loss, correct / answers, batch.size)
+            right = correct / data.labels[index][0].size  # with a label a step, a step is a part of an answer
+            metrics.outputs[self.network.populations[index]].add(loss, right, batch.size)
             total += loss / batch.size
         if training:
             total += self._learner.regularise(batch.size)
@@ -205,10 +202,8 @@ class CompiledNetwork:
             yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
 
     def _metrics(self, *, training: bool = False) -> Metrics:
-        outputs = {
-            self.network.populations[p.index]: OutputMetric(labelled=p.loss is None or p.loss.labelled)
-            for p in self.plan.outputs
-        }
+        labelled = {self.network.populations[p.index]: bool(p.loss and p.loss.labelled) for p in self.plan.outputs}
+        outputs = {population: OutputMetric(labelled=has) for population, has in labelled.items()}
         return Metrics(outputs, dict.fromkeys(self.rewirings, 0) if training else {})
 
     def _check_open(self) -> None:

@@ -22,6 +22,11 @@ class Data(NamedTuple):
     labels: dict[int, Truth]
     examples: npt.NDArray[np.int64]
 
+    def classes(self) -> Truth:
+        """A class of every example: the first output's that has them, one for all where none has."""
+        found = (labels for labels in self.labels.values() if labels.ndim == 1)
+        return next(found, np.zeros(self.examples.size, np.int32))
+
 
 def find_population(network: Network, key: Population | str) -> Population:
     """A population of the network, given itself or by name."""

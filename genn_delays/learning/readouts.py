@@ -165,3 +165,10 @@ READOUTS: dict[str, Readout] = {
     "first_spike_time": FirstSpikeTime(),
 }
 """By name; a new one is a class, a kernel template of its name per target, and a line here."""
+
+
+def answers(readout: str, z: Array, v: Array, every_step: bool) -> Array:
+    """The class that each lane decides for, ``[lane]``; or the largest v at every step, ``[time, lane]``."""
+    if every_step:
+        return np.asarray(v.argmax(axis=0))
+    return np.asarray((z if READOUTS[readout].best == "largest" else -z).argmax(axis=0))

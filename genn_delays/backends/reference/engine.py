@@ -18,7 +18,7 @@ from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimiser, older
-from ...learning.readouts import READOUTS
+from ...learning.readouts import READOUTS, answers
 from ...random import Purpose, dropout_threshold, normal_quantile, philox
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
 from .batch_norm import Norm, normalised, through_norm
@@ -199,15 +199,12 @@ class ReferenceEngine:
             assert p.loss is not None
             compared = self._read(p) if p.loss.stepwise else self.z[p.index]
             losses, self.dz[p.index] = p.loss.evaluate(compared, labels[p.index])
-            results[p.index] = (float(losses.sum()), self._right(p, labels[p.index]) if p.loss.labelled else 0)
+            right = 0
+            if p.loss.labelled:
+                answered = answers(str(p.readout), self.z[p.index], self._read(p), labels[p.index].ndim == 2)
+                right = int((answered == labels[p.index].T).sum())
+            results[p.index] = (float(losses.sum()), right)
         return results
-
-    def _right(self, p: PopulationPlan, labels: Truth) -> int:
-        """Number of right answers: one a lane, or one a step where there is a label for each."""
-        if labels.ndim == 2:
-            return int((self._read(p).argmax(axis=0) == labels.T).sum())
-        z = self.z[p.index] if READOUTS[str(p.readout)].best == "largest" else -self.z[p.index]
-        return int((z.argmax(axis=0) == labels).sum())
 
     def direct(self, p: PopulationPlan) -> Array:
         """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""

@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 from .backends import CPU, Reference
+from .backends.event_exact import EventExact
 from .callbacks import (
     BatchProgressBar,
     Callback,
@@ -13,6 +14,7 @@ from .callbacks import (
     VarRecorder,
 )
 from .compilers.compiled_network import CompiledNetwork
+from .compilers.event_prop_compiler import EventPropCompiler
 from .compilers.surrogate_compiler import SurrogateCompiler
 from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
 from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, UniformInt
@@ -25,7 +27,7 @@ from .learning import (
     AdamW,
     ArcTan,
     CosineAnnealing,
-    Exponential,
+    ExponentialDecay,
     MeanSquareError,
     OneCycle,
     PerNeuronMeanSquareError,
@@ -34,8 +36,17 @@ from .learning import (
     Triangle,
 )
 from .network import Connection, Network, Population
-from .neurons import BatchNorm, Input, LeakyIntegrate, LeakyIntegrateFire, SpikeInput, UserNeuron
+from .neurons import (
+    AdaptiveLeakyIntegrateFire,
+    BatchNorm,
+    Input,
+    LeakyIntegrate,
+    LeakyIntegrateFire,
+    SpikeInput,
+    UserNeuron,
+)
 from .rewiring import SET, DeepR, RigL
+from .synapses import Delta, Exponential
 
 __all__ = [
     "CPU",
@@ -43,6 +54,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AdaptiveLeakyIntegrateFire",
     "ArcTan",
     "BatchNorm",
     "BatchProgressBar",
@@ -54,9 +66,13 @@ __all__ = [
     "ConstantInt",
     "CosineAnnealing",
     "DeepR",
+    "Delta",
     "Dense",
     "EarlyStopping",
+    "EventExact",
+    "EventPropCompiler",
     "Exponential",
+    "ExponentialDecay",
     "FixedNumber",
     "FixedProbability",
     "Folded",

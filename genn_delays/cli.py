@@ -170,6 +170,11 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         help="delay of a regrown synapse: pair (always the pair's own), redraw, or best (where it would help most)",
     )  # fmt: skip
     what.add_argument("--delays", metavar="HOW", help="fixed, or learned (as the model says, or DCLS as published)")
+    what.add_argument(
+        "--compiler", metavar="HOW",
+        help="surrogate (gradients through a smooth spike), or eventprop (exact ones at spikes; needs exponential "
+        "synapses)",
+    )  # fmt: skip
     what.add_argument("--kernel-count", type=_whole, metavar="M", help="synapses of every connected pair")
     what.add_argument("--hidden", metavar="N,N", help="sizes of the hidden layers, for models that are a chain")
     what.add_argument(
@@ -226,7 +231,7 @@ def _train(args: argparse.Namespace) -> int:
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
         None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute()),
-        args.delays, args.kernel_count, args.hidden,
+        args.delays, args.kernel_count, args.hidden, args.compiler,
     )  # fmt: skip
     folder = None if args.out is None else RunFolder(args.out)
     config = None

@@ -38,7 +38,7 @@ def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
     if not isinstance(compiled, CompiledNetwork):
         raise InvalidValueError(f"fold_batch_norm needs a compiled network, what compile() returned; got {compiled!r}")
     old, broken = compiled.network, {}
-    network, populations = Network(seed=old.seed), []
+    network, populations, synapses = Network(seed=old.seed), [], []
     factors: dict[int, npt.NDArray[Any]] = {}
     with network:
         for p, plan in zip(old.populations, compiled.plan.populations, strict=True):
@@ -49,8 +49,10 @@ def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
             neuron = p.neuron
             learned = {name: values[name].astype(np.float64) for name in plan.learned if name in values}
             learned = {name: value for name, value in learned.items() if not name.startswith("batch_norm")}
-            if learned and isinstance(neuron, DynamicNeuron):
-                neuron = neuron.with_parameters(learned)
+            synapses.append(p.synapse.with_parameters(learned))
+            own = {name: value for name, value in learned.items() if name not in p.synapse.parameter_values()}
+            if own and isinstance(neuron, DynamicNeuron):
+                neuron = neuron.with_parameters(own)
             populations.append(Population(neuron, p.shape, p.name, bias=0.0 if bias is None else bias))
         for c, plan_c in zip(old.connections, compiled.plan.connections, strict=True):
             s = compiled.synapses(c)
@@ -60,5 +62,5 @@ def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
                 broken[c.name] = both.astype(np.int64)
             connectivity = Sparse(s.pre, s.post, weight, s.delay, multapses=c.connectivity.synapses_per_pair() > 1)
             source, target = populations[c.source.index], populations[c.target.index]
-            Connection(source, target, connectivity, c.synapse, c.name, c.max_delay_steps)
+            Connection(source, target, connectivity, synapses[c.target.index], c.name, c.max_delay_steps)
     return Folded(network, broken)

@@ -14,13 +14,16 @@ import numpy.typing as npt
 from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
 from .errors import InvalidValueError, check_count, check_real
-from .neurons import BatchNorm, DynamicNeuron, Neuron, as_batch_norm
+from .neurons import BatchNorm, DynamicNeuron, Equations, Neuron, as_batch_norm
 from .neurons.neuron import check_parameter, sample_per_neuron
 from .random import MAX_OWNER, MAX_SEED
+from .synapses import Delta, Synapse, as_synapse
 
 _open_networks: list[Network] = []
 _BATCH_NORM = 1 << 16
 """Where the random numbers of batch norms begin among those of a population's parameters."""
+_SYNAPSE = _BATCH_NORM + 16
+"""Where those of its synapses begin."""
 
 
 class Network:
@@ -154,11 +157,26 @@ class Population:
             return self.neuron.equations().threshold is not None
         return isinstance(self.neuron, SpikeInput)
 
+    @property
+    def synapse(self) -> Synapse:
+        """The synapse model of all connections that lead here."""
+        return self.incoming[0].synapse if self.incoming else Delta()
+
+    def equations(self) -> Equations:
+        """Those of its neurons together with their synapses; only of populations with dynamics."""
+        assert isinstance(self.neuron, DynamicNeuron)
+        return self.synapse.join(self.neuron.equations())
+
     def parameters(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Parameters and initial values of its neurons and of its batch norm, each ``[neuron]``."""
+        """Parameters and initial values of its neurons, their synapses and its batch norm, each ``[neuron]``."""
         if not isinstance(self.neuron, DynamicNeuron):
             return {}
         values = self.neuron.sample_parameters(self.name, self.index, self.size, self.network.seed)
+        for number, (name, value) in enumerate(self.synapse.parameter_values().items()):
+            what = f"{name} of population {self.name!r}"
+            values[name] = sample_per_neuron(what, value, self.index, _SYNAPSE + number, self.size, self.network.seed)
+            if not (values[name] > 0).all():
+                raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
         if self.bias is not None:
             what = f"bias of population {self.name!r}"
             values["bias"] = sample_per_neuron(
@@ -182,7 +200,8 @@ class Connection:
     Args:
         source, target: the populations.
         connectivity: which neurons are connected, with which weights and delays.
-        synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step.
+        synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step; ``Exponential(tau)``: to
+            a current that decays. The same for all connections with one target.
         name: unique in its network; ``source_target`` where not given.
         max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
         delay_kernel: how synapses are spread over lags while training: ``"gaussian"``, ``"triangle"`` or a
@@ -195,7 +214,7 @@ class Connection:
         source: Population,
         target: Population,
         connectivity: Connectivity,
-        synapse: str = "delta",
+        synapse: str | Synapse = "delta",
         name: str | None = None,
         max_delay_steps: int | None = None,
         delay_kernel: str | DelayKernel | None = None,
@@ -214,14 +233,18 @@ class Connection:
             raise InvalidValueError(f"connection target {target.name!r} is an input; inputs receive no connections")
         if not source.spiking and not source.neuron.is_input:
             raise InvalidValueError(f"connection source {source.name!r} neither spikes nor is an input")
-        if synapse != "delta":
-            raise InvalidValueError(f"synapse must be 'delta', got {synapse!r}")
+        self.synapse: Synapse = as_synapse("synapse", synapse)
+        if target.incoming and self.synapse != target.synapse:
+            raise InvalidValueError(
+                f"synapse {self.synapse!r}: connection {target.incoming[0].name!r} onto the same population "
+                f"{target.name!r} has {target.synapse!r}; a population's synapses are all of one model"
+            )
         connectivity.check(source.size, target.size)
-        self.source, self.target, self.connectivity, self.synapse = source, target, connectivity, synapse
+        self.source, self.target, self.connectivity = source, target, connectivity
         self.network = network
         self.index = check_count("number of connections", len(network.connections), 0, MAX_OWNER - 1)
         default = _free(f"{source.name}_{target.name}", network.connections)
-        self.name = _unique(name, default, "connection", network.connections)
+        self.name: str = _unique(name, default, "connection", network.connections)
         self.max_delay_steps = self._check_delays(max_delay_steps)
         self.delay_kernel = as_delay_kernel(delay_kernel)
         network.connections.append(self)

@@ -39,11 +39,18 @@ def loss_at(compiled: CompiledNetwork, x: Any, y: Any, owner: Any, variable: str
 def check_gradient(
     compiled: CompiledNetwork, x: Any, y: Any, variable: str, seed: int = 0, tolerance: float = 1e-6
 ) -> None:
-    """Gradients of a variable, a few of every owner; where the reset is detached, its factors are frozen."""
+    """Gradients of a variable, a few of every owner; where the reset is detached, its factors are frozen.
+
+    A smooth spike is as good a factor as any; a refractory period begins at a whole spike.
+    """
     _, gradients = compiled.gradients(x, y, variable)
     if compiled.plan.detach_reset:
-        spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
-        compiled.engine.frozen_resets = {p.index: compiled.engine.spiked[p.index].copy() for p in spiking}
+        spiking = [p for p in compiled.plan.populations if p.spiking and p.model]
+        spiked = {p.index: compiled.engine.spiked[p.index] for p in spiking}
+        if any(p.model.hold for p in spiking):
+            spiked = {index: (s >= 0.5).astype(s.dtype) for index, s in spiked.items()}
+        compiled.engine.frozen_resets = {index: s.copy() for index, s in spiked.items()}
+        _, gradients = compiled.gradients(x, y, variable)
     random = np.random.default_rng(seed)
     step = 1e-5
     for owner, gradient in gradients.items():

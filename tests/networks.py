@@ -10,9 +10,12 @@ import numpy as np
 
 from genn_delays import (
     Adam,
+    AdaptiveLeakyIntegrateFire,
     BatchNorm,
     CompiledNetwork,
     Connection,
+    EventPropCompiler,
+    Exponential,
     FixedNumber,
     Input,
     LeakyIntegrate,
@@ -25,9 +28,28 @@ from genn_delays import (
     SurrogateCompiler,
     Uniform,
     UniformInt,
+    UserNeuron,
 )
 from genn_delays.delays import DELAY_KERNELS
 from genn_delays.learning.readouts import READOUTS
+
+NEURONS = {
+    "plain": LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2)),
+    "exact": LeakyIntegrateFire(tau_mem=Uniform(3, 12), v_thresh=0.5, scale_i=True, integration="exact"),
+    "reset": LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5, v_reset=Uniform(-0.4, 0.1)),
+    "relative": LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5, relative_reset=True),
+    "refractory": LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5, tau_refrac=Uniform(1.0, 4.0), v_reset=-0.1),
+    "adaptive": AdaptiveLeakyIntegrateFire(tau_mem=8.0, tau_adapt=30.0, v_thresh=0.5, beta=0.3, integration="exact"),
+    "adaptive_refractory": AdaptiveLeakyIntegrateFire(
+        tau_mem=8.0, tau_adapt=30.0, v_thresh=0.5, beta=0.3, tau_refrac=2.0
+    ),
+    "user": UserNeuron(
+        vars={"u": ("-u / tau_u + Isyn", "c * u * u / (1 + u**2)"), "r": ("(u - r) / tau_r", "r - 0.1")},
+        threshold="u + 0.3 * r * r - v_thresh",
+        param_vals={"tau_u": 6.0, "tau_r": 15.0, "c": 0.2, "v_thresh": 0.5},
+    ),
+}  # fmt: skip
+"""Hidden neurons, by what is special about them."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,8 @@ class Case:
     """A random network and its data.
 
     `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles; `kernel`, `sigma`:
-    how synapses are spread over lags; `kernel_count`: synapses of every pair; `learn_delays`: also without a kernel.
+    how synapses are spread over lags; `kernel_count`: synapses of every pair; `learn_delays`: also without a kernel;
+    `neuron`: the hidden neurons, a key of NEURONS; `exponential`: their synapses; `event_prop`: how it is trained.
     """
 
     seed: int
@@ -55,6 +78,21 @@ class Case:
     sigma: float = 2.0
     kernel_count: int = 1
     learn_delays: bool = False
+    neuron: str = "plain"
+    exponential: bool = False
+    event_prop: bool = False
+
+    @classmethod
+    def current_based(cls, seed: int) -> Case:
+        """Seeds 0, 1, 2, ... go through neurons with exponential synapses; every other is trained by EventProp."""
+        return replace(
+            cls.numbered(seed),
+            exponential=True,
+            neuron=sorted(NEURONS)[seed % len(NEURONS)],
+            readout=("sum_softmax", "avg_var", "max_var", "var")[seed % 4],
+            learn_delays=True,
+            event_prop=seed % 3 != 0,
+        )
 
     @classmethod
     def numbered(cls, seed: int) -> Case:
@@ -97,11 +135,11 @@ class Case:
             first = SpikeInput() if self.spike_input else Input()
             pops = [Population(first, sizes[0], name="in")]
             for size in sizes[1:-1]:
-                neuron = LeakyIntegrateFire(tau_mem=Uniform(5, 20), v_thresh=0.5, v=Uniform(-0.2, 0.2))
+                neuron = NEURONS[self.neuron]
                 norm = BatchNorm(scale=Uniform(0.5, 1.0), shift=Normal(0.1, 0.1)) if self.batch_norm else None
                 pops.append(Population(neuron, size, batch_norm=norm, dropout=self.dropout))
             spiking = READOUTS[self.readout].reads == "spikes"
-            last = LeakyIntegrateFire(v_thresh=0.5) if spiking else LeakyIntegrate()
+            last = LeakyIntegrateFire(v_thresh=0.5) if spiking else LeakyIntegrate(scale_i=self.exponential)
             last = replace(last, tau_mem=10.0, readout=self.readout)
             pops.append(Population(last, sizes[-1], name="out"))
             pairs = list(pairwise(pops))
@@ -117,34 +155,32 @@ class Case:
         shortest = 1 + self.seed % 4 if self.recurrent else 0
         delay = UniformInt(shortest, shortest + int(random.integers(1, 15)))
         weight = Normal(0.1, 0.3 if target.neuron.readout else 0.5)
+        synapse = Exponential(Uniform(3.0, 6.0)) if self.exponential else "delta"
+        if getattr(target.neuron, "scale_i", False):
+            weight = Normal(weight.mean * 8, weight.sd * 8)
         if self.multapses:
             count = int(random.integers(5, 60))
             pre, post = random.integers(0, source.size, count), random.integers(0, target.size, count)
-            Connection(source, target, Sparse(pre, post, weight, delay, multapses=True))
+            Connection(source, target, Sparse(pre, post, weight, delay, multapses=True), synapse)
         else:
             sparsity = float(random.choice([0.0, 0.3, 0.7]))
             connectivity = FixedNumber(sparsity=sparsity, weight=weight, delay=delay, kernel_count=self.kernel_count)
             kernel = None if self.kernel is None else DELAY_KERNELS[self.kernel](sigma=self.sigma)
             limit = min(delay.high + 2, self.time_steps - 1)
-            Connection(
-                source, target, connectivity, max_delay_steps=limit if self.learn_delays else None, delay_kernel=kernel
-            )
+            limit_given = limit if self.learn_delays else None
+            Connection(source, target, connectivity, synapse, max_delay_steps=limit_given, delay_kernel=kernel)
 
     def compile(
         self, backend: Any, compiler_arguments: dict[str, Any] | None = None, **arguments: Any
     ) -> CompiledNetwork:
         """Compiled for a backend; `compiler_arguments` are the compiler's own, the others those of ``compile``."""
-        compiler = SurrogateCompiler(
-            self.time_steps,
-            self.batch_size,
-            backend=backend,
-            surrogate=self.surrogate,
-            detach_reset=self.detach_reset,
-            **compiler_arguments or {},
-        )
+        kind: Any = EventPropCompiler if self.event_prop else SurrogateCompiler
+        given = {} if self.event_prop else {"surrogate": self.surrogate, "detach_reset": self.detach_reset}
+        compiler = kind(self.time_steps, self.batch_size, backend=backend, **given, **compiler_arguments or {})
         if self.learn_delays and "optimisers" not in arguments:
             arguments["optimisers"] = {
-                "all_connections": {"weight": "adam", "delay": Adam(0.1)}, "all_populations": {"batch_norm": "adam"}
+                "all_connections": {"weight": "adam", "delay": Adam(0.1)},
+                **({"all_populations": {"batch_norm": "adam"}} if self.batch_norm else {}),
             }  # fmt: skip
         return compiler.compile(self.network(), **arguments)
 

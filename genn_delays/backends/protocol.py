@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ..compilers.plan import ConnectionPlan, Plan
+from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ..connectivity import Synapses
+from ..errors import TrainingError
 from ..learning.losses import Truth
 from ..learning.optimisers import Optimiser
 
@@ -185,6 +186,9 @@ class Engine(Protocol):
     def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
         """Take over what a population has learned (:class:`~genn_delays.compilers.populations.PopulationState`)."""
 
+    def keep_variables(self, population: int) -> None:
+        """From now on keep the state variables of a population, for whoever reads them by :meth:`variable`."""
+
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         """A state variable before a spike's jumps, ``[neuron, time, lane]``."""
 
@@ -202,6 +206,20 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back threads and memory of kernels; states remain readable."""
+
+
+def check_spikes(p: PopulationPlan, most: npt.NDArray[Any], limit: int) -> None:
+    """Raise a TrainingError where a neuron spikes more often in an example than the user allows.
+
+    Args:
+        most: by neuron the most spikes in an example of the batch, ``[neuron]``.
+    """
+    if most.max(initial=0) > limit:
+        neuron = int(most.argmax())
+        raise TrainingError(
+            f"population {p.name!r}: neuron {neuron} spikes {int(most[neuron])} times in an example, max_spikes allows "
+            f"{limit}; weights or inputs are too large, or the limit is too low"
+        )
 
 
 class Backend(Protocol):

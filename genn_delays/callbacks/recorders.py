@@ -73,6 +73,7 @@ class VarRecorder(Callback):
                 f"VarRecorder: population {self.population.name!r} has no variable {self.var!r}; "
                 f"it has {', '.join(states) or 'none'}"
             )
+        compiled_network.engine.keep_variables(self.population.index)
         self._values = []  # every call of train or evaluate returns its own
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:

@@ -15,7 +15,12 @@ from ..learning.surrogates import Surrogate
 from ..neurons import Equations
 from ..paths import atomic_write, cache_dir
 from . import equations as _equations
-from .equations import DiscreteModel, Printed
+from . import expressions as _expressions
+from . import integration as _integration
+from . import transitions as _transitions
+from .equations import DiscreteModel
+from .expressions import Printed
+from .transitions import Transitions
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,17 @@ def discrete_model(equations: Equations, detach_reset: bool) -> DiscreteModel:
         adjoint={k: expression(v) for k, v in raw["adjoint"].items()},
         gradient=expression(raw["gradient"]),
         output=raw["output"],
+        held=tuple(raw["held"]),
+        hold=raw["hold"] and expression(raw["hold"]),
+        transitions=raw["transitions"] and _read_transitions(raw["transitions"]),
     )
+
+
+def _read_transitions(raw: dict[str, Any]) -> Transitions:
+    lists = {name: tuple(raw[name]) for name in ("parameters", "kept", "kept_at_release")}
+    expressions = {name: raw[name] and Printed(**raw[name]) for name in ("arrival", "spike_time", "release")}
+    tables = {name: {k: Printed(**v) for k, v in raw[name].items()} for name in ("flow", "jump")}
+    return Transitions(**{**raw, **lists, **expressions, **tables})
 
 
 def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
@@ -58,7 +73,7 @@ def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
         x = sympy.Symbol("x", real=True)
         spike = surrogate.spike(x)
         derivative = sympy.simplify(sympy.diff(spike, x))
-        code = SurrogateCode(_equations.printed(spike), _equations.printed(sympy.N(derivative, 12)))
+        code = SurrogateCode(_expressions.printed(spike), _expressions.printed(sympy.N(derivative, 12)))
         return asdict(code)
 
     raw = _remembered("surrogate", f"{type(surrogate).__qualname__} {surrogate!r} {_source(type(surrogate))}", make)
@@ -71,7 +86,7 @@ def _source(thing: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _own_source() -> str:
-    return _source(_equations)
+    return "".join(_source(module) for module in (_expressions, _integration, _transitions, _equations))
 
 
 def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -12,9 +12,12 @@ import jinja2
 from .. import __version__
 from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ..learning.optimisers import Optimiser
+from ..learning.readouts import READOUTS
+from ..neurons.neuron import REFRACTORY_STATE
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .equations import DiscreteModel, Printed
+from .equations import DiscreteModel
+from .expressions import Printed
 
 
 @cache
@@ -62,6 +65,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
             add(name)
     for view in (view for group in groups for view in group):
         add("population", p=view)
+        add("backward_event_prop" if plan.event_prop else "backward", p=view)
     for view in outputs:
         add(f"readout_{view['readout']}", p=view)
         add(f"loss_{view['loss']}", p=view)
@@ -78,9 +82,10 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     """What every network needs, and the passes over synapses in the forms that this one has."""
     kinds = {p.kind for p in plan.populations}
     spiking = any(p.spiking for p in plan.populations)
-    compact = plan.surrogate.support is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
+    compact = _support(plan) is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
     kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
+    forms = sorted({c.gradient_form or "" for c in plan.connections})
     softmaxed = any(
         p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
     )
@@ -88,8 +93,8 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     add("prelude", **limits(plan))
     add("tile", **limits(plan))
     for name, wanted in (
-        ("pool", True), ("random", True), ("exp", exponential), ("gather_dense", True), ("gather_event", True),
-        ("lags", bool(kernels)),
+        ("rooms", True), ("pool", True), ("random", True), ("exp", exponential), ("gather_dense", True),
+        ("gather_event", True), ("lags", bool(kernels)),
     ):  # fmt: skip
         if wanted:
             add(name)
@@ -100,15 +105,24 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
             (c.kernel.template if c.kernel else None) == kernel and plan.populations[c.source].kind == "neuron"
             for c in plan.connections
         )
-        real = "real_input" in kinds
-        add("gather", kernel=kernel, real=real, spikes=spiking, back=back, compact=back and compact)
+        real, exact = "real_input" in kinds, plan.event_prop is not None
+        add(
+            "gather", kernel=kernel, real=real, spikes=spiking, back=back and not exact, compact=back and compact,
+            exact=back and exact,
+        )  # fmt: skip
     add("correlate_dense")
     add("correlate_event")
-    for form in (None, *taps):
-        if form is not None or any(c.gradient_taps is None for c in plan.connections):
-            add("correlate", taps=form)
-    add("spikes", regularised=any(p.regularised for p in plan.populations))
-    add("surrogate", surrogate=plan.surrogate_code)
+    for form in forms:
+        add("correlate", taps=form or None)
+    limited = plan.max_spikes is not None
+    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited)
+    if plan.surrogate_code is not None:
+        add("surrogate", surrogate=plan.surrogate_code)
+
+
+def _support(plan: Plan) -> float | None:
+    """Where the surrogate's derivative ends; None where it does not, or there is none."""
+    return None if plan.surrogate is None else plan.surrogate.support
 
 
 def _add_learning(add: Callable[..., None], plan: Plan) -> None:
@@ -195,22 +209,25 @@ def _add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]])
 
 
 def _suffix(p: PopulationPlan) -> str:
-    """What tells adjoints of one model apart: which coefficients' gradients they add up."""
+    """What tells adjoints of one model apart: who reads them, which coefficients' gradients they add up."""
+    if p.event_prop:
+        return ("_read" if _reads_variable(p) else "") + ("_regularised" if p.regularised else "")
     if not p.slopes:
         return ""
     return "_" + "_".join(p.slopes) + ("_normed" if p.batch_norm else "")
 
 
 def _slope_term(model: DiscreteModel, coefficient: str) -> str:
-    """lambda[t] times what a coefficient is multiplied by in the update."""
+    """lambda[t] times what a coefficient is multiplied by in the update, which held variables do not make."""
     for s in model.states:
+        moving = " * moving" if s in model.held else ""
         if coefficient == f"b_{s}":
-            return f"l_{s} * Isyn"
+            return f"l_{s} * Isyn{moving}"
         if coefficient == f"c_{s}":
-            return f"l_{s}"
+            return f"l_{s}{moving}"
         for r in model.states:
             if coefficient == (f"a_{s}" if r == s else f"a_{s}_{r}"):
-                return f"l_{s} * {r}_was"
+                return f"l_{s} * {r}_was{moving}"
     raise ValueError(coefficient)
 
 
@@ -221,21 +238,62 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     distance = [] if model.threshold is None else [model.threshold]
     reads = [*model.update.values(), *model.jump.values(), *distance]
     initial = [f"{s}_initial" for s in model.states]
-    add("membrane", m=m, model=model, parameters=_used(p, reads, initial))
-    backward = [*model.adjoint.values(), model.gradient, *distance]
+    rises = bool(plan.event_prop and distance)
+    words = _words(distance)
+    add(
+        "membrane", m=m, model=model, parameters=_used(p, reads, initial), rises=rises,
+        distance_reads=[s for s in model.states if s in words],
+    )  # fmt: skip
+    if plan.event_prop:
+        _add_event_prop(add, plan, m, p)
+        return
+    backward = [*model.adjoint.values(), model.gradient, *distance, *([model.hold] if model.hold else [])]
+    later = _words(backward)
     plain = {"suffix": "", "slopes": [], "current": False, "batch_norm": False}
-    add("adjoint", m=m, model=model, parameters=_used(p, backward), **plain)
+    add("adjoint", m=m, model=model, parameters=_used(p, backward), later=later, **plain)
     learned = {_suffix(q): q for q in plan.populations if q.slopes and q.model == model}
     for suffix, q in sorted(learned.items()):
         add(
-            "adjoint", m=m, model=model, suffix=suffix, batch_norm=q.batch_norm is not None,
+            "adjoint", m=m, model=model, suffix=suffix, later=later, batch_norm=q.batch_norm is not None,
             parameters=_used(p, [*backward, *model.jump.values()], initial),
             slopes=[{"name": c, "term": _slope_term(model, c)} for c in q.slopes],
             current=any(c.startswith("b_") for c in q.slopes),
         )  # fmt: skip
-    support = plan.surrogate.support
+    support = _support(plan)
     if distance and support is not None:
         add("active", m=m, model=model, parameters=_used(p, distance), support=f"{float(support)}f")
+
+
+def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) -> None:
+    """What the adjoint of model number `m` keeps of spikes, and that adjoint, once for every way it is used."""
+    model = p.model
+    assert model is not None
+    transitions = model.transitions
+    assert transitions is not None
+    names, kept = list(p.parameters), p.kept_values
+    if model.threshold is not None:
+        add(
+            "kept_values", m=m, kept=kept,
+            at_spike=[(s, model.states.index(s)) for s in transitions.kept],
+            released=[(s, model.states.index(s)) for s in transitions.kept_at_release],
+            steps=names.index(f"{REFRACTORY_STATE}_steps") if model.hold else None,
+        )  # fmt: skip
+    at_spike = [e for e in (transitions.spike_time, *transitions.jump.values()) if e is not None]
+    at_release = [transitions.release] if transitions.release else []
+    reads = [*transitions.flow.values(), model.gradient, transitions.arrival, *at_spike, *at_release]
+    always = [f"{REFRACTORY_STATE}_steps"] if model.hold else []
+    used = {_suffix(q): q for q in plan.populations if q.model == model}
+    for suffix, q in sorted(used.items()):
+        add(
+            "adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
+            parameters=_used(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
+            used_at_spike=_words(at_spike), used_at_release=_words(at_release),
+        )  # fmt: skip
+
+
+def _reads_variable(p: PopulationPlan) -> bool:
+    """Whether a readout reads a variable of the population."""
+    return p.readout is not None and READOUTS[p.readout].reads == "variable"
 
 
 def _models(plan: Plan) -> list[PopulationPlan]:
@@ -249,8 +307,12 @@ def _models(plan: Plan) -> list[PopulationPlan]:
 
 def _used(p: PopulationPlan, expressions: list[Printed], always: Sequence[str] = ()) -> list[tuple[int, str]]:
     """The per-neuron numbers that expressions read, with their place in the population's list."""
-    words = set(re.findall(r"[A-Za-z_]\w*", " ".join(e.c for e in expressions))) | set(always)
+    words = _words(expressions) | set(always)
     return [(index, name) for index, name in enumerate(p.parameters) if name in words]
+
+
+def _words(expressions: list[Printed]) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", " ".join(e.c for e in expressions)))
 
 
 def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[str, Any]:
@@ -271,7 +333,12 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "bias": p.bias is not None,
         "keeps_current": p.keeps_current,
         "suffix": _suffix(p),
-        "active": p.spiking and plan.surrogate.support is not None,
+        "active": p.spiking and _support(plan) is not None,
+        "event_prop": p.event_prop,
+        "keeps_time_gradient": p.keeps_time_gradient,
+        "rises": bool(p.kept_values),
+        "limited": plan.max_spikes is not None,
+        "num_lambdas": p.num_lambdas,
         "num_vars": len(p.model.states) if p.model else 0,
         "output": p.model.output if p.model else 0,
         "incoming": [
@@ -280,7 +347,7 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
                 "source": c.source,
                 "form": "spikes" if populations[c.source].spiking else "real",
                 "kernel": c.kernel.template if c.kernel else None,
-                "taps": c.gradient_taps,
+                "taps": c.gradient_form,
             }
             for c in (connections[k] for k in p.incoming)
         ],

@@ -11,38 +11,22 @@ The adjoint follows from differentiating that step. With ``L = lambda[t+1]``, ``
     lambda_s[t] = sum_r (M^T L)_r dx'_r/dx_s + ds dthreshold/dx_s (e [+ sum_r (jump_r - x_r) (M^T L)_r])
 
 The bracket is there where the reset is differentiated. Source: Mészáros, Knight & Nowotny 2024 for the LIF neuron.
+
+What arrives through an exponential synapse is an impulse: it is added to the synaptic current at the end of the step,
+so it reaches the membrane in the next one. A refractory neuron counts whole steps; while it does, what it holds stands
+still, ``x_s[t] = x'_s[t-1]``, and ``lambda_s`` goes through unchanged.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ..errors import InvalidValueError
 from ..neurons import Equations
-
-if TYPE_CHECKING:
-    import sympy
-
-FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "Abs")
-"""Functions that equations may use: those that every target has in single precision."""
-
-_NUMBER = re.compile(r"(?<![\w.])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_EXPONENT = re.compile(r"\*\*[\s(+-]*(\d+\.?\d*(?:[eE][+-]?\d+)?)")
-_TOWER = re.compile(r"\*\*[\s(+-]*[\w.]+[\s)]*\*\*")
-_ALLOWED = re.compile(r"[\w\s+\-*/().,<>=]*")
-
-
-@dataclass(frozen=True)
-class Printed:
-    """One expression in two languages."""
-
-    c: str
-    py: str
+from ..neurons.neuron import REFRACTORY_STATE as REFRAC
+from .expressions import Printed, numpy_text, parse, printed
+from .integration import discretise
+from .transitions import Transitions, derive_transitions
 
 
 @dataclass(frozen=True)
@@ -61,6 +45,9 @@ class DiscreteModel:
         adjoint: for every state, lambda[t] out of `L_<state>` (lambda[t+1]), `S`, `ds` and `e`.
         gradient: dL/dIsyn[t] out of `l_<state>` (lambda[t]).
         output: index of the state that a readout reads.
+        held: states that stand still while the neuron is refractory.
+        hold: whether it is from here on to the next step, as 0 or 1; None where it never is.
+        transitions: what happens at spikes and arrivals in continuous time, for EventProp; None without an impulse.
     """
 
     states: tuple[str, ...]
@@ -74,6 +61,9 @@ class DiscreteModel:
     adjoint: dict[str, Printed]
     gradient: Printed
     output: int
+    held: tuple[str, ...]
+    hold: Printed | None
+    transitions: Transitions | None
 
 
 def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
@@ -91,25 +81,30 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
     states = tuple(equations.variables)
     symbols = {n: sympy.Symbol(n, real=True) for n in (*states, *equations.parameters, "Isyn", "dt")}
     x = [symbols[s] for s in states]
-    rhs = [_parse(equations.variables[s][0], symbols, f"d{s}/dt") for s in states]
-    coefficients, update = _discretise(states, rhs, symbols, equations.integration)
+    rhs = [parse(equations.variables[s][0], symbols, f"d{s}/dt") for s in states]
+    coefficients, update = discretise(equations, rhs, symbols)
 
     jumps = {
-        s: _parse(text, symbols, f"{s} after a spike")
+        s: parse(text, symbols, f"{s} after a spike")
         for s, (_, text) in equations.variables.items()
         if text is not None
     }
-    threshold = None if equations.threshold is None else _parse(equations.threshold, symbols, "threshold")
-    adjoint = _adjoint(states, x, coefficients, jumps, threshold, detach_reset)
+    threshold = None if equations.threshold is None else parse(equations.threshold, symbols, "threshold")
+    adjoint = _adjoint(equations, x, coefficients, jumps, threshold, detach_reset)
     gradient = sum(
         (sympy.Symbol(f"b_{s}") * sympy.Symbol(f"l_{s}") for s in states if f"b_{s}" in coefficients), sympy.Integer(0)
     )
-
+    transitions = None
+    if equations.impulse is not None:
+        gradient = sympy.Symbol(f"l_{equations.impulse}")
+        transitions = derive_transitions(
+            equations, propagated(equations, coefficients), x, rhs, jumps, threshold, symbols
+        )
     used = set().union(*(e.free_symbols for e in [*jumps.values(), *([] if threshold is None else [threshold])]), set())
-    return DiscreteModel(
+    model = DiscreteModel(
         states=states,
         equations=describe(equations),
-        coefficients={name: _numpy(e) for name, e in coefficients.items()},
+        coefficients={name: numpy_text(e) for name, e in coefficients.items()},
         sensitivity=_sensitivity(coefficients, [p for p in equations.parameters if symbols[p] not in used], symbols),
         step_parameters=tuple(p for p in equations.parameters if symbols[p] in used),
         update=update,
@@ -118,6 +113,41 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
         adjoint={s: printed(e) for s, e in adjoint.items()},
         gradient=printed(gradient),
         output=states.index(equations.output) if equations.output in states else 0,
+        held=(),
+        hold=None,
+        transitions=transitions,
+    )
+    return model if equations.refractory is None else _refractory(model, equations)
+
+
+def _refractory(model: DiscreteModel, equations: Equations) -> DiscreteModel:
+    """The model with a counter of the steps in which it holds its variables and does not spike."""
+    assert model.threshold is not None
+    update = {
+        s: Printed(c=f"{REFRAC} > 0.0f ? {s} : {e.c}", py=f"where({REFRAC} > 0, {s}, {e.py})")
+        if s in equations.held
+        else e
+        for s, e in model.update.items()
+    }
+    update[REFRAC] = Printed(c=f"fmaxf({REFRAC} - 1.0f, 0.0f)", py=f"maximum({REFRAC} - 1, 0)")
+    steps = f"{REFRAC}_steps"
+    distance = model.threshold
+    return replace(
+        model,
+        states=(*model.states, REFRAC),
+        coefficients={**model.coefficients, steps: f"rint({equations.refractory} / dt)"},
+        update=update,
+        jump={**model.jump, REFRAC: Printed(c=steps, py=steps)},
+        # far below, where no surrogate reaches
+        threshold=Printed(
+            c=f"({REFRAC} > 0.0f ? -1e9f : {distance.c})", py=f"where({REFRAC} > 0, -1e9, {distance.py})"
+        ),
+        adjoint={**model.adjoint, REFRAC: Printed(c="0.0f", py="0.0")},
+        held=equations.held,
+        hold=Printed(
+            c=f"(S > 0.0f ? {steps} : {REFRAC}) > 0.0f ? 1.0f : 0.0f",
+            py=f"where(where(S > 0, {steps}, {REFRAC}) > 0, 1.0, 0.0)",
+        ),
     )
 
 
@@ -130,89 +160,24 @@ def _sensitivity(
     found = {}
     for name in parameters:
         slopes = {c: sympy.diff(expression, symbols[name]) for c, expression in coefficients.items()}
-        found[name] = {c: _numpy(slope) for c, slope in slopes.items() if slope != 0}
+        found[name] = {c: numpy_text(slope) for c, slope in slopes.items() if slope != 0}
     return found
 
 
 def describe(equations: Equations) -> tuple[str, ...]:
     """The equations as text, one a line."""
-    lines = [f"d{s}/dt = {rhs}" for s, (rhs, _) in equations.variables.items()]
+    arriving = {equations.impulse: ", plus what arrives"}
+    lines = [f"d{s}/dt = {rhs}{arriving.get(s, '')}" for s, (rhs, _) in equations.variables.items()]
     if equations.threshold is not None:
         lines.append(f"spike where {equations.threshold} >= 0")
         lines += [f"at a spike {s} = {jump}" for s, (_, jump) in equations.variables.items() if jump is not None]
+    if equations.refractory is not None:
+        lines.append(f"no spike and {', '.join(equations.held)} held for {equations.refractory} after a spike")
     return (*lines, f"integration: {equations.integration}")
 
 
-def _parse(text: str, symbols: dict[str, Any], what: str) -> sympy.Expr:
-    import sympy
-
-    if not _ALLOWED.fullmatch(text) or "__" in text:
-        raise InvalidValueError(f"{what} must be an arithmetic expression, got {text!r}")
-    # SymPy computes powers of numbers to the last digit: 9**9**9 would never end
-    powers = [float(n) for n in _EXPONENT.findall(text)]
-    if any(abs(n) > 64 for n in powers) or _TOWER.search(text) or any(float(n) > 1e30 for n in _NUMBER.findall(text)):
-        raise InvalidValueError(f"{what} = {text!r} holds a number above 1e30, an exponent above 64 or powers in a row")
-    names = {n: symbols.get(n, getattr(sympy, n, None)) for n in re.findall(r"[A-Za-z_]\w*", _NUMBER.sub(" ", text))}
-    for name in names:
-        if name not in symbols and name not in FUNCTIONS:
-            known = ", ".join(n for n in symbols if n != "dt")
-            functions = ", ".join(FUNCTIONS)
-            raise InvalidValueError(
-                f"{what} = {text!r} uses {name!r}, which is not defined; known: {known}; functions: {functions}"
-            )
-    try:
-        expression = sympy.sympify(text, locals=names)
-    except (sympy.SympifyError, TypeError, SyntaxError) as error:
-        raise InvalidValueError(f"{what} = {text!r} is not an expression: {error}") from error
-    if expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
-        raise InvalidValueError(f"{what} = {text!r} is not a finite real number")
-    large = [n for n in expression.atoms(sympy.Integer) if abs(n) > 1 << 24]  # C would take it for an int
-    return expression.subs({n: sympy.Float(n) for n in large})
-
-
-def _discretise(
-    states: tuple[str, ...], rhs: list[sympy.Expr], symbols: dict[str, Any], integration: str
-) -> tuple[dict[str, sympy.Expr], dict[str, Printed]]:
-    """Coefficients ``a_s`` (own state), ``a_s_r`` (another's), ``b_s`` (input), ``c_s``, and the update."""
-    import sympy
-
-    dt, current = symbols["dt"], symbols["Isyn"]
-    x = [symbols[s] for s in states]
-    n = len(states)
-    a = sympy.Matrix(n, n, lambda i, j: sympy.diff(rhs[i], x[j]))
-    b = sympy.Matrix(n, 1, lambda i, _: sympy.diff(rhs[i], current))
-    rest = sympy.Matrix(n, 1, lambda i, _: rhs[i].subs({**dict.fromkeys(x, 0), current: 0}))
-    for i, s in enumerate(states):
-        if (set(x) | {current}) & (a.row(i).free_symbols | b.row(i).free_symbols):
-            raise InvalidValueError(f"d{s}/dt = {rhs[i]} must be linear in the variables and Isyn")
-    if integration == "exact":
-        if sympy.simplify(a.det()) == 0:
-            raise InvalidValueError(
-                "integration 'exact' needs equations in which every variable decays; use linear_euler"
-            )
-        decay = (a * dt).exp()
-        drive = a.inv() * (decay - sympy.eye(n))
-    else:
-        decay, drive = sympy.eye(n) + a * dt, sympy.eye(n) * dt
-    coefficients: dict[str, sympy.Expr] = {}
-    update: dict[str, Printed] = {}
-    for i, s in enumerate(states):
-        terms = []
-        for j, r in enumerate(states):
-            if (value := sympy.simplify(decay[i, j])) != 0:
-                coefficients[f"a_{s}" if i == j else f"a_{s}_{r}"] = value
-                terms.append(f"{'a_' + s if i == j else f'a_{s}_{r}'} * {r}")
-        for name, factor, column in ((f"b_{s}", " * Isyn", b), (f"c_{s}", "", rest)):
-            if (value := sympy.simplify((drive * column)[i, 0])) != 0:
-                coefficients[name] = value
-                terms.append(f"{name}{factor}")
-        text = " + ".join(terms) or "0.0f"
-        update[s] = Printed(c=text, py=text.removesuffix("f") if text == "0.0f" else text)
-    return coefficients, update
-
-
 def _adjoint(
-    states: tuple[str, ...],
+    equations: Equations,
     x: list[Any],
     coefficients: dict[str, Any],
     jumps: dict[str, Any],
@@ -221,15 +186,9 @@ def _adjoint(
 ) -> dict[str, Any]:
     import sympy
 
+    states = tuple(equations.variables)
     spike, surrogate, e = (sympy.Symbol(n, real=True) for n in ("S", "ds", "e"))
-    later = {s: sympy.Symbol(f"L_{s}", real=True) for s in states}
-    # what the next step asks of the state after the jumps: M^T L
-    after = []
-    for j, s in enumerate(states):
-        names = [(f"a_{r}" if r == s else f"a_{r}_{states[j]}", r) for r in states]
-        after.append(
-            sum((sympy.Symbol(n, real=True) * later[r] for n, r in names if n in coefficients), sympy.Integer(0))
-        )
+    after = propagated(equations, coefficients)
     adjoint = {}
     for j, s in enumerate(states):
         value = sympy.Integer(0)
@@ -246,43 +205,19 @@ def _adjoint(
     return adjoint
 
 
-def printed(expression: Any) -> Printed:
-    """An expression for C in single precision and for NumPy."""
+def propagated(equations: Equations, coefficients: dict[str, Any]) -> list[Any]:
+    """What the next step asks of the state after the jumps, M^T L; where hold is 1, held variables go through."""
     import sympy
-    from sympy.codegen.ast import float32, real
-    from sympy.printing.c import C99CodePrinter
 
-    def square(base: str, _: str) -> str:
-        return f"({base})*({base})"
-
-    # every constant as a float (a double would widen the whole expression), and no call where a product does
-    settings = {
-        "type_aliases": {real: float32},
-        "user_functions": {
-            "Pow": [
-                (lambda base, power: power == 2, square),
-                (lambda base, power: power == sympy.Rational(1, 2), lambda base, _: f"sqrtf({base})"),
-                (lambda base, power: True, "powf"),
-            ]
-        },
-    }
-    c = C99CodePrinter(settings).doprint(expression.subs(sympy.pi, sympy.pi.evalf(12)))
-    return Printed(c=" ".join(c.split()), py=_numpy(expression))
-
-
-def _numpy(expression: Any) -> str:
-    from sympy.printing.numpy import NumPyPrinter
-
-    return str(NumPyPrinter({"fully_qualified_modules": False}).doprint(expression))
-
-
-def evaluate(expression: str, values: dict[str, Any]) -> npt.NDArray[Any]:
-    """An expression printed for NumPy, with values for its names."""
-    return np.asarray(eval(expression, {"__builtins__": {}}, _Names(values)))
-
-
-class _Names(dict[str, Any]):
-    """Values first, then NumPy's functions."""
-
-    def __missing__(self, name: str) -> Any:
-        return getattr(np, name)
+    hold = sympy.Symbol("hold", real=True)
+    found = []
+    for s in equations.variables:
+        value = sympy.Integer(0)
+        for r in equations.variables:
+            name, later = f"a_{r}" if r == s else f"a_{r}_{s}", sympy.Symbol(f"L_{r}", real=True)
+            term = sympy.Symbol(name, real=True) * later if name in coefficients else sympy.Integer(0)
+            if equations.refractory is not None and r in equations.held:
+                term = (1 - hold) * term + hold * (later if r == s else 0)
+            value += term
+        found.append(value)
+    return found

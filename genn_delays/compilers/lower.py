@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from ..codegen.derivations import discrete_model, surrogate_code
-from ..codegen.equations import DiscreteModel, evaluate
+from ..codegen.equations import DiscreteModel
+from ..codegen.expressions import evaluate
 from ..errors import InvalidValueError
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser
@@ -14,10 +17,11 @@ from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import Surrogate
 from ..network import Network, Population
 from ..neurons import DynamicNeuron, Input
+from ..neurons.neuron import REFRACTORY_STATE
 from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
 from .order import computation_order
-from .plan import ConnectionPlan, Kind, Plan, PopulationPlan
+from .plan import ConnectionPlan, EventProp, Kind, Plan, PopulationPlan
 
 
 def lower(
@@ -30,8 +34,10 @@ def lower(
     losses: dict[int, Loss],
     regularisation: SpikeRegularisation | None,
     clip_norm: float | None,
-    surrogate: Surrogate,
+    surrogate: Surrogate | None,
     detach_reset: bool,
+    event_prop: EventProp | None,
+    max_spikes: int | None,
     optimisers: dict[int, Optimiser],
     delay_optimisers: dict[int, Optimiser],
     learned: dict[int, dict[str, Optimiser]],
@@ -53,16 +59,17 @@ def lower(
     groups, cyclic = computation_order(network)
     populations = []
     for p in network.populations:
-        upstream = any(not c.source.neuron.is_input for c in p.incoming)
         scored = any(c.index in rewiring and rewiring[c.index].uses_gradient for c in p.incoming)
         whole = scored or p in network.outputs or any(other.batch_norm for other in network.populations)
-        kept = (upstream or p.index in cyclic or whole, whole)
         regularised = regularisation is not None and p.spiking and not p.neuron.is_input and p.neuron.readout is None
-        flags = (p.index in cyclic, *kept, regularised)
-        populations.append(_population(p, dt, detach_reset, flags, learned.get(p.index, {}), losses.get(p.index)))
+        keeps = _keeps(p, p.index in cyclic, whole, event_prop is not None)
+        learns, loss = learned.get(p.index, {}), losses.get(p.index)
+        populations.append(_population(p, dt, detach_reset, event_prop, keeps, regularised, learns, loss))
     return Plan(
         populations=tuple(populations),
-        connections=_connections(network, groups, time_steps, optimisers, delay_optimisers, rewiring),
+        connections=_connections(
+            network, groups, time_steps, optimisers, delay_optimisers, rewiring, event_prop is not None
+        ),
         groups=groups,
         time_steps=time_steps,
         batch_size=batch_size,
@@ -71,8 +78,10 @@ def lower(
         regularisation=regularisation,
         clip_norm=clip_norm,
         surrogate=surrogate,
-        surrogate_code=surrogate_code(surrogate),
+        surrogate_code=None if surrogate is None else surrogate_code(surrogate),
         detach_reset=detach_reset,
+        event_prop=event_prop,
+        max_spikes=max_spikes,
     )
 
 
@@ -83,6 +92,7 @@ def _connections(
     optimisers: dict[int, Optimiser],
     delay_optimisers: dict[int, Optimiser],
     rewiring: dict[int, RewiringRule],
+    exact_delays: bool,
 ) -> tuple[ConnectionPlan, ...]:
     """The connections' part of the plan: delays on cycles checked, signs under Dale's law drawn."""
     plans = []
@@ -119,28 +129,50 @@ def _connections(
                 min_delay=int(on_cycle),
                 max_delay=c.max_delay_steps,
                 capacity=c.connectivity.synapses_per_pair(),
+                exact_delays=exact_delays,
             )
         )
     return tuple(plans)
+
+
+class _Keeps(NamedTuple):
+    """What is kept of a population beyond the row at hand; see :class:`PopulationPlan`."""
+
+    cyclic: bool
+    gradient: bool
+    whole_gradient: bool
+    time_gradient: bool
+    tape: bool
+
+
+def _keeps(p: Population, cyclic: bool, whole: bool, event_prop: bool) -> _Keeps:
+    upstream = any(not c.source.neuron.is_input for c in p.incoming)
+    if not event_prop:
+        return _Keeps(cyclic, upstream or cyclic or whole, whole, False, not p.neuron.is_input)
+    return _Keeps(cyclic, cyclic or whole, whole, upstream or cyclic, not p.spiking and not p.neuron.is_input)
 
 
 def _population(
     p: Population,
     dt: float,
     detach_reset: bool,
-    flags: tuple[bool, bool, bool, bool],
+    event_prop: EventProp | None,
+    keeps: _Keeps,
+    regularised: bool,
     learned: dict[str, Optimiser],
     loss: Loss | None,
 ) -> PopulationPlan:
-    cyclic, keeps_gradient, keeps_whole_gradient, regularised = flags
+    cyclic = keeps.cyclic
     kind: Kind = "neuron"
     model, numbers, values = None, {}, p.parameters()
     if isinstance(p.neuron, DynamicNeuron):
-        equations = p.neuron.equations()
+        equations = p.equations()
         model = discrete_model(equations, detach_reset)
         numbers = _coefficients(p, model, values, dt, equations.integration == "exact")
         numbers |= {name: values[name] for name in model.step_parameters}
-        numbers |= {f"{s}_initial": values[s] for s in model.states}
+        numbers |= {f"{s}_initial": values.get(s, np.zeros(p.size)) for s in model.states}
+        if event_prop is not None:
+            numbers |= _transition_numbers(p, model, values)
     else:
         kind = "real_input" if isinstance(p.neuron, Input) else "spike_input"
     if p.batch_norm is not None and cyclic:
@@ -161,15 +193,32 @@ def _population(
         incoming=tuple(c.index for c in p.incoming),
         outgoing=tuple(c.index for c in p.outgoing),
         cyclic=cyclic,
-        keeps_gradient=keeps_gradient,
-        keeps_whole_gradient=keeps_whole_gradient,
+        keeps_gradient=keeps.gradient,
+        keeps_whole_gradient=keeps.whole_gradient,
+        keeps_time_gradient=keeps.time_gradient,
+        keeps_tape=keeps.tape,
         values=values,
         learned=learned,
         batch_norm=p.batch_norm,
         dropout=p.dropout,
         regularised=regularised,
         dt=dt,
+        event_prop=event_prop is not None,
     )
+
+
+def _transition_numbers(
+    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What EventProp's adjoint reads per neuron beside the coefficients of a step."""
+    transitions = model.transitions
+    if transitions is None:
+        raise InvalidValueError(
+            f"population {p.name!r}: EventProp has no adjoint for synapse 'delta', which moves the potential at once; "
+            'give its connections synapse=Exponential(tau), in a model file synapse = { kind = "exponential" }'
+        )
+    found = {name: evaluate(e, values) + np.zeros(p.size) for name, e in transitions.coefficients.items()}
+    return found | {name: values[name] for name in transitions.parameters if name not in model.step_parameters}
 
 
 def _coefficients(
@@ -185,6 +234,11 @@ def _coefficients(
             hint = "; coupled variables need different time constants" if exact else ""
             raise InvalidValueError(
                 f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
+            )
+        if name == f"{REFRACTORY_STATE}_steps" and (numbers[name] < 1).any():
+            raise InvalidValueError(
+                f"population {p.name!r}: tau_refrac must be at least one time step of {dt:g} ms, got "
+                f"{values['tau_refrac'].min():g}"
             )
         if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
             raise InvalidValueError(

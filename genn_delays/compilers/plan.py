@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..codegen.derivations import SurrogateCode
-from ..codegen.equations import DiscreteModel, evaluate
+from ..codegen.equations import DiscreteModel
+from ..codegen.expressions import evaluate
 from ..connectivity import Synapses
 from ..delays import DelayKernel
 from ..learning.losses import Loss
@@ -30,6 +31,17 @@ Kind = Literal["real_input", "spike_input", "neuron"]
 
 
 @dataclass(frozen=True)
+class EventProp:
+    """Exact gradients at spikes, in place of a surrogate.
+
+    Attributes:
+        grad_limit: the inverse of the slope with which the threshold is crossed (ms) is cut at this.
+    """
+
+    grad_limit: float
+
+
+@dataclass(frozen=True)
 class PopulationPlan:
     """A population as its kernels see it.
 
@@ -39,12 +51,15 @@ class PopulationPlan:
         incoming, outgoing: indices of connections, in order of creation.
         keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
         keeps_whole_gradient: whether it is kept for the whole batch, and not for one tile of its lanes only.
+        keeps_time_gradient: whether dL/d(time of arrival) of the whole population is kept, under EventProp.
+        keeps_tape: whether its variables are kept for the whole batch; else only what its spikes need is.
         loss: of an output, as it reads the readout; None for all others.
         values: the neurons' own parameters and those of batch norm, float64 ``[neuron]`` each, as sampled.
         learned: optimisers of the values that are learned, by name.
         batch_norm, dropout: as described by the population.
         regularised: whether the number of its spikes is.
         dt: length of a time step in ms.
+        event_prop: whether it is trained by EventProp.
     """
 
     index: int
@@ -61,17 +76,37 @@ class PopulationPlan:
     cyclic: bool
     keeps_gradient: bool
     keeps_whole_gradient: bool
+    keeps_time_gradient: bool
+    keeps_tape: bool
     values: dict[str, npt.NDArray[np.float64]]
     learned: dict[str, Optimiser]
     batch_norm: BatchNorm | None
     dropout: float
     regularised: bool
     dt: float
+    event_prop: bool
 
     @property
     def bias(self) -> npt.NDArray[np.float64] | None:
         """The constant input current ``[neuron]``, None for none."""
         return self.values.get("bias") if self.kind == "neuron" else None
+
+    @property
+    def num_lambdas(self) -> int:
+        """Numbers that the adjoint of a neuron and lane consists of: its variables, under EventProp a refractory flag,
+        and sums for learned parameters."""
+        if self.model is None:
+            return 0
+        return len(self.model.states) + len(self.slopes) + int(self.event_prop and self.model.hold is not None)
+
+    @property
+    def kept_values(self) -> tuple[str, ...]:
+        """What is kept of every spike for EventProp: states at the spike, 1 / slope, states at the release."""
+        transitions = self.model.transitions if self.model else None
+        if not self.event_prop or transitions is None or transitions.spike_time is None:
+            return ()
+        released = (f"{s}_released" for s in transitions.kept_at_release)
+        return (*transitions.kept, "inverse_slope", *released)
 
     @property
     def slopes(self) -> tuple[str, ...]:
@@ -129,6 +164,7 @@ class ConnectionPlan:
         pre_sign: under Dale's law the sign of every source neuron, 1 or -1; else None.
         min_delay, max_delay: delays stay in this range (time steps).
         capacity: synapses that a pair has at most.
+        exact_delays: whether delays have an exact gradient, that of a spike's arrival under EventProp.
     """
 
     index: int
@@ -146,6 +182,7 @@ class ConnectionPlan:
     min_delay: int
     max_delay: int
     capacity: int
+    exact_delays: bool
 
     @property
     def size(self) -> int:
@@ -177,7 +214,12 @@ class ConnectionPlan:
         """What turns a correlogram into gradients: a kernel, the difference form, or None where one lag is all."""
         if self.kernel is not None:
             return self.kernel.template
-        return None if self.delay_optimiser is None else "difference"
+        return None if self.delay_optimiser is None or self.exact_delays else "difference"
+
+    @property
+    def gradient_form(self) -> str | None:
+        """The kernel that computes its gradients: `gradient_taps`, or "arrival" where delays have an exact one."""
+        return "arrival" if self.exact_delays and self.delay_optimiser is not None else self.gradient_taps
 
     @property
     def sign_threshold(self) -> int:
@@ -202,6 +244,9 @@ class Plan:
         batch_size: lanes at most.
         regularisation: of hidden neurons' spike counts, None for none.
         clip_norm: gradients are scaled down to this norm where theirs is larger, None for never.
+        surrogate, surrogate_code: what stands for the spike's derivative; None under EventProp.
+        event_prop: how gradients at spikes are computed; None with a surrogate.
+        max_spikes: a neuron may spike this often in an example, None for any number.
     """
 
     populations: tuple[PopulationPlan, ...]
@@ -213,14 +258,28 @@ class Plan:
     training_seed: int
     regularisation: SpikeRegularisation | None
     clip_norm: float | None
-    surrogate: Surrogate
-    surrogate_code: SurrogateCode
+    surrogate: Surrogate | None
+    surrogate_code: SurrogateCode | None
     detach_reset: bool
+    event_prop: EventProp | None
+    max_spikes: int | None
 
     @property
     def outputs(self) -> list[PopulationPlan]:
         """Populations with a readout, in order of creation."""
         return [p for p in self.populations if p.readout is not None]
+
+    def shortest_block(self) -> int:
+        """The time steps of the shortest block there can be, whatever delays are learned or grown."""
+        groups = {i: number for number, group in enumerate(self.groups) for i in group}
+        inside = [
+            1
+            if c.kernel is not None or c.delay_optimiser is not None
+            else c.connection.connectivity.delay_initializer.low
+            for c in self.connections
+            if self.populations[c.source].cyclic and groups.get(c.source) == groups.get(c.target)
+        ]
+        return min([self.time_steps, *(max(low, 1) for low in inside)])
 
     def block_steps(self, group: tuple[int, ...], delays: list[npt.NDArray[np.uint16]]) -> int:
         """Time steps a group may run at once: T, or on a cycle the smallest of its delays (given by connection)."""

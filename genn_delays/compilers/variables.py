@@ -129,6 +129,6 @@ def learnable(population: Population) -> list[str]:
     """Names of what a population can learn: its batch norm, and time constants in right-hand sides of its neurons."""
     found = ["batch_norm"] if population.batch_norm is not None else []
     if isinstance(population.neuron, DynamicNeuron):
-        slopes = discrete_model(population.neuron.equations(), detach_reset=True).sensitivity
+        slopes = discrete_model(population.equations(), detach_reset=True).sensitivity
         found += [name for name in slopes if name.startswith("tau") and slopes[name]]
     return found

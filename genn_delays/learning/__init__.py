@@ -9,7 +9,7 @@ from .losses import (
     SparseCategoricalCrossentropy,
 )
 from .optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, as_optimiser
-from .schedules import SCHEDULES, CosineAnnealing, Exponential, OneCycle, Schedule, as_schedule
+from .schedules import SCHEDULES, CosineAnnealing, ExponentialDecay, OneCycle, Schedule, as_schedule
 from .surrogates import SURROGATES, ArcTan, Surrogate, Triangle, as_surrogate
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "AdamW",
     "ArcTan",
     "CosineAnnealing",
-    "Exponential",
+    "ExponentialDecay",
     "Loss",
     "MeanSquareError",
     "OneCycle",

@@ -93,7 +93,7 @@ class CosineAnnealing(Schedule):
 
 
 @dataclass(frozen=True)
-class Exponential(Schedule):
+class ExponentialDecay(Schedule):
     """``alpha_t = alpha gamma^t``: PyTorch's ``ExponentialLR``.
 
     Args:
@@ -104,7 +104,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("Exponential gamma", self.gamma, 0.0, 1.0, open_low=True)
+        check_real("ExponentialDecay gamma", self.gamma, 0.0, 1.0, open_low=True)
 
     def at(self, alpha: float, step: int, total: int) -> dict[str, float]:
         return {"alpha": alpha * self.gamma**step}
@@ -161,7 +161,7 @@ def _between(start: float, end: float, share: float) -> float:
 
 SCHEDULES: dict[str, type[Schedule]] = {
     "cosine_annealing": CosineAnnealing,
-    "exponential": Exponential,
+    "exponential": ExponentialDecay,
     "one_cycle": OneCycle,
 }
 

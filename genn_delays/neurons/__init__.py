@@ -1,6 +1,7 @@
 """Neuron models, one per file, as equations. A new model is a new file and one line in :data:`NEURONS`."""
 
 from ..learning.readouts import READOUTS
+from .adaptive_leaky_integrate_fire import AdaptiveLeakyIntegrateFire
 from .batch_norm import BatchNorm, as_batch_norm
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
@@ -11,6 +12,7 @@ NEURONS: dict[str, type[Neuron]] = {
     "input": Input,
     "spike_input": SpikeInput,
     "leaky_integrate_fire": LeakyIntegrateFire,
+    "adaptive_leaky_integrate_fire": AdaptiveLeakyIntegrateFire,
     "leaky_integrate": LeakyIntegrate,
     "user_neuron": UserNeuron,
 }
@@ -18,6 +20,7 @@ NEURONS: dict[str, type[Neuron]] = {
 __all__ = [
     "NEURONS",
     "READOUTS",
+    "AdaptiveLeakyIntegrateFire",
     "BatchNorm",
     "DynamicNeuron",
     "Equations",

@@ -26,6 +26,8 @@ class LeakyIntegrateFire(DynamicNeuron):
         scale_i: divide the input current by `tau_mem` too, as mlGeNN 3 does: ``dv/dt = (-v + Isyn) / tau_mem``.
         integration: ``"linear_euler"`` or ``"exact"``.
         relative_reset: subtract the threshold at a spike in place of setting the potential to `v_reset`.
+        tau_refrac: refractory period in ms, rounded to whole time steps: after a spike the potential stands still and
+            the neuron does not spike. None for none.
         readout: how the loss reads the population's spikes: ``"spike_count"`` or ``"first_spike_time"`` (in ms).
     """
 
@@ -36,11 +38,14 @@ class LeakyIntegrateFire(DynamicNeuron):
     scale_i: bool = False
     integration: Integration = "linear_euler"
     relative_reset: bool = False
+    tau_refrac: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_readout(spiking=True)
         check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
+        if self.tau_refrac is not None:
+            check_parameter("tau_refrac", self.tau_refrac, 0.0, open_low=True)
         check_parameter("v_thresh", self.v_thresh)
         check_parameter("v_reset", self.v_reset)
         check_parameter("v", self.v)
@@ -54,10 +59,11 @@ class LeakyIntegrateFire(DynamicNeuron):
             threshold="v - v_thresh",
             parameters=("tau_mem", "v_thresh", "v_reset"),
             integration=self.integration,
-        )
+        ).with_refractory(self.tau_refrac)
 
     def parameter_values(self) -> dict[str, Any]:
-        return {"tau_mem": self.tau_mem, "v_thresh": self.v_thresh, "v_reset": self.v_reset, "v": self.v}
+        values = {"tau_mem": self.tau_mem, "v_thresh": self.v_thresh, "v_reset": self.v_reset, "v": self.v}
+        return values if self.tau_refrac is None else {**values, "tau_refrac": self.tau_refrac}
 
 
 def leak(scale_i: bool) -> str:

@@ -15,6 +15,8 @@ from ..learning.readouts import READOUTS
 from ..random import Purpose, philox, uniform
 
 Integration = Literal["linear_euler", "exact"]
+REFRACTORY_STATE = "refrac"
+"""The variable that counts the steps until a neuron may spike again."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Equations:
         parameters: names used in the expressions that are neither variables nor `Isyn`.
         integration: ``"linear_euler"`` or ``"exact"`` (exponential, input constant within a step).
         output: the variable that a readout reads.
+        impulse: the variable to which arriving spikes are added at once; None where they flow in as `Isyn` over a step.
+        refractory: parameter with the time (ms) after a spike in which `held` variables stand still and no spike is
+            sent; None for none.
     """
 
     variables: dict[str, tuple[str, str | None]]
@@ -35,6 +40,15 @@ class Equations:
     parameters: tuple[str, ...]
     integration: Integration = "linear_euler"
     output: str = "v"
+    impulse: str | None = None
+    refractory: str | None = None
+    held: tuple[str, ...] = ()
+
+    def with_refractory(self, period: Any) -> Equations:
+        """The same with a refractory period, the parameter ``tau_refrac``, in which `v` is held; None for none."""
+        if period is None:
+            return self
+        return replace(self, parameters=(*self.parameters, "tau_refrac"), refractory="tau_refrac", held=("v",))
 
 
 class Neuron:

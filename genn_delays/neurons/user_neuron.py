@@ -16,10 +16,10 @@ from ..errors import InvalidValueError
 from .leaky_integrate_fire import check_integration
 from .neuron import DynamicNeuron, Equations, Integration
 
-RESERVED = ("Isyn", "dt", "S", "e", "ds")
+RESERVED = ("Isyn", "dt", "S", "e", "ds", "e_time", "l_time", "push", "hold", "refrac")
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
-B T active active_start after count current distance e_row factor here i Isyn_row lambda lane n offset p spiked
+B T active active_start after count current distance e_row factor here i Isyn_row lambda lane moving n offset p spiked
 spiked_here spiked_row surrogate t t0 t1 bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
 """
 _CPP = """
@@ -88,8 +88,8 @@ class UserNeuron(DynamicNeuron):
             )
 
     def _check_names(self) -> None:
-        states = list(self.vars)
-        derived = {f"{p}_{s}" for s in states for p in "abclL"} | {f"a_{s}_{r}" for s in states for r in states}
+        states = [*self.vars, "i_syn"]
+        derived = {f"{p}_{s}" for s in states for p in "abchlL"} | {f"a_{s}_{r}" for s in states for r in states}
         derived |= {f"{s}_{end}" for s in states for end in ("after", "before", "initial", "now", "row", "was")}
         derived |= {f"lambda_{s}" for s in states}
         derived |= {f"{what}_{name}" for what in ("slope", "sum", "total") for name in set(derived)}

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..backends import BACKENDS
 from ..compilers.compiled_network import CompiledNetwork
+from ..compilers.compiler import Compiler
 from ..compilers.plan import Plan
-from ..compilers.surrogate_compiler import SurrogateCompiler
+from ..compilers.registry import COMPILERS
 from ..compilers.variables import ALL
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, load_dataset, stratified_split
@@ -23,7 +24,8 @@ from ..learning.losses import LOSSES
 from ..network import Connection, Network, Population
 from ..neurons import NEURONS, BatchNorm, SpikeInput
 from ..rewiring import REWIRING
-from .config import NO_REWIRING, Config, PopulationConfig
+from ..synapses import SYNAPSES
+from .config import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, Config, PopulationConfig
 from .tables import construct, within
 
 
@@ -37,7 +39,8 @@ def build_network(config: Config) -> Network:
             source, target = (within(c.section, network.find, "population", name) for name in (c.source, c.target))
             connectivity = construct(CONNECTIVITY, c.section, c.connectivity, "connectivity")
             kernel = c.delay_kernel and construct(DELAY_KERNELS, f"{c.section} delay_kernel", c.delay_kernel)
-            within(c.section, Connection, source, target, connectivity, c.synapse, c.name, c.max_delay_steps, kernel)
+            synapse = construct(SYNAPSES, f"{c.section} synapse", c.synapse)
+            within(c.section, Connection, source, target, connectivity, synapse, c.name, c.max_delay_steps, kernel)
     network.validate()
     return network
 
@@ -58,30 +61,34 @@ def build_backend(config: Config) -> Any:
     return BACKENDS[name](**({"threads": threads} if has_threads else {}))
 
 
-def build_compiler(config: Config) -> SurrogateCompiler:
+def build_compiler(config: Config) -> Compiler:
     """The compiler."""
     c = config.compiler
-    compiler: SurrogateCompiler = within(
-        "[compiler]", SurrogateCompiler, c.example_timesteps, c.batch_size,
-        construct(LOSSES, "[compiler] losses", c.losses),
-        surrogate=construct(SURROGATES, "[compiler] surrogate", c.surrogate), detach_reset=c.detach_reset, dt=c.dt,
-        backend=build_backend(config), rng_seed=c.rng_seed, reg_lambda_upper=c.reg_lambda_upper,
-        reg_lambda_lower=c.reg_lambda_lower, reg_nu_upper=c.reg_nu_upper, reg_nu_lower=c.reg_nu_lower,
-        clip_norm=c.clip_norm,
+    method = {key: value for key in METHOD_KEYS[c.kind] if (value := getattr(c, key)) is not None}
+    if c.surrogate is not None:
+        method["surrogate"] = construct(SURROGATES, "[compiler] surrogate", c.surrogate)
+    compiler: Compiler = within(
+        "[compiler]", COMPILERS[c.kind], c.example_timesteps, c.batch_size,
+        construct(LOSSES, "[compiler] losses", c.losses), dt=c.dt, backend=build_backend(config), rng_seed=c.rng_seed,
+        reg_lambda_upper=c.reg_lambda_upper, reg_lambda_lower=c.reg_lambda_lower, reg_nu_upper=c.reg_nu_upper,
+        reg_nu_lower=c.reg_nu_lower, clip_norm=c.clip_norm, max_spikes=c.max_spikes, **method,
     )  # fmt: skip
     return compiler
 
 
 def compile_arguments(config: Config, network: Network) -> dict[str, Any]:
     """The arguments ``optimisers`` and ``rewiring`` of ``compile``."""
-    optimiser = construct(OPTIMISERS, "[training] optimiser", config.training.optimiser)
-    optimisers: dict[Any, Any] = {c: {"weight": optimiser} for c in network.connections}
+    optimiser = None
+    if config.training.optimiser["kind"] != NO_OPTIMISER:
+        optimiser = construct(OPTIMISERS, "[training] optimiser", config.training.optimiser)
+    optimisers: dict[Any, Any] = {c: {"weight": optimiser} if optimiser else {} for c in network.connections}
     if config.training.delay_optimiser is not None:
         delays = construct(OPTIMISERS, "[training] delay_optimiser", config.training.delay_optimiser)
         for c in network.connections:
             if c.max_delay_steps > 0:
                 optimisers[c]["delay"] = delays
-    optimisers |= {p: {"batch_norm": optimiser} for p in network.populations if p.batch_norm is not None}
+    optimisers = {c: learned for c, learned in optimisers.items() if learned}
+    optimisers |= {p: {"batch_norm": optimiser} for p in network.populations if p.batch_norm and optimiser}
     arguments: dict[str, Any] = {"optimisers": optimisers}
     if config.rewiring.name != NO_REWIRING:
         rule = construct(REWIRING, "[rewiring]", config.rewiring.rule, "rule")
@@ -162,7 +169,8 @@ def check_schedules(config: Config, examples: int) -> None:
     batches = -(-examples // config.compiler.batch_size)
     for key in ("optimiser", "delay_optimiser"):
         table = getattr(config.training, key)
-        schedule = None if table is None else construct(OPTIMISERS, f"[training] {key}", table).schedule
+        none = table is None or table["kind"] == NO_OPTIMISER
+        schedule = None if none else construct(OPTIMISERS, f"[training] {key}", table).schedule
         if schedule is not None:
             within(f"[training] {key}", schedule.check, config.training.num_epochs, batches)
 

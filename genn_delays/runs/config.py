@@ -7,9 +7,11 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
     [[populations]]     name, neuron = a registered neuron, size, the neuron's parameters, bias, batch_norm, dropout
     [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
                         name, synapse, max_delay_steps, delay_kernel
-    [compiler]          example_timesteps, batch_size, losses, surrogate, detach_reset, dt, backend, threads, rng_seed
-    [training]          dataset, num_epochs, optimiser (of weights and batch norms), delay_optimiser (delays are not
-                        learned where it is not given), validation, shuffle, data_dir
+    [compiler]          kind = "surrogate" or "eventprop", example_timesteps, batch_size, losses, dt, backend, threads,
+                        rng_seed, reg_lambda_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
+                        the first kind, grad_limit of the second
+    [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
+                        delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir
     [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
 
 Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.
@@ -21,11 +23,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..backends import BACKENDS
+from ..compilers.event_prop_compiler import EventPropCompiler
+from ..compilers.registry import COMPILERS
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import DATASETS
 from ..delays import DELAY_KERNELS
@@ -35,8 +39,13 @@ from ..learning.losses import LOSSES
 from ..neurons import NEURONS, BatchNorm
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
+from ..synapses import SYNAPSES
 from .tables import Table, as_table, as_text, check_keys, complete, complete_value, plain
 
+METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit",)}
+"""Keys of ``[compiler]`` that only one kind has."""
+_METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
+NO_OPTIMISER = "none"
 NO_REWIRING = "none"
 DEEP_R_RIGL = "deep_r_rigl"
 NO_KERNEL = "none"
@@ -78,7 +87,7 @@ class ConnectionConfig:
     source: str
     target: str
     connectivity: Table
-    synapse: str = "delta"
+    synapse: Table = field(default_factory=lambda: {"kind": "delta"})
     name: str | None = None
     max_delay_steps: int | None = None
     delay_kernel: Table | None = None
@@ -91,13 +100,16 @@ class ConnectionConfig:
 
 @dataclass(frozen=True)
 class CompilerConfig:
-    """Arguments of the compiler; `threads` is the cpu backend's, all processors where None."""
+    """Arguments of the compiler `kind`, None where it has none of the name; `threads` is the cpu backend's, all
+    processors where None."""
 
     example_timesteps: int
+    kind: str = "surrogate"
     batch_size: int = 32
     losses: Table = field(default_factory=lambda: {"kind": "sparse_categorical_crossentropy"})
-    surrogate: Table = field(default_factory=lambda: {"kind": "arctan"})
-    detach_reset: bool = True
+    surrogate: Table | None = None
+    detach_reset: bool | None = None
+    grad_limit: float | None = None
     dt: float = 1.0
     backend: str = "cpu"
     rng_seed: int = 0
@@ -107,6 +119,7 @@ class CompilerConfig:
     reg_nu_upper: float = 0.0
     reg_nu_lower: float | None = None
     clip_norm: float | None = None
+    max_spikes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +204,8 @@ class Config:
             ],
             "connections": [
                 {
-                    "name": c.name, "source": c.source, "target": c.target, "synapse": c.synapse,
+                    "name": c.name, "source": c.source, "target": c.target,
+                    "synapse": c.synapse if len(c.synapse) > 1 else c.synapse["kind"],
                     "max_delay_steps": c.max_delay_steps, **c.connectivity, "delay_kernel": c.delay_kernel,
                 }
                 for c in self.connections
@@ -275,7 +289,7 @@ def _population(table: Table) -> PopulationConfig:
 
 
 def _connection(table: Table) -> ConnectionConfig:
-    own = {key: table[key] for key in ("source", "target", "synapse", "name", "max_delay_steps") if key in table}
+    own = {key: table[key] for key in ("source", "target", "name", "max_delay_steps") if key in table}
     source, target = (as_text(f"[[connections]] {end}", table.get(end)) for end in ("source", "target"))
     if "name" in own:
         as_text("[[connections]] name", own["name"])
@@ -289,13 +303,29 @@ def _connection(table: Table) -> ConnectionConfig:
     return ConnectionConfig(
         connectivity=complete("connectivity", CONNECTIVITY, section, table, "connectivity", own_keys),
         delay_kernel=kernel,
+        synapse=complete("synapse", SYNAPSES, f"{section} synapse", table.get("synapse", "delta")),
         **own,
     )
 
 
 def _compiler(table: Table) -> CompilerConfig:
     _plain_keys("[compiler]", table, CompilerConfig)
-    _flag("[compiler] detach_reset", table.get("detach_reset", True))
+    kind = table.get("kind", CompilerConfig.kind)
+    _registered("kind in [compiler]", kind, COMPILERS)
+    for other, keys in METHOD_KEYS.items():
+        for key in keys:
+            if other != kind and key in table:
+                raise InvalidValueError(f"[compiler] {key} is no setting of kind = {kind!r}, it is one of {other!r}")
+    if kind == "surrogate":
+        table.setdefault("detach_reset", True)
+        _flag("[compiler] detach_reset", table["detach_reset"])
+        surrogate = complete("surrogate", SURROGATES, "[compiler] surrogate", table.get("surrogate", "arctan"))
+        table["surrogate"] = surrogate
+    else:
+        limit = table.get("grad_limit", EventPropCompiler.GRAD_LIMIT)
+        table["grad_limit"] = check_real("[compiler] grad_limit", limit, 0.0, open_low=True)
+    if "max_spikes" in table:
+        check_count("[compiler] max_spikes", table["max_spikes"])
     check_count("[compiler] example_timesteps", table["example_timesteps"])
     check_count("[compiler] batch_size", table.get("batch_size", 1))
     check_count("[compiler] rng_seed", table.get("rng_seed", 0), 0, MAX_SEED)
@@ -303,9 +333,15 @@ def _compiler(table: Table) -> CompilerConfig:
     _registered("backend in [compiler]", table.get("backend", CompilerConfig.backend), BACKENDS)
     if "threads" in table:
         check_count("[compiler] threads", table["threads"], 1, 1024)
-    surrogate = complete("surrogate", SURROGATES, "[compiler] surrogate", table.pop("surrogate", "arctan"))
     losses = complete("loss", LOSSES, "[compiler] losses", table.pop("losses", "sparse_categorical_crossentropy"))
-    return CompilerConfig(**table, losses=losses, surrogate=surrogate)
+    return CompilerConfig(**table, losses=losses)
+
+
+def with_compiler(config: Config, kind: Any) -> Config:
+    """The configuration trained by another compiler; what only the old one has goes, the new one's defaults come."""
+    table: Table = {key: value for key, value in asdict(config.compiler).items() if value is not None}
+    table = {key: value for key, value in table.items() if kind == table["kind"] or key not in _METHOD_ONLY}
+    return replace(config, compiler=_compiler({**table, "kind": kind}))
 
 
 def _training(table: Table) -> TrainingConfig:
@@ -316,7 +352,12 @@ def _training(table: Table) -> TrainingConfig:
     check_real("[training] validation", table.get("validation", 0.1), 0.0, 1.0, open_high=True)
     if "data_dir" in table:
         as_text("[training] data_dir", table["data_dir"])
-    optimiser = complete("optimiser", OPTIMISERS, "[training] optimiser", table.pop("optimiser", "adam"))
+    optimisers = {**OPTIMISERS, NO_OPTIMISER: dict}  # so that 'none' is among the names an error lists
+    optimiser = table.pop("optimiser", "adam")
+    if optimiser in (NO_OPTIMISER, {"kind": NO_OPTIMISER}):
+        optimiser = {"kind": NO_OPTIMISER}
+    else:
+        optimiser = complete("optimiser", optimisers, "[training] optimiser", optimiser)
     delays = table.pop("delay_optimiser", None)
     if delays is not None:
         delays = complete("optimiser", OPTIMISERS, "[training] delay_optimiser", delays)

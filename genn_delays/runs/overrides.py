@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..backends import BACKENDS
+from ..compilers.registry import COMPILERS
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
-from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig
+from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig, with_compiler
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, complete
 
@@ -28,6 +29,7 @@ class Overrides:
         delays: ``"fixed"`` or ``"learned"``.
         kernel_count: synapses of every pair.
         hidden: sizes of the hidden layers, ``"256,256"``.
+        compiler: ``"surrogate"`` or ``"eventprop"``.
     """
 
     sparsity: Any = None
@@ -44,6 +46,7 @@ class Overrides:
     delays: Any = None
     kernel_count: Any = None
     hidden: Any = None
+    compiler: Any = None
 
     def given(self) -> dict[str, Any]:
         """Those that are not None, by name."""
@@ -56,6 +59,10 @@ class Overrides:
             InvalidValueError: a value is not allowed, or the model has nothing to set.
         """
         config = self._apply_numbers(config)
+        if self.compiler is not None:
+            if self.compiler not in COMPILERS:
+                raise unknown("--compiler", self.compiler, COMPILERS)
+            config = with_compiler(config, self.compiler)
         if self.hidden is not None:
             config = with_hidden(config, hidden_sizes(self.hidden))
         if self.sparsity is not None:
@@ -143,5 +150,6 @@ def overrides_in(config: Config) -> Overrides:
         data_dir=config.training.data_dir,
         delays=delays_of(config),
         hidden=hidden_of(config),
+        compiler=config.compiler.kind,
         kernel_count=counts.pop() if len(counts) == 1 else None,
     )

@@ -44,7 +44,10 @@ def with_connectivity(config: Config, argument: str, value: Any) -> Config:
 
 
 def with_delays(config: Config, how: Any) -> Config:
-    """Delays fixed (single, whole lags), or learned: as the model learns them, or as published where it does not."""
+    """Delays fixed (single, whole lags), or learned: as the model learns them, or as published where it does not.
+
+    Published for surrogate gradients is a kernel over the lags (DCLS); EventProp learns delays without one.
+    """
     if how not in DELAYS:
         raise unknown("--delays", how, DELAYS)
     if how == "fixed":
@@ -56,9 +59,12 @@ def with_delays(config: Config, how: Any) -> Config:
     schedule = {"kind": "cosine_annealing"}
     optimiser: Table = {"kind": "adam", "alpha": 0.1, "schedule": schedule}
     optimiser = complete("optimiser", OPTIMISERS, "delay_optimiser", optimiser)
+    config = replace(config, training=replace(config.training, delay_optimiser=optimiser))
+    if config.compiler.kind == "eventprop":
+        return config
     kernel = complete("delay kernel", DELAY_KERNELS, "delay_kernel", "gaussian")
     connections = tuple(c if c.delay_kernel else replace(c, delay_kernel=kernel) for c in config.connections)
-    return replace(config, connections=connections, training=replace(config.training, delay_optimiser=optimiser))
+    return replace(config, connections=connections)
 
 
 def delays_of(config: Config) -> str | None:

@@ -19,7 +19,7 @@ from ..errors import RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
 from .build import build_network, check_data, check_schedules, compile_network, load_data, split, take, validate
-from .config import Config
+from .config import NO_OPTIMISER, Config
 from .folder import RUNS, RunFolder, numbered_folder, versions
 
 BY_VALIDATION, BY_TEST = "validation set", "test set"
@@ -150,6 +150,8 @@ def train(
 def _remarks(config: Config, resumed: RunFolder | None, steps: int, note: Callable[[str], None]) -> None:
     if config.compiler.backend == "reference" and (config.compiler.threads or 1) > 1:
         note(f"the reference backend runs on one thread; threads = {config.compiler.threads} changes nothing")
+    if config.training.optimiser["kind"] == NO_OPTIMISER and config.training.delay_optimiser is None:
+        note("nothing is learned: the optimiser is 'none' and delays are fixed")
     interval, rule = config.rewiring.rule.get("interval", 1), config.rewiring.label
     if interval > steps:
         note(f"{rule} acts every {interval} training steps, and this run has {steps}: nothing will be rewired")

@@ -16,23 +16,29 @@ from genn_delays.neurons import DynamicNeuron
 
 CASES = [Case.numbered(seed) for seed in range(36)]
 PUBLISHED = [Case.published(seed) for seed in range(28)]
+CURRENT_BASED = [Case.current_based(seed) for seed in range(48)]
 
 
 def name(case: Case) -> str:
     """What a case is called in the list of tests."""
-    return f"{'published' if case in PUBLISHED else 'numbered'}{case.seed}"
+    kinds = {"published": PUBLISHED, "current_based": CURRENT_BASED}
+    kind = next((kind for kind, cases in kinds.items() if case in cases), "numbered")
+    return f"{kind}{case.seed}"
 
 
 def activity(compiled):
     """Spikes and potentials of the last batch."""
     dynamic = [p for p in compiled.network.populations if isinstance(p.neuron, DynamicNeuron)]
     spikes = [compiled.engine.spikes(p.index) for p in dynamic if p.spiking]
-    return spikes, [compiled.engine.variable(p.index, "v") for p in dynamic]
+    names = [compiled.plan.populations[p.index].model.states[0] for p in dynamic]
+    return spikes, [compiled.engine.variable(p.index, name) for p, name in zip(dynamic, names, strict=True)]
 
 
 def run(case: Case, backend, busy: float | None = None):
     """Loss, gradients, and spikes and potentials of the last (smaller) batch."""
     compiled = case.compile(backend)
+    for p in compiled.plan.populations:
+        compiled.engine.keep_variables(p.index)
     if busy is not None:
         compiled.engine.busy = busy
     unround(compiled, case.seed)
@@ -50,13 +56,15 @@ def run(case: Case, backend, busy: float | None = None):
 def evaluate(case: Case, backend):
     """Outputs of all examples, and spikes and potentials of the last batch, without training's ingredients."""
     compiled = case.compile(backend)
+    for p in compiled.plan.populations:
+        compiled.engine.keep_variables(p.index)
     unround(compiled, case.seed)
     with compiled:
         outputs = list(compiled.predict(case.data()[0])[0].values())
         return outputs, *activity(compiled)
 
 
-@pytest.mark.parametrize("case", CASES + PUBLISHED, ids=name)
+@pytest.mark.parametrize("case", CASES + PUBLISHED + CURRENT_BASED, ids=name)
 def test_cpu_equals_reference(case):
     loss, gradients, spikes, potentials = run(case, CPU(threads=2))
     loss_r, gradients_r, spikes_r, potentials_r = run(case, "reference")
@@ -82,7 +90,18 @@ def test_evaluation_equals_reference(case):
         assert any((a != b).any() for a, b in zip(potentials, run(case, "cpu")[3], strict=True))
 
 
-@pytest.mark.parametrize("cases", [CASES, PUBLISHED], ids=["numbered", "published"])
+@pytest.mark.parametrize("case", CURRENT_BASED[1::5], ids=name)
+def test_gradients_do_not_depend_on_what_is_recorded(case):
+    """EventProp keeps variables of hidden neurons at their spikes only, unless somebody records them."""
+    with case.compile("cpu") as compiled:
+        recorded = run(case, "cpu")[1]
+        unround(compiled, case.seed)
+        found = [*compiled.gradients(*case.data())[1].values(), *compiled.gradients(*case.data(), "delay")[1].values()]
+        for a, b in zip(found, recorded, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cases", [CASES, PUBLISHED, CURRENT_BASED], ids=["numbered", "published", "current_based"])
 def test_cases_spike(cases):
     """The comparison above would mean little were the networks silent."""
     rates = [np.mean([s.mean() for s in run(case, "cpu")[2]]) for case in cases]
@@ -90,7 +109,7 @@ def test_cases_spike(cases):
     assert np.mean(rates) > 0.05
 
 
-@pytest.mark.parametrize("case", CASES[::3] + PUBLISHED[::3], ids=name)
+@pytest.mark.parametrize("case", CASES[::3] + PUBLISHED[::3] + CURRENT_BASED[1::5], ids=name)
 def test_dense_and_event_form_give_the_same_bits(case):
     """Rows are added densely above `busy`: never, always, or as counted, no bit may depend on it."""
     by_count, events, dense = (run(case, "cpu", busy) for busy in (None, 2.0, -1.0))
@@ -100,10 +119,9 @@ def test_dense_and_event_form_give_the_same_bits(case):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("seed", [1, 5, 9])
-def test_blocks_of_any_length_give_the_same_bits(seed, monkeypatch):
+@pytest.mark.parametrize("case", [CASES[n] for n in (1, 5, 9)] + CURRENT_BASED[1::4], ids=name)
+def test_blocks_of_any_length_give_the_same_bits(case, monkeypatch):
     """A cycle runs in blocks of its smallest delay; blocks of one step must do the same."""
-    case = Case.numbered(seed)
     assert case.recurrent
     whole = run(case, "cpu")
     compiled = case.compile("cpu")
@@ -120,7 +138,9 @@ def test_blocks_of_any_length_give_the_same_bits(seed, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("case", [CASES[n] for n in (2, 3, 7, 11, 14, 18)] + PUBLISHED[::4], ids=name)
+@pytest.mark.parametrize(
+    "case", [CASES[n] for n in (2, 3, 7, 11, 14, 18)] + PUBLISHED[::4] + CURRENT_BASED[::5], ids=name
+)
 def test_a_batch_in_several_tiles(case, monkeypatch):
     """A large batch is computed tile by tile: the same spikes and potentials, gradients but for rounding."""
     case = replace(case, batch_size=41)

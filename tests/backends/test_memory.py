@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from genn_delays import (
+    CPU,
+    Connection,
+    Dense,
+    EventPropCompiler,
+    Exponential,
+    Input,
+    LeakyIntegrate,
+    LeakyIntegrateFire,
+    Network,
+    Population,
+    SurrogateCompiler,
+)
 
 CODE = """
 import resource, sys
@@ -50,3 +67,28 @@ def test_a_20000_x_20000_connection_stays_small(rule, limit):
     assert size == int((1 - 0.9999) * 20_000 * 20_000)
     assert rewired > 100
     assert growth < limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("kind", [EventPropCompiler, SurrogateCompiler])
+def test_every_batch_uses_the_memory_for_spikes_again(kind):
+    """Growth of memory over 60 batches, each of which has more than 3 MB of spikes."""
+    network = Network()
+    with network:
+        a = Population(Input(), 2)
+        b = Population(LeakyIntegrateFire(tau_mem=10.0, v_thresh=0.1), 512)
+        c = Population(LeakyIntegrate(readout="avg_var"), 3)
+        Connection(a, b, Dense(weight=1.0), synapse=Exponential(5.0))
+        Connection(b, c, Dense(weight=0.01), synapse=Exponential(5.0))
+    with kind(64, 32, backend=CPU(threads=1)).compile(network) as compiled:
+        x, y = np.ones((32, 64, 2), dtype=np.float32), np.zeros(32, dtype=np.int64)
+        compiled.evaluate({a: x}, {c: y})
+        assert compiled.engine.spike_count(b.index) * 4 > 3e6
+        before = _resident_mb()
+        for _ in range(60):
+            compiled.evaluate({a: x}, {c: y})
+        assert _resident_mb() - before < 20
+
+
+def _resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20

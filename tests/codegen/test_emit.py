@@ -91,6 +91,7 @@ def test_equations_stand_above_the_code():
 
 def test_text_is_tidy():
     texts = [source(Case.numbered(n)) for n in range(6)] + [rewired(n) for n in range(8)]
+    texts += [source(Case.current_based(n)) for n in range(9) if Case.current_based(n).neuron != "user"]
     for text in texts + [with_loss(*pair) for pair in LOSSES_ON]:
         assert "{{" not in text.replace("{{c0, c1, c2, c3}}", "") and "{%" not in text
         assert "\n\n\n" not in text
@@ -120,6 +121,12 @@ def test_source_compiles_without_a_warning(text, tmp_path):
     command = [*tool.command, *FLAGS, "-Wall", "-Wextra", "-Werror", str(path), "-o", str(tmp_path / "kernels.so")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seed", [1, 4, 5, 12])
+def test_current_based_source_compiles_without_a_warning(seed, tmp_path):
+    """The same with exponential synapses and refractory neurons, under EventProp and with a surrogate (12)."""
+    test_source_compiles_without_a_warning(lambda: source(Case.current_based(seed)), tmp_path)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3, 5])

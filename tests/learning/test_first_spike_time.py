@@ -148,7 +148,8 @@ def engine_of(backend, kind, batch_size):
     plan = lower(
         network, time_steps=STEPS, batch_size=batch_size, dt=DT, training_seed=0,
         losses=output_losses(network, KINDS[kind][0], DURATION), regularisation=None, clip_norm=None,
-        surrogate=ArcTan(), detach_reset=True, optimisers={c.index: optimiser for c in network.connections},
+        surrogate=ArcTan(), detach_reset=True, event_prop=None, max_spikes=None,
+            optimisers={c.index: optimiser for c in network.connections},
         delay_optimisers={}, learned={}, rewiring={},
     )  # fmt: skip
     inputs, _ = prepare_inputs(network, {"in": x}, STEPS, DT)

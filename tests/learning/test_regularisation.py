@@ -155,6 +155,8 @@ def test_bounds_that_cross():
         Case(seed=3).compile("reference", {**BOUNDS, "reg_nu_lower": 3.5})
     same = Case(seed=3).compile("reference", {"reg_lambda_lower": 1.0, "reg_nu_upper": 3.0})
     assert same.plan.regularisation == SpikeRegularisation(0.0, 1.0, 3.0, 3.0)
+    alone = Case(seed=3).compile("reference", {"reg_lambda_lower": 1.0, "reg_nu_lower": 2.0})  # no upper one to cross
+    assert alone.plan.regularisation == SpikeRegularisation(0.0, 1.0, 0.0, 2.0)
 
 
 def test_bounds_in_a_model_file():

@@ -7,7 +7,7 @@ import pytest
 from networks import Case
 from refused import refused
 
-from genn_delays import SGD, Adam, Callback, CosineAnnealing, Exponential, OneCycle
+from genn_delays import SGD, Adam, Callback, CosineAnnealing, ExponentialDecay, OneCycle
 from genn_delays.learning.schedules import Progress, as_schedule
 
 
@@ -30,11 +30,11 @@ def test_cosine_and_exponential():
     assert rates(CosineAnnealing(), 0.1, 4) == pytest.approx(
         [0.1, 0.1 * (1 + 2**-0.5) / 2, 0.05, 0.1 * (1 - 2**-0.5) / 2]
     )
-    assert rates(Exponential(0.5), 0.1, 3) == pytest.approx([0.1, 0.05, 0.025])
+    assert rates(ExponentialDecay(0.5), 0.1, 3) == pytest.approx([0.1, 0.05, 0.025])
 
 
 def test_per_batch_counts_batches():
-    schedule = Exponential(0.5, per="batch")
+    schedule = ExponentialDecay(0.5, per="batch")
     assert schedule.values(1.0, Progress(1, 4, 1, 3)) == {"alpha": 0.5**4}
 
 
@@ -45,7 +45,7 @@ def test_against_pytorch(epochs):
     for mine, alpha, theirs in (
         (OneCycle(5e-3), 1.0, lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 5e-3, total_steps=epochs)),
         (CosineAnnealing(1e-3), 0.1, lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, epochs, 1e-3)),
-        (Exponential(0.9), 0.1, lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9)),
+        (ExponentialDecay(0.9), 0.1, lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9)),
     ):
         optimiser = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=alpha)
         scheduler, expected, momenta = theirs(optimiser), [], []
@@ -61,7 +61,9 @@ def test_against_pytorch(epochs):
             np.testing.assert_allclose(mine_too, momenta, rtol=1e-9)
 
 
-@pytest.mark.parametrize("optimiser", [Adam(schedule=OneCycle(0.05)), SGD(0.1, schedule=Exponential(0.7, per="batch"))])
+@pytest.mark.parametrize(
+    "optimiser", [Adam(schedule=OneCycle(0.05)), SGD(0.1, schedule=ExponentialDecay(0.7, per="batch"))]
+)
 def test_training_goes_on_with_the_same_bits(optimiser, tmp_path, backend):
     case = Case(seed=2)
     x, y = case.data()
@@ -84,7 +86,9 @@ def test_training_goes_on_with_the_same_bits(optimiser, tmp_path, backend):
 def test_a_falling_rate_changes_less_and_less():
     case = Case(seed=2)
     x, y = case.data()
-    compiled = case.compile("cpu", optimisers={"all_connections": {"weight": SGD(0.5, schedule=Exponential(1e-3))}})
+    compiled = case.compile(
+        "cpu", optimisers={"all_connections": {"weight": SGD(0.5, schedule=ExponentialDecay(1e-3))}}
+    )
     changes, before = [], compiled.synapses("population1_out").weight
     for epoch in range(3):
         compiled.train(x, y, epoch + 1, callbacks=())
@@ -101,8 +105,8 @@ def test_a_falling_rate_changes_less_and_less():
         (lambda: OneCycle(0.1, rise=1.5), ("OneCycle rise", "[0, 1]", "1.5")),
         (lambda: OneCycle(0.1, base_momentum=1.0), ("OneCycle base_momentum", "[0, 1)", "1.0")),
         (lambda: CosineAnnealing(-1.0), ("CosineAnnealing minimum", "[0, inf)", "-1.0")),
-        (lambda: Exponential(0.0), ("Exponential gamma", "(0, 1]", "0.0")),
-        (lambda: Exponential(per="step"), ("Exponential per", "'step'", "batch, epoch")),
+        (lambda: ExponentialDecay(0.0), ("ExponentialDecay gamma", "(0, 1]", "0.0")),
+        (lambda: ExponentialDecay(per="step"), ("ExponentialDecay per", "'step'", "batch, epoch")),
         (lambda: as_schedule("one_cycle"), ("'one_cycle'", "object")),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from networks import Case
 from refused import refused
 
-from genn_delays import SGD, Adam, Callback, CosineAnnealing, Exponential, OneCycle
+from genn_delays import SGD, Adam, Callback, CosineAnnealing, ExponentialDecay, OneCycle
 from genn_delays.learning.schedules import Progress
 
 CASE = replace(Case(seed=7), learn_delays=True)
@@ -66,7 +66,7 @@ def test_a_schedule_may_be_longer_than_the_training(make):
     [
         (CosineAnnealing(length=2), 3, ("CosineAnnealing length", "at least 3", "epochs", "got 2")),
         (OneCycle(0.1, length=1), 2, ("OneCycle length", "at least 2", "epochs", "got 1")),
-        (Exponential(length=5, per="batch"), 3, ("Exponential length", "at least 6", "batches", "got 5")),
+        (ExponentialDecay(length=5, per="batch"), 3, ("ExponentialDecay length", "at least 6", "batches", "got 5")),
     ],
 )
 @pytest.mark.parametrize("where", ["weight", "delay", "batch_norm", "tau_mem"])
@@ -105,8 +105,8 @@ def test_training_in_parts_is_training_at_once(backend):
 
 @pytest.mark.parametrize("length", [0, -1, 2.5, "long"])
 def test_bad_lengths(length):
-    with refused("Exponential length", "at least 1", str(length)):
-        Exponential(length=length)
+    with refused("ExponentialDecay length", "at least 1", str(length)):
+        ExponentialDecay(length=length)
 
 
 # --- delays ----------------------------------------------------------------------------------------------------------
@@ -156,10 +156,10 @@ def test_delays_alone_can_be_learned(backend):
         np.testing.assert_array_equal(np.sort(compiled.synapses(c).weight), np.sort(synapses.weight))
 
 
-@pytest.mark.parametrize("delays", [CosineAnnealing(), Exponential(0.9, per="batch"), None], ids=repr)
+@pytest.mark.parametrize("delays", [CosineAnnealing(), ExponentialDecay(0.9, per="batch"), None], ids=repr)
 def test_schedules_of_weights_and_delays_are_apart(delays):
     """Each has the rates of its own schedule in every one of the two batches of an epoch, whatever the other's are."""
-    weights = Exponential(0.5)
+    weights = ExponentialDecay(0.5)
     found = rates({"weight": SGD(0.2, schedule=weights), "delay": Adam(0.1, schedule=delays)}, 4)
     assert found[0] == values(weights, 0.2, 4, 2)
     assert found[1] == ([0.1] * 8 if delays is None else values(delays, 0.1, 4, 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from genn_delays.compilers.surrogate_compiler import SurrogateCompiler
+from genn_delays.compilers.registry import COMPILERS
 from genn_delays.connectivity.connectivity import CONNECTIVITY
 from genn_delays.delays import DELAY_INITIALIZERS
 from genn_delays.errors import InvalidValueError
@@ -18,7 +18,7 @@ from genn_delays.learning import OPTIMISERS, SURROGATES, AdamW, OneCycle
 from genn_delays.neurons import NEURONS
 from genn_delays.rewiring import REWIRING
 from genn_delays.runs.build import build_compiler, build_network, compile_arguments, plan_of, validate
-from genn_delays.runs.config import CompilerConfig, Config
+from genn_delays.runs.config import METHOD_KEYS, Config
 from genn_delays.runs.models import load_model, model_names
 from genn_delays.runs.overrides import Overrides, overrides_in
 from genn_delays.runs.resume import differences
@@ -54,13 +54,48 @@ def test_defaults_are_written_out(small):
     assert Config.from_tables(found) == config
 
 
-def test_defaults_of_the_compiler_are_the_compilers():
-    own = {name: p.default for name, p in inspect.signature(SurrogateCompiler).parameters.items()}
-    same = ("detach_reset", "dt", "backend", "rng_seed", "clip_norm")
-    for name in (*same, "reg_lambda_upper", "reg_lambda_lower", "reg_nu_upper", "reg_nu_lower"):
-        assert getattr(CompilerConfig(1), name) == own[name]
-    for name in ("surrogate", "losses"):
-        assert getattr(CompilerConfig(1), name)["kind"] == own[name]
+@pytest.mark.parametrize("kind", COMPILERS)
+def test_defaults_of_the_compiler_are_the_compilers(small, kind):
+    own = {name: p.default for name, p in inspect.signature(COMPILERS[kind]).parameters.items()}
+    given = tables(small)
+    given["compiler"] = {"kind": kind, "example_timesteps": 30}
+    found = Config.from_tables(given).compiler
+    assert set(METHOD_KEYS[kind]) <= set(own)
+    for name, value in own.items():
+        if name in ("surrogate", "losses"):
+            assert getattr(found, name)["kind"] == value
+        elif name not in ("example_timesteps", "batch_size", "moved"):
+            assert getattr(found, name) == value, name
+
+
+def test_weights_can_be_fixed_where_delays_are_learned(small):
+    given = tables(small)
+    given["training"] |= {"optimiser": "none", "delay_optimiser": "adam"}
+    given["rewiring"] = {"rule": "none"}
+    config = Config.from_tables(given)
+    assert Config.from_tables(tomllib.loads(tomli_w.dumps(config.tables()))) == config
+    assert {c.optimiser for c in plan_of(config).connections} == {None}
+    assert all(c.delay_optimiser for c in plan_of(config).connections if c.max_delay > 0)
+    nothing = Overrides(delays="fixed").apply(config)  # a control; its run folder has to be readable
+    assert Config.from_tables(tomllib.loads(tomli_w.dumps(nothing.tables()))) == nothing
+    assert {(c.optimiser, c.delay_optimiser) for c in plan_of(nothing).connections} == {(None, None)}
+
+
+def test_settings_of_another_compiler_are_errors_and_go_where_it_is_exchanged(small):
+    given = tables(small)
+    given["compiler"] |= {"kind": "eventprop"}
+    with pytest.raises(InvalidValueError, match=r"\[compiler\] surrogate is no setting of kind = 'eventprop'"):
+        Config.from_tables({**given, "compiler": {**given["compiler"], "surrogate": "arctan"}})
+    for key in ("surrogate", "detach_reset"):
+        given["compiler"].pop(key, None)
+    config = Config.from_tables(given)
+    assert config.compiler.surrogate is None
+    assert config.compiler.grad_limit == 100.0
+    back = Overrides(compiler="surrogate").apply(config)
+    assert (back.compiler.grad_limit, back.compiler.surrogate["kind"]) == (None, "arctan")
+    assert Overrides(compiler="eventprop").apply(back) == config
+    with pytest.raises(InvalidValueError, match=r"--compiler.*'event_prop'.*eventprop, surrogate"):
+        Overrides(compiler="event_prop").apply(config)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +285,7 @@ def test_what_overrides_a_configuration_can_be_read_from_it(small):
     given = Overrides(
         sparsity=0.5, epochs=7, seed=4, batch_size=16, threads=3, backend="reference", rewiring="deep_r",
         growth_delay="redraw", dale=True, validation=0.25, data_dir="somewhere",
-        delays="learned", kernel_count=2, hidden="24",
+        delays="learned", kernel_count=2, hidden="24", compiler="surrogate",
     )  # fmt: skip
     config = given.apply(Config.from_tables(tables(small)))
     assert overrides_in(config) == given

@@ -351,3 +351,10 @@ def test_spoken_digits_with_learned_delays(call, tmp_path, spoken_digits):
     tensors = load_file(out / "checkpoints" / "last.safetensors")
     position = tensors["mel_hidden.position"]
     assert (position % 1 != 0).mean() > 0.5 and position.min() >= 0 and position.max() <= 24
+
+
+def test_learned_delays_of_eventprop_have_no_kernel():
+    config = Overrides(delays="learned").apply(load_model("digits_eventprop"))
+    assert config.training.delay_optimiser["alpha"] == 0.1
+    assert [c.delay_kernel for c in config.connections] == [None, None]
+    assert all(c.delay_optimiser is not None for c in plan_of(config).connections)

@@ -217,3 +217,19 @@ def test_the_learning_curve_is_drawn_for_one_epoch_and_for_many(tmp_path, rule, 
         first = path.read_bytes()
         draw_learning_curve(path, lines, result)
         assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(("delays", "accuracy"), [("learned", 1.0), ("fixed", 0.5)])
+def test_delays_alone_solve_sequence_detection(call, tmp_path, delays, accuracy):
+    """With weights that stay as they are, EventProp's delays make the difference between chance and no error."""
+    out = tmp_path / "run"
+    done = call("train", "sequence_detection", "--delays", delays, "--out", out, "--json", "--quiet")
+    assert json.loads(done.out)["test_accuracy"] == accuracy
+    assert ("nothing is learned" in done.err) == (delays == "fixed")
+    last = load_file(out / "checkpoints" / "last.safetensors")
+    assert set(last["inputs_order.weight"]) == {1.0}
+    delay = last["inputs_order.delay"].astype(int)  # of the synapses 0-0, 1-0, 0-1, 1-1
+    longer = [delay[0] - delay[1], delay[3] - delay[2]]  # of a class's first input than of its second
+    assert all(8 <= steps <= 15 for steps in longer) if delays == "learned" else longer == [0, 0]
+    found = json.loads(call("evaluate", out, "--json", "--quiet").out)  # the folder can be read
+    assert found["test_accuracy"] == accuracy

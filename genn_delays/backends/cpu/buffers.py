@@ -37,19 +37,24 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> 
     if p.spiking:
         count = len(list(tiles(B, tile)))
         view.event_start = arrays.new("event_start", (count, n, T + 1), np.int32, zero=True)
-        view.event_base = arrays.new("event_base", (count, n), np.int64, zero=True)
+        view.event_row = arrays.new("event_row", (count, n), np.uintp, zero=True)
     if p.kind == "neuron":
         if p.spiking:
-            view.events = arrays.new("events", n * T * B, np.int32)
-            for number, (first, lanes) in enumerate(tiles(B, tile)):
-                arrays["event_base"][number] = n * T * first + np.arange(n, dtype=np.int64) * (T * lanes)
-        for index in range(len(p.model.states if p.model else ())):
-            view.var[index] = arrays.new(f"var{index}", n * T * B, np.float32)
+            view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
+            view.value_row = arrays.new("value_row", (count, n), np.uintp, zero=True)
+            view.num_kept = len(p.kept_values)
+            if plan.max_spikes is not None:
+                view.most = arrays.new("most", n, np.int32, zero=True)
+        if p.keeps_tape:
+            allocate_tape(plan, p, view, arrays)
         if p.keeps_gradient:
             view.keeps_g = int(p.keeps_whole_gradient)
             view.g = arrays.new("g", n * T * (B if p.keeps_whole_gradient else tile), np.float32)
+        if p.keeps_time_gradient:
+            view.h = arrays.new("h", n * T * tile, np.float32)
         if p.cyclic and p.model:
-            view.lambda_ = arrays.new("lambda", (len(p.model.states), n, tile), np.float32)
+            view.carry = arrays.new("carry", (n, len(p.model.states) + 1, tile), np.float32)
+            view.lambda_ = arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)
     if p.bias is not None:
         view.bias = arrays.new("bias", n, np.float32)
         arrays["bias"][:] = p.bias
@@ -75,6 +80,13 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> 
         view.losses = arrays.new("losses", B, np.float64)
         view.correct = arrays.new("correct", B, np.int32)
     return arrays
+
+
+def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
+    """Room for a population's variables at every step of a batch."""
+    assert p.model is not None
+    for index in range(len(p.model.states)):
+        view.var[index] = arrays.new(f"var{index}", p.size * plan.time_steps * plan.batch_size, np.float32)
 
 
 def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
@@ -168,10 +180,13 @@ def allocate_network(plan: Plan, net: Any, threads: int) -> Arrays:
     arrays, T, B = Arrays(), plan.time_steps, plan.batch_size
     row = T * net.tile
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
-    slopes = max(len(p.slopes) for p in plan.populations)
+    lambdas = max(p.num_lambdas for p in plan.populations)
     net.row_capacity, net.flags_stride = row, row + net.tile
-    net.scratch_stride = row + (max(variables, 4) + slopes) * net.tile
+    net.scratch_stride = row + max(variables + 1, lambdas, 4) * net.tile
     net.dt, net.gradient_scale = plan.outputs[0].dt, 1.0
+    if plan.event_prop is not None:  # variables and the rise of a row; the backward pass takes two of them
+        net.grad_limit, net.rows_stride = plan.event_prop.grad_limit, (max(variables, 2) + 1) * row
+        net.rows = arrays.new("rows", (threads, net.rows_stride), np.float32)
     net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)

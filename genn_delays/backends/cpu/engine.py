@@ -14,11 +14,11 @@ from ...codegen.emit import emit
 from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...connectivity import row_start
-from ...errors import BackendUnavailableError, CompileError
+from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
 from ...neurons.batch_norm import factor_and_offset
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
-from .buffers import allocate_connection, allocate_network, allocate_population, tiles
+from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, tiles
 from .compiler import load_library
 from .structs import address, network_type
 
@@ -30,9 +30,24 @@ ROW_FLOATS = 6144
 """A row of a tile, ``T * lanes`` floats, should fit in half of a first-level cache."""
 
 
+MOST_LANES = 256
+"""A tile of a network with cycles has at most so many lanes."""
+
+
 def tile_lanes(time_steps: int, batch_size: int) -> int:
-    """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does."""
+    """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does.
+
+    Args:
+        time_steps: of the blocks that rows are computed in: those of an example, or fewer on a cycle.
+    """
     return min(batch_size, max(16, ROW_FLOATS // time_steps // 16 * 16))
+
+
+def _tile(plan: Plan) -> int:
+    """Lanes of the tiles of a plan. Short blocks want many: what a synapse costs in every block is then shared."""
+    shortest = plan.shortest_block()
+    lanes = tile_lanes(shortest, plan.batch_size)
+    return lanes if shortest == plan.time_steps else min(lanes, MOST_LANES)
 
 
 class CPUEngine:
@@ -51,7 +66,7 @@ class CPUEngine:
         self.source = library_path.with_suffix(".cpp")
         self._net = network_type(plan)()
         self._declare()
-        self._net.T, self._net.tile = plan.time_steps, tile_lanes(plan.time_steps, plan.batch_size)
+        self._net.T, self._net.tile = plan.time_steps, _tile(plan)
         net = self._net
         self._population_arrays = [allocate_population(plan, p, net.whole[p.index], net.tile) for p in plan.populations]
         self._connection_arrays = [allocate_connection(c, net.c[c.index]) for c in plan.connections]
@@ -69,7 +84,7 @@ class CPUEngine:
 
     def _declare(self) -> None:
         library = self._library
-        for name in ("forward", "loss", "backward", "update", "index_connection"):
+        for name in ("forward", "loss", "backward", "update", "index_connection", "copy_spikes"):
             getattr(library, name).restype = None
         library.size_of_network.restype = ctypes.c_int64
         for c in self.plan.connections:
@@ -116,7 +131,21 @@ class CPUEngine:
         delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
         for number, group in enumerate(self.plan.groups):
             self._arrays["block"][number] = self.plan.block_steps(group, delays)
+        self._net.lost = 0
         self._library.forward(ctypes.byref(self._net))
+        self._check_spikes()
+
+    def _check_spikes(self) -> None:
+        """An error where spikes went beyond the memory there is, or the limit that was set."""
+        if self._net.lost:
+            p = self.plan.populations[self._net.lost - 1]
+            raise TrainingError(
+                f"no memory is left for the spikes of population {p.name!r} ({self.spike_count(p.index)} in a batch of "
+                f"{self._net.live} examples so far); use a smaller batch_size, or weights with which it spikes less"
+            )
+        for p in self.plan.populations:
+            if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
+                check_spikes(p, self._population_arrays[p.index]["most"], self.plan.max_spikes)
 
     def _use_running_averages(self, p: PopulationPlan) -> None:
         assert p.batch_norm is not None
@@ -211,6 +240,11 @@ class CPUEngine:
             for name in ("scale", "shift"):
                 self._population_arrays[population][name][:] = values[f"batch_norm_{name}"]
 
+    def keep_variables(self, population: int) -> None:
+        p, arrays = self.plan.populations[population], self._population_arrays[population]
+        if p.model is not None and "var0" not in arrays:
+            allocate_tape(self.plan, p, self._net.whole[population], arrays)
+
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         p = self.plan.populations[population]
         assert p.model is not None
@@ -218,19 +252,10 @@ class CPUEngine:
         return self._untiled(tape, p.size, self.plan.time_steps)
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
-        arrays, size, T = (
-            self._population_arrays[population],
-            self.plan.populations[population].size,
-            self.plan.time_steps,
-        )
-        parts = []
-        for number, (_, lanes) in enumerate(tiles(self._net.live, self._net.tile)):
-            part = np.zeros((size, T * lanes), dtype=bool)
-            counts = arrays["event_start"][number, :, -1]
-            for i, (base, count) in enumerate(zip(arrays["event_base"][number], counts, strict=True)):
-                part[i, arrays["events"][base : base + count]] = True
-            parts.append(part.reshape(size, T, lanes))
-        return np.concatenate(parts, axis=2)
+        shape = self.plan.populations[population].size, self.plan.time_steps, self._net.live
+        dense = np.zeros(shape, dtype=np.bool_)
+        self._library.copy_spikes(ctypes.byref(self._net), ctypes.c_int64(population), ctypes.c_void_p(address(dense)))
+        return dense
 
     def spike_count(self, population: int) -> int:
         count = len(list(tiles(self._net.live, self._net.tile)))

@@ -23,11 +23,13 @@ def network_type(plan: Plan) -> Any:
         _fields_ = (
             ("size", _int),
             *((n, _pointer) for n in (
-                "x", "events", "event_base", "event_start", "g", "bias", "total", "drive", "slope", "current",
+                "x", "events", "event_row", "event_room", "value_row", "event_start", "most", "carry", "g", "h", "bias",
+                "total", "drive", "slope", "current",
                 "scale", "shift", "factor", "offset", "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
                 "targets", "losses", "correct",
             )),
             ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),
+            ("num_kept", _int),
             ("dropout", _int), ("epsilon", _double), ("busy", _int), ("truths", _int),
             *((n, _double) for n in ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")),
         )  # fmt: skip
@@ -60,12 +62,12 @@ def network_type(plan: Plan) -> Any:
     class NetworkStructure(ctypes.Structure):
         _fields_ = (
             *((n, _int) for n in ("T", "live", "tile", "first", "B")),
-            *((n, _double) for n in ("dt", "gradient_scale", "busy_share")),
+            *((n, _double) for n in ("dt", "gradient_scale", "grad_limit", "busy_share")),
             *((n, _int) for n in ("t0", "t1", "step", "training")),
             ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
             *((n, _pointer) for n in ("pool", "scratch", "taps")), ("taps_stride", _int),
-            *((n, _pointer) for n in ("flags", "active")),
-            *((n, _int) for n in ("scratch_stride", "flags_stride", "row_capacity", "input")),
+            *((n, _pointer) for n in ("flags", "active", "rows")),
+            *((n, _int) for n in ("scratch_stride", "flags_stride", "rows_stride", "row_capacity", "lost", "input")),
             ("input_data", _pointer), ("examples", _pointer), ("connection", _int),
             ("scored", _pointer), ("lag_sums", _pointer), ("lag_room", _int), ("block", _pointer),
             ("whole", Population * size["num_populations"]), ("p", Population * size["num_populations"]),

@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.equations import evaluate
+from ...codegen.expressions import evaluate
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.losses import Truth
-from ...learning.optimisers import Optimiser, older
 from ...learning.readouts import READOUTS, answers
-from ...random import Purpose, dropout_threshold, normal_quantile, philox
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
+from ...neurons.neuron import REFRACTORY_STATE
+from ...random import Purpose, dropout_threshold, philox
+from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
 from .batch_norm import Norm, normalised, through_norm
+from .event_prop import event_prop_step
 from .rewiring import rewired_state
+from .updates import update_state
 
 Array = npt.NDArray[Any]
 
@@ -43,6 +45,7 @@ class ReferenceEngine:
         self.spiked: dict[int, Array] = {}  # its spikes before dropout
         self.tape: dict[int, dict[str, Array]] = {}  # its variables before the jumps
         self.g: dict[int, Array] = {}  # dL/dIsyn
+        self.h: dict[int, Array] = {}  # dL/d(time of arrival) of an impulse (EventProp)
         self.z: dict[int, Array] = {}  # what its readout gives
         self.dz: dict[int, Array] = {}  # dL/dz, or dL/dv of a loss of a time step
         self._numbers = {
@@ -50,7 +53,9 @@ class ReferenceEngine:
             for p in plan.populations
         }
         self._states = {c.index: ConnectionState.new(c.initial_synapses(), c) for c in plan.connections}
-        self._values = {p.index: PopulationState.new(p).values for p in plan.populations}
+        self._values: dict[int, dict[str, Array]] = {}
+        for p in plan.populations:
+            self.set_values(p.index, PopulationState.new(p).values)
         self._gradients: dict[tuple[int, str], Array] = {}
         self._value_gradients: dict[int, dict[str, Array]] = {}
         self._norms: dict[int, Norm] = {}
@@ -94,6 +99,9 @@ class ReferenceEngine:
                     current = normed[p.index][:, t] if p.index in normed else self._current(p, t, acting)
                     self._current_tape[p.index][:, t] = current
                     after[p.index] = self._step(p, t, after[p.index], current)
+        for p in self.plan.populations:
+            if self.plan.max_spikes is not None and p.index in self.spiked:
+                check_spikes(p, self.spiked[p.index].sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
             self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
 
@@ -146,6 +154,10 @@ class ReferenceEngine:
         self._norms[p.index], normed = normalised(current, values, training, p.batch_norm.epsilon)
         return normed
 
+    def numbers(self, population: int) -> dict[str, Array]:
+        """What its kernels read per neuron, ``[neuron, 1]`` each."""
+        return self._numbers[population]
+
     def _initial(self, p: PopulationPlan) -> dict[str, Array]:
         assert p.model is not None
         numbers = self._numbers[p.index]
@@ -183,7 +195,7 @@ class ReferenceEngine:
         return {s: reset.get(s, now[s]) for s in model.states}
 
     def _spike(self, distance: Array) -> Array:
-        if self.smooth:
+        if self.smooth and self.plan.surrogate_code is not None:
             return evaluate(self.plan.surrogate_code.spike.py, {"x": distance})
         return (distance >= 0).astype(self.dtype)
 
@@ -221,17 +233,22 @@ class ReferenceEngine:
             for p in group:
                 assert p.model is not None
                 self.g[p.index] = np.zeros((p.size, self.plan.time_steps, self.lanes), self.dtype)
+                self.h[p.index] = np.zeros_like(self.g[p.index])
                 later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
                 if p.readout is not None:
                     direct[p.index] = self.direct(p)
             for t in reversed(range(self.plan.time_steps)):
                 for p in group:
-                    e = self._felt(p, t, acting) * self._kept(p)
+                    e = self._felt(p, t, acting, self.h if p.event_prop else self.g) * self._kept(p)
                     if p.index in direct:
                         e = e + direct[p.index][:, t]
+                    drive = np.zeros((p.size, 1), self.dtype)
                     if p.index in self._drive:
-                        e = e + self._drive[p.index].astype(self.dtype)[:, None]
-                    later[p.index] = self._adjoint_step(p, t, later[p.index], e)
+                        drive = self._drive[p.index].astype(self.dtype)[:, None]
+                    if p.event_prop:
+                        later[p.index] = event_prop_step(self, p, t, later[p.index], e, drive)
+                    else:
+                        later[p.index] = self._adjoint_step(p, t, later[p.index], e + drive)
             for p in group:
                 learned = p.parameter_gradients(self._slopes.get(p.index, {}), self._values[p.index])
                 self._value_gradients[p.index] = {name: g.astype(self.dtype) for name, g in learned.items()}
@@ -241,30 +258,37 @@ class ReferenceEngine:
         for c in self.plan.connections:
             self._correlate(c)
 
-    def _felt(self, p: PopulationPlan, t: int, acting: list[Synapses]) -> Array:
-        """What a spike in step t does to the loss: one synapse after the other is added."""
+    def _felt(self, p: PopulationPlan, t: int, acting: list[Synapses], rows: dict[int, Array]) -> Array:
+        """What a spike in step t does to the loss by `rows` of its targets: one synapse after the other is added."""
         e, T = np.zeros((p.size, self.lanes), self.dtype), self.plan.time_steps
         for c in p.outgoing:
             s, target = acting[c], self.plan.connections[c].target
             arrival = t + s.delay.astype(np.int64)
-            felt = np.where((arrival < T)[:, None], self.g[target][s.post, np.minimum(arrival, T - 1)], 0)
+            felt = np.where((arrival < T)[:, None], rows[target][s.post, np.minimum(arrival, T - 1)], 0)
             np.add.at(e, s.pre, s.weight[:, None] * felt)
         return e
+
+    def before(self, p: PopulationPlan, t: int) -> dict[str, Array]:
+        """The variables with which step t began, after the jumps of the step before."""
+        assert p.model is not None
+        if t == 0:
+            return self._initial(p)
+        tape = {s: self.tape[p.index][s][:, t - 1] for s in p.model.states}
+        return tape if p.model.threshold is None else self._jumped(p, tape, self._reset(p, t - 1))
 
     def _add_slopes(self, p: PopulationPlan, t: int, now: dict[str, Array]) -> None:
         """dL/dcoefficient grows by lambda[t] times what the coefficient is multiplied by in step t."""
         model = p.model
         assert model is not None
-        before = self._initial(p)
-        if t > 0:
-            tape = {s: self.tape[p.index][s][:, t - 1] for s in model.states}
-            before = self._jumped(p, tape, self._reset(p, t - 1)) if model.threshold is not None else tape
+        before = self.before(p, t)
         factor = {f"a_{s}": (s, before[s]) for s in model.states}
         factor |= {f"a_{s}_{r}": (s, before[r]) for s in model.states for r in model.states if r != s}
         factor |= {f"b_{s}": (s, self._current_tape[p.index][:, t]) for s in model.states}
         factor |= {f"c_{s}": (s, np.ones_like(before[s])) for s in model.states}
         for c, total in self._slopes[p.index].items():
             s, value = factor[c]
+            if s in model.held:
+                value = np.where(before[REFRACTORY_STATE] > 0, 0, value)
             total += (now[s] * value).sum(axis=1, dtype=np.float64)
 
     def _adjoint_step(self, p: PopulationPlan, t: int, later: dict[str, Array], e: Array) -> dict[str, Array]:
@@ -274,8 +298,11 @@ class ReferenceEngine:
         known |= {f"L_{s}": later[s] for s in model.states} | {"e": e}
         if model.threshold is not None:
             distance = evaluate(model.threshold.py, known)
-            known["S"] = self._spike(distance)
+            known["S"] = self._reset(p, t)
+            assert self.plan.surrogate_code is not None
             known["ds"] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
+        if model.hold is not None:
+            known["hold"] = evaluate(model.hold.py, known).astype(self.dtype)
         now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
@@ -288,57 +315,35 @@ class ReferenceEngine:
         """dL/dw and, where delays are learned, dL/dd: weighted sums of the synapses' correlograms."""
         s, gain = self._synapses(c.index), self.gain(c.source)
         if c.gradient_taps is None:
-            sums = self.correlogram(c, s.pre, s.post, s.delay)
-            self._gradients[c.index, "weight"] = gain * sums
+            g, h = (self.correlogram(c, s.pre, s.post, s.delay, rows) for rows in (self.g, self.h))
+            self._gradients[c.index, "weight"] = gain * g
+            if c.gradient_form == "arrival":
+                dt = self.dtype.type(self.plan.populations[c.target].dt)
+                self._gradients[c.index, "delay"] = s.weight * gain * dt * h
             return
         taps = self._kernel_taps(c)
         weight, delay = np.zeros_like(s.weight), np.zeros_like(s.weight)
         for n in range(taps.share.shape[1]):
             here = np.flatnonzero(n < taps.number)
-            sums = self.correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
+            sums = self.correlogram(c, s.pre[here], s.post[here], taps.first[here] + n, self.g)
             weight[here] += taps.share[here, n] * sums
             delay[here] += taps.slope[here, n] * sums
         self._gradients[c.index, "weight"] = gain * weight
         self._gradients[c.index, "delay"] = (s.weight * gain) * delay
 
-    def correlogram(self, c: ConnectionPlan, pre: Array, post: Array, lag: Array) -> Array:
-        """``C[n] = <x[pre] shifted by n, g[post]>`` for one lag n a synapse."""
-        x, g, T = self.x[c.source], self.g[c.target], self.plan.time_steps
+    def correlogram(
+        self, c: ConnectionPlan, pre: Array, post: Array, lag: Array, rows: dict[int, Array] | None = None
+    ) -> Array:
+        """``C[n] = <x[pre] shifted by n, g[post]>`` for one lag n a synapse; `rows` is g where not given."""
+        x, g, T = self.x[c.source], (self.g if rows is None else rows)[c.target], self.plan.time_steps
         triples = zip(pre, post, lag.tolist(), strict=True)
         return np.array([np.vdot(x[j, : max(T - n, 0)], g[i, min(n, T) :]) for j, i, n in triples], dtype=self.dtype)
 
     # --- learning ----------------------------------------------------------------------------------------------------
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
-        for index, (weights, delays) in optimisers.items():
-            c, state = self.plan.connections[index], self._states[index]
-            state.age = older(state.age)
-            if weights is not None:
-                self._update_weights(c, state, weights, step, np.float32(scale))
-            if delays is not None:
-                g = np.float32(scale) * self._gradients[index, "delay"].astype(np.float32)
-                position = delays.step(state.position, g, state.delay_moments, state.age)
-                state.position = np.clip(position, np.float32(c.min_delay), np.float32(c.max_delay))
-                state.synapses = state.synapses._replace(delay=np.rint(state.position).astype(np.uint16))
-
-    def _update_weights(
-        self, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, step: int, scale: Any
-    ) -> None:
-        rule, weight = c.rewiring, state.synapses.weight
-        g: Array = scale * self._gradients[c.index, "weight"].astype(np.float32)
-        sign: Array = np.copysign(np.float32(1), weight)
-        g = g + np.float32(optimiser.l1 + (rule.l1 if rule else 0.0)) * sign
-        g = g + np.float32(optimiser.weight_decay) * weight
-        updated: Array = optimiser.step(weight, g, state.moments, state.age)
-        if rule is not None and rule.temperature > 0:
-            s = state.synapses
-            words = philox(self.plan.training_seed, Purpose.NOISE, c.index, s.pre, s.post, step)
-            words = words[s.delay & 3, np.arange(s.delay.size)]
-            noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
-            updated = updated + sign * noise.astype(np.float32)
-        if rule is not None and rule.signed:
-            updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), weight))
-        weight[:] = updated
+        for index, learned in optimisers.items():
+            update_state(self, self._states[index], index, learned, step, np.float32(scale))
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
         rewired = {}
@@ -376,6 +381,9 @@ class ReferenceEngine:
             single = self.dtype if self.dtype == np.float64 else np.float32
             numbers = p.coefficients(values).items()
             self._numbers[population] |= {name: v.astype(single)[:, None] for name, v in numbers}
+
+    def keep_variables(self, population: int) -> None:
+        """They always are."""
 
     def variable(self, population: int, name: str) -> Array:
         return self.tape[population][name].copy()

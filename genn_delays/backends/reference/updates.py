@@ -1,0 +1,53 @@
+"""One step of every optimiser of a connection, in NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...compilers.plan import ConnectionPlan
+from ...learning.optimisers import Optimiser, older
+from ...random import Purpose, normal_quantile, philox
+from ..protocol import ConnectionState, Optimisers
+
+if TYPE_CHECKING:
+    from .engine import ReferenceEngine
+
+Array = npt.NDArray[Any]
+
+
+def update_state(
+    engine: ReferenceEngine, state: ConnectionState, index: int, optimisers: Optimisers, step: int, scale: np.float32
+) -> None:
+    """Weights and delays of connection `index` by its optimisers, in place; gradients count `scale` times."""
+    c, (weights, delays) = engine.plan.connections[index], optimisers
+    state.age = older(state.age)
+    if weights is not None:
+        g: Array = scale * engine.gradient(index).astype(np.float32)
+        state.synapses.weight[:] = _updated_weights(engine.plan.training_seed, c, state, weights, g, step)
+    if delays is not None:
+        g = scale * engine.gradient(index, "delay").astype(np.float32)
+        position = delays.step(state.position, g, state.delay_moments, state.age)
+        state.position = np.clip(position, np.float32(c.min_delay), np.float32(c.max_delay))
+        state.synapses = state.synapses._replace(delay=np.rint(state.position).astype(np.uint16))
+
+
+def _updated_weights(
+    seed: int, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, g: Array, step: int
+) -> Array:
+    """Weights after a step, with L1, weight decay, noise and the signs that a rewiring rule keeps."""
+    rule, s = c.rewiring, state.synapses
+    sign: Array = np.copysign(np.float32(1), s.weight)
+    g = g + np.float32(optimiser.l1 + (rule.l1 if rule else 0.0)) * sign
+    g = g + np.float32(optimiser.weight_decay) * s.weight
+    updated: Array = optimiser.step(s.weight, g, state.moments, state.age)
+    if rule is not None and rule.temperature > 0:
+        words = philox(seed, Purpose.NOISE, c.index, s.pre, s.post, step)
+        words = words[s.delay & 3, np.arange(s.delay.size)]
+        noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
+        updated = updated + sign * noise.astype(np.float32)
+    if rule is not None and rule.signed:
+        updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), s.weight))
+    return updated

@@ -1,0 +1,71 @@
+"""Leaky integrate-and-fire neuron whose threshold rises with every spike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .leaky_integrate_fire import check_integration, leak
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
+
+
+@dataclass
+class AdaptiveLeakyIntegrateFire(DynamicNeuron):
+    """Adaptive leaky integrate-and-fire neuron (ALIF; Bellec et al. 2018, arXiv 1803.09574).
+
+    With the defaults, beside the membrane of :class:`LeakyIntegrateFire`::
+
+        a[t] = (1 - dt / tau_adapt) a'[t-1],    S[t] = (u[t] >= v_thresh + beta a[t]),    a' = a + S
+
+    Args:
+        tau_mem: membrane time constant in ms.
+        tau_adapt: time constant of the adaptation in ms.
+        v_thresh: threshold of a neuron at rest.
+        beta: how much a spike raises the threshold.
+        v_reset: potential after a spike, where the reset is absolute.
+        v, a: initial potential and adaptation.
+        scale_i: divide the input current by `tau_mem` too.
+        integration: ``"linear_euler"`` or ``"exact"``.
+        relative_reset: subtract `v_thresh` at a spike (mlGeNN's default for this neuron).
+        tau_refrac: refractory period in ms, in which the potential stands still and the adaptation goes on decaying.
+        readout: how the loss reads the population's spikes: ``"spike_count"`` or ``"first_spike_time"`` (in ms).
+    """
+
+    tau_mem: Any = 20.0
+    tau_adapt: Any = 2000.0
+    v_thresh: Any = 1.0
+    beta: Any = 0.0174
+    v_reset: Any = 0.0
+    v: Any = 0.0
+    a: Any = 0.0
+    scale_i: bool = False
+    integration: Integration = "linear_euler"
+    relative_reset: bool = True
+    tau_refrac: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_readout(spiking=True)
+        for name in ("tau_mem", "tau_adapt"):
+            check_parameter(name, getattr(self, name), 0.0, open_low=True)
+        if self.tau_refrac is not None:
+            check_parameter("tau_refrac", self.tau_refrac, 0.0, open_low=True)
+        for name in ("v_thresh", "beta", "v_reset", "v", "a"):
+            check_parameter(name, getattr(self, name))
+        check_integration(self.integration)
+        check_switch("scale_i", self.scale_i)
+        check_switch("relative_reset", self.relative_reset)
+
+    def equations(self) -> Equations:
+        reset = "v - v_thresh" if self.relative_reset else "v_reset"
+        return Equations(
+            variables={"v": (leak(self.scale_i), reset), "a": ("-a / tau_adapt", "a + 1")},
+            threshold="v - v_thresh - beta * a",
+            parameters=("tau_mem", "tau_adapt", "v_thresh", "beta", "v_reset"),
+            integration=self.integration,
+        ).with_refractory(self.tau_refrac)
+
+    def parameter_values(self) -> dict[str, Any]:
+        names = ("tau_mem", "tau_adapt", "v_thresh", "beta", "v_reset", "v", "a")
+        values = {name: getattr(self, name) for name in names}
+        return values if self.tau_refrac is None else {**values, "tau_refrac": self.tau_refrac}

@@ -137,8 +137,8 @@ def test_what_cannot_be_connected():
             Connection(o, h, Dense())
         with refused("connectivity", "FixedNumber(sparsity=0.9)", "'dense'"):
             Connection(a, h, "dense")
-        with refused("synapse", "'delta'", "'exponential'"):
-            Connection(a, h, Dense(), "exponential")
+        with refused("synapse", "'alpha'", "delta, exponential"):
+            Connection(a, h, Dense(), "alpha")
 
 
 def test_what_spikes():

@@ -20,7 +20,9 @@ RESERVED = ("Isyn", "dt", "S", "e", "ds", "e_time", "l_time", "push", "hold", "r
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
 B T active active_start after count current distance e_row factor here i Isyn_row lambda lane moving n offset p spiked
-spiked_here spiked_row surrogate t t0 t1 bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
+spiked_here spiked_row surrogate t t0 t1 tape_row rise_here rise_row distance_after g_here h_here g_row h_row held_lane
+event_list event_start value_list e_time_list spike_at spike_end release_step inverse_slope bias batch_norm_scale
+batch_norm_shift batch_norm_mean batch_norm_var
 """
 _CPP = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const

@@ -412,9 +412,10 @@ def test_no_name_of_the_kernels_is_forgotten():
     """What the templates of a neuron declare is what a user may not call a variable or a parameter."""
     folder = files("genn_delays.codegen") / "templates" / "cpu"
     declared: set[str] = set()
-    for template in ("membrane", "adjoint", "active"):
+    for template in ("membrane", "adjoint", "active", "adjoint_event_prop"):
         text = re.sub(r"//.*|{#.*?#}", "", (folder / f"{template}.cpp.j2").read_text())
         text = re.sub(r"{{.*?}}|{%.*?%}", "@", text).replace("__restrict__", "")
+        text = text.replace("float* const*", "float*")
         kinds = r"(?:float|u?int\d*_t|int|Population)"
         declared |= set(re.findall(rf"\b{kinds}\b[\s*]*([A-Za-z_]\w*)(?!\w*@)", text))
     assert {"lane", "T", "spiked_row", "distance"} <= declared

@@ -185,12 +185,20 @@ def test_the_fsdd_model_learns_real_recordings(call, tmp_path, spoken_digits):
 def test_an_interrupted_run_says_how_to_go_on(small, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "genn_delays.cli", "train", str(small()), "--out", str(out), "--epochs", "100000"]
-    with subprocess.Popen([*command, "--quiet"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while not (out / "checkpoints" / "last.safetensors").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+
+    def heed() -> None:  # a shell that starts this in the background lets its children ignore the signal
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*command, "--quiet"], stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
+        try:
+            while not (out / "checkpoints" / "last.safetensors").exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err.strip() == f"genn-delays: interrupted; go on with: genn-delays train --resume --out {out}"
 

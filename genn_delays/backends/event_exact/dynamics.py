@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 from ...codegen.expressions import evaluate
 from ...compilers.plan import PopulationPlan
@@ -118,6 +117,8 @@ class Dynamics:
         The distance has one maximum at most in so short a time (a time step), so either it has come to 0 at the end,
         or at that maximum, or it does not at all.
         """
+        from scipy.optimize import brentq  # takes long to import, and few need it
+
         if self.model.threshold is None:
             return None
         flow = self.flows[False]

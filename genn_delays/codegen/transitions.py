@@ -98,19 +98,15 @@ def derive_transitions(
     ]
     moved = [sum(jacobian[j][k] * rhs[k] for k in range(len(x))) - start[j] for j in range(len(x))]
     time = sympy.Symbol("e_time") + sum(later[j] * sympy.simplify(moved[j]) for j in range(len(x)))
-    release: Any = None
-    kept_at_release: tuple[str, ...] = ()
-    if any(held):
+    release = _release(held, x, rhs, after, later) if any(held) else None
+    if release is not None:
         time += sympy.Symbol(f"L_{REFRACTORY_STATE}", real=True)
-        # a held variable still has the value it jumped to where that is a number
-        known = {x[j]: a for j, a in enumerate(after) if held[j] and not set(x) & a.free_symbols}
-        release = -sum(later[j] * rhs[j].subs(known) for j in range(len(x)) if held[j])
-        kept_at_release = tuple(s for s in states if symbols[s] in release.free_symbols)
     push = sympy.Symbol("push")
     before = [sum(jacobian[r][j] * later[r] for r in range(len(x))) + gradient[j] * push for j in range(len(x))]
     jump = {s: before[j] for j, s in enumerate(states) if before[j] != later[j]}
     expressions = [time, *jump.values()]
-    used = set().union(*(e.free_symbols for e in [*expressions, *([release] if release is not None else [])]))
+    at_release = set() if release is None else release.free_symbols
+    used = at_release.union(*(e.free_symbols for e in expressions))
     return Transitions(
         flow=flows,
         coefficients=numbers,
@@ -120,7 +116,16 @@ def derive_transitions(
         jump={s: printed(e) for s, e in jump.items()},
         kept=tuple(s for s in states if any(symbols[s] in e.free_symbols for e in expressions)),
         release=None if release is None else printed(release),
-        kept_at_release=kept_at_release,
+        kept_at_release=tuple(s for s in states if symbols[s] in at_release),
         slope=numpy_text(sum(g * f for g, f in zip(gradient, rhs, strict=True))),
         rates=rates,
     )
+
+
+def _release(held: list[bool], x: list[Any], rhs: list[Any], after: list[Any], later: list[Any]) -> Any:
+    """What the time at which held variables are released does to the loss.
+
+    A held variable still has the value it jumped to where that is a number.
+    """
+    known = {x[j]: a for j, a in enumerate(after) if held[j] and not set(x) & a.free_symbols}
+    return -sum(later[j] * rhs[j].subs(known) for j in range(len(x)) if held[j])

@@ -93,12 +93,8 @@ class CompiledNetwork:
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
         """
-        num_epochs = check_count("num_epochs", num_epochs)
-        if num_epochs < self.epoch:
-            raise InvalidValueError(
-                f"num_epochs counts from the network's first epoch and must be at least {self.epoch}, those it has "
-                f"been trained for; got {num_epochs}"
-            )
+        what = "num_epochs, counted from the network's first epoch,"
+        num_epochs = check_count(what, num_epochs, max(1, self.epoch))
         check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
         if not isinstance(shuffle, bool):
             raise InvalidValueError(f"shuffle must be true or false, got {shuffle!r}")

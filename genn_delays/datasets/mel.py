@@ -98,12 +98,17 @@ def mel_spectrogram(
     power = spectrum.real**2 + spectrum.imag**2
     bands = power @ mel_filters(sample_rate, fft_size, num_bands).T
 
+    return _scaled_decibels(bands, num_frames, amin)
+
+
+def _scaled_decibels(bands: npt.NDArray[np.float64], num_frames: int, amin: float) -> npt.NDArray[np.float32]:
+    """Power ``[frames, bands]`` in dB below its maximum, filled up to `num_frames`, shifted and scaled."""
     loudest = float(bands.max())
     if loudest < amin:
         raise InvalidValueError(
             f"signal is silent in its first {num_frames} frames: no power above {amin:g} to measure dB against"
         )
-    decibels = np.full((num_frames, num_bands), 10 * np.log10(amin / loudest))
+    decibels = np.full((num_frames, bands.shape[1]), 10 * np.log10(amin / loudest))
     decibels[: len(bands)] = 10 * np.log10(np.maximum(bands, amin) / loudest)
     return np.asarray((np.maximum(decibels, -FLOOR_DB) + FLOOR_DB) / SCALE_DB, dtype=np.float32)
 

@@ -18,12 +18,12 @@ from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.losses import Truth
 from ...learning.readouts import READOUTS, answers
-from ...neurons.neuron import REFRACTORY_STATE
 from ...random import Purpose, dropout_threshold, philox
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
 from .rewiring import rewired_state
+from .slopes import add_slopes
 from .updates import update_state
 
 Array = npt.NDArray[Any]
@@ -276,21 +276,6 @@ class ReferenceEngine:
         tape = {s: self.tape[p.index][s][:, t - 1] for s in p.model.states}
         return tape if p.model.threshold is None else self._jumped(p, tape, self._reset(p, t - 1))
 
-    def _add_slopes(self, p: PopulationPlan, t: int, now: dict[str, Array]) -> None:
-        """dL/dcoefficient grows by lambda[t] times what the coefficient is multiplied by in step t."""
-        model = p.model
-        assert model is not None
-        before = self.before(p, t)
-        factor = {f"a_{s}": (s, before[s]) for s in model.states}
-        factor |= {f"a_{s}_{r}": (s, before[r]) for s in model.states for r in model.states if r != s}
-        factor |= {f"b_{s}": (s, self._current_tape[p.index][:, t]) for s in model.states}
-        factor |= {f"c_{s}": (s, np.ones_like(before[s])) for s in model.states}
-        for c, total in self._slopes[p.index].items():
-            s, value = factor[c]
-            if s in model.held:
-                value = np.where(before[REFRACTORY_STATE] > 0, 0, value)
-            total += (now[s] * value).sum(axis=1, dtype=np.float64)
-
     def _adjoint_step(self, p: PopulationPlan, t: int, later: dict[str, Array], e: Array) -> dict[str, Array]:
         model, numbers = p.model, self._numbers[p.index]
         assert model is not None
@@ -307,7 +292,7 @@ class ReferenceEngine:
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
         if p.slopes:
-            self._add_slopes(p, t, now)
+            add_slopes(self._slopes[p.index], model, now, self.before(p, t), self._current_tape[p.index][:, t])
         self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **{f"l_{s}": now[s] for s in model.states}})
         return now
 

@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from .backends import CPU, Reference
+from .backends import CPU, GeNN, Reference
 from .backends.event_exact import EventExact
 from .callbacks import (
     BatchProgressBar,
@@ -77,6 +77,7 @@ __all__ = [
     "FixedProbability",
     "Folded",
     "GaussianKernel",
+    "GeNN",
     "GennDelaysError",
     "Input",
     "KaimingUniform",

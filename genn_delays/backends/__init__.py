@@ -7,10 +7,11 @@ from typing import Any
 
 from ..errors import unknown
 from .cpu import CPU
+from .genn import GeNN
 from .protocol import Backend
 from .reference import Reference
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"cpu": CPU, "reference": Reference}
+BACKENDS: dict[str, Callable[[], Backend]] = {"cpu": CPU, "genn": GeNN, "reference": Reference}
 
 
 def as_backend(value: Any) -> Backend:
@@ -27,4 +28,4 @@ def as_backend(value: Any) -> Backend:
     return backend
 
 
-__all__ = ["BACKENDS", "CPU", "Backend", "Reference", "as_backend"]
+__all__ = ["BACKENDS", "CPU", "Backend", "GeNN", "Reference", "as_backend"]

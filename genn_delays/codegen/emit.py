@@ -21,7 +21,7 @@ from .expressions import Printed
 
 
 @cache
-def _environment(target: str) -> jinja2.Environment:
+def environment(target: str) -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("genn_delays.codegen", f"templates/{target}"),
         undefined=jinja2.StrictUndefined,
@@ -44,12 +44,12 @@ def limits(plan: Plan) -> dict[str, int]:
 
 def emit(plan: Plan, target: str = "cpu") -> str:
     """The source of a plan's kernels, the same text for the same plan."""
-    environment = _environment(target)
+    templates = environment(target)
     parts: list[str] = []
 
     def add(template: str, **values: Any) -> None:
         parts.append(
-            environment.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
+            templates.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
         )
 
     models = _models(plan)

@@ -138,12 +138,16 @@ def load_library(source: str) -> tuple[ctypes.CDLL, Path, bool]:
 
 
 def kernel_folder() -> Path:
-    """Where compiled kernels are kept: a folder of the user's own, that others cannot write to.
+    """Where compiled kernels are kept; see :func:`private_folder`."""
+    return private_folder(cache_dir() / "kernels")
+
+
+def private_folder(folder: Path) -> Path:
+    """A folder of the user's own for code that will be run, that others cannot write to; made where it is not there.
 
     Raises:
         BackendUnavailableError: the folder belongs to somebody else, or others can write to it.
     """
-    folder = cache_dir() / "kernels"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = folder.stat()

@@ -13,6 +13,8 @@ from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
 from ...learning.readouts import READOUTS
+from ..outcome import direct as felt_directly
+from ..outcome import outcome
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
 from .dynamics import Array, Dynamics
 from .trajectory import Adjoint, Arrival, Spike, Trajectory
@@ -147,17 +149,12 @@ class EventExactEngine:
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}
         for p in self.plan.outputs:
-            assert p.loss is not None
-            compared = self._read(p) if p.loss.stepwise else self.z[p.index]
-            losses, self.dz[p.index] = p.loss.evaluate(compared, labels[p.index])
-            results[p.index] = (float(losses.sum()), self._right(p, labels[p.index]) if p.loss.labelled else 0)
+            # without a readout of a variable nothing is read over time
+            by_value = READOUTS[str(p.readout)].derivative == "value"
+            read = self._read(p) if by_value else self.z[p.index][:, None]
+            loss, right, self.dz[p.index] = outcome(p, read, self.z[p.index], labels[p.index])
+            results[p.index] = (loss, right)
         return results
-
-    def _right(self, p: PopulationPlan, labels: Truth) -> int:
-        if labels.ndim == 2:
-            return int((self._read(p).argmax(axis=0) == labels.T).sum())
-        z = self.z[p.index] if READOUTS[str(p.readout)].best == "largest" else -self.z[p.index]
-        return int((z.argmax(axis=0) == labels).sum())
 
     # --- backwards ---------------------------------------------------------------------------------------------------
 
@@ -179,11 +176,8 @@ class EventExactEngine:
         none = np.zeros((p.size, self.plan.time_steps, self.lanes))
         if p.loss is None:
             return none
-        if p.loss.stepwise:
-            return self.dz[p.index]
-        readout = READOUTS[str(p.readout)]
-        if readout.derivative == "value":
-            return readout.backward(self._read(p), self.dz[p.index])
+        if p.loss.stepwise or READOUTS[str(p.readout)].derivative == "value":
+            return felt_directly(p, self._read(p), self.dz[p.index])
         for lane, runs in enumerate(self._runs[p.index]):
             for run, dz in zip(runs, self.dz[p.index][:, lane], strict=True):
                 if run.spikes:

@@ -17,8 +17,10 @@ from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.losses import Truth
-from ...learning.readouts import READOUTS, answers
+from ...learning.readouts import READOUTS
 from ...random import Purpose, dropout_threshold, philox
+from ..outcome import direct as felt_directly
+from ..outcome import outcome
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
@@ -208,22 +210,9 @@ class ReferenceEngine:
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}
         for p in self.plan.outputs:
-            assert p.loss is not None
-            compared = self._read(p) if p.loss.stepwise else self.z[p.index]
-            losses, self.dz[p.index] = p.loss.evaluate(compared, labels[p.index])
-            right = 0
-            if p.loss.labelled:
-                answered = answers(str(p.readout), self.z[p.index], self._read(p), labels[p.index].ndim == 2)
-                right = int((answered == labels[p.index].T).sum())
-            results[p.index] = (float(losses.sum()), right)
+            loss, right, self.dz[p.index] = outcome(p, self._read(p), self.z[p.index], labels[p.index])
+            results[p.index] = (loss, right)
         return results
-
-    def direct(self, p: PopulationPlan) -> Array:
-        """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
-        assert p.loss is not None
-        if p.loss.stepwise:
-            return self.dz[p.index]
-        return READOUTS[str(p.readout)].backward(self._read(p), self.dz[p.index])
 
     def backward(self) -> None:
         acting = [self._acting(c) for c in self.plan.connections]
@@ -236,7 +225,7 @@ class ReferenceEngine:
                 self.h[p.index] = np.zeros_like(self.g[p.index])
                 later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
                 if p.readout is not None:
-                    direct[p.index] = self.direct(p)
+                    direct[p.index] = felt_directly(p, self._read(p), self.dz[p.index])
             for t in reversed(range(self.plan.time_steps)):
                 for p in group:
                     e = self._felt(p, t, acting, self.h if p.event_prop else self.g) * self._kept(p)

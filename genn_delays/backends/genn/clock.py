@@ -1,0 +1,35 @@
+"""GeNN's clock: a spike is delivered in the step after the one in which it was sent, so layers run one after another.
+
+A population's *depth* is the longest way to it, in connections between groups; those on one cycle have the same. It
+stands still for its first `depth` steps, and a synapse of delay d has the GeNN delay d + `way`, with the depths of its
+populations in `way` = depth(target) - depth(source) - 1: that is at least 0 between groups, and -1 on a cycle, where
+delays are at least 1. Going backwards the same holds with `deepest - depth` in place of the depth.
+"""
+
+from __future__ import annotations
+
+from ...compilers.plan import ConnectionPlan, Plan
+
+
+class Clock:
+    """When populations run.
+
+    Attributes:
+        depth: by population.
+        deepest: the largest depth.
+        steps: GeNN's steps for one example, the last of which delivers what was sent in the one before.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.depth = [0] * len(plan.populations)
+        for group in plan.groups:
+            incoming = [plan.connections[c] for i in group for c in plan.populations[i].incoming]
+            outside = [self.depth[c.source] + 1 for c in incoming if c.source not in group]
+            for i in group:
+                self.depth[i] = max(outside, default=0)
+        self.deepest = max(self.depth)
+        self.steps = plan.time_steps + self.deepest + 1
+
+    def way(self, c: ConnectionPlan) -> int:
+        """What a connection's GeNN delays have more than ours."""
+        return self.depth[c.target] - self.depth[c.source] - 1

@@ -1,0 +1,324 @@
+"""A plan on GeNN: what the host does between GeNN's steps.
+
+A batch runs in rounds of as many examples as GeNN runs at once: all of them on a GPU, one on GeNN's CPU backend. What
+an output gives over time is fetched, and the loss evaluated by its definition; its derivative is what the way back
+starts from. So every readout and loss works here, and only what GeNN is good at is done by GeNN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...compilers.plan import Plan, PopulationPlan
+from ...compilers.populations import PopulationState
+from ...connectivity import sort_order
+from ...errors import InvalidValueError
+from ...learning.losses import Truth
+from ...learning.readouts import READOUTS
+from ...neurons.batch_norm import factor_and_offset
+from ..outcome import direct, outcome
+from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from . import ragged
+from .model import GeNNModel, Numbers, row_room, synapse_order
+from .rewiring import rewired
+
+Array = npt.NDArray[Any]
+
+VARIABLES = {"g": "weight", "d": "delay", "age": "age", "position": "position"}
+"""GeNN's variables by what they are called in a connection's state; moments are the same but for ``weight_``."""
+
+
+def state_name(variable: str) -> str:
+    """What a variable of GeNN's is called among the arrays of a connection's state."""
+    return VARIABLES.get(variable) or variable.removeprefix("weight_")
+
+
+class GeNNEngine:
+    """See :class:`~genn_delays.backends.protocol.Engine`.
+
+    Attributes:
+        model: the GeNN model that runs.
+    """
+
+    def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
+        check_plan(plan)
+        self.plan, self._backend, self._lanes_at_once = plan, backend, lanes
+        self.lanes = 0
+        self.z: dict[int, Array] = {}
+        self._dz: dict[int, Array] = {}
+        self._spikes: dict[int, Array] = {}
+        self._kept: set[int] = set()
+        self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
+        self._numbers = {p.index: _numbers(p) for p in plan.populations}
+        self._states = [ConnectionState.new(c.initial_synapses(), c) for c in plan.connections]
+        self._rooms = [row_room(c, s.synapses) for c, s in zip(plan.connections, self._states, strict=True)]
+        for p in plan.populations:
+            self._take_values(p, PopulationState.new(p).values)
+        self._closed = False
+        self._build()
+
+    def _build(self) -> None:
+        """A model for the numbers, states and room for synapses that there are now."""
+        synapses = [s.synapses for s in self._states]
+        self.model = GeNNModel(self.plan, self._backend, self._lanes_at_once, self._numbers, synapses, self._rooms)
+        for c, state in zip(self.plan.connections, self._states, strict=True):
+            self._write(c.index, state)
+        for index in self._kept:
+            self.model.record(self.plan.populations[index])
+
+    def _rebuild(self) -> None:
+        for c in self.plan.connections:
+            self._states[c.index] = self._read_state(c.index)
+        self.model.close()
+        self._build()
+
+    @property
+    def source(self) -> str:
+        """The folder of the code that GeNN generated."""
+        return str(self.model.folder)
+
+    def close(self) -> None:
+        if not self._closed:
+            for c in self.plan.connections:
+                self._states[c.index] = self._read_state(c.index)
+            self._closed = True
+            self.model.close()
+
+    # --- forwards ----------------------------------------------------------------------------------------------------
+
+    def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
+        self.lanes, steps = len(examples), self.plan.time_steps
+        for index, data in inputs.items():
+            size = self.plan.populations[index].size
+            if isinstance(data, DenseData):
+                view = self.model.array(index, "data", -1, steps, size)
+                view[: self.lanes], view[self.lanes :] = data.values[examples], 0
+            else:
+                view = self.model.array(index, "data", -1, steps, (size + 31) // 32)
+                view[...] = 0
+                for lane, example in enumerate(examples.tolist()):
+                    here = slice(data.start[example], data.start[example + 1])
+                    neuron, step = data.neuron[here], data.step[here]
+                    bit = np.left_shift(np.uint32(1), (neuron % 32).astype(np.uint32))
+                    np.bitwise_or.at(view[lane], (step, neuron // 32), bit)
+            self.model.push(index, "data")
+
+    def forward(self, how: Pass) -> None:
+        for p in self.plan.populations:
+            if p.batch_norm and self._refresh_norm(p):
+                self._push_numbers(p, ("factor", "offset"))
+        found: dict[int, list[Array]] = {p.index: [] for p in self.plan.populations if p.spiking}
+        self.model.set_param("backward", 0)
+        for first in self._rounds():
+            self.model.run()
+            self.model.genn.pull_recording_buffers_from_device()
+            for index, spikes in found.items():
+                spikes.append(self._recorded(index, min(self.model.lanes, self.lanes - first)))
+        self._spikes = {index: np.concatenate(parts, axis=2) for index, parts in found.items()}
+        for p in self.plan.populations:
+            if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
+                check_spikes(p, self._spikes[p.index].sum(axis=1).max(axis=1), self.plan.max_spikes)
+        for p in self.plan.outputs:
+            self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
+
+    def _rounds(self) -> Iterator[int]:
+        """The first lanes of all rounds of a batch, one after the other; the model knows of them."""
+        self.model.set_param("live", self.lanes)
+        for first in range(0, self.lanes, self.model.lanes):
+            self.model.set_param("first_lane", first)
+            yield first
+
+    def _recorded(self, population: int, lanes: int) -> npt.NDArray[np.bool_]:
+        """Spikes of the round that just ran, ``[neuron, time, lane]``."""
+        dense = np.zeros((self.plan.populations[population].size, self.plan.time_steps, lanes), dtype=np.bool_)
+        data = self.model.parts.neurons[population].spike_recording_data
+        for lane, (times, neurons) in enumerate(data[:lanes]):
+            step = np.rint(times).astype(np.int64) - self.model.clock.depth[population]
+            dense[neurons, step, lane] = True
+        return dense
+
+    def _read(self, p: PopulationPlan) -> Array:
+        """What a readout reads, ``[neuron, time, lane]``."""
+        if READOUTS[str(p.readout)].reads == "spikes":
+            return self._spikes[p.index].astype(np.float32)
+        assert p.model is not None
+        return self.variable(p.index, p.model.states[p.model.output])
+
+    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
+        results = {}
+        for p in self.plan.outputs:
+            loss, right, self._dz[p.index] = outcome(p, self._read(p), self.z[p.index], labels[p.index])
+            results[p.index] = (loss, right)
+        return results
+
+    # --- backwards and learning --------------------------------------------------------------------------------------
+
+    def backward(self) -> None:
+        for p in self.plan.outputs:
+            felt = direct(p, self._read(p), self._dz[p.index])
+            view = self.model.array(p.index, "direct", -1, self.plan.time_steps, p.size)
+            view[: self.lanes], view[self.lanes :] = felt.transpose(2, 1, 0), 0
+            self.model.push(p.index, "direct")
+        self.model.genn.custom_update("zero")
+        self.model.set_param("backward", 1)
+        for _ in self._rounds():
+            self.model.run()
+        if self.model.lanes > 1:
+            self.model.genn.custom_update("sum")
+
+    def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
+        for index, learned in optimisers.items():
+            group, rule = self.model.parts.updates[index], self.plan.connections[index].rewiring
+            group.set_dynamic_param_value("scale", scale)
+            for kind, optimiser in zip(("weight", "delay"), learned, strict=True):
+                for name, value in optimiser.numbers().items() if optimiser else ():
+                    group.set_dynamic_param_value(f"{kind}_{name}", float(value))
+            l1 = (learned.weight.l1 if learned.weight else 0.0) + (rule.l1 if rule else 0.0)
+            group.set_dynamic_param_value("l1", l1)
+        if optimisers:
+            self.model.genn.custom_update("update")
+
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+        return {index: rewired(self, index, step) for index in drops}
+
+    def make_room(self, connection: int, longest: int) -> None:
+        """Let rows of a connection have this many synapses; the model is built again."""
+        c = self.plan.connections[connection]
+        self._rooms[connection] = min(2 * longest, c.num_post)
+        self._rebuild()
+
+    # --- reading and writing -----------------------------------------------------------------------------------------
+
+    def output(self, population: int) -> npt.NDArray[np.float32]:
+        return self.z[population].T.astype(np.float32)
+
+    def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
+        name = "dw" if variable == "weight" else "dd"
+        group = self.model.parts.synapses[connection]
+        pre, post, values = ragged.read(group, [name, "d"])
+        order = sort_order(post, pre, values["d"])
+        found = values[name]
+        if self.model.lanes > 1:
+            update = self.model.parts.sums[connection]
+            found = ragged.values_of(update, f"{name}_sum", ragged.row_length(group), group.max_connections)
+        return np.asarray(found[order], dtype=np.float32)
+
+    def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
+        """EventProp learns nothing of populations."""
+        return {}
+
+    def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        raise InvalidValueError("backend 'genn' evaluates networks with batch norm and does not train them")
+
+    def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
+        return self._spikes[population].sum(axis=(1, 2)).astype(np.float64)
+
+    def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
+        self._numbers[population]["drive"] = drive.astype(np.float32)
+        self._push_numbers(self.plan.populations[population], ("drive",))
+
+    def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
+        p = self.plan.populations[population]
+        self._take_values(p, values)
+        group = self.model.parts.neurons[population]
+        if p.sets_coefficients(values):
+            names = [name for name in p.coefficients(values) if name in group.vars]
+            if len(names) < len(p.coefficients(values)):
+                self._rebuild()  # some of them are written into the code
+            else:
+                self._push_numbers(p, tuple(names))
+
+    def _take_values(self, p: PopulationPlan, values: dict[str, npt.NDArray[np.float32]]) -> None:
+        self._values[p.index] = {name: array.copy() for name, array in values.items()}
+        if p.sets_coefficients(values):
+            self._numbers[p.index] |= {n: v.astype(np.float32) for n, v in p.coefficients(values).items()}
+        if p.batch_norm:
+            self._refresh_norm(p)
+
+    def _refresh_norm(self, p: PopulationPlan) -> bool:
+        """Factor and offset of batch norm out of its running averages."""
+        assert p.batch_norm is not None
+        values = self._values[p.index]
+        names = ("scale", "shift", "mean", "var")
+        factor, offset = factor_and_offset(*(values[f"batch_norm_{n}"] for n in names), p.batch_norm.epsilon)
+        self._numbers[p.index] |= {"factor": factor, "offset": offset}
+        return True
+
+    def _push_numbers(self, p: PopulationPlan, names: tuple[str, ...]) -> None:
+        group = self.model.parts.neurons[p.index]
+        for name in names:
+            group.vars[name].values = self._numbers[p.index][name]
+            group.vars[name].push_to_device()
+
+    def keep_variables(self, population: int) -> None:
+        p = self.plan.populations[population]
+        if p.model is not None:
+            self._kept.add(population)
+            self.model.record(p)
+
+    def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
+        tape = self.model.pull(
+            population, f"tape_{name}", -1, self.plan.time_steps, self.plan.populations[population].size
+        )
+        return np.ascontiguousarray(tape[: self.lanes].transpose(2, 1, 0))
+
+    def spikes(self, population: int) -> npt.NDArray[np.bool_]:
+        if population in self._spikes:
+            return self._spikes[population].copy()
+        p = self.plan.populations[population]
+        if p.kind == "real_input":
+            view = self.model.array(population, "data", -1, self.plan.time_steps, p.size)
+            return np.ascontiguousarray(view[: self.lanes].transpose(2, 1, 0) != 0)
+        return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
+
+    def spike_count(self, population: int) -> int:
+        return int(np.count_nonzero(self.spikes(population)))
+
+    def state(self, connection: int) -> ConnectionState:
+        return self._states[connection].copy() if self._closed else self._read_state(connection)
+
+    def _read_state(self, connection: int) -> ConnectionState:
+        c = self.plan.connections[connection]
+        names = list(self.model.variables(c))
+        pre, post, values = ragged.read(self.model.parts.synapses[connection], names)
+        order = sort_order(post, pre, values["d"])
+        arrays = {state_name(name): array[order] for name, array in values.items()}
+        known = self._states[connection].arrays()  # what GeNN does not keep is what it was
+        return ConnectionState.from_arrays(known | arrays | {"pre": pre[order], "post": post[order]})
+
+    def set_state(self, connection: int, state: ConnectionState) -> None:
+        self._states[connection] = state.copy()
+        if not self._write(connection, state):
+            self._rooms[connection] = row_room(self.plan.connections[connection], state.synapses)
+            others = [c.index for c in self.plan.connections if c.index != connection]
+            for index in others:
+                self._states[index] = self._read_state(index)
+            self.model.close()
+            self._build()
+
+    def _write(self, connection: int, state: ConnectionState) -> bool:
+        order, arrays = synapse_order(state.synapses), state.arrays()
+        values = {
+            name: arrays[state_name(name)][order] for name in self.model.variables(self.plan.connections[connection])
+        }
+        group = self.model.parts.synapses[connection]
+        return ragged.write(group, state.synapses.pre[order], state.synapses.post[order], values)
+
+
+def _numbers(p: PopulationPlan) -> Numbers:
+    """What the code of a population reads per neuron."""
+    found = {name: values.astype(np.float32) for name, values in p.parameters.items()}
+    if p.bias is not None:
+        found["bias"] = p.bias.astype(np.float32)
+    if p.regularised:
+        found["drive"] = np.zeros(p.size, np.float32)
+    return found
+
+
+def check_plan(plan: Plan) -> None:
+    """One clear error for what cannot be done here."""
+    return

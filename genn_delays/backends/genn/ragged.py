@@ -1,0 +1,69 @@
+"""GeNN's ragged connectivity, read and written: rows by source neuron, each with room for the same number of synapses.
+
+What PyGeNN keeps to itself of its arrays is used here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def places(length: Array, stride: int) -> npt.NDArray[np.int64]:
+    """Where the synapses of all rows lie, row by row, for rows of these lengths."""
+    begin = np.repeat(np.arange(length.size) * stride - (np.cumsum(length) - length), length)
+    return np.asarray(begin + np.arange(int(length.sum())), dtype=np.int64)
+
+
+def row_length(group: Any) -> Array:
+    """The number of synapses of every source neuron, as it is on the device now."""
+    group._row_lengths.pull_from_device()
+    return np.asarray(group._row_lengths.view).astype(np.int64)
+
+
+def read(group: Any, names: list[str]) -> tuple[Array, Array, dict[str, Array]]:
+    """Source, target and variables of a synapse group's synapses, row by row, as they are on the device now.
+
+    Variables that every lane has for itself are ``[lane, synapse]``.
+    """
+    length = row_length(group)
+    group._ind.pull_from_device()
+    here = places(length, group.max_connections)
+    values = {}
+    for name in names:
+        group.vars[name].pull_from_device()
+        values[name] = np.array(group.vars[name]._view[..., here])
+    pre = np.repeat(np.arange(length.size, dtype=np.int32), length)
+    return pre, np.asarray(group._ind.view)[here].astype(np.int32), values
+
+
+def write(group: Any, pre: Array, post: Array, values: dict[str, Array]) -> bool:
+    """Replace all synapses of a group, given in order of (pre, post); False where a row has no room for them."""
+    length = np.bincount(pre, minlength=group.src.num_neurons)
+    if length.max(initial=0) > group.max_connections:
+        return False
+    here = places(length, group.max_connections)
+    group._row_lengths.view[:] = length
+    group._ind.view[here] = post
+    group.push_connectivity_to_device()
+    for name, array in values.items():
+        group.vars[name]._view[..., here] = array
+        group.vars[name].push_to_device()
+    return True
+
+
+def values_of(update: Any, name: str, length: Array, stride: int) -> Array:
+    """A variable of a custom update that goes with a synapse group, ``[synapse]``."""
+    update.vars[name].pull_from_device()
+    return np.array(update.vars[name]._view[..., places(length, stride)])
+
+
+def allocate(group: Any, name: str, values: Array) -> None:
+    """Give an extra global parameter its memory, before the model runs or between two examples."""
+    parameter = group.extra_global_params[name]
+    parameter.set_init_values(values)
+    group._load_egp({name: parameter})

@@ -1,0 +1,207 @@
+"""From a plan to GeNN code: the code strings of GeNN models, which GeNN itself puts into kernels.
+
+Nothing here needs PyGeNN. A population becomes a neuron model, a connection a weight update model, and what is done
+between two examples custom (connectivity) updates. GeNN runs in steps of its own clock, ``t`` = 0, 1, 2, ...; the
+step of an example that a population is in is `own_step` (:mod:`genn_delays.backends.genn`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ..errors import InvalidValueError
+from ..learning.readouts import READOUTS
+from ..random import Purpose
+from .emit import environment
+from .equations import DiscreteModel
+from .transitions import Transitions
+
+_SINGLE = re.compile(r"\b(exp|log|sqrt|sin|cos|tan|sinh|cosh|tanh|fabs|pow|fmax|fmin)f\(")
+_NAMES = """
+id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record first_lane
+live depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise drive bias
+distance_before refrac_before factor data
+"""
+_TAKEN = frozenset(_NAMES.split())
+"""What GeNN and the templates call their own; variables and parameters of neurons stand beside them in the code."""
+
+
+@dataclass(frozen=True)
+class NeuronCode:
+    """A GeNN neuron model, apart from its name and values.
+
+    Attributes:
+        sim: code of one step.
+        threshold: when it spikes; None for neurons that do not.
+        params: whole numbers and numbers that are the same for all neurons, by name their type.
+        dynamic: those of them that change from one example to the next.
+        numbers: what the code reads per neuron: a parameter where all are equal, else a variable that is only read.
+        states: variables that it writes, by name their type.
+        arrays: extra global parameters, by name the type of their entries and their size for every lane and neuron:
+            ``"time"`` T, ``"spike"`` the most spikes that are kept, ``"one"``.
+        feedback: whether what its spikes do at their targets comes in as `time_in`.
+    """
+
+    sim: str
+    threshold: str | None
+    params: dict[str, str]
+    dynamic: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+    states: dict[str, str] = field(default_factory=dict)
+    arrays: dict[str, tuple[str, str]] = field(default_factory=dict)
+    feedback: bool = False
+
+
+@dataclass(frozen=True)
+class SynapseCode:
+    """A GeNN weight update model: what happens at a spike, in every step, and at a spike on the way back."""
+
+    spike: str | None
+    dynamics: str | None
+    back_spike: str | None
+
+
+def _render(template: str, **values: Any) -> str:
+    return environment("genn").get_template(f"{template}.genn.j2").render(purpose=Purpose, **values)
+
+
+def _code(expression: str) -> str:
+    """An expression printed for C in GeNN's language, in which functions are overloaded."""
+    return re.sub(r"\bIsyn\b", "arriving", _SINGLE.sub(r"\1(", expression))
+
+
+def _words(expressions: Iterable[str]) -> list[str]:
+    return sorted(set(re.findall(r"[A-Za-z_]\w*", " ".join(expressions))))
+
+
+def neuron_code(plan: Plan, p: PopulationPlan) -> NeuronCode:
+    """The neuron model of a population.
+
+    Raises:
+        InvalidValueError: a variable or parameter has a name that GeNN needs.
+    """
+    adjoint = plan.event_prop is not None
+    params = {"T": "int", "first_lane": "int"}
+    dynamic = ["first_lane"]
+    if adjoint:
+        params |= {"deepest": "int", "backward": "int"}
+        dynamic.append("backward")
+    if p.kind == "real_input":
+        sim = _render("real_input", p=p, adjoint=adjoint)
+        return NeuronCode(sim, None, params, tuple(dynamic), (), {"x": "scalar"}, {"data": ("float", "time")})
+    if p.kind == "spike_input":
+        states = {"spike": "uint8_t"} | ({"back": "uint8_t"} if adjoint else {})
+        sim = _render("spike_input", p=p, adjoint=adjoint)
+        return NeuronCode(sim, "spike", params, tuple(dynamic), (), states, {"data": ("uint32_t", "bit")})
+    assert p.model is not None
+    _check_names(p, p.model)
+    return _dynamic_neuron(plan, p, p.model, params, dynamic)
+
+
+def _dynamic_neuron(
+    plan: Plan, p: PopulationPlan, model: DiscreteModel, params: dict[str, str], dynamic: list[str]
+) -> NeuronCode:
+    adjoint, spiking, transitions = plan.event_prop is not None, model.threshold is not None, model.transitions
+    params |= {"depth": "int", "record": "int"}
+    dynamic.append("record")
+    numbers = [*p.parameters, *(["bias"] if p.bias is not None else [])]
+    numbers += ["factor", "offset"] if p.batch_norm else []
+    states = dict.fromkeys(model.states, "scalar") | ({"spike": "uint8_t"} if spiking else {})
+    arrays = {f"tape_{s}": ("float", "time") for s in model.states}
+    arriving = "Isyn + bias" if p.bias is not None else "Isyn"
+    if p.batch_norm:
+        arriving = f"factor * ({arriving}) + offset"
+    reads = READOUTS[p.readout].reads if p.readout is not None and adjoint else None
+    kept = p.kept_values if adjoint else ()
+    if adjoint:
+        states |= {f"lambda_{s}": "scalar" for s in model.states} | {"gradient": "scalar", "arrival": "scalar"}
+        arrays |= {"direct": ("float", "time")} if reads else {}
+    if adjoint and spiking:
+        states |= {"back": "uint8_t", "spikes_left": "int"}
+        params |= {"capacity": "int", "step_ms": "scalar", "grad_limit": "scalar", "live": "int"}
+        dynamic.append("live")
+        numbers += ["drive"] if p.regularised else []
+        arrays |= {"spike_step": ("int", "spike"), "spike_number": ("int", "one")}
+        arrays |= {f"kept_{name}": ("float", "spike") for name in kept}
+    sim = _render(
+        "neuron", p=p, model=model, transitions=transitions, adjoint=adjoint, reads=reads, kept=kept, code=_code,
+        released=[name for name in kept if name.endswith("_released")], arriving=arriving,
+        at_spike=_at_spike(transitions), at_release=_at_release(transitions),
+    )  # fmt: skip
+    threshold = "spike" if spiking else None
+    return NeuronCode(sim, threshold, params, tuple(dynamic), tuple(numbers), states, arrays, adjoint and spiking)
+
+
+def _at_spike(transitions: Transitions | None) -> list[str]:
+    if transitions is None or transitions.spike_time is None:
+        return []
+    return _words([transitions.spike_time.c, *(e.c for e in transitions.jump.values())])
+
+
+def _at_release(transitions: Transitions | None) -> list[str]:
+    return [] if transitions is None or transitions.release is None else _words([transitions.release.c])
+
+
+def _check_names(p: PopulationPlan, model: DiscreteModel) -> None:
+    for name in sorted({*model.states, *p.values, *p.parameters}):
+        if name in _TAKEN - {"bias"} or name.startswith(("tape_", "kept_", "lambda_")):
+            raise InvalidValueError(
+                f"population {p.name!r}: {name!r} is a name that GeNN's code for it needs; on backend 'genn' variables "
+                "and parameters need other names"
+            )
+
+
+def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:
+    """The weight update model of a connection."""
+    adjoint = plan.event_prop is not None
+    source = plan.populations[c.source]
+    if source.kind == "real_input":
+        return SynapseCode(None, _render("gather_dense", adjoint=adjoint, delays=c.real_delays), None)
+    back = source.kind == "neuron"
+    correlate = _render("correlate", delays=c.real_delays, back=back) if adjoint else None
+    return SynapseCode(_render("gather"), None, correlate)
+
+
+def zero_code(c: ConnectionPlan) -> str:
+    """Custom update that sets a connection's gradients to 0."""
+    return _render("zero", delays=c.real_delays)
+
+
+def sum_code(c: ConnectionPlan) -> str:
+    """Custom update that sums a connection's gradients over the lanes that GeNN runs at once."""
+    return _render("sum_lanes", delays=c.real_delays)
+
+
+def update_code(c: ConnectionPlan) -> str:
+    """Custom update of a connection: one step of its optimisers."""
+    return _render(
+        "update", c=c, weight=c.optimiser and c.optimiser.template, dw="dw", dd="dd",
+        delay=c.delay_optimiser and c.delay_optimiser.template, signed=c.rewiring is not None and c.rewiring.signed,
+        growing=False,
+    )  # fmt: skip
+
+
+def drop_code() -> str:
+    """Custom connectivity update that drops synapses of weight 0."""
+    return _render("drop_zero")
+
+
+def grow_code(plan: Plan, c: ConnectionPlan) -> str:
+    """Custom connectivity update that grows synapses in empty pairs of given ranks."""
+    assert c.rewiring is not None
+    delays = c.connection.connectivity.delay_initializer
+    if c.pre_sign is not None:
+        negative = "dale < 0"
+    elif c.sign_threshold >= 1 << 32:
+        negative = "true"
+    else:
+        negative = f"home0 < {c.sign_threshold}u"
+    return _render(
+        "grow", c=c, network_seed=plan.network_seed, training_seed=plan.training_seed, negative=negative,
+        redraw=c.rewiring.growth_delay == "redraw", num_thresholds=delays.thresholds.size, lowest_delay=delays.low,
+        positions=c.real_delays,
+    )  # fmt: skip

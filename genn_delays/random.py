@@ -27,6 +27,7 @@ _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _32 = np.uint64(32)
 
 MAX_OWNER = 1 << 24
+MAX_STEP = (1 << 32) - 1
 MAX_SEED = (1 << 64) - 1
 
 

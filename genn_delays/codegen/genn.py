@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
@@ -22,9 +23,9 @@ from .transitions import Transitions
 
 _SINGLE = re.compile(r"\b(exp|log|sqrt|sin|cos|tan|sinh|cosh|tanh|fabs|pow|fmax|fmin)f\(")
 _NAMES = """
-id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record first_lane
-live depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise drive bias
-distance_before refrac_before factor data
+id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record live
+first_lane depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise drive
+bias distance_before refrac_before factor data
 """
 _TAKEN = frozenset(_NAMES.split())
 """What GeNN and the templates call their own; variables and parameters of neurons stand beside them in the code."""
@@ -65,8 +66,25 @@ class SynapseCode:
     back_spike: str | None
 
 
+class Fate(IntEnum):
+    """What will become of a synapse at the next rewiring, where the host has a say in it."""
+
+    CANDIDATE = 0  # carries nothing and has a gradient; may be grown
+    LIVING = 1
+    BORN = 2  # a candidate that was chosen
+    DROPPED = 3
+
+
+def has_fate(c: ConnectionPlan) -> bool:
+    """Whether synapses are chosen by the host, which has seen them all; DEEP R's random growth needs no such thing."""
+    return c.rewiring is not None and (c.rewiring.growth == "gradient" or c.rewiring.template != "drop_zero")
+
+
 def _render(template: str, **values: Any) -> str:
-    return environment("genn").get_template(f"{template}.genn.j2").render(purpose=Purpose, **values)
+    text = environment("genn").get_template(f"{template}.genn.j2").render(purpose=Purpose, **values)
+    for fate in Fate:
+        text = re.sub(rf"\b{fate.name}\b", str(int(fate)), text)
+    return text
 
 
 def _code(expression: str) -> str:
@@ -158,12 +176,13 @@ def _check_names(p: PopulationPlan, model: DiscreteModel) -> None:
 def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:
     """The weight update model of a connection."""
     adjoint = plan.event_prop is not None
-    source = plan.populations[c.source]
+    source, fates = plan.populations[c.source], adjoint and has_fate(c)
     if source.kind == "real_input":
-        return SynapseCode(None, _render("gather_dense", adjoint=adjoint, delays=c.real_delays), None)
+        dynamics = _render("gather_dense", adjoint=adjoint, delays=c.real_delays, fates=fates)
+        return SynapseCode(None, dynamics, None)
     back = source.kind == "neuron"
     correlate = _render("correlate", delays=c.real_delays, back=back) if adjoint else None
-    return SynapseCode(_render("gather"), None, correlate)
+    return SynapseCode(_render("gather", fates=fates), None, correlate)
 
 
 def zero_code(c: ConnectionPlan) -> str:
@@ -176,18 +195,18 @@ def sum_code(c: ConnectionPlan) -> str:
     return _render("sum_lanes", delays=c.real_delays)
 
 
-def update_code(c: ConnectionPlan) -> str:
-    """Custom update of a connection: one step of its optimisers."""
+def update_code(c: ConnectionPlan, summed: bool) -> str:
+    """Custom update of a connection: one step of its optimisers; the gradients may be `summed` over lanes before."""
+    dw, dd = ("dw_sum", "dd_sum") if summed else ("dw", "dd")
     return _render(
-        "update", c=c, weight=c.optimiser and c.optimiser.template, dw="dw", dd="dd",
+        "update", c=c, weight=c.optimiser and c.optimiser.template, dw=dw, dd=dd, fates=has_fate(c),
         delay=c.delay_optimiser and c.delay_optimiser.template, signed=c.rewiring is not None and c.rewiring.signed,
-        growing=False,
     )  # fmt: skip
 
 
-def drop_code() -> str:
-    """Custom connectivity update that drops synapses of weight 0."""
-    return _render("drop_zero")
+def drop_code(c: ConnectionPlan) -> str:
+    """Custom connectivity update that drops synapses."""
+    return _render("drop", fates=has_fate(c))
 
 
 def grow_code(plan: Plan, c: ConnectionPlan) -> str:
@@ -203,5 +222,5 @@ def grow_code(plan: Plan, c: ConnectionPlan) -> str:
     return _render(
         "grow", c=c, network_seed=plan.network_seed, training_seed=plan.training_seed, negative=negative,
         redraw=c.rewiring.growth_delay == "redraw", num_thresholds=delays.thresholds.size, lowest_delay=delays.low,
-        positions=c.real_delays,
+        positions=c.real_delays, fates=has_fate(c),
     )  # fmt: skip

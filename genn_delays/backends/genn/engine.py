@@ -7,7 +7,7 @@ starts from. So every readout and loss works here, and only what GeNN is good at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,26 +15,17 @@ import numpy.typing as npt
 
 from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
-from ...connectivity import sort_order
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ..outcome import direct, outcome
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
-from . import ragged
-from .model import GeNNModel, Numbers, row_room, synapse_order
-from .rewiring import rewired
+from .model import GeNNModel, Numbers, num_candidates, row_room
+from .rewiring import dropped, first_candidates
+from .states import gradient, read_state, write_state
 
 Array = npt.NDArray[Any]
-
-VARIABLES = {"g": "weight", "d": "delay", "age": "age", "position": "position"}
-"""GeNN's variables by what they are called in a connection's state; moments are the same but for ``weight_``."""
-
-
-def state_name(variable: str) -> str:
-    """What a variable of GeNN's is called among the arrays of a connection's state."""
-    return VARIABLES.get(variable) or variable.removeprefix("weight_")
 
 
 class GeNNEngine:
@@ -55,26 +46,39 @@ class GeNNEngine:
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self._numbers = {p.index: _numbers(p) for p in plan.populations}
         self._states = [ConnectionState.new(c.initial_synapses(), c) for c in plan.connections]
-        self._rooms = [row_room(c, s.synapses) for c, s in zip(plan.connections, self._states, strict=True)]
+        self._rooms = [0 for _ in plan.connections]
         for p in plan.populations:
             self._take_values(p, PopulationState.new(p).values)
         self._closed = False
         self._build()
 
-    def _build(self) -> None:
-        """A model for the numbers, states and room for synapses that there are now."""
+    def _build(self, grown: Iterable[int] = ()) -> None:
+        """A model for the numbers and states that there are now.
+
+        Args:
+            grown: connections that get candidates for growth later.
+        """
+        growths = []
+        for c, state in zip(self.plan.connections, self._states, strict=True):
+            length = np.bincount(state.synapses.pre, minlength=c.num_pre)
+            if num_candidates(c) and c.index not in grown:
+                growths.append(first_candidates(c, length, self.plan.training_seed))
+                length = growths[-1].length
+            self._rooms[c.index] = max(self._rooms[c.index], row_room(c, int(length.max(initial=0))))
         synapses = [s.synapses for s in self._states]
         self.model = GeNNModel(self.plan, self._backend, self._lanes_at_once, self._numbers, synapses, self._rooms)
         for c, state in zip(self.plan.connections, self._states, strict=True):
-            self._write(c.index, state)
+            write_state(self.model, c, state)
+        for growth in growths:
+            growth.run(self.model)
         for index in self._kept:
             self.model.record(self.plan.populations[index])
 
-    def _rebuild(self) -> None:
-        for c in self.plan.connections:
-            self._states[c.index] = self._read_state(c.index)
+    def _rebuild(self, grown: Iterable[int] = ()) -> None:
+        """Build the model again, with all states as GeNN has them."""
+        self._states = [self.state(c.index) for c in self.plan.connections]
         self.model.close()
-        self._build()
+        self._build(grown)
 
     @property
     def source(self) -> str:
@@ -83,8 +87,7 @@ class GeNNEngine:
 
     def close(self) -> None:
         if not self._closed:
-            for c in self.plan.connections:
-                self._states[c.index] = self._read_state(c.index)
+            self._states = [self.state(c.index) for c in self.plan.connections]
             self._closed = True
             self.model.close()
 
@@ -183,13 +186,18 @@ class GeNNEngine:
             self.model.genn.custom_update("update")
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
-        return {index: rewired(self, index, step) for index in drops}
-
-    def make_room(self, connection: int, longest: int) -> None:
-        """Let rows of a connection have this many synapses; the model is built again."""
-        c = self.plan.connections[connection]
-        self._rooms[connection] = min(2 * longest, c.num_post)
-        self._rebuild()
+        rewired, growths = {}, []
+        for index, count in drops.items():
+            rewired[index], planned = dropped(self.model, self.plan.connections[index], step, count)
+            growths += planned
+        longest = {g.connection: int(g.length.max(initial=0)) for g in growths}  # the last of a connection counts
+        if any(length > self._rooms[index] for index, length in longest.items()):
+            for index, length in longest.items():
+                self._rooms[index] = max(self._rooms[index], row_room(self.plan.connections[index], length))
+            self._rebuild(grown=longest)
+        for growth in growths:
+            growth.run(self.model)
+        return rewired
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 
@@ -197,15 +205,8 @@ class GeNNEngine:
         return self.z[population].T.astype(np.float32)
 
     def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
-        name = "dw" if variable == "weight" else "dd"
-        group = self.model.parts.synapses[connection]
-        pre, post, values = ragged.read(group, [name, "d"])
-        order = sort_order(post, pre, values["d"])
-        found = values[name]
-        if self.model.lanes > 1:
-            update = self.model.parts.sums[connection]
-            found = ragged.values_of(update, f"{name}_sum", ragged.row_length(group), group.max_connections)
-        return np.asarray(found[order], dtype=np.float32)
+        c = self.plan.connections[connection]
+        return gradient(self.model, c, "dw" if variable == "weight" else "dd")
 
     def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
         """EventProp learns nothing of populations."""
@@ -215,7 +216,7 @@ class GeNNEngine:
         raise InvalidValueError("backend 'genn' evaluates networks with batch norm and does not train them")
 
     def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
-        return self._spikes[population].sum(axis=(1, 2)).astype(np.float64)
+        return np.asarray(self._spikes[population].sum(axis=(1, 2)), dtype=np.float64)
 
     def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
         self._numbers[population]["drive"] = drive.astype(np.float32)
@@ -243,8 +244,8 @@ class GeNNEngine:
         """Factor and offset of batch norm out of its running averages."""
         assert p.batch_norm is not None
         values = self._values[p.index]
-        names = ("scale", "shift", "mean", "var")
-        factor, offset = factor_and_offset(*(values[f"batch_norm_{n}"] for n in names), p.batch_norm.epsilon)
+        scale, shift, mean, var = (values[f"batch_norm_{name}"] for name in ("scale", "shift", "mean", "var"))
+        factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon)
         self._numbers[p.index] |= {"factor": factor, "offset": offset}
         return True
 
@@ -279,34 +280,23 @@ class GeNNEngine:
         return int(np.count_nonzero(self.spikes(population)))
 
     def state(self, connection: int) -> ConnectionState:
-        return self._states[connection].copy() if self._closed else self._read_state(connection)
-
-    def _read_state(self, connection: int) -> ConnectionState:
-        c = self.plan.connections[connection]
-        names = list(self.model.variables(c))
-        pre, post, values = ragged.read(self.model.parts.synapses[connection], names)
-        order = sort_order(post, pre, values["d"])
-        arrays = {state_name(name): array[order] for name, array in values.items()}
-        known = self._states[connection].arrays()  # what GeNN does not keep is what it was
-        return ConnectionState.from_arrays(known | arrays | {"pre": pre[order], "post": post[order]})
+        known = self._states[connection]
+        return known.copy() if self._closed else read_state(self.model, self.plan.connections[connection], known)
 
     def set_state(self, connection: int, state: ConnectionState) -> None:
-        self._states[connection] = state.copy()
-        if not self._write(connection, state):
-            self._rooms[connection] = row_room(self.plan.connections[connection], state.synapses)
-            others = [c.index for c in self.plan.connections if c.index != connection]
-            for index in others:
-                self._states[index] = self._read_state(index)
+        c = self.plan.connections[connection]
+        length = np.bincount(state.synapses.pre, minlength=c.num_pre)
+        growth = first_candidates(c, length, self.plan.training_seed) if num_candidates(c) else None
+        if int((length if growth is None else growth.length).max(initial=0)) > self._rooms[connection]:
+            self._states = [self.state(other.index) for other in self.plan.connections]
+            self._states[connection] = state.copy()
             self.model.close()
             self._build()
-
-    def _write(self, connection: int, state: ConnectionState) -> bool:
-        order, arrays = synapse_order(state.synapses), state.arrays()
-        values = {
-            name: arrays[state_name(name)][order] for name in self.model.variables(self.plan.connections[connection])
-        }
-        group = self.model.parts.synapses[connection]
-        return ragged.write(group, state.synapses.pre[order], state.synapses.post[order], values)
+            return
+        self._states[connection] = state.copy()
+        write_state(self.model, c, state)
+        if growth is not None:
+            growth.run(self.model)
 
 
 def _numbers(p: PopulationPlan) -> Numbers:

@@ -43,10 +43,16 @@ def synapse_order(s: Synapses) -> npt.NDArray[np.int64]:
     return np.lexsort((s.post, s.pre))
 
 
-def row_room(c: ConnectionPlan, s: Synapses) -> int:
-    """Synapses that a row of a connection has room for: where it is rewired twice as many as the longest one has."""
-    longest = int(np.bincount(s.pre, minlength=1).max(initial=0)) if s.pre.size else 0
+def row_room(c: ConnectionPlan, longest: int) -> int:
+    """Synapses that a row of a connection gets room for; where it is rewired that is twice as many as there are."""
     return max(1, min(2 * longest + 8, c.num_post) if c.rewiring is not None else longest)
+
+
+def num_candidates(c: ConnectionPlan) -> int:
+    """Pairs without a synapse whose gradient is known: as many as there are synapses, where not given."""
+    if c.rewiring is None or c.rewiring.growth != "gradient":
+        return 0
+    return min(c.rewiring.candidates or c.size, c.num_pre * c.num_post - c.size)
 
 
 class GeNNModel:
@@ -184,6 +190,7 @@ class GeNNModel:
         kept = {"g": "scalar", "d": "uint16_t"}
         if self.plan.event_prop is None or not c.learned:
             return kept
+        kept |= {"fate": "uint8_t"} if code.has_fate(c) else {}
         kept |= {"age": "uint16_t"} | ({"position": "scalar"} if c.real_delays else {})
         kept |= {f"weight_moment{m}": "scalar" for m in range(c.num_moments)}
         return kept | {f"delay_moment{m}": "scalar" for m in range(c.num_delay_moments)}
@@ -213,7 +220,7 @@ class GeNNModel:
             self.parts.sums[c.index] = self.genn.add_custom_update(
                 f"sum_{c.index}", "sum", summed, vars={f"{n}_sum": 0.0 for n in names}, var_refs=refs
             )
-            refs = {n: g.create_wu_var_ref(self.parts.sums[c.index], f"{n}_sum") for n in names}
+            refs = {f"{n}_sum": g.create_wu_var_ref(self.parts.sums[c.index], f"{n}_sum") for n in names}
         if c.learned:
             self._add_optimiser(c, group, refs)
         if c.rewiring is not None:
@@ -225,10 +232,10 @@ class GeNNModel:
             params |= {"min_delay": "int", "max_delay": "int"}
         for kind, optimiser in (("weight", c.optimiser), ("delay", c.delay_optimiser)):
             params |= {f"{kind}_{name}": "double" for name in (optimiser.numbers() if optimiser else ())}
-        kinds = self.variables(c)
+        kinds, text = self.variables(c), code.update_code(c, self.lanes > 1)
         read_only = g.VarAccessMode.READ_ONLY
         model = g.create_custom_update_model(
-            "update", params=list(params.items()), update_code=code.update_code(c),
+            "update", params=list(params.items()), update_code=text,
             var_refs=[*kinds.items(), *((n, "scalar", read_only) for n in gradient_refs)],
         )  # fmt: skip
         values = dict.fromkeys(params, 0.0) | {"scale": 1.0}
@@ -240,38 +247,42 @@ class GeNNModel:
             if name not in ("min_delay", "max_delay"):
                 update.set_param_dynamic(name)
         self.parts.updates[c.index] = update
-        self.parts.words += [code.update_code(c), str(values)]
+        self.parts.words += [text, str(values)]
 
     def _add_rewiring(self, c: ConnectionPlan, group: Any) -> None:
-        g = self.pygenn
+        g, kinds = self.pygenn, self.variables(c)
+        fate = ["fate"] if code.has_fate(c) else []
+        names, text = ["g", *fate], code.drop_code(c)
         drop = g.create_custom_connectivity_update_model(
-            "drop", pre_vars=[("num_dropped", "unsigned int")], var_refs=[("g", "scalar")],
-            row_update_code=code.drop_code(),
+            "drop", pre_vars=[("num_dropped", "unsigned int")], var_refs=[(name, kinds[name]) for name in names],
+            row_update_code=text,
         )  # fmt: skip
         self.parts.drops[c.index] = self.genn.add_custom_connectivity_update(
             f"drop_{c.index}", f"drop_{c.index}", group, drop, pre_vars={"num_dropped": 0},
-            var_refs={"g": g.create_wu_var_ref(group, "g")},
+            var_refs={name: g.create_wu_var_ref(group, name) for name in names},
         )  # fmt: skip
-        born = ["g", "d", *(["position"] if c.real_delays else [])]
-        kinds = self.variables(c)
-        text = code.grow_code(self.plan, c)
+        self.parts.words.append(text)
+        names, text = ["g", "d", *(["position"] if c.real_delays else []), *fate], code.grow_code(self.plan, c)
         pre_vars = {"rank_begin": "int", "rank_end": "int"} | ({"dale": "int8_t"} if c.pre_sign is not None else {})
+        params = {"step": "unsigned int", "born_as": "unsigned int"}
         grow = g.create_custom_connectivity_update_model(
-            "grow", params=[("step", "unsigned int")], pre_vars=list(pre_vars.items()),
-            var_refs=[(name, kinds[name]) for name in born], row_update_code=text,
+            "grow", params=list(params.items()), pre_vars=list(pre_vars.items()),
+            var_refs=[(name, kinds[name]) for name in names], row_update_code=text,
             extra_global_params=[("rank", "uint32_t*"), ("threshold", "uint32_t*")],
         )  # fmt: skip
         update = self.genn.add_custom_connectivity_update(
-            f"grow_{c.index}", f"grow_{c.index}", group, grow, {"step": 0}, {},
+            f"grow_{c.index}", f"grow_{c.index}", group, grow, dict.fromkeys(params, 0), {},
             {"rank_begin": 0, "rank_end": 0} | ({"dale": c.pre_sign} if c.pre_sign is not None else {}),
-            var_refs={name: g.create_wu_var_ref(group, name) for name in born},
+            var_refs={name: g.create_wu_var_ref(group, name) for name in names},
         )  # fmt: skip
-        update.set_param_dynamic("step")
-        update.extra_global_params["rank"].set_init_values(np.zeros(max(c.size, 1), np.uint32))
+        for name in params:
+            update.set_param_dynamic(name)
+        most = max(c.size, num_candidates(c), 1)
+        update.extra_global_params["rank"].set_init_values(np.zeros(most, np.uint32))
         thresholds = c.connection.connectivity.delay_initializer.thresholds
         update.extra_global_params["threshold"].set_init_values(np.append(thresholds, np.uint32(0)))
         self.parts.grows[c.index] = update
-        self.parts.words += [code.drop_code(), text]
+        self.parts.words.append(text)
 
     def _allocate(self, p: PopulationPlan) -> None:
         """Memory for what a population reads and writes of every lane; variables' tapes where somebody wants them."""

@@ -5,6 +5,7 @@ What PyGeNN keeps to itself of its arrays is used here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def row_length(group: Any) -> Array:
     return np.asarray(group._row_lengths.view).astype(np.int64)
 
 
-def read(group: Any, names: list[str]) -> tuple[Array, Array, dict[str, Array]]:
+def read(group: Any, names: Sequence[str]) -> tuple[Array, Array, dict[str, Array]]:
     """Source, target and variables of a synapse group's synapses, row by row, as they are on the device now.
 
     Variables that every lane has for itself are ``[lane, synapse]``.
@@ -41,11 +42,9 @@ def read(group: Any, names: list[str]) -> tuple[Array, Array, dict[str, Array]]:
     return pre, np.asarray(group._ind.view)[here].astype(np.int32), values
 
 
-def write(group: Any, pre: Array, post: Array, values: dict[str, Array]) -> bool:
-    """Replace all synapses of a group, given in order of (pre, post); False where a row has no room for them."""
+def write(group: Any, pre: Array, post: Array, values: dict[str, Array]) -> None:
+    """Replace all synapses of a group, given in order of (pre, post)."""
     length = np.bincount(pre, minlength=group.src.num_neurons)
-    if length.max(initial=0) > group.max_connections:
-        return False
     here = places(length, group.max_connections)
     group._row_lengths.view[:] = length
     group._ind.view[here] = post
@@ -53,7 +52,13 @@ def write(group: Any, pre: Array, post: Array, values: dict[str, Array]) -> bool
     for name, array in values.items():
         group.vars[name]._view[..., here] = array
         group.vars[name].push_to_device()
-    return True
+
+
+def write_variable(group: Any, name: str, values: Array) -> None:
+    """Replace a variable of all synapses, given row by row."""
+    length = np.asarray(group._row_lengths.view).astype(np.int64)
+    group.vars[name]._view[..., places(length, group.max_connections)] = values
+    group.vars[name].push_to_device()
 
 
 def values_of(update: Any, name: str, length: Array, stride: int) -> Array:

@@ -1,46 +1,118 @@
-"""DEEP R in GeNN: custom connectivity updates drop and grow; the host only says how many grow in which row.
+"""Rewiring in GeNN: custom connectivity updates drop and grow synapses; the host says how many grow in which row.
 
 Every empty pair is equally likely, and none is tried in vain: as many random numbers as synapses were dropped are
 ranks among the empty pairs of all rows, and a rank in a row is found by GeNN's own code (``grow.genn.j2``).
+
+Where growth goes by the gradient, pairs without a synapse are *candidates*: synapses that carry nothing, whose
+gradient GeNN computes as it does for all others. The host chooses the best of them, the others make room for new ones.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ...random import Purpose, sample_distinct
+from ...codegen.genn import Fate, has_fate
+from ...compilers.plan import ConnectionPlan
+from ...random import MAX_STEP, Purpose, sample_distinct
 from . import ragged
+from .model import GeNNModel, num_candidates
+from .states import raw_gradient
 
-if TYPE_CHECKING:
-    from .engine import GeNNEngine
+Array = npt.NDArray[Any]
 
 
-def rewired(engine: GeNNEngine, connection: int, step: int) -> int:
-    """Drop and grow synapses of a connection; how many of each were."""
-    model, c = engine.model, engine.plan.connections[connection]
-    model.genn.custom_update(f"drop_{connection}")
-    dropped = model.parts.drops[connection].pre_vars["num_dropped"]
-    dropped.pull_from_device()
-    total = int(np.asarray(dropped.view).sum())
-    if total == 0:
-        return 0
-    length = ragged.row_length(model.parts.synapses[connection])
-    begin = np.concatenate([[0], np.cumsum(c.num_post - length)])
-    ranks = sample_distinct(total, int(begin[-1]), engine.plan.training_seed, Purpose.GROWTH, connection, step)
-    edges = np.searchsorted(ranks, begin)
-    longest = int((length + np.diff(edges)).max())
-    if longest > model.parts.synapses[connection].max_connections:
-        engine.make_room(connection, longest)
-        model = engine.model
-    grow = model.parts.grows[connection]
-    for name, values in (("rank_begin", edges[:-1]), ("rank_end", edges[1:])):
-        grow.pre_vars[name].values = values
-        grow.pre_vars[name].push_to_device()
-    row = np.searchsorted(begin, ranks, side="right") - 1
-    grow.extra_global_params["rank"].view[:total] = ranks - begin[row]
-    grow.extra_global_params["rank"].push_to_device()
-    grow.set_dynamic_param_value("step", step)
-    model.genn.custom_update(f"grow_{connection}")
-    return total
+@dataclass(frozen=True)
+class Growth:
+    """Synapses to be grown in a connection.
+
+    Attributes:
+        rank: of every one among the empty pairs of its row, row by row and ascending.
+        edges: where the ranks of each row begin, and the end of the last.
+        length: synapses of every row when they are grown.
+    """
+
+    connection: int
+    step: int
+    born_as: Fate
+    rank: Array
+    edges: Array
+    length: Array
+
+    @classmethod
+    def drawn(
+        cls, c: ConnectionPlan, length: Array, count: int, seed: int, purpose: Purpose, step: int, born_as: Fate
+    ) -> Growth:
+        """As many synapses as `count` in empty pairs of rows of these lengths, every pair equally likely."""
+        begin = np.concatenate([[0], np.cumsum(c.num_post - length)])
+        ranks = sample_distinct(count, int(begin[-1]), seed, purpose, c.index, step) if count else np.empty(0, np.int64)
+        edges = np.searchsorted(ranks, begin)
+        row = np.searchsorted(begin, ranks, side="right") - 1
+        return cls(c.index, step, born_as, ranks - begin[row], edges, length + np.diff(edges))
+
+    def run(self, model: GeNNModel) -> None:
+        """Let GeNN grow them."""
+        if self.rank.size == 0:
+            return
+        update = model.parts.grows[self.connection]
+        for name, values in (("rank_begin", self.edges[:-1]), ("rank_end", self.edges[1:])):
+            update.pre_vars[name].values = values
+            update.pre_vars[name].push_to_device()
+        update.extra_global_params["rank"].view[: self.rank.size] = self.rank
+        update.extra_global_params["rank"].push_to_device()
+        update.set_dynamic_param_value("step", self.step)
+        update.set_dynamic_param_value("born_as", int(self.born_as))
+        model.genn.custom_update(f"grow_{self.connection}")
+
+
+def first_candidates(c: ConnectionPlan, length: Array, seed: int) -> Growth:
+    """The candidates of a connection that has not been rewired since it was built."""
+    return Growth.drawn(c, length, num_candidates(c), seed, Purpose.CANDIDATES, MAX_STEP, Fate.CANDIDATE)
+
+
+def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple[int, list[Growth]]:
+    """Drop synapses of a connection; how many, and what is to be grown in their place.
+
+    Args:
+        count: how many go by magnitude, where the rule asks.
+    """
+    chosen = 0
+    if has_fate(c):
+        marked = _mark(model, c, count)
+        if marked is None:
+            return 0, []
+        chosen = marked
+    model.genn.custom_update(f"drop_{c.index}")
+    per_row = model.parts.drops[c.index].pre_vars["num_dropped"]
+    per_row.pull_from_device()
+    total = int(np.asarray(per_row.view).sum())
+    length, seed = ragged.row_length(model.parts.synapses[c.index]), model.plan.training_seed
+    growths = [Growth.drawn(c, length, total - chosen, seed, Purpose.GROWTH, step, Fate.LIVING)]
+    if has_fate(c):
+        length = growths[0].length
+        growths.append(Growth.drawn(c, length, num_candidates(c), seed, Purpose.CANDIDATES, step, Fate.CANDIDATE))
+    return total, growths
+
+
+def _mark(model: GeNNModel, c: ConnectionPlan, count: int) -> int | None:
+    """Give synapses their fates; how many candidates were chosen, or None where nothing is dropped."""
+    group, rule = model.parts.synapses[c.index], c.rewiring
+    assert rule is not None
+    pre, post, values = ragged.read(group, ["g", "fate"])
+    weight, fate = values["g"], values["fate"]
+    living = np.flatnonzero(fate == Fate.LIVING)
+    living = living[np.lexsort((pre[living], post[living]))]  # of equal magnitude those that come first go
+    gone = living[rule.dropped(weight[living], count)]
+    if gone.size == 0:
+        return None
+    fate[gone] = Fate.DROPPED
+    candidates = np.flatnonzero(fate == Fate.CANDIDATE)
+    gradient = raw_gradient(model, c.index, "dw")[candidates]
+    helps = rule.help(gradient, np.copysign(np.float32(1), weight[candidates]))
+    best = candidates[np.lexsort((pre[candidates], post[candidates], -helps))[: gone.size]]
+    fate[best] = Fate.BORN
+    ragged.write_variable(group, "fate", fate)
+    return int(best.size)

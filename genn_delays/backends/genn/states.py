@@ -1,0 +1,63 @@
+"""What connections carry from one training step to the next, in GeNN's memory and in ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...codegen.genn import Fate
+from ...compilers.plan import ConnectionPlan
+from ...connectivity import sort_order
+from ..protocol import ConnectionState
+from . import ragged
+from .model import GeNNModel, synapse_order
+
+Array = npt.NDArray[Any]
+
+_NAMES = {"g": "weight", "d": "delay"}
+
+
+def _state_name(variable: str) -> str:
+    """What a variable of GeNN's is called among the arrays of a connection's state."""
+    return _NAMES.get(variable) or variable.removeprefix("weight_")
+
+
+def read_state(model: GeNNModel, c: ConnectionPlan, known: ConnectionState) -> ConnectionState:
+    """A connection's state as GeNN has it; what GeNN does not keep is as it is in `known`."""
+    pre, post, values = ragged.read(model.parts.synapses[c.index], list(model.variables(c)))
+    order = _living_order(pre, post, values)
+    arrays = {_state_name(name): array[order] for name, array in values.items() if name != "fate"}
+    return ConnectionState.from_arrays(known.arrays() | arrays | {"pre": pre[order], "post": post[order]})
+
+
+def write_state(model: GeNNModel, c: ConnectionPlan, state: ConnectionState) -> None:
+    """Give GeNN a connection's state, for which its rows have room."""
+    order, arrays = synapse_order(state.synapses), state.arrays()
+    arrays["fate"] = np.full(order.size, Fate.LIVING, np.uint8)
+    values = {name: arrays[_state_name(name)][order] for name in model.variables(c)}
+    ragged.write(model.parts.synapses[c.index], state.synapses.pre[order], state.synapses.post[order], values)
+
+
+def raw_gradient(model: GeNNModel, connection: int, name: str) -> Array:
+    """A gradient of all that GeNN has, row by row, candidates included."""
+    group = model.parts.synapses[connection]
+    if model.lanes > 1:
+        length = ragged.row_length(group)
+        return ragged.values_of(model.parts.sums[connection], f"{name}_sum", length, group.max_connections)
+    return ragged.read(group, [name])[2][name]
+
+
+def gradient(model: GeNNModel, c: ConnectionPlan, name: str) -> npt.NDArray[np.float32]:
+    """A gradient of a connection's synapses, in the order of its state."""
+    names = [n for n in ("d", "fate") if n in model.variables(c)]
+    pre, post, values = ragged.read(model.parts.synapses[c.index], names)
+    found = raw_gradient(model, c.index, name)[_living_order(pre, post, values)]
+    return np.asarray(found, dtype=np.float32)
+
+
+def _living_order(pre: Array, post: Array, values: dict[str, Array]) -> Array:
+    """Which synapses live, sorted by (post, pre, delay)."""
+    order = sort_order(post, pre, values["d"])
+    return order[values["fate"][order] == Fate.LIVING] if "fate" in values else order

@@ -1,4 +1,4 @@
-"""Tests run once per backend where they take the `backend` fixture."""
+"""Tests run once per backend where they take the `backend` fixture, or `any_backend` where nothing is learned."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import pytest
 
 from genn_delays.backends import BACKENDS
 
+EVALUATORS = {"genn"}
+"""Backends that do not train with a surrogate; what they learn is tested in files of their own."""
 
-@pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> str:
-    """The name of every backend of this version, one after the other."""
-    found = BACKENDS[request.param]().availability()
+
+def _present(name: str) -> str:
+    found = BACKENDS[name]().availability()
     if not found.available:
         pytest.skip(found.detail)
-    return str(request.param)
+    return name
+
+
+@pytest.fixture(params=sorted(BACKENDS.keys() - EVALUATORS))
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of every backend of this version that trains whatever can be planned, one after the other."""
+    return _present(str(request.param))
+
+
+@pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.genn] * (n in EVALUATORS)) for n in sorted(BACKENDS)])
+def any_backend(request: pytest.FixtureRequest) -> str:
+    """The name of every backend of this version, one after the other."""
+    return _present(str(request.param))

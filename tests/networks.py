@@ -58,7 +58,8 @@ class Case:
 
     `multapses`: several synapses a pair; `skip`: connections that jump layers; `recurrent`: cycles; `kernel`, `sigma`:
     how synapses are spread over lags; `kernel_count`: synapses of every pair; `learn_delays`: also without a kernel;
-    `neuron`: the hidden neurons, a key of NEURONS; `exponential`: their synapses; `event_prop`: how it is trained.
+    `longest`: about the longest delay; `neuron`: the hidden neurons, a key of NEURONS; `exponential`: their synapses;
+    `event_prop`: how it is trained.
     """
 
     seed: int
@@ -78,6 +79,7 @@ class Case:
     sigma: float = 2.0
     kernel_count: int = 1
     learn_delays: bool = False
+    longest: int = 15
     neuron: str = "plain"
     exponential: bool = False
     event_prop: bool = False
@@ -153,7 +155,7 @@ class Case:
 
     def _connect(self, random: np.random.Generator, source: Population, target: Population) -> None:
         shortest = 1 + self.seed % 4 if self.recurrent else 0
-        delay = UniformInt(shortest, shortest + int(random.integers(1, 15)))
+        delay = UniformInt(shortest, shortest + int(random.integers(1, self.longest)))
         weight = Normal(0.1, 0.3 if target.neuron.readout else 0.5)
         synapse = Exponential(Uniform(3.0, 6.0)) if self.exponential else "delta"
         if getattr(target.neuron, "scale_i", False):

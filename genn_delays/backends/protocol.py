@@ -132,6 +132,9 @@ class Availability:
 class Engine(Protocol):
     """A plan, allocated and ready. Activity is ``[neuron, time, lane]``; lanes are those of the last batch loaded."""
 
+    def check_learning(self, *, training: bool) -> None:
+        """An error where it has no gradients for its plan or, `training`, cannot learn by them."""
+
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         """Put examples into the input populations (by index), one a lane."""
 
@@ -193,7 +196,7 @@ class Engine(Protocol):
         """A state variable before a spike's jumps, ``[neuron, time, lane]``."""
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
-        """Spikes, ``[neuron, time, lane]``."""
+        """Spikes, ``[neuron, time, lane]``; none of a population that does not spike."""
 
     def spike_count(self, population: int) -> int:
         """Number of spikes of the last batch."""

@@ -24,8 +24,8 @@ from .transitions import Transitions
 _SINGLE = re.compile(r"\b(exp|log|sqrt|sin|cos|tan|sinh|cosh|tanh|fabs|pow|fmax|fmin)f\(")
 _NAMES = """
 id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record live
-first_lane depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise drive
-bias distance_before refrac_before factor data
+first_lane depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise
+drive bias distance_before refrac_before factor data
 """
 _TAKEN = frozenset(_NAMES.split())
 """What GeNN and the templates call their own; variables and parameters of neurons stand beside them in the code."""

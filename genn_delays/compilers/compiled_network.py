@@ -93,6 +93,7 @@ class CompiledNetwork:
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
         """
+        self.engine.check_learning(training=True)
         what = "num_epochs, counted from the network's first epoch,"
         num_epochs = check_count(what, num_epochs, max(1, self.epoch))
         check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
@@ -300,6 +301,7 @@ class CompiledNetwork:
             or by population ``[neuron]``.
         """
         self._check_open()
+        self.engine.check_learning(training=False)
         owners = self._owners(variable)
         data = self._data(x, y)
         loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}

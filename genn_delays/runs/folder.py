@@ -187,8 +187,12 @@ def versions(backend: str) -> dict[str, str]:
     import numpy
 
     found = {"genn_delays": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
-    if backend == "cpu":
+    if backend in ("cpu", "genn"):
         from ..backends.cpu.compiler import compiler
 
         found["compiler"] = compiler().version
+    if backend == "genn":
+        from ..backends.genn.packages import version
+
+        found["pygenn"] = version("pygenn")
     return found

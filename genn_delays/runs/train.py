@@ -136,6 +136,7 @@ def train(
     _remarks(config, folder if resume else None, steps, note)
     start = time.perf_counter()
     with compile_network(config) as compiled:
+        compiled.engine.check_learning(training=True)  # before there is a folder
         folder = folder or numbered_folder(config.model.name)
         folder.create()
         try:

@@ -11,7 +11,7 @@ from networks import Case
 
 from genn_delays import SET, DeepR, LeakyIntegrateFire, RigL
 from genn_delays.backends.cpu.compiler import FLAGS, compiler
-from genn_delays.codegen.emit import _environment, emit
+from genn_delays.codegen.emit import emit, environment
 from genn_delays.learning.losses import Loss, MeanSquareError, RelativeMeanSquareError, SparseCategoricalCrossentropy
 
 RULES = [
@@ -101,7 +101,7 @@ def test_text_is_tidy():
 
 def test_undefined_names_are_errors():
     with pytest.raises(jinja2.UndefinedError, match="surrogate"):
-        _environment("cpu").get_template("surrogate.cpp.j2").render()
+        environment("cpu").get_template("surrogate.cpp.j2").render()
 
 
 def test_no_header_beyond_c():

@@ -23,6 +23,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.backends import as_backend
+from genn_delays.backends.outcome import direct
 from genn_delays.backends.protocol import Pass
 from genn_delays.compilers.data import prepare_inputs
 from genn_delays.compilers.lower import lower
@@ -207,7 +208,7 @@ def test_the_reference_drives_the_first_spike():
     engine.forward(Pass(training=True))
     spikes, truth = engine.spikes(out.index), truth_of("relative", 41, out.size)
     engine.loss({out.index: truth})
-    drive = engine.direct(engine.plan.populations[out.index])
+    drive = direct(engine.plan.populations[out.index], spikes.astype(np.float32), engine.dz[out.index])
     times = first_spikes(spikes)
     _, dz = RelativeMeanSquareError(1.5).evaluate(times.T, truth)
     assert ((drive != 0).sum(axis=1) <= 1).all()

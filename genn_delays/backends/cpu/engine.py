@@ -99,6 +99,9 @@ class CPUEngine:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
+    def check_learning(self, *, training: bool) -> None:
+        """Whatever can be planned can be learned."""
+
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         net, lanes = self._net, len(examples)
         net.live, net.busy_share = lanes, self.busy
@@ -254,7 +257,9 @@ class CPUEngine:
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
         shape = self.plan.populations[population].size, self.plan.time_steps, self._net.live
         dense = np.zeros(shape, dtype=np.bool_)
-        self._library.copy_spikes(ctypes.byref(self._net), ctypes.c_int64(population), ctypes.c_void_p(address(dense)))
+        if self.plan.populations[population].spiking:
+            place = ctypes.c_void_p(address(dense))
+            self._library.copy_spikes(ctypes.byref(self._net), ctypes.c_int64(population), place)
         return dense
 
     def spike_count(self, population: int) -> int:

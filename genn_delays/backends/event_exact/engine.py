@@ -55,6 +55,10 @@ class EventExactEngine:
     def close(self) -> None:
         """Nothing to give back."""
 
+    def check_learning(self, *, training: bool) -> None:
+        if training:
+            _no_trainer()
+
     # --- forwards ----------------------------------------------------------------------------------------------------
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:

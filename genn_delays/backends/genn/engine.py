@@ -8,6 +8,7 @@ starts from. So every readout and loss works here, and only what GeNN is good at
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class GeNNEngine:
     """
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
-        check_plan(plan)
+        self._trains = plan.event_prop is not None
+        plan = checked(plan)
         self.plan, self._backend, self._lanes_at_once = plan, backend, lanes
         self.lanes = 0
         self.z: dict[int, Array] = {}
@@ -91,6 +93,13 @@ class GeNNEngine:
             self._closed = True
             self.model.close()
 
+    def check_learning(self, *, training: bool) -> None:
+        if not self._trains:
+            raise InvalidValueError(
+                "backend 'genn' has gradients with EventPropCompiler (in a model file compiler kind 'eventprop'); with "
+                "SurrogateCompiler it evaluates and predicts, and backend 'cpu' trains"
+            )
+
     # --- forwards ----------------------------------------------------------------------------------------------------
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
@@ -118,7 +127,8 @@ class GeNNEngine:
         self.model.set_param("backward", 0)
         for first in self._rounds():
             self.model.run()
-            self.model.genn.pull_recording_buffers_from_device()
+            if found:
+                self.model.genn.pull_recording_buffers_from_device()
             for index, spikes in found.items():
                 spikes.append(self._recorded(index, min(self.model.lanes, self.lanes - first)))
         self._spikes = {index: np.concatenate(parts, axis=2) for index, parts in found.items()}
@@ -262,6 +272,9 @@ class GeNNEngine:
             self.model.record(p)
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
+        p = self.plan.populations[population]
+        if p.readout is None and population not in self._kept:
+            raise InvalidValueError(f"variables of population {p.name!r} are not kept: keep_variables() asks for them")
         tape = self.model.pull(
             population, f"tape_{name}", -1, self.plan.time_steps, self.plan.populations[population].size
         )
@@ -271,9 +284,6 @@ class GeNNEngine:
         if population in self._spikes:
             return self._spikes[population].copy()
         p = self.plan.populations[population]
-        if p.kind == "real_input":
-            view = self.model.array(population, "data", -1, self.plan.time_steps, p.size)
-            return np.ascontiguousarray(view[: self.lanes].transpose(2, 1, 0) != 0)
         return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
 
     def spike_count(self, population: int) -> int:
@@ -309,6 +319,23 @@ def _numbers(p: PopulationPlan) -> Numbers:
     return found
 
 
-def check_plan(plan: Plan) -> None:
-    """One clear error for what cannot be done here."""
-    return
+def checked(plan: Plan) -> Plan:
+    """The plan as it runs here: where nothing can be learned, nothing is rewired.
+
+    Raises:
+        InvalidValueError: a rewiring rule asks for what GeNN cannot do.
+    """
+    if plan.event_prop is None:
+        return replace(plan, connections=tuple(replace(c, rewiring=None) for c in plan.connections))
+    for c in plan.connections:
+        rule = c.rewiring
+        if rule is None:
+            continue
+        what = f"rewiring of connection {c.name!r}: backend 'genn'"
+        if rule.growth_delay == "best":
+            raise InvalidValueError(f"{what} has no growth_delay 'best'; allowed are 'pair' and 'redraw'")
+        if rule.temperature > 0:
+            raise InvalidValueError(f"{what} has no noise; temperature must be 0, got {rule.temperature:g}")
+        if c.capacity > 1:
+            raise InvalidValueError(f"{what} rewires connections with one synapse a pair, got {c.capacity}")
+    return plan

@@ -70,6 +70,9 @@ class ReferenceEngine:
     def close(self) -> None:
         """Nothing to give back."""
 
+    def check_learning(self, *, training: bool) -> None:
+        """Whatever can be planned can be learned."""
+
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         self.lanes = len(examples)
         for index, data in inputs.items():
@@ -363,7 +366,7 @@ class ReferenceEngine:
         return self.tape[population][name].copy()
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
-        return np.asarray(self.x[population] != 0)
+        return np.asarray(self.x[population] != 0) & self.plan.populations[population].spiking
 
     def spike_count(self, population: int) -> int:
         return int(np.count_nonzero(self.x[population]))

@@ -224,3 +224,23 @@ def grow_code(plan: Plan, c: ConnectionPlan) -> str:
         redraw=c.rewiring.growth_delay == "redraw", num_thresholds=delays.thresholds.size, lowest_delay=delays.low,
         positions=c.real_delays, fates=has_fate(c),
     )  # fmt: skip
+
+
+def listing(plan: Plan) -> str:
+    """All that GeNN is given for a plan, one code string after the other."""
+    parts: list[tuple[str, str | None]] = []
+    for p in plan.populations:
+        parts.append((f"population_{p.index} ({p.name}): neuron model", neuron_code(plan, p).sim))
+    for c in plan.connections:
+        what, texts = f"connection_{c.index} ({c.name})", synapse_code(plan, c)
+        parts += [
+            (f"{what}: at a spike", texts.spike),
+            (f"{what}: in every step", texts.dynamics),
+            (f"{what}: at a spike on the way back", texts.back_spike),
+        ]
+        if plan.event_prop is not None and c.learned:
+            parts.append((f"{what}: custom update of its optimisers", update_code(c, False)))
+        if plan.event_prop is not None and c.rewiring is not None:
+            parts.append((f"{what}: connectivity update that drops", drop_code(c)))
+            parts.append((f"{what}: connectivity update that grows", grow_code(plan, c)))
+    return "\n".join(f"// ===== {title}\n{text.strip()}\n" for title, text in parts if text)

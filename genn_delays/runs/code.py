@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ..backends import BACKENDS
 from ..codegen.emit import emit
-from .build import plan_of, validate
+from ..codegen.genn import listing
+from ..errors import unknown
+from .build import compile_network, plan_of, validate
 from .config import Config
+from .overrides import Overrides
+
+SHOWN = ("cpu", "genn")
+"""Backends that generate code."""
 
 
-def annotated_source(config: Config) -> str:
-    """What the cpu backend compiles for a model, after a comment that names populations and connections."""
+def annotated_source(config: Config, backend: str = "cpu") -> str:
+    """What a backend is given for a model, after a comment that names populations and connections.
+
+    For ``"genn"`` that is GeNN's own language, and where PyGeNN is installed the model is built and the comment tells
+    where the code lies that GeNN made of it.
+    """
+    if backend not in SHOWN:
+        raise unknown("backend of show-code", backend, SHOWN)
     validate(config)
     plan = plan_of(config)
-    p_lines = [f"    p[{p.index}]  {p.name}: {_population(config, p.index)}" for p in plan.populations]
-    c_lines = [
+    legend = [f"Model {config.model.name}. Populations and connections by their numbers in the code:"]
+    legend += [f"    p[{p.index}]  {p.name}: {_population(config, p.index)}" for p in plan.populations]
+    legend += [
         f"    c[{c.index}]  {c.name}: {plan.populations[c.source].name} -> {plan.populations[c.target].name}"
         for c in plan.connections
     ]
-    legend = [
-        f"Model {config.model.name}. Populations (forward_1 is p[1]'s) and connections by their numbers in the code:",
-        *p_lines,
-        *c_lines,
-        "Sizes, time steps and batch are run-time arguments: networks that differ only in them share this source.",
-    ]
-    return "".join(f"// {line}\n" for line in legend) + "\n" + emit(plan)
+    if backend == "cpu":
+        sizes = (
+            "Sizes, time steps and batch are run-time arguments: networks that differ only in them share this source."
+        )
+        return _commented([*legend, sizes]) + emit(plan)
+    return _commented([*legend, *_where(config)]) + listing(plan)
+
+
+def _commented(lines: list[str]) -> str:
+    return "".join(f"// {line}\n" for line in lines) + "\n"
+
+
+def _where(config: Config) -> list[str]:
+    """Where GeNN's own code for a model is, built now if need be."""
+    found = BACKENDS["genn"]().availability()
+    if not found.available:
+        return [f"GeNN's code for it is not here: {found.detail}"]
+    config = Overrides(backend="genn").apply(config)
+    with compile_network(config) as compiled:
+        folder = Path(compiled.engine.source)  # type: ignore[attr-defined]
+    files = ", ".join(sorted(path.name for path in folder.glob("*_CODE/*.cc")))
+    return [f"GeNN's code for it: {next(folder.glob('*_CODE'))} ({files})"]
 
 
 def _population(config: Config, index: int) -> str:

@@ -32,7 +32,8 @@ from genn_delays import (
     UniformInt,
     UserNeuron,
 )
-from genn_delays.errors import BackendUnavailableError, TrainingError
+from genn_delays.backends.genn import build
+from genn_delays.errors import BackendUnavailableError, CompileError, TrainingError
 from genn_delays.learning.readouts import READOUTS
 from genn_delays.neurons import DynamicNeuron
 
@@ -198,6 +199,18 @@ def test_nothing_is_built_twice():
     with chain("genn") as second:
         assert second.engine.source == source
     assert library.stat().st_mtime_ns == before
+
+
+def test_a_build_that_fails_shows_what_was_said(monkeypatch):
+    monkeypatch.setattr(build, "CPU_FLAGS", ("--no-such-flag",))
+    with pytest.raises(CompileError) as caught:
+        chain("genn")
+    assert "no-such-flag" in caught.value.log
+    assert "build by GeNN" in str(caught.value)
+    assert Path(caught.value.source).exists()
+    monkeypatch.undo()
+    with chain("genn") as compiled:
+        compiled.predict(spikes_and_labels()[0])
 
 
 def test_checkpoints_go_from_backend_to_backend(tmp_path):

@@ -22,6 +22,7 @@ from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ..outcome import direct, outcome
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from . import ragged
 from .model import GeNNModel, Numbers, num_candidates, row_room
 from .rewiring import dropped, first_candidates
 from .states import gradient, read_state, write_state
@@ -43,7 +44,7 @@ class GeNNEngine:
         self.lanes = 0
         self.z: dict[int, Array] = {}
         self._dz: dict[int, Array] = {}
-        self._spikes: dict[int, Array] = {}
+        self._recorded: dict[int, list[Array]] = {}
         self._kept: set[int] = set()
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self._numbers = {p.index: _numbers(p) for p in plan.populations}
@@ -123,18 +124,17 @@ class GeNNEngine:
         for p in self.plan.populations:
             if p.batch_norm and self._refresh_norm(p):
                 self._push_numbers(p, ("factor", "offset"))
-        found: dict[int, list[Array]] = {p.index: [] for p in self.plan.populations if p.spiking}
+        self._recorded = {p.index: [] for p in self.plan.populations if p.spiking}
         self.model.set_param("backward", 0)
-        for first in self._rounds():
+        for _ in self._rounds():
             self.model.run()
-            if found:
+            if self._recorded:
                 self.model.genn.pull_recording_buffers_from_device()
-            for index, spikes in found.items():
-                spikes.append(self._recorded(index, min(self.model.lanes, self.lanes - first)))
-        self._spikes = {index: np.concatenate(parts, axis=2) for index, parts in found.items()}
+            for index, rounds in self._recorded.items():
+                rounds.append(self.model.recorded(index))
         for p in self.plan.populations:
             if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
-                check_spikes(p, self._spikes[p.index].sum(axis=1).max(axis=1), self.plan.max_spikes)
+                check_spikes(p, self.spikes(p.index).sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
             self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
 
@@ -145,19 +145,10 @@ class GeNNEngine:
             self.model.set_param("first_lane", first)
             yield first
 
-    def _recorded(self, population: int, lanes: int) -> npt.NDArray[np.bool_]:
-        """Spikes of the round that just ran, ``[neuron, time, lane]``."""
-        dense = np.zeros((self.plan.populations[population].size, self.plan.time_steps, lanes), dtype=np.bool_)
-        data = self.model.parts.neurons[population].spike_recording_data
-        for lane, (times, neurons) in enumerate(data[:lanes]):
-            step = np.rint(times).astype(np.int64) - self.model.clock.depth[population]
-            dense[neurons, step, lane] = True
-        return dense
-
     def _read(self, p: PopulationPlan) -> Array:
         """What a readout reads, ``[neuron, time, lane]``."""
         if READOUTS[str(p.readout)].reads == "spikes":
-            return self._spikes[p.index].astype(np.float32)
+            return self.spikes(p.index).astype(np.float32)
         assert p.model is not None
         return self.variable(p.index, p.model.states[p.model.output])
 
@@ -186,12 +177,12 @@ class GeNNEngine:
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         for index, learned in optimisers.items():
             group, rule = self.model.parts.updates[index], self.plan.connections[index].rewiring
-            group.set_dynamic_param_value("scale", scale)
+            self.model.set_number(group, "scale", scale)
             for kind, optimiser in zip(("weight", "delay"), learned, strict=True):
                 for name, value in optimiser.numbers().items() if optimiser else ():
-                    group.set_dynamic_param_value(f"{kind}_{name}", float(value))
+                    self.model.set_number(group, f"{kind}_{name}", float(value))
             l1 = (learned.weight.l1 if learned.weight else 0.0) + (rule.l1 if rule else 0.0)
-            group.set_dynamic_param_value("l1", l1)
+            self.model.set_number(group, "l1", l1)
         if optimisers:
             self.model.genn.custom_update("update")
 
@@ -226,7 +217,7 @@ class GeNNEngine:
         raise InvalidValueError("backend 'genn' evaluates networks with batch norm and does not train them")
 
     def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
-        return np.asarray(self._spikes[population].sum(axis=(1, 2)), dtype=np.float64)
+        return np.asarray(self.spikes(population).sum(axis=(1, 2)), dtype=np.float64)
 
     def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
         self._numbers[population]["drive"] = drive.astype(np.float32)
@@ -281,9 +272,10 @@ class GeNNEngine:
         return np.ascontiguousarray(tape[: self.lanes].transpose(2, 1, 0))
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
-        if population in self._spikes:
-            return self._spikes[population].copy()
         p = self.plan.populations[population]
+        if self._recorded.get(population):
+            words = np.concatenate(self._recorded[population], axis=1)[:, : self.lanes]
+            return np.ascontiguousarray(ragged.unpacked(words, p.size).transpose(2, 0, 1))
         return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
 
     def spike_count(self, population: int) -> int:

@@ -91,6 +91,10 @@ class GeNNModel:
             raise
         for p in plan.populations:
             self._allocate(p)
+        self._recordings = {
+            p.index: ragged.recording(self.parts.neurons[p.index]) for p in plan.populations if p.spiking
+        }
+        self._set: dict[tuple[Any, str], float] = {}
 
     # --- describing --------------------------------------------------------------------------------------------------
 
@@ -299,7 +303,7 @@ class GeNNModel:
         for s in p.model.states:
             if group.extra_global_params[f"tape_{s}"]._view is None:
                 ragged.allocate(group, f"tape_{s}", np.zeros(self._extent(p, "time"), np.float32))
-        group.set_dynamic_param_value("record", 1)
+        group.set_dynamic_param_value("record", 1)  # for good
 
     def _extent(self, p: PopulationPlan, extent: str) -> int:
         per_lane = {
@@ -318,10 +322,22 @@ class GeNNModel:
         """Set a parameter that changes from one example to the next, wherever there is one of the name."""
         for index, group in self.parts.neurons.items():
             if name in self._codes[index].dynamic:
-                group.set_dynamic_param_value(name, value)
+                self.set_number(group, name, value)
         if name == "backward" and self.plan.event_prop is not None:
             for group in self.parts.synapses.values():
-                group.set_dynamic_param_value(name, value)
+                self.set_number(group, name, value)
+
+    def set_number(self, group: Any, name: str, value: float) -> None:
+        """Set a parameter of a group that may change, if it does."""
+        if self._set.get((group, name)) != value:
+            group.set_dynamic_param_value(name, value)
+            self._set[group, name] = value
+
+    def recorded(self, population: int) -> Array:
+        """Spikes of the round that just ran, 32 neurons a word, ``[time, lane, word]``."""
+        words = self._recordings[population].reshape(self.clock.steps, self.lanes, -1)
+        depth = self.clock.depth[population]
+        return words[depth : depth + self.plan.time_steps].copy()
 
     def run(self) -> None:
         """All steps of a round of examples, forwards or backwards."""

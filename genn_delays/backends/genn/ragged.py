@@ -1,6 +1,6 @@
-"""GeNN's ragged connectivity, read and written: rows by source neuron, each with room for the same number of synapses.
+"""GeNN's arrays: recordings, and ragged connectivity: rows by source neuron, each with room for as many synapses.
 
-What PyGeNN keeps to itself of its arrays is used here and nowhere else.
+What PyGeNN keeps to itself of them is used here and nowhere else.
 """
 
 from __future__ import annotations
@@ -65,6 +65,19 @@ def values_of(update: Any, name: str, length: Array, stride: int) -> Array:
     """A variable of a custom update that goes with a synapse group, ``[synapse]``."""
     update.vars[name].pull_from_device()
     return np.array(update.vars[name]._view[..., places(length, stride)])
+
+
+def recording(group: Any) -> Array:
+    """The bits of recorded spikes, ``[word]`` of GeNN's steps, lanes and neurons, as the model last fetched them."""
+    from pygenn import types
+
+    return np.asarray(group._get_array("recordSpk", types.Uint32).view)
+
+
+def unpacked(words: Array, neurons: int) -> npt.NDArray[np.bool_]:
+    """Bits of 32 neurons a word as spikes, ``[..., word]`` to ``[..., neuron]``."""
+    bits = np.unpackbits(np.ascontiguousarray(words, dtype="<u4").view(np.uint8), axis=-1, bitorder="little")
+    return np.asarray(bits[..., :neurons], dtype=np.bool_)
 
 
 def allocate(group: Any, name: str, values: Array) -> None:

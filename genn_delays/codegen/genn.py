@@ -185,6 +185,24 @@ def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:
     return SynapseCode(_render("gather", fates=fates), None, correlate)
 
 
+def synapse_variables(plan: Plan, c: ConnectionPlan) -> dict[str, str]:
+    """What GeNN keeps for every synapse of a connection, by name the type."""
+    kept = {"g": "scalar", "d": "uint16_t"}
+    if plan.event_prop is None or not c.learned:
+        return kept
+    kept |= {"fate": "uint8_t"} if has_fate(c) else {}
+    kept |= {"age": "uint16_t"} | ({"position": "scalar"} if c.real_delays else {})
+    kept |= {f"weight_moment{m}": "scalar" for m in range(c.num_moments)}
+    return kept | {f"delay_moment{m}": "scalar" for m in range(c.num_delay_moments)}
+
+
+def gradient_variables(plan: Plan, c: ConnectionPlan) -> list[str]:
+    """The variables, one for each lane, that gather a connection's gradients."""
+    if plan.event_prop is None:
+        return []
+    return ["dw", "dd"] if c.real_delays else ["dw"]
+
+
 def zero_code(c: ConnectionPlan) -> str:
     """Custom update that sets a connection's gradients to 0."""
     return _render("zero", delays=c.real_delays)

@@ -23,7 +23,8 @@ from ...neurons.batch_norm import factor_and_offset
 from ..outcome import direct, outcome
 from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
 from . import ragged
-from .model import GeNNModel, Numbers, num_candidates, row_room
+from .describe import Numbers, num_candidates, row_room
+from .model import GeNNModel
 from .rewiring import dropped, first_candidates
 from .states import gradient, read_state, write_state
 

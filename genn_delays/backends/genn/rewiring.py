@@ -19,7 +19,8 @@ from ...codegen.genn import Fate, has_fate
 from ...compilers.plan import ConnectionPlan
 from ...random import MAX_STEP, Purpose, sample_distinct
 from . import ragged
-from .model import GeNNModel, num_candidates
+from .describe import num_candidates
+from .model import GeNNModel
 from .states import raw_gradient
 
 Array = npt.NDArray[Any]

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.genn import Fate
+from ...codegen.genn import Fate, synapse_variables
 from ...compilers.plan import ConnectionPlan
 from ...connectivity import sort_order
 from ..protocol import ConnectionState
 from . import ragged
-from .model import GeNNModel, synapse_order
+from .describe import synapse_order
+from .model import GeNNModel
 
 Array = npt.NDArray[Any]
 
@@ -26,7 +27,7 @@ def _state_name(variable: str) -> str:
 
 def read_state(model: GeNNModel, c: ConnectionPlan, known: ConnectionState) -> ConnectionState:
     """A connection's state as GeNN has it; what GeNN does not keep is as it is in `known`."""
-    pre, post, values = ragged.read(model.parts.synapses[c.index], list(model.variables(c)))
+    pre, post, values = ragged.read(model.parts.synapses[c.index], list(synapse_variables(model.plan, c)))
     order = _living_order(pre, post, values)
     arrays = {_state_name(name): array[order] for name, array in values.items() if name != "fate"}
     return ConnectionState.from_arrays(known.arrays() | arrays | {"pre": pre[order], "post": post[order]})
@@ -36,7 +37,7 @@ def write_state(model: GeNNModel, c: ConnectionPlan, state: ConnectionState) -> 
     """Give GeNN a connection's state, for which its rows have room."""
     order, arrays = synapse_order(state.synapses), state.arrays()
     arrays["fate"] = np.full(order.size, Fate.LIVING, np.uint8)
-    values = {name: arrays[_state_name(name)][order] for name in model.variables(c)}
+    values = {name: arrays[_state_name(name)][order] for name in synapse_variables(model.plan, c)}
     ragged.write(model.parts.synapses[c.index], state.synapses.pre[order], state.synapses.post[order], values)
 
 
@@ -51,7 +52,7 @@ def raw_gradient(model: GeNNModel, connection: int, name: str) -> Array:
 
 def gradient(model: GeNNModel, c: ConnectionPlan, name: str) -> npt.NDArray[np.float32]:
     """A gradient of a connection's synapses, in the order of its state."""
-    names = [n for n in ("d", "fate") if n in model.variables(c)]
+    names = [n for n in ("d", "fate") if n in synapse_variables(model.plan, c)]
     pre, post, values = ragged.read(model.parts.synapses[c.index], names)
     found = raw_gradient(model, c.index, name)[_living_order(pre, post, values)]
     return np.asarray(found, dtype=np.float32)

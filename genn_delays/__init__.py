@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from .backends import CPU, GeNN, Reference
 from .backends.event_exact import EventExact
+from .backends.genn import from_ml_genn, to_ml_genn
 from .callbacks import (
     BatchProgressBar,
     Callback,
@@ -108,4 +109,6 @@ __all__ = [
     "VarRecorder",
     "__version__",
     "fold_batch_norm",
+    "from_ml_genn",
+    "to_ml_genn",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, unknown
 from ..protocol import Availability, Engine
-from . import packages
+from . import ml_genn, packages
 
 
 @dataclass(frozen=True)
@@ -17,20 +17,29 @@ class GeNN:
     Args:
         backend: GeNN's backend, ``"cuda"``, ``"hip"`` or ``"single_threaded_cpu"``; the first of these that PyGeNN was
             built with where not given. The GPU runs a batch at once, the CPU one example after the other on one thread.
+        trainer: what computes gradients and learns under EventProp: ``"own"``, this library's code for GeNN, or
+            ``"ml_genn"``, mlGeNN's own EventProp compiler (2.3 or later), which can do less: each thing that it cannot
+            is an error.
     """
 
     backend: str | None = None
+    trainer: str = "own"
 
     name = "genn"
 
     def __post_init__(self) -> None:
         if self.backend is not None and self.backend not in BACKENDS:
             raise unknown("backend of GeNN", self.backend, BACKENDS)
+        if self.trainer not in TRAINERS:
+            raise unknown("trainer of GeNN", self.trainer, TRAINERS)
 
     def availability(self) -> Availability:
         try:
-            packages.load("pygenn")
-            return Availability(True, f"PyGeNN {packages.version('pygenn')}, {self._backend()}")
+            found = f"PyGeNN {packages.version('pygenn')}, {self._backend()}"
+            if self.trainer == "ml_genn":
+                ml_genn.load()
+                found += f", mlGeNN {packages.version('ml_genn')}"
+            return Availability(True, found)
         except BackendUnavailableError as error:
             return Availability(False, str(error))
 
@@ -50,10 +59,16 @@ class GeNN:
 
     def build(self, plan: Plan) -> Engine:
         backend = self._backend()
+        lanes = 1 if backend == "single_threaded_cpu" else plan.batch_size
+        if self.trainer == "ml_genn":
+            from .ml_genn.engine import MLGeNNEngine
+
+            return MLGeNNEngine(plan, backend, lanes)
         from .engine import GeNNEngine
 
-        return GeNNEngine(plan, backend, 1 if backend == "single_threaded_cpu" else plan.batch_size)
+        return GeNNEngine(plan, backend, lanes)
 
 
 BACKENDS = ("cuda", "hip", "single_threaded_cpu")
 """GeNN's backends, the fastest first."""
+TRAINERS = ("own", "ml_genn")

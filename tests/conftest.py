@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from cuda_on_host import CUDAOnHost
 
 from genn_delays.backends import BACKENDS
 
@@ -17,10 +20,10 @@ def _present(name: str) -> str:
     return name
 
 
-@pytest.fixture(params=sorted(BACKENDS.keys() - EVALUATORS))
-def backend(request: pytest.FixtureRequest) -> str:
-    """The name of every backend of this version that trains whatever can be planned, one after the other."""
-    return _present(str(request.param))
+@pytest.fixture(params=[*sorted(BACKENDS.keys() - EVALUATORS), CUDAOnHost.name])
+def backend(request: pytest.FixtureRequest) -> Any:
+    """Every backend of this version that trains whatever can be planned, one after the other."""
+    return CUDAOnHost() if request.param == CUDAOnHost.name else _present(str(request.param))
 
 
 @pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.genn] * (n in EVALUATORS)) for n in sorted(BACKENDS)])

@@ -22,6 +22,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.backends.cpu.engine import CPUEngine
+from genn_delays.backends.cuda.engine import CUDAEngine
 from genn_delays.backends.protocol import Engine
 from genn_delays.connectivity import Synapses, home_words
 from genn_delays.learning.schedules import Progress
@@ -99,6 +100,8 @@ def set_gradient(engine: Engine, connection: int, gradient: npt.NDArray[np.float
     """Put a gradient in the place of what the backward pass found."""
     if isinstance(engine, CPUEngine):
         engine._connection_arrays[connection]["grad" if variable == "weight" else "delay_grad"][:] = gradient
+    elif isinstance(engine, CUDAEngine):
+        engine.connection[connection]["grad" if variable == "weight" else "delay_grad"].upload(gradient)
     else:
         engine._gradients[connection, variable] = gradient  # type: ignore[attr-defined]
 

@@ -1,9 +1,10 @@
-"""Examples a second: inference and EventProp training with DEEP R, on GeNN's kernels and on our own.
+"""Examples a second: inference, and EventProp training without and with DEEP R, on GeNN's kernels and on our own.
 
 Two networks of spikes, 40-256-10 and 700-1024-20, exponential synapses, delays of 0 to 24 steps, 80 steps an example,
 random data. Every figure comes from a process of its own; all are measured once a round, one after the other, and the
 best round counts. GeNN's CPU backend runs one example after the other, whatever the batch; where PyGeNN was built for
-CUDA that is measured too. Kept beside this file: speed.json.
+CUDA that is measured too, and where mlGeNN is installed its own EventProp, which has no rewiring that keeps delays.
+Kept beside this file: speed.json.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ STEPS, LARGEST = 80, 24
 SIZES = ((40, 256, 10), (700, 1024, 20))
 SPARSITIES = (0.875, 0.99)
 HERE = Path(__file__).parent
+KINDS = ("inference", "training", "rewiring")
 
 
 class Way(NamedTuple):
@@ -43,10 +45,12 @@ def ways() -> list[Way]:
     """All that can be measured here."""
     from genn_delays import GeNN
 
-    found = [Way("genn", 1, 1), Way("genn", 1, 256), *CPU_WAYS]
+    host, found = "genn:single_threaded_cpu", list[Way]()
     if "cuda" in GeNN().availability().detail:
-        found = [Way("genn:single_threaded_cpu", 1, 1), Way("genn:cuda", 1, 1), Way("genn:cuda", 1, 256), *CPU_WAYS]
-    return found
+        found = [Way("genn:cuda", 1, 1), Way("genn:cuda", 1, 256)]
+    if GeNN(trainer="ml_genn").availability().available:
+        found.append(Way(host, 1, 1, "ml_genn"))
+    return [*found, Way(host, 1, 1), Way(host, 1, 256), *CPU_WAYS]
 
 
 def network(sizes: tuple[int, ...], sparsity: float) -> Any:
@@ -66,7 +70,7 @@ def network(sizes: tuple[int, ...], sparsity: float) -> Any:
 
 
 def measure(way: Way, sizes: tuple[int, ...], sparsity: float, seconds: float) -> dict[str, float]:
-    """Examples a second for inference and for training, and spikes of a hidden neuron. In this process."""
+    """Examples a second for inference and for training without and with DEEP R. In this process."""
     import numpy as np
 
     import genn_delays as gd
@@ -76,26 +80,30 @@ def measure(way: Way, sizes: tuple[int, ...], sparsity: float, seconds: float) -
     x = {"a": (random.random((count, STEPS, sizes[0]), dtype=np.float32) < rate).astype(np.float32)}
     y = {"o": random.integers(0, sizes[-1], count)}
     kind, _, device = way.backend.partition(":")
-    backend = gd.CPU(threads=way.threads) if kind == "cpu" else gd.GeNN(device or None)
+    backend = gd.CPU(threads=way.threads) if kind == "cpu" else gd.GeNN(device or None, way.trainer)
     compiler = gd.EventPropCompiler(STEPS, way.batch, backend=backend)
-    rule = {"all_connections": gd.DeepR()}
     found: dict[str, float] = {}
-    with compiler.compile(
-        network(sizes, sparsity), optimisers={"all_connections": {"weight": gd.Adam(1e-3)}}, rewiring=rule
-    ) as compiled:
-        compiled.predict(x)
-        found["spikes"] = compiled.engine.spike_count(1) / (sizes[1] * (count % way.batch or way.batch))
-        rounds, start = 0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            compiled.predict(x)
-            rounds += 1
-        found["inference"] = rounds * count / (time.perf_counter() - start)
-        compiled.train(x, y, 1, callbacks=())
-        start = time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            compiled.train(x, y, compiled.epoch + 1, callbacks=())
-        found["training"] = (compiled.epoch - 1) * count / (time.perf_counter() - start)
+    for name, rule in (("training", None), ("rewiring", {"all_connections": gd.DeepR()})):
+        if rule is not None and way.trainer == "ml_genn":
+            continue
+        learned = {"all_connections": {"weight": gd.Adam(1e-3)}}
+        with compiler.compile(network(sizes, sparsity), optimisers=learned, rewiring=rule) as compiled:
+            if rule is None:
+                compiled.predict(x)
+                found["spikes"] = compiled.engine.spike_count(1) / (sizes[1] * (count % way.batch or way.batch))
+                found["inference"] = rate_of(lambda c=compiled: c.predict(x), count, seconds)
+            compiled.train(x, y, 1, callbacks=())
+            found[name] = rate_of(lambda c=compiled: c.train(x, y, c.epoch + 1, callbacks=()), count, seconds)
     return found
+
+
+def rate_of(work: Any, count: int, seconds: float) -> float:
+    """Examples a second of what works on `count` of them."""
+    rounds, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        work()
+        rounds += 1
+    return rounds * count / (time.perf_counter() - start)
 
 
 def in_a_process(way: Way, sizes: tuple[int, ...], sparsity: float, seconds: float) -> dict[str, float]:
@@ -136,7 +144,9 @@ def main() -> None:
     print(f"| | {' | '.join(titles)} |\n|---{'|---' * len(columns)}|")
     for way in ways():
         cells = [best[way, sizes, sparsity] for sizes, sparsity in columns]
-        print(f"| {way} | " + " | ".join(f"{c['inference']:.0f}, {c['training']:.0f}" for c in cells) + " |")
+        print(
+            f"| {way} | " + " | ".join(", ".join(f"{c[n]:.0f}" if n in c else "-" for n in KINDS) for c in cells) + " |"
+        )
 
 
 if __name__ == "__main__":

@@ -130,8 +130,8 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     if used:
         add("power")
-    _add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
-    for weight, delay in sorted({_update_of(c) for c in plan.connections if c.learned}):
+    add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
+    for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
         add("update", weight=weight, delay=delay)
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
@@ -152,7 +152,7 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     add("rebuild", rewiring=bool(rules))
 
 
-def _update_of(c: ConnectionPlan) -> tuple[str, str]:
+def update_of(c: ConnectionPlan) -> tuple[str, str]:
     """Names of the optimisers of a connection's weights and delays, empty where there is none."""
     return c.optimiser.template if c.optimiser else "", c.delay_optimiser.template if c.delay_optimiser else ""
 
@@ -166,7 +166,7 @@ def _score_of(c: ConnectionPlan) -> str | None:
 
 def _learned(c: ConnectionPlan) -> dict[str, Any]:
     """What the network's own functions see of a connection."""
-    weight, delay = _update_of(c)
+    weight, delay = update_of(c)
     rule = c.rewiring
     return {
         "index": c.index,
@@ -197,7 +197,7 @@ def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]])
     return {"forward": forward, "backward": backward}
 
 
-def _add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]]) -> None:
+def add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]]) -> None:
     """The steps of optimisers: an optimiser's base (AdamW's is Adam) comes before it."""
     added: list[str] = []
     for optimiser in optimisers:
@@ -217,7 +217,7 @@ def _suffix(p: PopulationPlan) -> str:
     return "_" + "_".join(p.slopes) + ("_normed" if p.batch_norm else "")
 
 
-def _slope_term(model: DiscreteModel, coefficient: str) -> str:
+def slope_term(model: DiscreteModel, coefficient: str) -> str:
     """lambda[t] times what a coefficient is multiplied by in the update, which held variables do not make."""
     for s in model.states:
         moving = " * moving" if s in model.held else ""
@@ -239,7 +239,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     reads = [*model.update.values(), *model.jump.values(), *distance]
     initial = [f"{s}_initial" for s in model.states]
     rises = bool(plan.event_prop and distance)
-    words = _words(distance)
+    words = words_of(distance)
     add(
         "membrane", m=m, model=model, parameters=_used(p, reads, initial), rises=rises,
         distance_reads=[s for s in model.states if s in words],
@@ -248,7 +248,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
         _add_event_prop(add, plan, m, p)
         return
     backward = [*model.adjoint.values(), model.gradient, *distance, *([model.hold] if model.hold else [])]
-    later = _words(backward)
+    later = words_of(backward)
     plain = {"suffix": "", "slopes": [], "current": False, "batch_norm": False}
     add("adjoint", m=m, model=model, parameters=_used(p, backward), later=later, **plain)
     learned = {_suffix(q): q for q in plan.populations if q.slopes and q.model == model}
@@ -256,7 +256,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
         add(
             "adjoint", m=m, model=model, suffix=suffix, later=later, batch_norm=q.batch_norm is not None,
             parameters=_used(p, [*backward, *model.jump.values()], initial),
-            slopes=[{"name": c, "term": _slope_term(model, c)} for c in q.slopes],
+            slopes=[{"name": c, "term": slope_term(model, c)} for c in q.slopes],
             current=any(c.startswith("b_") for c in q.slopes),
         )  # fmt: skip
     support = _support(plan)
@@ -287,7 +287,7 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
         add(
             "adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
             parameters=_used(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
-            used_at_spike=_words(at_spike), used_at_release=_words(at_release),
+            used_at_spike=words_of(at_spike), used_at_release=words_of(at_release),
         )  # fmt: skip
 
 
@@ -307,11 +307,12 @@ def _models(plan: Plan) -> list[PopulationPlan]:
 
 def _used(p: PopulationPlan, expressions: list[Printed], always: Sequence[str] = ()) -> list[tuple[int, str]]:
     """The per-neuron numbers that expressions read, with their place in the population's list."""
-    words = _words(expressions) | set(always)
+    words = words_of(expressions) | set(always)
     return [(index, name) for index, name in enumerate(p.parameters) if name in words]
 
 
-def _words(expressions: list[Printed]) -> set[str]:
+def words_of(expressions: list[Printed]) -> set[str]:
+    """The names that expressions use."""
     return set(re.findall(r"[A-Za-z_]\w*", " ".join(e.c for e in expressions)))
 
 

@@ -1,0 +1,117 @@
+"""The backward pass: from the loss through neurons and synapses to the gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...compilers.plan import ConnectionPlan, PopulationPlan
+from ...random import dropout_threshold
+from .sorting import BLOCK
+
+if TYPE_CHECKING:
+    from .engine import CUDAEngine
+
+
+class Backward:
+    """The backward pass of an engine."""
+
+    def __init__(self, engine: CUDAEngine) -> None:
+        self.engine = engine
+
+    def run(self) -> None:
+        """All populations in the reverse order of the plan, then all synapses."""
+        e = self.engine
+        for p in e.plan.outputs:
+            self._readout(p)
+        for group in reversed(e.plan.groups):
+            members = [e.plan.populations[i] for i in group]
+            for t0, t1 in reversed(e.blocks_of(group)):
+                for p in members:
+                    self._felt(p, t0, t1)
+                    self._adjoint(p, t0, t1)
+            for p in members:
+                if p.batch_norm:
+                    self._through_norm(p)
+        for c in e.plan.connections:
+            self._correlate(c)
+
+    def _readout(self, p: PopulationPlan) -> None:
+        """From dL/dz to what the readout makes of it at every step, in g; a loss of a time step is there already."""
+        e, b = self.engine, self.engine.population[p.index]
+        assert p.loss is not None
+        if p.loss.stepwise:
+            return
+        if p.readout == "sum_softmax":
+            e.launch(
+                f"softmax_back_{p.index}", e.plan.time_steps * e.L, b["dz"], b["g"], p.size, e.plan.time_steps, e.L
+            )
+        else:
+            e.launch(f"readout_back_{p.index}", p.size * e.L, *e.readout_arguments(p, b["dz"]))
+
+    def _felt(self, p: PopulationPlan, t0: int, t1: int) -> None:
+        """What a population's spikes do to the loss over its synapses, added to what a readout makes of them."""
+        e, T, L = self.engine, self.engine.plan.time_steps, self.engine.L
+        begins = int(p.readout is None)
+        for c in (e.plan.connections[k] for k in p.outgoing):
+            if c.size == 0:
+                continue
+            s, target = e.connection[c.index], e.population[c.target]
+            rows, spikes = (target["h"], e.sent(p.index)) if p.event_prop else (target["g"], None)
+            spread = c.kernel is not None and e.how.training
+            e.rows(
+                f"backgather{'_taps' if spread else ''}", p.size, (t1 - t0) * L, e.population[p.index]["g"], rows,
+                spikes, s["by_pre_start"], s["by_pre_slot"], s["post"], s["delay"], s["weight"],
+                *(e.taps(c) if spread else ()), e.gain(c), T, L, t0, t1, begins,
+            )  # fmt: skip
+            begins = 0
+        if begins:
+            e.population[p.index]["g"].clear()
+
+    def _adjoint(self, p: PopulationPlan, t0: int, t1: int) -> None:
+        """Through the neurons of a population, backwards in time."""
+        e, b = self.engine, self.engine.population[p.index]
+        drive = [b["drive"]] if p.regularised else []
+        sizes = [p.size, e.plan.time_steps, e.L, e.lanes, t0, t1]
+        if p.event_prop:
+            assert e.plan.event_prop is not None
+            limits = [np.float32(p.dt), np.float32(e.plan.event_prop.grad_limit)]
+            arguments = [b["g"], b["h"], b["par"], b["tape"], b["lambda"], *drive, *limits]
+            e.launch(f"adjoint_{p.index}", p.size * e.L, *arguments, *sizes)
+            return
+        arguments = [b["g"], b["par"], b["tape"], b["lambda"]]
+        if p.dropout:
+            arguments += [dropout_threshold(p.dropout) if e.how.training else 0, e.how.step % (1 << 32)]
+        arguments += drive
+        if p.slopes:
+            arguments += [b["slopes"], b["current"], *([b["bias"]] if p.bias is not None else [])]
+            arguments += [b["factor"], b["offset"]] if p.batch_norm else []
+        e.launch(f"adjoint_{p.index}", p.size * e.L, *arguments, *sizes)
+
+    def _through_norm(self, p: PopulationPlan) -> None:
+        e, b = self.engine, self.engine.population[p.index]
+        e.module.launch(
+            "norm_backward", p.size, BLOCK, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"], b["factor"],
+            b["sums"], e.plan.time_steps, e.L, e.lanes,
+        )  # fmt: skip
+
+    def _correlate(self, c: ConnectionPlan) -> None:
+        """Gradients of a connection's synapses, a warp each."""
+        e, s, form = self.engine, self.engine.connection[c.index], self.engine.form(c)
+        x, target, T, L = e.sent(c.source), e.population[c.target], e.plan.time_steps, e.L
+        if c.gradient_taps is not None:
+            if c.kernel is None:
+                e.find_taps(c, c.gradient_taps)
+            taps: list[Any] = [s["first"], s["number"], s["share"], s["slope"], e.taps(c)[-1]]
+            e.launch(
+                f"correlate_{form}_taps", 32 * c.size, x, target["g"], s["pre"], s["post"], s["weight"], *taps,
+                s["grad"], s["delay_grad"], e.gain(c), c.size, T, L,
+            )  # fmt: skip
+            return
+        exact = c.gradient_form == "arrival"
+        e.launch(
+            f"correlate_{form}", 32 * c.size, x, target["g"], target["h"] if exact else None, s["pre"], s["post"],
+            s["delay"], s["weight"], s["grad"], s["delay_grad"] if exact else None, e.gain(c),
+            np.float32(e.plan.populations[c.target].dt), c.size, T, L,
+        )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Every buffer that a plan needs on a device, by name, known before anything is allocated."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
+from .device import Buffer, Device, OutOfMemoryError
+
+Shapes = dict[str, tuple[tuple[int, ...], Any]]
+"""Shape and dtype by name."""
+
+TILE = 1024
+"""Numbers of a tile of the prefix sums and of the sort."""
+
+
+def lanes_of(plan: Plan) -> int:
+    """Lanes of all rows: the batch size, rounded up to whole warps."""
+    return -(-plan.batch_size // 32) * 32
+
+
+def population_shapes(plan: Plan, p: PopulationPlan) -> Shapes:
+    """What a population needs for activity, parameters and, of outputs, the loss."""
+    n, T, L = p.size, plan.time_steps, lanes_of(plan)
+    f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
+    if p.model is None:
+        return {"x": ((n, T, L), f32)} if p.kind == "real_input" else {"bits": ((n, T, L // 32), u32)}
+    states = len(p.model.states)
+    found: Shapes = {
+        "current": ((n, T, L), f32), "tape": ((states, n, T, L), f32), "carry": ((states, n, L), f32),
+        "lambda": ((states, n, L), f32), "par": ((max(len(p.parameters), 1), n), f32), "g": ((n, T, L), f32),
+    }  # fmt: skip
+    if p.event_prop:
+        found["h"] = ((n, T, L), f32)
+    if p.spiking:
+        found |= {"bits": ((n, T, L // 32), u32), "totals": ((n,), i32), "most": ((n,), i32)}
+        found |= {"resets": ((n, T, L // 32), u32)} if p.dropout else {}
+    if p.bias is not None:
+        found["bias"] = ((n,), f32)
+    if p.regularised:
+        found["drive"] = ((n,), f32)
+    if p.slopes:
+        found["slopes"] = ((len(p.slopes), n, L), f64)
+    if p.batch_norm:
+        found |= dict.fromkeys(("scale", "shift", "factor", "offset"), ((n,), f32))
+        found |= dict.fromkeys(("mean", "var", "inverse"), ((n,), f64)) | {"sums": ((n, 2), f64)}
+    if p.loss is not None:
+        truths = L * (T if p.loss.stepwise else 1)
+        found |= {"z": ((n, L), f32), "dz": ((n, L), f32), "losses": ((L,), f64), "correct": ((L,), i32)}
+        found |= {"labels": ((truths,), i32)} if p.loss.labelled else {"targets": ((truths * n,), f32)}
+    return found
+
+
+def state_shapes(c: ConnectionPlan) -> Shapes:
+    """What a connection keeps for every synapse from step to step, by the names of its state's arrays."""
+    size = (c.size,)
+    found: Shapes = {
+        "pre": (size, np.int32), "post": (size, np.int32), "delay": (size, np.uint16), "weight": (size, np.float32)
+    }  # fmt: skip
+    if c.learned:
+        found["age"] = (size, np.uint16)
+    if c.real_delays:
+        found["position"] = (size, np.float32)
+    found |= {f"moment{m}": (size, np.float32) for m in range(c.num_moments)}
+    return found | {f"delay_moment{m}": (size, np.float32) for m in range(c.num_delay_moments)}
+
+
+def most_taps(c: ConnectionPlan) -> int:
+    """Lags that a synapse of a connection is spread over at most."""
+    return c.max_delay - c.min_delay + 1 if c.kernel is not None else 3
+
+
+def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
+    """What a connection needs: its state, its rows, its gradients, and twice its state where it is rewired."""
+    size = (c.size,)
+    found = state_shapes(c)
+    found |= {"row_start": ((c.num_post + 1,), np.int64), "by_pre_start": ((c.num_pre + 1,), np.int64)}
+    found |= {"by_pre_slot": (size, np.int32), "grad": (size, np.float32), "rules": ((2, 8), np.float64)}
+    if c.real_delays:
+        found["delay_grad"] = (size, np.float32)
+    if c.gradient_taps:
+        taps = (c.size * most_taps(c),)
+        found |= {"first": (size, np.int32), "number": (size, np.int32)}
+        found |= {"share": (taps, np.float32), "slope": (taps, np.float32)}
+    if c.rewiring is not None:
+        found |= {f"new_{name}": value for name, value in state_shapes(c).items()}
+        thresholds = c.connection.connectivity.delay_initializer.thresholds
+        found["threshold"] = ((thresholds.size + 1,), np.uint32)
+        if c.pre_sign is not None:
+            found["pre_sign"] = ((c.num_pre,), np.int8)
+    return found
+
+
+def most_slots(c: ConnectionPlan) -> int:
+    """Free places of a connection that are looked at in one rewiring at most."""
+    free = c.num_pre * c.num_post * c.capacity - c.size
+    if c.rewiring is None:
+        return 0
+    if c.rewiring.growth != "gradient":
+        return c.size
+    default = free + c.size if free + c.size <= EXACT_CANDIDATES else SAMPLED_PER_DROPPED * c.size
+    return max(c.size, min(c.rewiring.candidates or default, free + c.size))
+
+
+def drawing_room(slots: int) -> int:
+    """Random numbers that there is room for, so that so many different ones are among them: half of what they are drawn
+    from at most, which takes 1.4 times as many on average."""
+    return 2 * slots + 1024
+
+
+def scratch_shapes(plan: Plan) -> Shapes:
+    """Memory that connections share while they are indexed or rewired."""
+    size = max((c.size for c in plan.connections), default=0)
+    slots = max((most_slots(c) for c in plan.connections), default=0)
+    drawn = max(size, drawing_room(slots)) if slots else size
+    tiles = -(-drawn // TILE)
+    i64, i32, u64 = np.int64, np.int32, np.uint64
+    found: Shapes = {
+        "key": ((drawn,), u64), "key2": ((drawn,), u64), "number": ((drawn,), i32), "number2": ((drawn,), i32),
+        "counts": ((256 * tiles,), i32), "offsets": ((max(256 * tiles, 2 * drawn) + 1,), i64),
+        "tile_sums": ((-(-max(256 * tiles, 2 * drawn) // TILE) + 1,), i64), "sorted": ((drawn,), i32),
+    }  # fmt: skip
+    if slots:
+        found |= {"alive": ((size,), i32), "rank": ((size + 1,), i64), "free_before": ((size,), i64)}
+        found |= {"fresh": ((2 * drawn,), i32), "chosen": ((2 * drawn,), i32)}
+        found |= {"drawn": ((drawn,), i64), "slot": ((slots,), i64), "slot2": ((slots,), i64), "place": ((size,), i64)}
+        found |= {"born_pre": ((slots,), i32), "born_post": ((slots,), i32), "negative": ((slots,), i32)}
+        found |= {"born_delay": ((slots,), np.uint16), "born_position": ((slots,), np.float32)}
+        spread = max((most_taps(c) for c in plan.connections if c.rewiring and c.kernel), default=0)
+        if spread:
+            found |= {"born_first": ((slots,), i32), "born_number": ((slots,), i32)}
+            found |= dict.fromkeys(("born_share", "born_slope"), ((slots * spread,), np.float32))
+    return found
+
+
+def allocate(device: Device, owner: str, shapes: Shapes) -> dict[str, Buffer]:
+    """Buffers of these shapes, each named after its owner; none is empty, so that each has an address."""
+    return {
+        name: device.allocate(f"{owner} {name}", shape if prod(shape) else (1,), dtype)
+        for name, (shape, dtype) in shapes.items()
+    }
+
+
+def nbytes(shapes: Shapes) -> dict[str, int]:
+    """Bytes by name."""
+    return {name: prod(shape) * np.dtype(dtype).itemsize for name, (shape, dtype) in shapes.items()}
+
+
+def check_memory(plan: Plan, device: Device) -> None:
+    """One clear error, before anything is allocated, where a plan wants more memory than the device has.
+
+    Raises:
+        OutOfMemoryError: it names the largest buffers and their bytes.
+    """
+    wanted = {("the network", name): n for name, n in nbytes(scratch_shapes(plan)).items()}
+    for p in plan.populations:
+        wanted |= {(f"population {p.name!r}", name): n for name, n in nbytes(population_shapes(plan, p)).items()}
+    for c in plan.connections:
+        wanted |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}
+    total, free = sum(wanted.values()), device.memory().free
+    if total <= free:
+        return
+    largest = sorted(wanted.items(), key=lambda item: -item[1])[:6]
+    listed = ", ".join(f"{name} of {owner} {n / 1e6:,.0f} MB" for (owner, name), n in largest)
+    raise OutOfMemoryError(
+        f"the network needs {total / 1e6:,.0f} MB on {device.name}, which has {free / 1e6:,.0f} MB free; the largest: "
+        f"{listed}; use a smaller batch_size, fewer time steps or synapses"
+    )

@@ -1,0 +1,358 @@
+"""What an engine sees of a device: memory, modules of kernels, launches and their recording; nothing else of CUDA."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import GennDelaysError, InvalidValueError, unknown
+from .signature import Parameter, Signature, signatures
+
+Dimensions = int | tuple[int, ...]
+"""Blocks of a grid or threads of a block: x, or up to (x, y, z)."""
+
+MOST_GRID = (2**31 - 1, 65_535, 65_535)
+MOST_BLOCK = (1024, 1024, 64)
+MOST_THREADS = 1024
+MOST_SHARED = 48 * 1024
+"""Limits of every device: blocks of a grid, threads of a block, bytes of dynamic shared memory."""
+
+
+class KernelError(GennDelaysError):
+    """A kernel did what no kernel may do, or the device failed while it ran."""
+
+
+class OutOfMemoryError(GennDelaysError):
+    """The device has not enough memory for a buffer."""
+
+
+class Memory(NamedTuple):
+    """Memory of a device in bytes."""
+
+    free: int
+    total: int
+
+
+class Buffer(ABC):
+    """Memory of a device, as an array that lies contiguously.
+
+    Attributes:
+        name: for messages.
+        shape, dtype: as it was allocated.
+        nbytes: its size.
+        address: where it lies on the device.
+        freed: whether it was given back.
+    """
+
+    def __init__(self, device: Device, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        self.device, self.name, self.shape, self.dtype = device, name, shape, np.dtype(dtype)
+        self.size = prod(shape)
+        self.nbytes = self.size * self.dtype.itemsize
+        self.address = 0
+        self.freed = False
+
+    def upload(self, array: npt.NDArray[Any], start: int | None = None) -> None:
+        """Copy an array of the same dtype to the device; the array may be changed as soon as this returns.
+
+        Args:
+            array: of the buffer's shape, or with `start` any number of elements that fit.
+            start: the first element to be overwritten, counted along the memory.
+        """
+        self.check()
+        begin = 0 if start is None else start
+        fits = array.shape == self.shape if start is None else 0 <= begin <= self.size - array.size
+        if array.dtype != self.dtype or not fits:
+            raise InvalidValueError(
+                f"buffer {self.name!r} is {self.dtype} {self.shape}: cannot take {array.dtype} {array.shape}"
+                + ("" if start is None else f" from element {start}")
+            )
+        self.device.refuse_recording(f"buffer {self.name!r} cannot be uploaded to")
+        if array.size:
+            self._write(begin * self.dtype.itemsize, np.ascontiguousarray(array))
+
+    def download(self, start: int = 0, count: int | None = None) -> npt.NDArray[Any]:
+        """A copy on the host once all that was launched is done: all of it, or `count` elements from `start`."""
+        self.check()
+        self.device.refuse_recording(f"buffer {self.name!r} cannot be downloaded")
+        shape = self.shape if count is None and start == 0 else (self.size - start if count is None else count,)
+        if start < 0 or min(shape, default=0) < 0 or start + prod(shape) > self.size:
+            raise InvalidValueError(f"buffer {self.name!r} has {self.size} elements, not {count} from {start}")
+        array = np.empty(shape, dtype=self.dtype)
+        if array.size:
+            self._read(start * self.dtype.itemsize, array)
+        return array
+
+    def clear(self) -> None:
+        """Set all bytes to 0, in order with launches; can be recorded like them."""
+        self.check()
+        if self.nbytes:
+            self._clear()
+            self.device.keep([self])
+
+    def check(self) -> None:
+        """An error where it was given back."""
+        if self.freed:
+            raise InvalidValueError(f"buffer {self.name!r} was freed")
+
+    @abstractmethod
+    def _write(self, offset: int, array: npt.NDArray[Any]) -> None:
+        """Copy a contiguous array to `offset` bytes from the start."""
+
+    @abstractmethod
+    def _read(self, offset: int, array: npt.NDArray[Any]) -> None:
+        """Fill a contiguous array from `offset` bytes on, after what was launched."""
+
+    @abstractmethod
+    def _clear(self) -> None:
+        """Set all bytes to 0."""
+
+    @abstractmethod
+    def _free(self) -> None:
+        """Give the memory back."""
+
+
+Argument = Buffer | int | float | np.generic | None
+"""Of a kernel: a buffer, None for a null pointer, a whole number, ``np.float32``, ``np.float64`` (or a float)."""
+
+
+class Module(ABC):
+    """The kernels of one source, loaded.
+
+    Attributes:
+        signatures: what they take, by name.
+        compiled: whether the source had to be compiled.
+    """
+
+    compiled: bool
+
+    def __init__(self, device: Device, source: str) -> None:
+        self.device = device
+        self.signatures = signatures(source)
+
+    def launch(self, kernel: str, grid: Dimensions, block: Dimensions, *arguments: Argument, shared: int = 0) -> None:
+        """Run a kernel after all that was launched before; returns at once where the device can do that.
+
+        Args:
+            grid: number of blocks, x or up to (x, y, z), none of them 0.
+            block: threads of a block, the same way.
+            arguments: as the kernel declares them. Numbers are fixed where a graph is recorded.
+            shared: bytes of dynamic shared memory (``extern __shared__ type name[];``).
+
+        Raises:
+            InvalidValueError: no such kernel, arguments that do not fit it, or dimensions that no device has.
+            KernelError: the kernel did what it must not; a GPU may tell so later, when it is waited for.
+        """
+        if kernel not in self.signatures:
+            raise unknown("kernel", kernel, self.signatures)
+        found = self.signatures[kernel]
+        if len(arguments) != len(found.parameters):
+            raise InvalidValueError(
+                f"kernel {kernel!r} takes {len(found.parameters)} arguments "
+                f"({', '.join(p.name for p in found.parameters)}), got {len(arguments)}"
+            )
+        sizes = _dimensions(found, grid, block, shared)
+        values = [self._value(found, p, a) for p, a in zip(found.parameters, arguments, strict=True)]
+        self._launch(found, *sizes, values, shared)
+        self.device.keep([buffer for buffer in arguments if isinstance(buffer, Buffer)])
+
+    def _value(self, kernel: Signature, parameter: Parameter, argument: Argument) -> np.generic:
+        """An argument as the number that the kernel gets."""
+        if parameter.pointer:
+            if argument is None:
+                return np.uint64(0)
+            if isinstance(argument, Buffer) and parameter.dtype in (None, argument.dtype):
+                argument.check()
+                if argument.device is not self.device:
+                    raise InvalidValueError(f"buffer {argument.name!r} belongs to another device")
+                return np.uint64(argument.address)
+        elif parameter.dtype is not None:
+            number = _number(parameter.dtype, argument)
+            if number is not None:
+                return number
+        given = f"{argument.dtype} buffer {argument.name!r}" if isinstance(argument, Buffer) else repr(argument)
+        raise InvalidValueError(f"kernel {kernel.name!r} takes {parameter.type} {parameter.name}, got {given}")
+
+    @abstractmethod
+    def _launch(
+        self, kernel: Signature, grid: Sequence[int], block: Sequence[int], values: list[np.generic], shared: int
+    ) -> None:
+        """Launch with (x, y, z) and values that were checked."""
+
+
+class Graph(ABC):
+    """Launches that were recorded once, and are launched together."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.buffers: dict[int, Buffer] = {}
+        self.complete = False
+
+    def launch(self) -> None:
+        """Run all that was recorded, in its order, after what was launched before."""
+        if not self.complete:
+            raise InvalidValueError("a graph cannot be launched before its recording has ended")
+        for buffer in self.buffers.values():
+            buffer.check()
+        self.device.refuse_recording("a graph cannot be launched")
+        self._launch()
+
+    @abstractmethod
+    def _launch(self) -> None:
+        """Run what was recorded."""
+
+
+class Device(ABC):
+    """A device, or what stands for one; for the thread that opened it. To be closed, or used by ``with``.
+
+    Attributes:
+        name: of the device, for people.
+    """
+
+    name: str
+
+    def __init__(self) -> None:
+        self._buffers: dict[int, Buffer] = {}
+        self._recording: Graph | None = None
+        self._closed = False
+
+    def allocate(self, name: str, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
+        """A buffer of zeros.
+
+        Raises:
+            OutOfMemoryError: the device has no room for it.
+        """
+        self._check_open()
+        self.refuse_recording(f"buffer {name!r} cannot be allocated")
+        buffer = self._allocate(name, (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype))
+        self._buffers[id(buffer)] = buffer
+        return buffer
+
+    def free(self, buffer: Buffer) -> None:
+        """Give a buffer back; graphs that use it cannot be launched any more."""
+        buffer.check()
+        self.refuse_recording(f"buffer {buffer.name!r} cannot be freed")
+        del self._buffers[id(buffer)]
+        buffer.freed = True
+        buffer._free()
+
+    def load(self, source: str) -> Module:
+        """The kernels of a CUDA source, compiled or taken from the cache.
+
+        Raises:
+            CompileError: the compiler refused it.
+        """
+        self._check_open()
+        self.refuse_recording("a module cannot be loaded")
+        return self._load(source)
+
+    @contextmanager
+    def graph(self) -> Iterator[Graph]:
+        """Record what is launched or cleared in the body, instead of running it."""
+        self._check_open()
+        self.refuse_recording("another cannot be recorded")
+        graph = self._recording = self._new_graph()
+        try:
+            yield graph
+        except BaseException:
+            self._recording = None
+            self._finish_graph(graph, keep=False)
+            raise
+        self._recording = None
+        self._finish_graph(graph, keep=True)
+        graph.complete = True
+
+    def close(self) -> None:
+        """Wait, and give everything back. Nothing of the device can be used afterwards; closing again does nothing."""
+        if self._closed:
+            return
+        try:
+            self.synchronise()
+        finally:
+            self._closed = True
+            for buffer in self._buffers.values():
+                buffer.freed = True
+                buffer._free()
+            self._buffers.clear()
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def keep(self, buffers: list[Buffer]) -> None:
+        """Remember, while a graph is recorded, what it uses."""
+        if self._recording is not None:
+            self._recording.buffers.update((id(buffer), buffer) for buffer in buffers)
+
+    def refuse_recording(self, what: str) -> None:
+        """An error where a graph is being recorded."""
+        if self._recording is not None:
+            raise InvalidValueError(f"{what} while a graph is recorded")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidValueError(f"device {self.name} was closed")
+
+    @abstractmethod
+    def memory(self) -> Memory:
+        """Free and total memory."""
+
+    @abstractmethod
+    def synchronise(self) -> None:
+        """Wait for all that was launched; an error of a kernel is raised here at the latest."""
+
+    @abstractmethod
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
+        """A buffer of zeros."""
+
+    @abstractmethod
+    def _load(self, source: str) -> Module:
+        """Compile and load."""
+
+    @abstractmethod
+    def _new_graph(self) -> Graph:
+        """Begin to record."""
+
+    @abstractmethod
+    def _finish_graph(self, graph: Graph, keep: bool) -> None:
+        """End the recording; without `keep` forget it."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Give back all but the buffers."""
+
+
+def _dimensions(kernel: Signature, grid: Dimensions, block: Dimensions, shared: int) -> tuple[list[int], list[int]]:
+    """Grid and block as (x, y, z), or an error where no device has room for them."""
+    sizes = []
+    for what, given, most in (("grid", grid, MOST_GRID), ("block", block, MOST_BLOCK)):
+        size = [int(n) for n in ((given,) if isinstance(given, int | np.integer) else given)]
+        size += [1] * (3 - len(size))
+        if len(size) > 3 or any(not 1 <= n <= m for n, m in zip(size, most, strict=True)):
+            raise InvalidValueError(f"kernel {kernel.name!r}: {what} must be from 1 to {most}, got {given}")
+        sizes.append(size)
+    if prod(sizes[1]) > kernel.most_threads:
+        raise InvalidValueError(f"kernel {kernel.name!r}: at most {kernel.most_threads} threads a block, got {block}")
+    if not 0 <= shared <= MOST_SHARED:
+        raise InvalidValueError(f"kernel {kernel.name!r}: shared must be from 0 to {MOST_SHARED} bytes, got {shared}")
+    return sizes[0], sizes[1]
+
+
+def _number(dtype: np.dtype[Any], argument: object) -> np.generic | None:
+    """A number in a kernel's own type, or None where it is not that number: nothing is rounded, nothing wraps."""
+    if isinstance(argument, np.generic):
+        return argument if argument.dtype == dtype else None
+    if dtype.kind in "iu" and isinstance(argument, int) and not isinstance(argument, bool):
+        fits = np.iinfo(dtype).min <= argument <= np.iinfo(dtype).max
+    else:
+        fits = isinstance(argument, bool if dtype.kind == "b" else float) and dtype in (np.bool_, np.float64)
+    number: np.generic | None = dtype.type(argument) if fits else None
+    return number

@@ -1,0 +1,317 @@
+"""A plan on a GPU: buffers, and launches of generated kernels in the order of the plan."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...codegen.cuda import emit_cuda
+from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ...compilers.populations import PopulationState
+from ...learning.losses import Truth
+from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
+from .backward import Backward
+from .buffers import (
+    allocate,
+    check_memory,
+    connection_shapes,
+    lanes_of,
+    most_taps,
+    population_shapes,
+    scratch_shapes,
+    state_shapes,
+)  # fmt: skip
+from .device import Buffer, Device
+from .forward import Forward
+from .rewiring import Rewiring, index_by_source
+from .sorting import BLOCK, blocks
+
+Array = npt.NDArray[Any]
+_NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay")
+"""An optimiser's numbers in the order of ``struct Optimiser``."""
+
+
+class CUDAEngine:
+    """See :class:`~genn_delays.backends.protocol.Engine`.
+
+    Attributes:
+        device: where it runs; closed with the engine.
+        module: its kernels.
+        population, connection: their buffers by name.
+        how: what the last forward pass was for.
+        values: what populations have learned.
+        delays: of connections on cycles, as they were last looked at.
+    """
+
+    def __init__(self, plan: Plan, device: Device) -> None:
+        self.plan, self.device = plan, device
+        self.lanes, self.L, self.how = 0, lanes_of(plan), Pass()
+        self._forward, self._backward = Forward(self), Backward(self)
+        check_memory(plan, device)
+        self.source = emit_cuda(plan)
+        self.module = device.load(self.source)
+        self.population = [
+            allocate(device, f"population {p.name!r}", population_shapes(plan, p)) for p in plan.populations
+        ]
+        self.connection = [
+            allocate(device, f"connection {c.name!r}", connection_shapes(plan, c)) for c in plan.connections
+        ]
+        self.scratch = allocate(device, "the network's", scratch_shapes(plan))
+        self._examples = device.allocate("examples", (self.L,), np.int64)
+        self._data: dict[int, tuple[InputData, list[Buffer]]] = {}
+        self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
+        self.delays: dict[int, Array] = {}
+        self._closed_states: list[ConnectionState] | None = None
+        self._rewiring = Rewiring(self)
+        for p in plan.populations:
+            self._upload_numbers(p)
+            self.set_values(p.index, PopulationState.new(p).values)
+        for c in plan.connections:
+            self._upload_rule(c)
+            self.set_state(c.index, ConnectionState.new(c.initial_synapses(), c))
+
+    def _upload_numbers(self, p: PopulationPlan) -> None:
+        if p.model is None:
+            return
+        if p.parameters:
+            self.population[p.index]["par"].upload(np.stack(list(p.parameters.values())).astype(np.float32))
+        if p.bias is not None:
+            self.population[p.index]["bias"].upload(p.bias.astype(np.float32))
+
+    def _upload_rule(self, c: ConnectionPlan) -> None:
+        buffers = self.connection[c.index]
+        if c.rewiring is not None:
+            thresholds = c.connection.connectivity.delay_initializer.thresholds
+            buffers["threshold"].upload(np.append(thresholds, np.uint32(0)))
+            if c.pre_sign is not None:
+                buffers["pre_sign"].upload(c.pre_sign)
+
+    def close(self) -> None:
+        if self._closed_states is None:
+            self._closed_states = [self.state(c.index) for c in self.plan.connections]
+            self.device.close()
+
+    def check_learning(self, *, training: bool) -> None:
+        """Whatever can be planned can be learned."""
+
+    # --- launching ---------------------------------------------------------------------------------------------------
+
+    def launch(self, kernel: str, threads: int, *arguments: Any) -> None:
+        """Run a kernel with one thread each, in blocks of 256; none for no threads."""
+        if threads:
+            self.module.launch(kernel, blocks(threads), BLOCK, *arguments)
+
+    def rows(self, kernel: str, neurons: int, elements: int, *arguments: Any) -> None:
+        """Run a kernel with a block for each piece of a row of each neuron."""
+        if neurons and elements:
+            self.module.launch(kernel, (neurons, blocks(elements)), BLOCK, *arguments)
+
+    def form(self, c: ConnectionPlan) -> str:
+        """How a connection's source sends: what its kernels are called by."""
+        return "spikes" if self.plan.populations[c.source].spiking else "real"
+
+    def sent(self, population: int) -> Buffer:
+        """What a population sends: real values, or bits."""
+        buffers = self.population[population]
+        return buffers["bits"] if "bits" in buffers else buffers["x"]
+
+    def gain(self, c: ConnectionPlan) -> np.float32:
+        """Inverted dropout of a connection's source."""
+        dropout = self.plan.populations[c.source].dropout
+        return np.float32(1.0 / (1.0 - dropout) if dropout and self.how.training else 1.0)
+
+    def taps(self, c: ConnectionPlan) -> list[Any]:
+        """The arguments of kernels that spread a connection's synapses over lags."""
+        b = self.connection[c.index]
+        return [b["first"], b["number"], b["share"], most_taps(c)]
+
+    def find_taps(self, c: ConnectionPlan, kernel: str) -> None:
+        """Spread a connection's synapses over the lags around their real-valued delays."""
+        b = self.connection[c.index]
+        width = np.float32(self.how.widths.get(c.index, 1.0))
+        self.launch(
+            f"taps_{kernel}", c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
+            width, c.min_delay, c.max_delay, c.size,
+        )  # fmt: skip
+
+    def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
+        """The arguments of a readout's kernels; they read the output variable or bits."""
+        b = self.population[p.index]
+        return [b["tape"], b.get("bits"), z, b["g"], float(p.dt), p.size, self.plan.time_steps, self.L]
+
+    def blocks_of(self, group: tuple[int, ...]) -> list[tuple[int, int]]:
+        """The blocks of steps in which a group runs, in order."""
+        T, delays = self.plan.time_steps, [np.empty(0, np.uint16)] * len(self.plan.connections)
+        for c in self.plan.connections:
+            if c.source in group and c.target in group:
+                if c.index not in self.delays:
+                    self.delays[c.index] = self.connection[c.index]["delay"].download()[: c.size]
+                delays[c.index] = self.delays[c.index]
+        length = self.plan.block_steps(group, delays)
+        return [(t0, min(t0 + length, T)) for t0 in range(0, T, length)]
+
+    # --- the passes --------------------------------------------------------------------------------------------------
+
+    def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
+        self.lanes = len(examples)
+        self._examples.upload(np.ascontiguousarray(examples), start=0)
+        T, L = self.plan.time_steps, self.L
+        for index, data in inputs.items():
+            if index not in self._data or self._data[index][0] is not data:
+                self._upload_data(index, data)
+            buffers, size = self._data[index][1], self.plan.populations[index].size
+            if isinstance(data, DenseData):
+                x = self.population[index]["x"]
+                self.launch("load_dense", size * T * L, x, *buffers, self._examples, size, T, L, self.lanes)
+            else:
+                bits = self.population[index]["bits"]
+                bits.clear()
+                self.module.launch("load_events", self.lanes, BLOCK, bits, *buffers, self._examples, T, L)
+
+    def _upload_data(self, index: int, data: InputData) -> None:
+        """A data set to the device, in place of the one before."""
+        for buffer in self._data.pop(index, (None, []))[1]:
+            self.device.free(buffer)
+        arrays: dict[str, Array]
+        if isinstance(data, DenseData):
+            arrays = {"values": data.values.reshape(-1)}
+        else:
+            arrays = {"start": data.start, "neuron": data.neuron, "step": data.step}
+        buffers = []
+        for name, array in arrays.items():
+            buffers.append(self.device.allocate(f"data {name}", max(array.size, 1), array.dtype))
+            if array.size:
+                buffers[-1].upload(np.ascontiguousarray(array), start=0)
+        self._data[index] = (data, buffers)
+
+    def forward(self, how: Pass) -> None:
+        self.how = how
+        self._forward.run()
+
+    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
+        results = {}
+        for p in self.plan.outputs:
+            assert p.loss is not None
+            b, truth = self.population[p.index], labels[p.index]
+            b["labels" if p.loss.labelled else "targets"].upload(np.ascontiguousarray(truth).reshape(-1), start=0)
+            self.launch("copy_words", p.size * self.L, b["z"], b["dz"], p.size * self.L)
+            names = ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")
+            numbers = [float(p.loss.numbers().get(name, 1.0)) for name in names]
+            self.launch(
+                f"loss_{p.index}", self.L, b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), b["losses"],
+                b["correct"], *numbers, float(p.dt), truth.size // self.lanes, p.size, self.plan.time_steps, self.L,
+                self.lanes,
+            )  # fmt: skip
+            right = int(b["correct"].download()[: self.lanes].sum()) if p.loss.labelled else 0
+            results[p.index] = (float(b["losses"].download()[: self.lanes].sum()), right)
+        return results
+
+    def backward(self) -> None:
+        self._backward.run()
+
+    def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
+        for index, learned in optimisers.items():
+            c, b = self.plan.connections[index], self.connection[index]
+            rules = np.zeros((2, len(_NUMBERS)))
+            for row, optimiser in zip(rules, learned, strict=True):
+                row[:] = [optimiser.numbers().get(name, 0.0) for name in _NUMBERS] if optimiser else 0.0
+            b["rules"].upload(rules)
+            rule, weight = c.rewiring, learned.weight
+            noise = math.sqrt(2.0 * weight.alpha * rule.temperature) if rule and weight else 0.0
+            kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
+            moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
+            self.launch(
+                f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
+                b["age"], *moments, b["rules"], b["pre"], b["post"], rule.l1 if rule else 0.0, noise, float(scale),
+                self.plan.training_seed, index, step % (1 << 32), int(rule is not None and rule.signed), c.min_delay,
+                c.max_delay, c.size,
+            )  # fmt: skip
+            if c.delay_optimiser is not None:
+                self.delays.pop(index, None)
+
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+        rewired = {index: self._rewiring.run(self.plan.connections[index], step, n) for index, n in drops.items()}
+        for index, count in rewired.items():
+            if count:
+                self.delays.pop(index, None)
+        return rewired
+
+    # --- reading and writing -----------------------------------------------------------------------------------------
+
+    def output(self, population: int) -> npt.NDArray[np.float32]:
+        return np.ascontiguousarray(self.population[population]["z"].download()[:, : self.lanes].T)
+
+    def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
+        name = "grad" if variable == "weight" else "delay_grad"
+        return self.connection[connection][name].download()[: self.plan.connections[connection].size]
+
+    def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
+        p, b, found = self.plan.populations[population], self.population[population], {}
+        if p.batch_norm:
+            sums = b["sums"].download()
+            found["batch_norm_scale"] = (b["inverse"].download() * sums[:, 1]).astype(np.float32)
+            found["batch_norm_shift"] = sums[:, 0].astype(np.float32)
+        if p.slopes:
+            slopes = dict(zip(p.slopes, b["slopes"].download()[:, :, : self.lanes].sum(axis=2), strict=True))
+            learned = p.parameter_gradients(slopes, self.values[population])
+            found |= {name: g.astype(np.float32) for name, g in learned.items()}
+        return found
+
+    def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        return self.population[population]["mean"].download(), self.population[population]["var"].download()
+
+    def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
+        return self.population[population]["totals"].download().astype(np.float64)
+
+    def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
+        self.population[population]["drive"].upload(drive.astype(np.float32))
+
+    def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
+        self.values[population] = {name: array.copy() for name, array in values.items()}
+        p, b = self.plan.populations[population], self.population[population]
+        if p.sets_coefficients(values):
+            names = list(p.parameters)
+            for name, numbers in p.coefficients(values).items():
+                b["par"].upload(numbers.astype(np.float32), start=names.index(name) * p.size)
+        if p.batch_norm:
+            for name in ("scale", "shift"):
+                b[name].upload(values[f"batch_norm_{name}"])
+
+    def keep_variables(self, population: int) -> None:
+        """They always are."""
+
+    def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
+        p = self.plan.populations[population]
+        assert p.model is not None
+        row = p.size * self.plan.time_steps * self.L
+        tape = self.population[population]["tape"].download(p.model.states.index(name) * row, row)
+        return np.ascontiguousarray(tape.reshape(p.size, self.plan.time_steps, self.L)[:, :, : self.lanes])
+
+    def spikes(self, population: int) -> npt.NDArray[np.bool_]:
+        p = self.plan.populations[population]
+        if not p.spiking:
+            return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
+        words = self.population[population]["bits"].download()
+        bits = np.unpackbits(words.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
+        return np.ascontiguousarray(bits[:, :, : self.lanes].astype(np.bool_))
+
+    def spike_count(self, population: int) -> int:
+        return int(np.count_nonzero(self.spikes(population)))
+
+    def state(self, connection: int) -> ConnectionState:
+        if self._closed_states is not None:
+            return self._closed_states[connection].copy()
+        c, b = self.plan.connections[connection], self.connection[connection]
+        empty: dict[str, Array] = {"age": np.empty(0, np.uint16), "position": np.empty(0, np.float32)}
+        return ConnectionState.from_arrays(empty | {n: b[n].download()[: c.size] for n in state_shapes(c)})
+
+    def set_state(self, connection: int, state: ConnectionState) -> None:
+        c, b, arrays = self.plan.connections[connection], self.connection[connection], state.arrays()
+        for name in state_shapes(c):
+            if c.size:
+                b[name].upload(np.ascontiguousarray(arrays[name]))
+        self.delays.pop(connection, None)
+        index_by_source(self, c)

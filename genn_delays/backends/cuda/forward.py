@@ -1,0 +1,96 @@
+"""The forward pass: which kernels run over which blocks of steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...compilers.plan import PopulationPlan
+from ...neurons.batch_norm import factor_and_offset
+from ...random import dropout_threshold
+from ..protocol import check_spikes
+from .sorting import BLOCK
+
+if TYPE_CHECKING:
+    from .engine import CUDAEngine
+
+
+class Forward:
+    """The forward pass of an engine."""
+
+    def __init__(self, engine: CUDAEngine) -> None:
+        self.engine = engine
+
+    def run(self) -> None:
+        """All populations in the order of the plan, and the readouts."""
+        e = self.engine
+        for c in e.plan.connections:
+            if c.kernel is not None and e.how.training:
+                e.find_taps(c, c.kernel.template)
+        for group in e.plan.groups:
+            members = [e.plan.populations[i] for i in group]
+            for p in members:
+                for name in ("totals", "most") if p.spiking else ():
+                    e.population[p.index][name].clear()
+            for t0, t1 in e.blocks_of(group):
+                for p in members:
+                    self._gather(p, t0, t1)
+                    if p.batch_norm:
+                        self._normalise(p)
+                    self._membrane(p, t0, t1)
+        for p in e.plan.populations:
+            if e.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
+                check_spikes(p, e.population[p.index]["most"].download(), e.plan.max_spikes)
+        for p in e.plan.outputs:
+            self._readout(p)
+
+    def _gather(self, p: PopulationPlan, t0: int, t1: int) -> None:
+        """The input current of a block of steps."""
+        e, T, L = self.engine, self.engine.plan.time_steps, self.engine.L
+        current, begins = e.population[p.index]["current"], 1
+        for c in (e.plan.connections[k] for k in p.incoming):
+            if c.size == 0:
+                continue
+            s, spread = e.connection[c.index], c.kernel is not None and e.how.training
+            e.rows(
+                f"gather_{e.form(c)}{'_taps' if spread else ''}", p.size, (t1 - t0) * L, current, e.sent(c.source),
+                s["row_start"], s["pre"], s["delay"], s["weight"], *(e.taps(c) if spread else ()), e.gain(c), T, L, t0,
+                t1, begins,
+            )  # fmt: skip
+            begins = 0
+        if begins:
+            current.clear()
+
+    def _normalise(self, p: PopulationPlan) -> None:
+        """Batch norm's factor and offset: of the batch while training, of the running averages otherwise."""
+        assert p.batch_norm is not None
+        e, b, epsilon = self.engine, self.engine.population[p.index], p.batch_norm.epsilon
+        if not e.how.training:
+            values = e.values[p.index]
+            scale, shift, mean, var = (values[f"batch_norm_{n}"] for n in ("scale", "shift", "mean", "var"))
+            factor, offset = factor_and_offset(scale, shift, mean, var, epsilon)
+            b["factor"].upload(factor)
+            b["offset"].upload(offset)
+            return
+        e.module.launch(
+            "norm_statistics", p.size, BLOCK, b["current"], b.get("bias"), b["scale"], b["shift"], b["mean"], b["var"],
+            b["inverse"], b["factor"], b["offset"], float(epsilon), e.plan.time_steps, e.L, e.lanes,
+        )  # fmt: skip
+
+    def _membrane(self, p: PopulationPlan, t0: int, t1: int) -> None:
+        """Through the neurons of a population."""
+        e, b = self.engine, self.engine.population[p.index]
+        arguments: list[Any] = [b["current"], b["par"], b["tape"], b["carry"]]
+        if p.spiking:
+            arguments += [b["bits"], *([b["resets"]] if p.dropout else []), b["totals"], b["most"]]
+        arguments += [b[name] for name in ("bias", "factor", "offset") if name in b]
+        if p.dropout:
+            arguments += [dropout_threshold(p.dropout), e.how.step % (1 << 32), int(e.how.training)]
+        sizes = [p.size, e.plan.time_steps, e.L, e.lanes, t0, t1]
+        e.launch(f"membrane_{p.index}", p.size * e.L, *arguments, *sizes)
+
+    def _readout(self, p: PopulationPlan) -> None:
+        """What an output's readout gives; a softmax over neurons is kept in g for the way back."""
+        e, b = self.engine, self.engine.population[p.index]
+        if p.readout == "sum_softmax":
+            e.launch(f"softmax_{p.index}", e.plan.time_steps * e.L, b["tape"], b["g"], p.size, e.plan.time_steps, e.L)
+        e.launch(f"readout_{p.index}", p.size * e.L, *e.readout_arguments(p, b["z"]))

@@ -1,0 +1,272 @@
+"""An NVIDIA GPU through NVIDIA's ``cuda-core``, which is found at run time; kernels as CUBINs for that very GPU."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import BackendUnavailableError, InvalidValueError
+from .compiler import cubin_file
+from .device import Buffer, Device, Graph, KernelError, Memory, Module, OutOfMemoryError
+from .signature import Signature
+
+PACKAGES = ("cuda-core", "cuda-bindings")
+DRIVERS = {12: "525", 13: "580"}
+"""Oldest drivers for the wheels of a version of CUDA."""
+
+
+@dataclass(frozen=True)
+class GPU:
+    """A GPU of this machine.
+
+    Attributes:
+        index: by which it is opened.
+        name: as its maker calls it.
+        arch: ``sm_`` and its compute capability.
+        memory: its total memory in bytes.
+        driver: version of CUDA that the driver supports, for example ``"13.0"``.
+    """
+
+    index: int
+    name: str
+    arch: str
+    memory: int
+    driver: str
+
+
+@cache
+def _packages() -> tuple[Any, Any]:
+    """``cuda.core`` and ``cuda.bindings.driver``.
+
+    Raises:
+        BackendUnavailableError: one is missing, or its import fails.
+    """
+    for package in PACKAGES:
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError as error:
+            raise BackendUnavailableError(
+                f"backend 'cuda' needs NVIDIA's {package}, which is not installed: pip install 'genn-delays[cuda]'"
+            ) from error
+    try:
+        return importlib.import_module("cuda.core"), importlib.import_module("cuda.bindings.driver")
+    except Exception as error:  # another Python, a library that is missing: whatever it is, it is told
+        raise BackendUnavailableError(
+            f"NVIDIA's {' and '.join(PACKAGES)} are installed but cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _driver() -> tuple[Any, Any, str]:
+    """``cuda.core`` and ``cuda.bindings.driver``, with a driver that works, and the version of CUDA it supports.
+
+    Raises:
+        BackendUnavailableError: a package, the driver or a GPU is missing, or the driver is too old.
+    """
+    core, driver = _packages()
+    try:
+        status, number = driver.cuDriverGetVersion()
+    except Exception as error:  # the library of the driver is not there
+        raise BackendUnavailableError(
+            f"no NVIDIA driver is installed here ({type(error).__name__}: {error}); does nvidia-smi run?"
+        ) from error
+    version, wheels = f"{number // 1000}.{number % 1000 // 10}", int(metadata.version("cuda-bindings").split(".")[0])
+    if int(status) == 0 and number // 1000 < wheels:
+        raise BackendUnavailableError(
+            f"the NVIDIA driver supports CUDA {version}, the packages installed here are for CUDA {wheels}: update it "
+            f"to {DRIVERS.get(wheels, 'a newer one')} or later, or pip install 'genn-delays[cuda12]' in place of [cuda]"
+        )
+    (status,) = driver.cuInit(0) if int(status) == 0 else (status,)
+    if status == driver.CUresult.CUDA_ERROR_NO_DEVICE:
+        raise BackendUnavailableError(
+            "the NVIDIA driver sees no GPU; does nvidia-smi list one, and does CUDA_VISIBLE_DEVICES not hide it?"
+        )
+    if int(status) != 0:
+        raise BackendUnavailableError(f"the NVIDIA driver cannot be used: {status.name}; does nvidia-smi run?")
+    return core, driver, version
+
+
+def gpus() -> list[GPU]:
+    """The GPUs that can be used here.
+
+    Raises:
+        BackendUnavailableError: there is none; the message says what is missing.
+    """
+    _, driver, version = _driver()
+    attributes = driver.CUdevice_attribute
+
+    def ask(function: str, *arguments: Any) -> Any:
+        status, result = getattr(driver, function)(*arguments)
+        if int(status) != 0:
+            raise BackendUnavailableError(f"the NVIDIA driver cannot say what GPUs there are: {function}: {status.name}")
+        return result
+
+    found = []
+    for index in range(ask("cuDeviceGetCount")):
+        device = ask("cuDeviceGet", index)
+        name = ask("cuDeviceGetName", 256, device).split(b"\0")[0].decode()
+        major = ask("cuDeviceGetAttribute", attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
+        minor = ask("cuDeviceGetAttribute", attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
+        found.append(GPU(index, name, f"sm_{major}{minor}", int(ask("cuDeviceTotalMem", device)), version))
+    if not found:
+        raise BackendUnavailableError("the NVIDIA driver sees no GPU; does nvidia-smi list one?")
+    return found
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Errors of the driver as ours."""
+    try:
+        yield
+    except Exception as error:
+        if not any(kind.__name__ == "CUDAError" for kind in type(error).__mro__):  # cuda-core exports it nowhere
+            raise
+        kind = OutOfMemoryError if "OUT_OF_MEMORY" in str(error) else KernelError
+        raise kind(f"{what}: {error}") from error
+
+
+class CudaBuffer(Buffer):
+    """Memory of a GPU."""
+
+    def __init__(self, device: CudaDevice, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+        super().__init__(device, name, shape, dtype)
+        self.gpu = device
+        if self.nbytes:
+            with _told(f"buffer {name!r} of {self.nbytes:,} bytes, {device.memory().free:,} are free"):
+                self._memory = device.core_device.allocate(self.nbytes, stream=device.stream)
+                self._memory.fill(0, stream=device.stream)
+            self.address = int(self._memory.handle)
+
+    def _write(self, offset: int, array: npt.NDArray[Any]) -> None:
+        gpu = self.gpu
+        gpu.do("cuMemcpyHtoDAsync", self.address + offset, array.ctypes.data, array.nbytes, gpu.stream.handle)
+        gpu.synchronise()
+
+    def _read(self, offset: int, array: npt.NDArray[Any]) -> None:
+        gpu = self.gpu
+        gpu.do("cuMemcpyDtoHAsync", array.ctypes.data, self.address + offset, array.nbytes, gpu.stream.handle)
+        gpu.synchronise()
+
+    def _clear(self) -> None:
+        with _told(f"buffer {self.name!r}"):
+            self._memory.fill(0, stream=self.gpu.target)
+
+    def _free(self) -> None:
+        if self.nbytes:
+            with _told(f"buffer {self.name!r}"):
+                self._memory.close()
+
+
+class CudaModule(Module):
+    """Kernels loaded on a GPU."""
+
+    def __init__(self, device: CudaDevice, source: str) -> None:
+        super().__init__(device, source)
+        self.gpu = device
+        path, self.compiled = cubin_file(source, device.arch)
+        with _told(str(path)):
+            self._code = device.core.ObjectCode.from_cubin(path.read_bytes())
+            self._kernels = {name: self._code.get_kernel(name) for name in self.signatures}
+        self._configurations: dict[tuple[int, ...], Any] = {}
+
+    def _launch(
+        self, kernel: Signature, grid: Sequence[int], block: Sequence[int], values: list[np.generic], shared: int
+    ) -> None:
+        key = (*grid, *block, shared)
+        if key not in self._configurations:
+            configuration = self.gpu.core.LaunchConfig(grid=tuple(grid), block=tuple(block), shmem_size=shared)
+            self._configurations[key] = configuration
+        with _told(f"kernel {kernel.name!r}"):
+            self.gpu.core.launch(self.gpu.target, self._configurations[key], self._kernels[kernel.name], *values)
+
+
+class CudaGraph(Graph):
+    """A CUDA graph; `builder` while it is recorded."""
+
+    def __init__(self, device: CudaDevice) -> None:
+        super().__init__(device)
+        self.gpu = device
+        with _told("recording a graph"):
+            self.builder = device.core_device.create_graph_builder()
+            self.builder.begin_building()
+        self.graph: Any = None
+
+    def finish(self, keep: bool) -> None:
+        """End the recording."""
+        with _told("recording a graph"):
+            self.builder.end_building()
+            if keep:
+                self.graph = self.builder.complete()
+            self.builder.close()
+
+    def _launch(self) -> None:
+        with _told("launching a graph"):
+            self.graph.launch(self.gpu.stream)
+
+
+class CudaDevice(Device):
+    """A GPU with one stream of work.
+
+    Args:
+        index: which GPU, counted as in :func:`gpus`.
+
+    Attributes:
+        arch: ``sm_`` and its compute capability.
+        target: what launches go to, the stream or the graph being recorded.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        super().__init__()
+        found = gpus()
+        if not 0 <= index < len(found):
+            raise InvalidValueError(f"device must be from 0 to {len(found) - 1}, got {index}")
+        self.core, self._driver, _ = _driver()
+        self.name, self.arch = found[index].name, found[index].arch
+        with _told(self.name):
+            self.core_device = self.core.Device(index)
+            self.core_device.set_current()
+            self.stream = self.core_device.create_stream()
+
+    @property
+    def target(self) -> Any:
+        return self._recording.builder if isinstance(self._recording, CudaGraph) else self.stream
+
+    def memory(self) -> Memory:
+        free, total = self.do("cuMemGetInfo")
+        return Memory(int(free), int(total))
+
+    def do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
+        """What a function of the driver gives besides its status."""
+        status, *results = getattr(self._driver, function)(*arguments)
+        if int(status) != 0:
+            raise KernelError(f"{self.name}: {function} gave {status.name}")
+        return tuple(results)
+
+    def synchronise(self) -> None:
+        self._check_open()
+        with _told(self.name):
+            self.stream.sync()
+
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
+        return CudaBuffer(self, name, shape, dtype)
+
+    def _load(self, source: str) -> Module:
+        return CudaModule(self, source)
+
+    def _new_graph(self) -> Graph:
+        return CudaGraph(self)
+
+    def _finish_graph(self, graph: Graph, keep: bool) -> None:
+        assert isinstance(graph, CudaGraph)
+        graph.finish(keep)
+
+    def _close(self) -> None:
+        with _told(self.name):
+            self.stream.close()

@@ -1,0 +1,97 @@
+"""What a CUDA source says of its kernels: their names, and the types that their arguments must have."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import InvalidValueError
+
+SCALARS: dict[str, Any] = {
+    "bool": np.bool_, "char": np.int8, "signed char": np.int8, "unsigned char": np.uint8, "short": np.int16,
+    "unsigned short": np.uint16, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
+    "long long": np.int64, "unsigned long long": np.uint64, "size_t": np.uint64, "float": np.float32,
+    "double": np.float64,
+    **{f"{sign}int{bits}_t": np.dtype(f"{sign}int{bits}").type for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+"""Types of C by their names, which are the same size on every platform."""
+
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_ALIAS = re.compile(r"\btypedef\s+([\w ]+?)\s+(\w+)\s*;|\busing\s+(\w+)\s*=\s*([\w ]+?)\s*;")
+_KERNEL = re.compile(
+    r'\bextern\s+"C"\s+__global__\s+(?P<head>(?:\w+\s+|__launch_bounds__\s*\([^()]*\)\s*)*)(?P<name>\w+)\s*'
+    r"\((?P<parameters>[^()]*)\)\s*\{"
+)
+_BOUNDS = re.compile(r"__launch_bounds__\s*\(\s*(\d+)")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel.
+
+    Attributes:
+        name: as in the source.
+        type: its type in C, without qualifiers.
+        pointer: whether it points to memory of the device.
+        dtype: of the number, or of what it points to; None where it points to something else than numbers.
+    """
+
+    name: str
+    type: str
+    pointer: bool
+    dtype: np.dtype[Any] | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A kernel of a source: its name, its parameters, and how many threads a block of it may have."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    most_threads: int
+
+
+def signatures(source: str) -> dict[str, Signature]:
+    """The kernels that a source defines, ``extern "C" __global__ void name(...) {``, by name.
+
+    Types may be given other names by ``typedef`` or ``using`` in the source itself.
+
+    Raises:
+        InvalidValueError: a ``__global__`` function that is not of this form, or a parameter that cannot be passed.
+    """
+    text = _COMMENT.sub(" ", source)
+    types = dict(SCALARS)
+    for match in _ALIAS.finditer(text):
+        old, new = (match[1], match[2]) if match[1] else (match[4], match[3])
+        if " ".join(old.split()) in types:
+            types[new] = types[" ".join(old.split())]
+    found = {}
+    for match in _KERNEL.finditer(text):
+        bounds = _BOUNDS.search(match["head"])
+        declared = [part for part in match["parameters"].split(",") if part.strip() not in ("", "void")]
+        parameters = tuple(_parameter(match["name"], part, types) for part in declared)
+        found[match["name"]] = Signature(match["name"], parameters, int(bounds[1]) if bounds else 1024)
+    if len(found) != len(re.findall(r"\b__global__\b", text)):
+        raise InvalidValueError(
+            f'every kernel must be defined once as extern "C" __global__ void name(...) {{...}}; these are: '
+            f"{', '.join(found) or 'none'}"
+        )
+    return found
+
+
+def _parameter(kernel: str, text: str, types: dict[str, Any]) -> Parameter:
+    """A parameter as it is declared in a kernel's list."""
+    words = re.findall(r"\w+|\*|\S", re.sub(r"\b(const|volatile|__restrict__)\b", " ", text))
+    pointer = words.count("*") == 1 and words[-2] == "*"
+    name, words = words[-1], words[: -2 if pointer else -1]
+    base = " ".join(words)
+    known = base in types
+    if not all(re.fullmatch(r"\w+", word) for word in (*words, name)) or not words or not (pointer or known):
+        raise InvalidValueError(
+            f"kernel {kernel!r}: cannot pass parameter {' '.join(text.split())!r}; pointers and numbers "
+            f"({', '.join(types)}) can be passed"
+        )
+    return Parameter(name, f"{base}*" if pointer else base, pointer, np.dtype(types[base]) if known else None)

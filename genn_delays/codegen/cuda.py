@@ -1,0 +1,129 @@
+"""From a plan to CUDA C++: one source of kernels, which depends on equations, rules and forms and never on sizes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .. import __version__
+from ..compilers.plan import Plan, PopulationPlan
+from ..learning.readouts import READOUTS
+from ..random import Purpose
+from .emit import add_optimisers, environment, slope_term, update_of, words_of
+from .transitions import Transitions
+
+
+def emit_cuda(plan: Plan) -> str:
+    """The source of a plan's kernels, the same text for the same plan."""
+    parts: list[str] = []
+
+    def add(template: str, **values: Any) -> None:
+        text = environment("cuda").get_template(f"{template}.cu.j2")
+        parts.append(text.render(version=__version__, purpose=Purpose, training_seed=plan.training_seed, **values))
+
+    kinds = {p.kind for p in plan.populations}
+    for name, wanted in (
+        ("prelude", True), ("random", True), ("copy", True), ("exp", True), ("load_dense", "real_input" in kinds),
+        ("load_events", "spike_input" in kinds),
+    ):  # fmt: skip
+        if wanted:
+            add(name)
+    _add_passes(add, plan)
+    if any(p.batch_norm for p in plan.populations):
+        add("batch_norm")
+    if plan.surrogate_code is not None:
+        add("surrogate", surrogate=plan.surrogate_code)
+    for p in plan.populations:
+        if p.model is not None:
+            _add_population(add, plan, p)
+    for p in plan.outputs:
+        assert p.loss is not None
+        add(f"readout_{p.readout}", p=p)
+        add(f"loss_{p.loss.template}", p=p)
+    _add_learning(add, plan)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def forms(plan: Plan) -> list[str]:
+    """The kinds of activity that connections carry."""
+    return sorted({"spikes" if plan.populations[c.source].spiking else "real" for c in plan.connections})
+
+
+def _add_passes(add: Any, plan: Plan) -> None:
+    """The passes over synapses, in the forms that this network has."""
+    kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
+    taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
+    if kernels:
+        add("lags")
+    for name in taps:
+        add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
+    for spread in [False, True] if kernels else [False]:
+        for form in forms(plan):
+            add("gather", form=form, taps=spread)
+        add("backgather", taps=spread)
+    for form in forms(plan):
+        add("correlate", form=form, taps=bool(taps))
+
+
+def _add_population(add: Any, plan: Plan, p: PopulationPlan) -> None:
+    """The kernels of a population: forwards and backwards through its neurons."""
+    model = p.model
+    assert model is not None
+    spiking = model.threshold is not None
+    distance = [] if model.threshold is None else [model.threshold]
+    jumps = [*model.update.values(), *model.jump.values(), *distance]
+    initial = {f"{s}_initial" for s in model.states}
+    shared = {"p": p, "model": model, "numbers": list(p.parameters), "spiking": spiking, "bias": p.bias is not None}
+
+    def used(expressions: list[Any], always: set[str]) -> list[str]:
+        return [name for name in p.parameters if name in words_of(expressions) | always]
+
+    add("membrane", parameters=used(jumps, initial), **shared)
+    if plan.event_prop is not None:
+        transitions = model.transitions
+        assert transitions is not None
+        reads = [*transitions.flow.values(), model.gradient, transitions.arrival, *_at_spike(transitions)]
+        reads += [transitions.release] if transitions.release else []
+        reads += [*distance, *model.jump.values(), *([model.hold] if model.hold else [])] if spiking else []
+        asked = [*_at_spike(transitions), *([transitions.release] if transitions.release else []), *distance]
+        near = [s for s in model.states if s in words_of(distance)]
+        before = words_of([*distance, *(model.jump[s] for s in near if s in model.jump)]) | set(near)
+        add(
+            "adjoint_event_prop", transitions=transitions, reads_distance=near,
+            reads_here=[s for s in model.states if s in words_of(asked)],
+            reads_before=[s for s in model.states if s in before], at_spike=sorted(words_of(_at_spike(transitions))),
+            at_release=sorted(words_of([transitions.release])) if transitions.release else [],
+            reads=None if p.readout is None else READOUTS[p.readout].reads,
+            parameters=used(reads, {f"{s}_initial" for s in near}), **shared,
+        )  # fmt: skip
+        return
+    backward = [*model.adjoint.values(), model.gradient, *distance, *([model.hold] if model.hold else [])]
+    add(
+        "adjoint", later=words_of(backward), slope_terms={c: slope_term(model, c) for c in p.slopes},
+        reads_current=any(c.startswith("b_") for c in p.slopes),
+        parameters=used([*backward, *(model.jump.values() if p.slopes else ())], initial if p.slopes else set()),
+        **shared,
+    )  # fmt: skip
+
+
+def _at_spike(transitions: Transitions) -> list[Any]:
+    return [e for e in (transitions.spike_time, *transitions.jump.values()) if e is not None]
+
+
+def _add_learning(add: Any, plan: Plan) -> None:
+    """Optimisers and rewiring; every connection needs the index by source neuron, and so the sort."""
+    used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+    add("scan")
+    add("sort")
+    add("rewire")
+    if used:
+        add("power")
+        add("normal")
+        add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
+    for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
+        add("update", weight=weight, delay=delay)
+    scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
+    for form in forms(plan) if scored else ():
+        for spread in sorted({c.kernel is not None for c in scored}):
+            add("choose_gradient", form=form, taps=spread)
+        add("choose_delays", form=form)

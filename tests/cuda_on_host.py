@@ -1,0 +1,26 @@
+"""The cuda backend without a GPU: the same kernels, compiled for the host, on what stands for a device."""
+
+from __future__ import annotations
+
+from genn_delays.backends.cuda.engine import CUDAEngine
+from genn_delays.backends.cuda.shim import ShimDevice
+from genn_delays.backends.protocol import Availability
+from genn_delays.compilers.plan import Plan
+
+
+class CUDAOnHost:
+    """A backend; see :class:`~genn_delays.backends.cuda.shim.ShimDevice` for `order` and `seed`."""
+
+    name = "cuda_on_host"
+
+    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34) -> None:
+        self.order, self.seed, self.memory = order, seed, memory
+
+    def availability(self) -> Availability:
+        return Availability(True, "the host in the place of a GPU")
+
+    def build(self, plan: Plan) -> CUDAEngine:
+        return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory))
+
+    def __repr__(self) -> str:
+        return self.name

@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from .backends import CPU, GeNN, Reference
+from .backends import CPU, CUDA, GeNN, Reference
 from .backends.event_exact import EventExact
 from .backends.genn import from_ml_genn, to_ml_genn
 from .callbacks import (
@@ -51,6 +51,7 @@ from .synapses import Delta, Exponential
 
 __all__ = [
     "CPU",
+    "CUDA",
     "SET",
     "SGD",
     "Adam",

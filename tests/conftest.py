@@ -20,13 +20,19 @@ def _present(name: str) -> str:
     return name
 
 
-@pytest.fixture(params=[*sorted(BACKENDS.keys() - EVALUATORS), CUDAOnHost.name])
+def _names(names: set[str]) -> list[Any]:
+    """Backends as parameters of a fixture, with the markers of what they need."""
+    marks = {"cuda": [pytest.mark.cuda], "genn": [pytest.mark.genn]}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(names)]
+
+
+@pytest.fixture(params=[*_names(BACKENDS.keys() - EVALUATORS), CUDAOnHost.name])
 def backend(request: pytest.FixtureRequest) -> Any:
     """Every backend of this version that trains whatever can be planned, one after the other."""
     return CUDAOnHost() if request.param == CUDAOnHost.name else _present(str(request.param))
 
 
-@pytest.fixture(params=[pytest.param(n, marks=[pytest.mark.genn] * (n in EVALUATORS)) for n in sorted(BACKENDS)])
+@pytest.fixture(params=_names(set(BACKENDS)))
 def any_backend(request: pytest.FixtureRequest) -> str:
     """The name of every backend of this version, one after the other."""
     return _present(str(request.param))

@@ -7,11 +7,12 @@ from typing import Any
 
 from ..errors import unknown
 from .cpu import CPU
+from .cuda import CUDA
 from .genn import GeNN
 from .protocol import Backend
 from .reference import Reference
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"cpu": CPU, "genn": GeNN, "reference": Reference}
+BACKENDS: dict[str, Callable[[], Backend]] = {"cpu": CPU, "cuda": CUDA, "genn": GeNN, "reference": Reference}
 
 
 def as_backend(value: Any) -> Backend:
@@ -28,4 +29,4 @@ def as_backend(value: Any) -> Backend:
     return backend
 
 
-__all__ = ["BACKENDS", "CPU", "Backend", "GeNN", "Reference", "as_backend"]
+__all__ = ["BACKENDS", "CPU", "CUDA", "Backend", "GeNN", "Reference", "as_backend"]

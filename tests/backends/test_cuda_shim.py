@@ -47,7 +47,7 @@ def test_a_vector_with_a_tail(device):
 
 
 def test_a_grid_stride_loop(device):
-    body = "for (i64 k = (i64)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += (i64)gridDim.x * blockDim.x) out[k] = k;"
+    body = "for (i64 k = (i64)blockIdx.x * blockDim.x + threadIdx.x; k < n; k += gridDim.x * blockDim.x) out[k] = k;"
     assert (run(device, body, ints(5000), 64, 7) == np.arange(5000)).all()
 
 
@@ -127,6 +127,23 @@ def test_barriers_that_count(device):
     assert (run(device, body, ints(100), 100) == 113).all()
 
 
+def test_what_a_thread_holds_survives_its_waits(device):
+    """Registers are a thread's own, whatever the compiler knows of the function that waits."""
+    body = """
+    const int me = threadIdx.x;
+    int a = me, b = 2 * me, c = 3 * me, d = 5 * me, e = 7 * me, f = 11 * me, g = 13 * me, h = 17 * me;
+    double p = me, q = 2.0 * me, r = 3.0 * me, s = 4.0 * me, t = 5.0 * me;
+    for (int round = 0; round < 3; ++round) {
+        a += __shfl_xor_sync(ALL, b, 1) * 0, p += q;
+        if (round % 2) __syncthreads();
+        else __syncwarp();
+        b += c - d, c += e, d += f - g, e += h, q += r - s, r += t, s -= p;
+    }
+    out[me] = a + b + c + d + e + f + g + h + (int)(p + q + r + s + t);"""
+    found = run(device, body, ints(64), 64)
+    assert found[1] != 0 and (found == found[1] * np.arange(64)).all()
+
+
 def test_atomics_on_whole_numbers(device):
     body = """
     __shared__ int total;
@@ -148,7 +165,8 @@ def test_bits():
     body = """
     out[0] = __popc(0xf0f0u) + __popcll(~0ull), out[1] = __clz(1) + __clz(0), out[2] = __clzll(1);
     out[3] = __ffs(8) + __ffs(0), out[4] = (int)__brev(1u) >> 31, out[5] = (int)__umulhi(0x80000000u, 6u);
-    out[6] = (int)__umul64hi(1ull << 63, 10ull), out[7] = __float_as_int(1.0f), out[8] = (int)__int_as_float(0x40400000);
+    out[6] = (int)__umul64hi(1ull << 63, 10ull), out[7] = __float_as_int(1.0f);
+    out[8] = (int)__int_as_float(0x40400000);
     out[9] = min(3, 2) + max(3, 2), out[10] = (int)fminf(2.5f, max(1.5f, 0.0f) * 2.0f), out[11] = __ldg(&out[9]);
     const float4 v = make_float4(1, 2, 3, 4);
     out[12] = (int)(v.x + v.w), out[13] = warpSize;"""
@@ -216,14 +234,14 @@ def test_a_seed_chooses_the_order():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("if (threadIdx.x < 16) __syncthreads();", r"has ended.*waits at the barrier of line 7|line 7 while.*has ended"),
+        ("if (threadIdx.x < 16) __syncthreads();", r"(has ended|line 7) while .* (has ended|line 7)"),
         ("if (threadIdx.x == 3) return;\n__syncthreads();\n__syncthreads();", "all threads of a block.*same barrier"),
         ("if (threadIdx.x < 9) __syncthreads();\nelse __syncthreads();", r"line [78] while .* line [78]"),
         ("if (threadIdx.x < 9) __ballot_sync(ALL, 1);\nelse __syncthreads();", "all threads of a mask"),
         ("if (threadIdx.x < 9) __ballot_sync(ALL, 1);\nelse __syncwarp();", "all threads of a mask"),
         ("__ballot_sync(threadIdx.x < 9 ? ALL : ~1u, 1);", "with the same mask"),
         ("__ballot_sync(0xffu, 1);", r"thread \d+ is not in the mask .* line 7"),
-        ("if (threadIdx.x == 8) return;\nout[0] = __shfl_down_sync(ALL, 1, 1);", "thread 7 reads a lane that takes no part"),
+        ("if (threadIdx.x == 8) return;\nout[0] = __shfl_down_sync(ALL, 1, 1);", "thread 7 reads a lane that takes no"),
         ("if (threadIdx.x == 5) __trap();", r"thread 5 trapped in line 7"),
         ("assert(threadIdx.x != 5);", r"thread 5 trapped in line 7"),
     ],
@@ -235,7 +253,7 @@ def test_faults_of_a_block(device, body, message):
 
 
 def test_a_fault_in_one_kernel_leaves_the_next_alone(device):
-    source = HEAD + """
+    source = """
     extern "C" __global__ void bad(int* out) { if (threadIdx.x) __syncthreads(); }
     extern "C" __global__ void good(int* out) { out[threadIdx.x] = __syncthreads_count(1); }
     """
@@ -271,7 +289,7 @@ def test_shared_memory_begins_without_numbers(device):
 )
 def test_what_no_kernel_may_use(body):
     """Sums of floats by atomics depend on the order, fast functions on the device."""
-    with ShimDevice() as device, pytest.raises(CompileError, match=r"kernels\.cu.*(atomicAdd|__expf|undefined_thing)"):
+    with ShimDevice() as device, pytest.raises(CompileError, match=r"atomicAdd|__expf|undefined_thing"):
         run(device, body, np.zeros(3, dtype=np.float32), 1)
 
 

@@ -2,3 +2,7 @@
 
 :mod:`.device` is what an engine sees of a device, :mod:`.real` the GPU, :mod:`.shim` the host in its place.
 """
+
+from .backend import CUDA
+
+__all__ = ["CUDA"]

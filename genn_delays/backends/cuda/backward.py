@@ -82,7 +82,7 @@ class Backward:
             return
         arguments = [b["g"], b["par"], b["tape"], b["lambda"]]
         if p.dropout:
-            arguments += [dropout_threshold(p.dropout) if e.how.training else 0, e.how.step % (1 << 32)]
+            arguments += [dropout_threshold(p.dropout) if e.how.training else 0, e.step]
         arguments += drive
         if p.slopes:
             arguments += [b["slopes"], b["current"], *([b["bias"]] if p.bias is not None else [])]

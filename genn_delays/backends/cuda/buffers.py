@@ -80,6 +80,7 @@ def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
     found = state_shapes(c)
     found |= {"row_start": ((c.num_post + 1,), np.int64), "by_pre_start": ((c.num_pre + 1,), np.int64)}
     found |= {"by_pre_slot": (size, np.int32), "grad": (size, np.float32), "rules": ((2, 8), np.float64)}
+    found |= {"numbers": ((2,), np.float64), "width": ((1,), np.float32)}
     if c.real_delays:
         found["delay_grad"] = (size, np.float32)
     if c.gradient_taps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from .buffers import (
     scratch_shapes,
     state_shapes,
 )  # fmt: skip
-from .device import Buffer, Device
+from .data import DataOnDevice
+from .device import Buffer, Device, Graph
 from .forward import Forward
 from .rewiring import Rewiring, index_by_source
 from .sorting import BLOCK, blocks
@@ -42,6 +44,7 @@ class CUDAEngine:
         module: its kernels.
         population, connection: their buffers by name.
         how: what the last forward pass was for.
+        step: the training step, for kernels that draw random numbers.
         values: what populations have learned.
         delays: of connections on cycles, as they were last looked at.
     """
@@ -61,9 +64,11 @@ class CUDAEngine:
         ]
         self.scratch = allocate(device, "the network's", scratch_shapes(plan))
         self._examples = device.allocate("examples", (self.L,), np.int64)
-        self._data: dict[int, tuple[InputData, list[Buffer]]] = {}
+        self._data = DataOnDevice(device)
         self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self.delays: dict[int, Array] = {}
+        self.step = device.allocate("training step", (1,), np.uint32)
+        self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
         for p in plan.populations:
@@ -131,10 +136,9 @@ class CUDAEngine:
     def find_taps(self, c: ConnectionPlan, kernel: str) -> None:
         """Spread a connection's synapses over the lags around their real-valued delays."""
         b = self.connection[c.index]
-        width = np.float32(self.how.widths.get(c.index, 1.0))
         self.launch(
             f"taps_{kernel}", c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
-            width, c.min_delay, c.max_delay, c.size,
+            b["width"], c.min_delay, c.max_delay, c.size,
         )  # fmt: skip
 
     def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
@@ -153,16 +157,22 @@ class CUDAEngine:
         length = self.plan.block_steps(group, delays)
         return [(t0, min(t0 + length, T)) for t0 in range(0, T, length)]
 
+    def _replay(self, key: Hashable, work: Callable[[], None]) -> None:
+        """Do work that consists of launches alone: recorded as a graph when it is first done, and launched as one."""
+        if key not in self._graphs:
+            with self.device.graph() as graph:
+                work()
+            self._graphs[key] = graph
+        self._graphs[key].launch()
+
     # --- the passes --------------------------------------------------------------------------------------------------
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         self.lanes = len(examples)
-        self._examples.upload(np.ascontiguousarray(examples), start=0)
         T, L = self.plan.time_steps, self.L
         for index, data in inputs.items():
-            if index not in self._data or self._data[index][0] is not data:
-                self._upload_data(index, data)
-            buffers, size = self._data[index][1], self.plan.populations[index].size
+            self._examples.upload(np.ascontiguousarray(self._data.place(index, data, examples)), start=0)
+            buffers, size = self._data.buffers[index], self.plan.populations[index].size
             if isinstance(data, DenseData):
                 x = self.population[index]["x"]
                 self.launch("load_dense", size * T * L, x, *buffers, self._examples, size, T, L, self.lanes)
@@ -171,25 +181,12 @@ class CUDAEngine:
                 bits.clear()
                 self.module.launch("load_events", self.lanes, BLOCK, bits, *buffers, self._examples, T, L)
 
-    def _upload_data(self, index: int, data: InputData) -> None:
-        """A data set to the device, in place of the one before."""
-        for buffer in self._data.pop(index, (None, []))[1]:
-            self.device.free(buffer)
-        arrays: dict[str, Array]
-        if isinstance(data, DenseData):
-            arrays = {"values": data.values.reshape(-1)}
-        else:
-            arrays = {"start": data.start, "neuron": data.neuron, "step": data.step}
-        buffers = []
-        for name, array in arrays.items():
-            buffers.append(self.device.allocate(f"data {name}", max(array.size, 1), array.dtype))
-            if array.size:
-                buffers[-1].upload(np.ascontiguousarray(array), start=0)
-        self._data[index] = (data, buffers)
-
     def forward(self, how: Pass) -> None:
         self.how = how
-        self._forward.run()
+        self._forward.prepare()
+        blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
+        self._replay(("forward", how.training, self.lanes, blocks), self._forward.run)
+        self._forward.check()
 
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}
@@ -210,27 +207,39 @@ class CUDAEngine:
         return results
 
     def backward(self) -> None:
-        self._backward.run()
+        blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
+        self._replay(("backward", self.how.training, self.lanes, blocks), self._backward.run)
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
+        self.step.upload(np.array([step % (1 << 32)], np.uint32))
         for index, learned in optimisers.items():
-            c, b = self.plan.connections[index], self.connection[index]
+            b, rule, weight = self.connection[index], self.plan.connections[index].rewiring, learned.weight
             rules = np.zeros((2, len(_NUMBERS)))
             for row, optimiser in zip(rules, learned, strict=True):
                 row[:] = [optimiser.numbers().get(name, 0.0) for name in _NUMBERS] if optimiser else 0.0
             b["rules"].upload(rules)
-            rule, weight = c.rewiring, learned.weight
             noise = math.sqrt(2.0 * weight.alpha * rule.temperature) if rule and weight else 0.0
-            kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
-            moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
-            self.launch(
-                f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
-                b["age"], *moments, b["rules"], b["pre"], b["post"], rule.l1 if rule else 0.0, noise, float(scale),
-                self.plan.training_seed, index, step % (1 << 32), int(rule is not None and rule.signed), c.min_delay,
-                c.max_delay, c.size,
-            )  # fmt: skip
-            if c.delay_optimiser is not None:
+            b["numbers"].upload(np.array([scale, noise]))
+
+        def work() -> None:
+            for index in optimisers:
+                self._update(self.plan.connections[index])
+
+        self._replay(("update", *optimisers), work)
+        for index in optimisers:
+            if self.plan.connections[index].delay_optimiser is not None:
                 self.delays.pop(index, None)
+
+    def _update(self, c: ConnectionPlan) -> None:
+        """One step of a connection's optimisers, whose numbers are there."""
+        b, rule = self.connection[c.index], c.rewiring
+        kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
+        moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
+        self.launch(
+            f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
+            b["age"], *moments, b["rules"], b["pre"], b["post"], rule.l1 if rule else 0.0, b["numbers"],
+            self.plan.training_seed, c.index, self.step, int(rule is not None and rule.signed), c.min_delay, c.max_delay, c.size,
+        )  # fmt: skip
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
         rewired = {index: self._rewiring.run(self.plan.connections[index], step, n) for index, n in drops.items()}

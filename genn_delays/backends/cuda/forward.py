@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...compilers.plan import PopulationPlan
 from ...neurons.batch_norm import factor_and_offset
 from ...random import dropout_threshold
@@ -34,14 +36,33 @@ class Forward:
             for t0, t1 in e.blocks_of(group):
                 for p in members:
                     self._gather(p, t0, t1)
-                    if p.batch_norm:
+                    if p.batch_norm and e.how.training:
                         self._normalise(p)
                     self._membrane(p, t0, t1)
+        for p in e.plan.outputs:
+            self._readout(p)
+
+    def prepare(self) -> None:
+        """What the host has to say before: numbers of this step, and batch norm's running averages in evaluation."""
+        e = self.engine
+        e.step.upload(np.array([e.how.step % (1 << 32)], np.uint32))
+        for c in e.plan.connections:
+            if c.kernel is not None and e.how.training:
+                e.connection[c.index]["width"].upload(np.array([e.how.widths[c.index]], np.float32))
+        for p in e.plan.populations:
+            if p.batch_norm is not None and not e.how.training:
+                b, values = e.population[p.index], e.values[p.index]
+                scale, shift, mean, var = (values[f"batch_norm_{n}"] for n in ("scale", "shift", "mean", "var"))
+                factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon)
+                b["factor"].upload(factor)
+                b["offset"].upload(offset)
+
+    def check(self) -> None:
+        """An error where neurons spiked more often than is allowed."""
+        e = self.engine
         for p in e.plan.populations:
             if e.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
                 check_spikes(p, e.population[p.index]["most"].download(), e.plan.max_spikes)
-        for p in e.plan.outputs:
-            self._readout(p)
 
     def _gather(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """The input current of a block of steps."""
@@ -61,16 +82,9 @@ class Forward:
             current.clear()
 
     def _normalise(self, p: PopulationPlan) -> None:
-        """Batch norm's factor and offset: of the batch while training, of the running averages otherwise."""
+        """Batch norm's factor and offset out of the batch."""
         assert p.batch_norm is not None
         e, b, epsilon = self.engine, self.engine.population[p.index], p.batch_norm.epsilon
-        if not e.how.training:
-            values = e.values[p.index]
-            scale, shift, mean, var = (values[f"batch_norm_{n}"] for n in ("scale", "shift", "mean", "var"))
-            factor, offset = factor_and_offset(scale, shift, mean, var, epsilon)
-            b["factor"].upload(factor)
-            b["offset"].upload(offset)
-            return
         e.module.launch(
             "norm_statistics", p.size, BLOCK, b["current"], b.get("bias"), b["scale"], b["shift"], b["mean"], b["var"],
             b["inverse"], b["factor"], b["offset"], float(epsilon), e.plan.time_steps, e.L, e.lanes,
@@ -84,7 +98,7 @@ class Forward:
             arguments += [b["bits"], *([b["resets"]] if p.dropout else []), b["totals"], b["most"]]
         arguments += [b[name] for name in ("bias", "factor", "offset") if name in b]
         if p.dropout:
-            arguments += [dropout_threshold(p.dropout), e.how.step % (1 << 32), int(e.how.training)]
+            arguments += [dropout_threshold(p.dropout), e.step, int(e.how.training)]
         sizes = [p.size, e.plan.time_steps, e.L, e.lanes, t0, t1]
         e.launch(f"membrane_{p.index}", p.size * e.L, *arguments, *sizes)
 

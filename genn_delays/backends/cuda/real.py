@@ -105,7 +105,9 @@ def gpus() -> list[GPU]:
     def ask(function: str, *arguments: Any) -> Any:
         status, result = getattr(driver, function)(*arguments)
         if int(status) != 0:
-            raise BackendUnavailableError(f"the NVIDIA driver cannot say what GPUs there are: {function}: {status.name}")
+            raise BackendUnavailableError(
+                f"the NVIDIA driver does not say what GPUs there are: {function}: {status.name}"
+            )
         return result
 
     found = []

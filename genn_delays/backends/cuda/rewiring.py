@@ -28,7 +28,7 @@ def index_by_source(engine: CUDAEngine, c: ConnectionPlan) -> None:
     keys, numbers = sort(module, scratch, c.size, max(1, (c.num_pre - 1).bit_length()))
     engine.launch("low_words", c.size, keys, scratch["sorted"], c.size)
     module.launch("find_starts", blocks(c.num_pre + 1), 256, scratch["sorted"], b["by_pre_start"], c.size, c.num_pre)
-    engine.launch("copy_numbers", c.size, numbers, b["by_pre_slot"], c.size)
+    engine.launch("copy_words", c.size, numbers, b["by_pre_slot"], c.size)
 
 
 class Rewiring:
@@ -161,7 +161,7 @@ class Rewiring:
             taps = [s["born_first"], s["born_number"], s["born_share"], most_taps(c)]
             e.launch(
                 f"taps_{c.kernel.template}", count, s["born_position"], *taps[:3], s["born_slope"], taps[3],
-                np.float32(e.how.widths[c.index]), c.min_delay, c.max_delay, count,
+                e.connection[c.index]["width"], c.min_delay, c.max_delay, count,
             )  # fmt: skip
         e.launch(
             f"score_{e.form(c)}{'_taps' if spread else ''}", 32 * count, e.sent(c.source), e.population[c.target]["g"],
@@ -200,6 +200,7 @@ class Rewiring:
             "put_newborn", dropped, s["drawn"], s["born_pre"], s["born_post"], s["negative"], s["born_delay"],
             b["new_pre"], b["new_post"], b["new_delay"], b["new_weight"], b.get("new_position"), dropped,
         )  # fmt: skip
-        for name in state_shapes(c):
-            b[name], b[f"new_{name}"] = b[f"new_{name}"], b[name]
+        for name, (_, dtype) in state_shapes(c).items():  # back to where graphs of launches expect it
+            kernel = "copy_halves" if np.dtype(dtype).itemsize == 2 else "copy_words"
+            e.launch(kernel, c.size, b[f"new_{name}"], b[name], c.size)
         index_by_source(e, c)

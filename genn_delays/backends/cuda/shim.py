@@ -30,7 +30,7 @@ from .signature import Signature, signatures
 
 FLAGS = (
     "-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-fno-exceptions", "-fno-rtti", "-fPIC",
-    "-fvisibility=hidden", "-U_FORTIFY_SOURCE", "-shared", "-Wl,-z,defs", "-x", "c++",
+    "-fvisibility=hidden", "-U_FORTIFY_SOURCE", "-shared", "-Wl,-z,defs", "-Wl,--no-gc-sections", "-x", "c++",
 )  # fmt: skip
 """A fortified ``longjmp`` refuses to go from one fiber's stack to another's."""
 HEADERS = ("fibers.h", "waits.h", "blocks.h", "functions.h")

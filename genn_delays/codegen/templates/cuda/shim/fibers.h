@@ -6,6 +6,7 @@
 // all ones (NaN, -1) when a block begins. A barrier that not all threads of the block reach, a warp operation that not
 // all living threads of its mask reach, and a shuffle that reads a lane which takes no part are faults, not hangs.
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +21,6 @@
 #define SHIM_MARK 64
 #define SHIM_STACK 65536
 #define SHIM_STRIDE (SHIM_STACK + 1088)  // stacks begin at different places of the processor's first cache
-
-// Jumps from stack to stack. The compiler's own keep three registers; where it has none, those of the C library.
-#if defined(__x86_64__) || !defined(__clang__)
-typedef void* ShimPlace[5];
-#define SHIM_SET(place) __builtin_setjmp(place)
-#define SHIM_JUMP(place) __builtin_longjmp(place, 1)
-#else
-#include <setjmp.h>
-typedef jmp_buf ShimPlace;
-#define SHIM_SET(place) _setjmp(place)
-#define SHIM_JUMP(place) _longjmp(place, 1)
-#endif
 
 enum ShimState { SHIM_NEW, SHIM_READY, SHIM_AT_BARRIER, SHIM_AT_WARP, SHIM_ENDED };
 enum ShimFault {
@@ -58,7 +47,7 @@ struct ShimReport {
 };
 
 struct ShimFiber {
-    ShimPlace at;  // where it goes on
+    jmp_buf at;  // where it goes on
     int begun;
     char* stack;
 };
@@ -83,7 +72,7 @@ static struct {
     int num_idle, num_fibers;
     unsigned shared;
     uint64_t random;
-    ShimPlace home;  // the scheduler
+    jmp_buf home;  // the scheduler
     ShimFiber* running;
     uint16_t order[SHIM_MOST_THREADS];
     unsigned char state[SHIM_MOST_THREADS];
@@ -118,20 +107,16 @@ static void shim_note(int fault, int t, int other) {
 #define SHIM_OPAQUE __attribute__((noipa))
 #endif
 
-// Both may not be in the function that calls them.
-__attribute__((noreturn, noinline)) static void shim_go(ShimFiber* fiber) { SHIM_JUMP(fiber->at); }
-__attribute__((noreturn, noinline)) static void shim_go_home(void) { SHIM_JUMP(shim.home); }
-
 // Ends the launch from within a thread; fibers are left where they are, and made anew next time.
 __attribute__((noreturn)) static void shim_fail(int fault, int other) {
     shim_note(fault, shim.current, other);
-    shim_go_home();
+    _longjmp(shim.home, 1);
 }
 
 __attribute__((noreturn, noinline)) static void shim_trap(int line) {
     shim_note(SHIM_TRAP, shim.current, shim.current);
     shim.report->line = line;
-    shim_go_home();
+    _longjmp(shim.home, 1);
 }
 
 // ---- fibers
@@ -151,10 +136,10 @@ static ShimFiber* shim_next(void) {
 // Leaves a fiber for the next one, or for the scheduler. This function and shim_enter keep no variables of their own
 // over the jump, and may not be inlined.
 SHIM_OPAQUE static void shim_yield(ShimFiber* fiber) {
-    if (SHIM_SET(fiber->at) != 0) return;
+    if (_setjmp(fiber->at) != 0) return;
     ShimFiber* const next = shim_next();
-    if (next) shim_go(next);
-    shim_go_home();
+    if (next) _longjmp(next->at, 1);
+    _longjmp(shim.home, 1);
 }
 
 static void shim_fiber_main(void);
@@ -162,8 +147,8 @@ static void shim_fiber_main(void);
 SHIM_OPAQUE static void shim_enter(ShimFiber* fiber) {
     static ucontext_t start;
     shim.running = fiber;
-    if (SHIM_SET(shim.home) != 0) return;
-    if (fiber->begun) shim_go(fiber);
+    if (_setjmp(shim.home) != 0) return;
+    if (fiber->begun) _longjmp(fiber->at, 1);
     fiber->begun = 1;
     getcontext(&start);
     start.uc_stack.ss_sp = fiber->stack;

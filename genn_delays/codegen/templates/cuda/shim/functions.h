@@ -1,6 +1,6 @@
 // What kernels call of CUDA besides barriers and warp operations. What is not here, no kernel may use.
 
-#define __global__
+#define __global__ __attribute__((noinline))  // compiled once, not again in its launch
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))

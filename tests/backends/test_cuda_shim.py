@@ -218,6 +218,14 @@ def test_a_race_between_blocks_shows():
     assert found[0] == 4 and found[1] == 0
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2**64 - 1])
+@pytest.mark.parametrize("grid", [1, 2, 7, (5, 3, 2)])
+def test_every_block_runs_once(seed, grid):
+    with ShimDevice("shuffled", seed) as device:
+        body = "atomicAdd(&out[blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z)], 1);"
+        assert (run(device, body, ints(int(np.prod(grid))), 3, grid) == 3).all()
+
+
 def test_a_seed_chooses_the_order():
     body = "out[atomicAdd(&out[64], 1)] = threadIdx.x;"
     found = []

@@ -80,7 +80,7 @@ static uint3 shim_place(uint64_t flat, uint3 size) {
 static uint64_t shim_which_block(uint64_t k, uint64_t blocks, int order, uint64_t seed) {
     if (order == SHIM_FORWARD) return k;
     if (order == SHIM_BACKWARD) return blocks - 1 - k;
-    return (k * 2654435761u + seed) % blocks;
+    return (k * 2654435761u + seed % blocks) % blocks;
 }
 
 static void shim_prepare(const ShimLaunch* launch) {

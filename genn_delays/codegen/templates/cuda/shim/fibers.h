@@ -99,8 +99,8 @@ static void shim_note(int fault, int t, int other) {
     r->other = other, r->other_state = shim.state[other], r->other_line = shim_line(other);
 }
 
-// Whoever calls a function that leaves a fiber may keep nothing in registers that the other fibers use: the compiler must
-// not look into it and find that it uses none (GCC's -fipa-ra).
+// Whoever calls a function that leaves a fiber may keep nothing in registers that the other fibers use: the compiler
+// must not look into it and find that it uses none (GCC's -fipa-ra).
 #ifdef __clang__
 #define SHIM_OPAQUE __attribute__((noinline))
 #else

@@ -1,0 +1,153 @@
+"""The CUDA kernels, compiled for GPUs and run on the host in the place of one: against the definition, in any order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cuda_on_host import CUDAOnHost
+from networks import Case, largest_difference
+from refused import refused
+from rewired import data, small_network, train
+from test_against_reference import evaluate, name, run
+
+from genn_delays import CUDA, SET, Adam, DeepR, GaussianKernel, RigL, SurrogateCompiler
+from genn_delays.backends.cuda import data as cuda_data
+from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
+from genn_delays.backends.cuda.device import OutOfMemoryError
+from genn_delays.codegen.cuda import emit_cuda
+from genn_delays.errors import BackendUnavailableError
+from genn_delays.learning.readouts import READOUTS
+
+CASES = [Case.numbered(seed) for seed in range(12)] + [Case.published(seed) for seed in range(12)]
+CASES += [Case.current_based(seed) for seed in range(16)]
+RULES = [
+    None,
+    DeepR(growth="gradient", growth_delay="best"),
+    SET(interval=2),
+    RigL(interval=1),
+    DeepR(temperature=1e-4),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_equals_reference(case):
+    """Spikes and potentials exactly, gradients to 1e-5, of networks of every kind."""
+    loss, gradients, spikes, potentials = run(case, CUDAOnHost())
+    loss_r, gradients_r, spikes_r, potentials_r = run(case, "reference")
+    for found, expected in zip([*spikes, *potentials], [*spikes_r, *potentials_r], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert loss == pytest.approx(loss_r, rel=1e-5)
+    for found, expected in zip(gradients, gradients_r, strict=True):
+        assert largest_difference(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("case", [Case.published(seed) for seed in range(0, 12, 3)], ids=name)
+def test_evaluation_equals_reference(case):
+    one, two = evaluate(case, CUDAOnHost()), evaluate(case, "reference")
+    for found, expected in zip([*one[1], *one[2]], [*two[1], *two[2]], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(one[0], two[0], strict=True):
+        assert largest_difference(found, expected) < 1e-6
+
+
+@pytest.mark.parametrize("readout", sorted(READOUTS.keys() - {"first_spike_time"}))
+def test_every_readout(readout):
+    """The contract of the registry: a readout is there when its kernel agrees with its definition."""
+    case = replace(Case.numbered(3), readout=readout, batch_size=41, time_steps=60)
+    (loss, gradients, *_), (loss_r, gradients_r, *_) = run(case, CUDAOnHost()), run(case, "reference")
+    assert loss == pytest.approx(loss_r, rel=1e-5)
+    for found, expected in zip(gradients, gradients_r, strict=True):
+        assert largest_difference(found, expected) < 1e-5
+
+
+# --- what a GPU does in any order ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_no_bit_depends_on_the_order_of_threads(rule):
+    """Forwards, backwards or shuffled between barriers: a race would show as another bit."""
+
+    def trained(order, seed=0):
+        network = small_network(kernel=GaussianKernel(sigma=2.0), dropout=0.2, batch_norm=True)
+        with train(network, rule, CUDAOnHost(order, seed), 6, alpha=0.05, delay=Adam(0.1)) as compiled:
+            states = [compiled.engine.state(c.index).arrays() for c in compiled.plan.connections]
+            return compiled.rewirings, [a for arrays in states for a in arrays.values()]
+
+    expected = trained("forward")
+    if rule is not None:
+        assert sum(expected[0].values()) > 0
+    for order, seed in (("backward", 0), ("shuffled", 1), ("shuffled", 2)):
+        found = trained(order, seed)
+        assert found[0] == expected[0]
+        for a, b in zip(found[1], expected[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_launches_are_recorded_once():
+    """A training step is replayed: later epochs, with other learning rates, widths and connectivity, record nothing."""
+    network = small_network(kernel=GaussianKernel(sigma=2.0))
+    with train(network, DeepR(l1=0.05), CUDAOnHost(), 4, delay=Adam(0.1)) as compiled:
+        recorded = len(compiled.engine._graphs)
+        compiled.train(*data(network, 8), 6, callbacks=())
+        assert len(compiled.engine._graphs) == recorded
+        assert sum(compiled.rewirings.values()) > 0
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spikes", [False, True])
+def test_data_that_does_not_fit_comes_batch_by_batch(spikes, monkeypatch):
+    case = replace(Case.numbered(2 if spikes else 3), batch_size=3)
+    assert case.spike_input == spikes
+    whole = run(case, CUDAOnHost())
+    monkeypatch.setattr(cuda_data, "SHARE", 0.0)
+    parts = run(case, CUDAOnHost())
+    assert whole[0] == parts[0]
+    for a, b in zip([*whole[1], *whole[2]], [*parts[1], *parts[2]], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_too_little_memory_is_foreseen():
+    """Before anything is allocated, with the largest buffers and their bytes."""
+    case = replace(Case.numbered(3), batch_size=64)
+    with refused("needs", "MB", "which has 1 MB free", "'population1'", "batch_size", error=OutOfMemoryError):
+        case.compile(CUDAOnHost(memory=10**6))
+
+
+# --- for GPUs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("case", CASES[::4], ids=name)
+def test_sources_compile_without_a_warning(case, arch):
+    try:
+        find_compiler()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    rules = {"all_connections": DeepR(growth="gradient", growth_delay="best")} if not case.multapses else {}
+    try:
+        plan = case.compile("reference", rewiring=rules).plan
+    except ValueError:  # a dense connection has nowhere to grow
+        plan = case.compile("reference").plan
+    assert compile_cubin(emit_cuda(plan), arch, warnings_are_errors=True)[:4] == b"\x7fELF"
+
+
+def test_source_does_not_depend_on_sizes():
+    case = replace(Case.numbered(3), batch_size=8)
+    sizes = ({"batch_size": 8, "time_steps": 20}, {"batch_size": 40, "time_steps": 30})
+    one, two = (emit_cuda(replace(case, **size).compile("reference").plan) for size in sizes)
+    assert one == two
+
+
+def test_no_gpu_is_one_clear_error():
+    if CUDA().availability().available:
+        pytest.skip("there is a GPU")
+    network = Case.numbered(0).network()
+    with pytest.raises(BackendUnavailableError) as caught:
+        SurrogateCompiler(15, 1, backend="cuda").compile(network)
+    assert str(caught.value) == CUDA().availability().detail
+    with refused("device", "at least 0", "-1"):
+        CUDA(device=-1)

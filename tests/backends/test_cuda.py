@@ -112,7 +112,7 @@ def test_data_that_does_not_fit_comes_batch_by_batch(spikes, monkeypatch):
 
 def test_too_little_memory_is_foreseen():
     """Before anything is allocated, with the largest buffers and their bytes."""
-    case = replace(Case.numbered(3), batch_size=64)
+    case = replace(Case.numbered(3), batch_size=2048)
     with refused("needs", "MB", "which has 1 MB free", "'population1'", "batch_size", error=OutOfMemoryError):
         case.compile(CUDAOnHost(memory=10**6))
 

@@ -235,10 +235,11 @@ class CUDAEngine:
         b, rule = self.connection[c.index], c.rewiring
         kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
         moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
+        signed = int(rule is not None and rule.signed)
         self.launch(
             f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
             b["age"], *moments, b["rules"], b["pre"], b["post"], rule.l1 if rule else 0.0, b["numbers"],
-            self.plan.training_seed, c.index, self.step, int(rule is not None and rule.signed), c.min_delay, c.max_delay, c.size,
+            self.plan.training_seed, c.index, self.step, signed, c.min_delay, c.max_delay, c.size,
         )  # fmt: skip
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:

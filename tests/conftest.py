@@ -26,10 +26,20 @@ def _names(names: set[str]) -> list[Any]:
     return [pytest.param(name, marks=marks.get(name, [])) for name in sorted(names)]
 
 
+def _trainer(request: pytest.FixtureRequest) -> Any:
+    return CUDAOnHost() if request.param == CUDAOnHost.name else _present(str(request.param))
+
+
 @pytest.fixture(params=[*_names(BACKENDS.keys() - EVALUATORS), CUDAOnHost.name])
 def backend(request: pytest.FixtureRequest) -> Any:
     """Every backend of this version that trains whatever can be planned, one after the other."""
-    return CUDAOnHost() if request.param == CUDAOnHost.name else _present(str(request.param))
+    return _trainer(request)
+
+
+@pytest.fixture(params=[*_names(BACKENDS.keys() - EVALUATORS - {"reference"}), CUDAOnHost.name])
+def kernels(request: pytest.FixtureRequest) -> Any:
+    """The same without `reference`, for tests that compare with it."""
+    return _trainer(request)
 
 
 @pytest.fixture(params=_names(set(BACKENDS)))

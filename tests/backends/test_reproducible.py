@@ -50,13 +50,13 @@ def test_any_number_of_threads_gives_the_same_bits(threads, tmp_path):
     ],
     ids=["plain", "published"],
 )
-def test_same_seed_same_training_on_every_backend(rule, ingredients, delay, tolerance):
+def test_same_seed_same_training_on_every_backend(rule, ingredients, delay, tolerance, kernels):
     """Same seed, other result per backend (brian2 1664): rewirings agree exactly, weights to rounding.
 
     Adam's first steps are as long for the smallest gradient as for the largest, so they make more of its rounding.
     """
     network = small_network(**ingredients)
-    one, two = (train(network, rule, backend, 10, delay=delay) for backend in ("cpu", "reference"))
+    one, two = (train(network, rule, backend, 10, delay=delay) for backend in (kernels, "reference"))
     assert one.rewirings == two.rewirings and min(one.rewirings.values()) > 0
     for connection in network.connections:
         a, b = one.synapses(connection), two.synapses(connection)

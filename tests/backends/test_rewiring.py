@@ -39,10 +39,10 @@ RULES = [
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_cpu_equals_reference_after_50_rounds(rule):
+def test_equals_reference_after_50_rounds(rule, kernels):
     """Fed the same weights, moments and gradients, both give the same connectivity, delays, signs and bits."""
     network = small_network()
-    one, two = (train(network, rule, backend, 2) for backend in ("cpu", "reference"))
+    one, two = (train(network, rule, backend, 2) for backend in (kernels, "reference"))
     random, rewired = np.random.default_rng(0), 0
     for step in range(2, 52):
         for c in one.plan.connections:

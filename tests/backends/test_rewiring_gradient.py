@@ -199,10 +199,10 @@ ROUNDS = [  # all of them with batch norm and dropout
 
 
 @pytest.mark.parametrize(("rule", "ingredients"), ROUNDS, ids=repr)
-def test_cpu_equals_reference_over_50_rounds(rule, ingredients):
+def test_equals_reference_over_50_rounds(rule, ingredients, kernels):
     """Weights, delays, moments and ages, bit by bit; every tenth round sees a batch with what has grown so far."""
     network = small_network(**ingredients, batch_norm=True, dropout=0.1)
-    one, two = (train(network, rule, backend, 0, delay=Adam(0.3)) for backend in ("cpu", "reference"))
+    one, two = (train(network, rule, backend, 0, delay=Adam(0.3)) for backend in (kernels, "reference"))
     random, rewired, now = np.random.default_rng(0), 0, Progress(0, 1, 0, 1)
     widths = {c.index: c.kernel.width(c.max_delay, now) for c in one.plan.connections if c.kernel}
     for step in range(50):

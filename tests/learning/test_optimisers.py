@@ -23,11 +23,11 @@ EVERY = [Adam(0.01), Adam(0.02, 0.8, 0.95, 1e-3), AdamW(0.01, decay=0.1), SGD(0.
     + [(Adam(0.01), ("delay",))],
     ids=repr,
 )
-def test_kernel_equals_definition(optimiser, variables):
-    """Fed the same gradients for many steps, `cpu` and `reference` keep the same bits: of weights, delays and both."""
+def test_kernel_equals_definition(optimiser, variables, kernels):
+    """Fed the same gradients for many steps, kernels and `reference` keep the same bits: of weights, delays and both."""
     case, random = Case(seed=3), np.random.default_rng(0)
     everywhere = {"all_connections": dict.fromkeys(variables, optimiser)}
-    one, two = (case.compile(backend, optimisers=everywhere) for backend in ("cpu", "reference"))
+    one, two = (case.compile(backend, optimisers=everywhere) for backend in (kernels, "reference"))
     for engine in (one.engine, two.engine):
         engine.load(*_first_batch(case, one))
         engine.forward(Pass(training=True))

@@ -44,10 +44,10 @@ def random_gradients(size, count=30):
 
 
 @pytest.mark.parametrize("optimiser", PENALISED, ids=repr)
-def test_kernel_equals_definition(optimiser):
+def test_kernel_equals_definition(optimiser, kernels):
     """Over many steps to the last bit, of weights and of delays with the same optimiser."""
     case = replace(Case(seed=3), learn_delays=True)
-    one, two = (begun(case, backend, {"weight": optimiser, "delay": optimiser}) for backend in ("cpu", "reference"))
+    one, two = (begun(case, backend, {"weight": optimiser, "delay": optimiser}) for backend in (kernels, "reference"))
     gradients = random_gradients(one.plan.connections[0].size)
     assert_same_state(fed(one, gradients), fed(two, gradients), 0)
 

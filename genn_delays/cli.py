@@ -136,7 +136,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     show = add("show-code", _show_code, "print the source that is generated for a model; needs no compiler")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
     show.add_argument(
-        "--backend", metavar="NAME", default="cpu", help="cpu, or genn: what GeNN is given, and where its code is"
+        "--backend", metavar="NAME", default="cpu", help="cpu, cuda, or genn: what GeNN is given, and where its code is"
     )
     show.add_argument("--output", metavar="FILE", help="write to FILE in place of standard output")
     add("info", _info, "backends, compiler, threads, folders, models and data sets on this machine")
@@ -195,7 +195,8 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     how.add_argument(
         "--backend", metavar="NAME",
-        help="cpu (generated C++), genn (GeNN's kernels, where PyGeNN is installed) or reference (NumPy, slow)",
+        help="cpu (generated C++), cuda (generated CUDA, on an NVIDIA GPU), genn (GeNN's kernels, where PyGeNN is "
+        "installed) or reference (NumPy, slow)",
     )  # fmt: skip
     how.add_argument(
         "--threads", type=_whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
@@ -214,7 +215,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
     )
-    parser.add_argument("--backend", metavar="NAME", help="cpu, genn or reference, if not the run's")
+    parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
     parser.add_argument("--threads", type=_whole, metavar="N", help="threads of the cpu backend, if not the run's")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -19,6 +19,9 @@ class CUDAOnHost:
     def availability(self) -> Availability:
         return Availability(True, "the host in the place of a GPU")
 
+    def versions(self) -> dict[str, str]:
+        return {}
+
     def build(self, plan: Plan) -> CUDAEngine:
         return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory))
 

@@ -85,6 +85,18 @@ def test_the_shown_code_is_the_code_that_is_compiled(capsys):
     assert capsys.readouterr().out.endswith(emit(plan_of(load_model("fsdd"))))
 
 
+@pytest.mark.parametrize("backend", ["cuda", "genn"])
+def test_code_of_other_backends_needs_nothing_of_theirs(capsys, backend):
+    from genn_delays.codegen.cuda import emit_cuda
+    from genn_delays.codegen.genn import listing
+    from genn_delays.runs.build import plan_of
+    from genn_delays.runs.models import load_model
+
+    assert main(["show-code", "fsdd", "--backend", backend]) == 0
+    shown = (emit_cuda if backend == "cuda" else listing)(plan_of(load_model("fsdd")))
+    assert capsys.readouterr().out.endswith(shown)
+
+
 def test_info_says_what_is_there(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("GENN_DELAYS_CACHE", str(tmp_path))
     monkeypatch.setenv("GENN_DELAYS_DATA", "/some/data")

@@ -233,5 +233,12 @@ class Backend(Protocol):
     def availability(self) -> Availability:
         """Whether it can run here."""
 
+    def versions(self) -> dict[str, str]:
+        """Versions of what is installed, besides Python and NumPy, that its bits can depend on, by name.
+
+        Raises:
+            BackendUnavailableError: something is missing.
+        """
+
     def build(self, plan: Plan) -> Engine:
         """Generate, compile (or take from the cache), allocate."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..backends import BACKENDS
+from ..codegen.cuda import emit_cuda
 from ..codegen.emit import emit
 from ..codegen.genn import listing
 from ..errors import unknown
@@ -12,7 +13,7 @@ from .build import compile_network, plan_of, validate
 from .config import Config
 from .overrides import Overrides
 
-SHOWN = ("cpu", "genn")
+SHOWN = ("cpu", "cuda", "genn")
 """Backends that generate code."""
 
 
@@ -32,12 +33,10 @@ def annotated_source(config: Config, backend: str = "cpu") -> str:
         f"    c[{c.index}]  {c.name}: {plan.populations[c.source].name} -> {plan.populations[c.target].name}"
         for c in plan.connections
     ]
-    if backend == "cpu":
-        sizes = (
-            "Sizes, time steps and batch are run-time arguments: networks that differ only in them share this source."
-        )
-        return _commented([*legend, sizes]) + emit(plan)
-    return _commented([*legend, *_where(config)]) + listing(plan)
+    if backend == "genn":
+        return _commented([*legend, *_where(config)]) + listing(plan)
+    sizes = "Sizes, time steps and batch are run-time arguments: networks that differ only in them share this source."
+    return _commented([*legend, sizes]) + (emit if backend == "cpu" else emit_cuda)(plan)
 
 
 def _commented(lines: list[str]) -> str:

@@ -186,13 +186,7 @@ def versions(backend: str) -> dict[str, str]:
     """Versions that a run's bits can depend on."""
     import numpy
 
+    from ..backends import as_backend
+
     found = {"genn_delays": __version__, "python": platform.python_version(), "numpy": numpy.__version__}
-    if backend in ("cpu", "genn"):
-        from ..backends.cpu.compiler import compiler
-
-        found["compiler"] = compiler().version
-    if backend == "genn":
-        from ..backends.genn.packages import version
-
-        found["pygenn"] = version("pygenn")
-    return found
+    return found | as_backend(backend).versions()

@@ -165,7 +165,7 @@ class Status(int):
 @pytest.mark.parametrize(
     ("version", "status", "message"),
     [
-        (RuntimeError("libcuda.so.1 not found"), 0, "no NVIDIA driver is installed here.*libcuda.so.1 not found"),
+        (RuntimeError("libcuda.so.1 not found"), 0, "no NVIDIA driver is installed here.*nvidia-smi"),
         (12_040, 0, r"supports CUDA 12\.4.* are for CUDA 13: update it to 580.*genn-delays\[cuda12\]"),
         (13_000, 100, "sees no GPU.*CUDA_VISIBLE_DEVICES"),
         (13_000, 804, "cannot be used: CUDA_ERROR_SOMETHING"),

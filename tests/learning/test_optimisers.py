@@ -24,7 +24,7 @@ EVERY = [Adam(0.01), Adam(0.02, 0.8, 0.95, 1e-3), AdamW(0.01, decay=0.1), SGD(0.
     ids=repr,
 )
 def test_kernel_equals_definition(optimiser, variables, kernels):
-    """Fed the same gradients for many steps, kernels and `reference` keep the same bits: of weights, delays and both."""
+    """Fed the same gradients for many steps kernels and `reference` keep the same bits: of weights, delays and both."""
     case, random = Case(seed=3), np.random.default_rng(0)
     everywhere = {"all_connections": dict.fromkeys(variables, optimiser)}
     one, two = (case.compile(backend, optimisers=everywhere) for backend in (kernels, "reference"))

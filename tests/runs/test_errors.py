@@ -44,7 +44,7 @@ def check(done, *named: str) -> None:
         (["--seed", str(1 << 64)], ["--seed", str(1 << 64)]),
         (["--validation", "1"], ["--validation", "[0, 1)"]),
         (["--validation", "-1"], ["--validation", "[0, 1)"]),
-        (["--backend", "cdua"], ["--backend", "'cdua'", "cpu, reference"]),
+        (["--backend", "cdua"], ["--backend", "'cdua'", "cpu, cuda, genn, reference"]),
         (["--rewiring", "deepr"], ["--rewiring", "'deepr'", "deep_r"]),
         (["--sparsity", "0", "--rewiring", "deep_r"], ["--rewiring deep_r", "--sparsity 0"]),
         (["--rewiring", "none", "--dale"], ["--dale", "'none'"]),
@@ -167,7 +167,7 @@ def test_evaluate_of_what_is_no_run(call, tmp_path, run):
 def test_evaluate_checkpoint_names(call, small, tmp_path):
     assert call("train", small(), "--out", tmp_path / "run", "--epochs", 1, "--quiet").status == 0
     check(call("evaluate", tmp_path / "run", "--checkpoint", "bset"), "--checkpoint", "'bset'", "'best'")
-    check(call("evaluate", tmp_path / "run", "--backend", "cuda"), "--backend", "'cuda'")
+    check(call("evaluate", tmp_path / "run", "--backend", "gpu"), "--backend", "'gpu'")
     (tmp_path / "run" / "checkpoints" / "last.safetensors").unlink()
     check(call("evaluate", tmp_path / "run", "--checkpoint", "last", "--quiet"), "last.safetensors")
 

@@ -40,6 +40,9 @@ class CPU:
         threads = self.num_threads
         return Availability(True, f"{found.version} ({' '.join(found.command)}), {threads} thread{'s'[: threads > 1]}")
 
+    def versions(self) -> dict[str, str]:
+        return {"compiler": compiler().version}
+
     def build(self, plan: Plan) -> Engine:
         from .engine import CPUEngine
 

@@ -36,6 +36,14 @@ class CUDA:
         ]
         return Availability(True, "; ".join(listed))
 
+    def versions(self) -> dict[str, str]:
+        from .compiler import find_compiler
+        from .real import gpus
+
+        found = gpus()
+        gpu = found[min(self.device, len(found) - 1)]
+        return {"compiler": find_compiler().version, "gpu": f"{gpu.name} ({gpu.arch})", "driver": gpu.driver}
+
     def build(self, plan: Plan) -> Engine:
         from .engine import CUDAEngine
         from .real import CudaDevice

@@ -75,7 +75,8 @@ def _driver() -> tuple[Any, Any, str]:
         status, number = driver.cuDriverGetVersion()
     except Exception as error:  # the library of the driver is not there
         raise BackendUnavailableError(
-            f"no NVIDIA driver is installed here ({type(error).__name__}: {error}); does nvidia-smi run?"
+            "no NVIDIA driver is installed here: backend 'cuda' needs an NVIDIA GPU and its driver; "
+            "does nvidia-smi run?"
         ) from error
     version, wheels = f"{number // 1000}.{number % 1000 // 10}", int(metadata.version("cuda-bindings").split(".")[0])
     if int(status) == 0 and number // 1000 < wheels:

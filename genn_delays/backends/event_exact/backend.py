@@ -25,5 +25,8 @@ class EventExact:
 
         return Availability(True, f"NumPy {numpy.__version__}, one thread")
 
+    def versions(self) -> dict[str, str]:
+        return {}
+
     def build(self, plan: Plan) -> EventExactEngine:
         return EventExactEngine(plan)

@@ -43,6 +43,14 @@ class GeNN:
         except BackendUnavailableError as error:
             return Availability(False, str(error))
 
+    def versions(self) -> dict[str, str]:
+        from ..cpu.compiler import compiler
+
+        found = {"compiler": compiler().version, "pygenn": packages.version("pygenn")}
+        if self.trainer == "ml_genn":
+            found["ml_genn"] = packages.version("ml_genn")
+        return found
+
     def _backend(self) -> str:
         packages.load("pygenn")
         from pygenn.genn_model import backend_modules

@@ -37,5 +37,8 @@ class Reference:
 
         return Availability(True, f"NumPy {numpy.__version__}, one thread")
 
+    def versions(self) -> dict[str, str]:
+        return {}
+
     def build(self, plan: Plan) -> ReferenceEngine:
         return ReferenceEngine(plan, self.dtype, self.smooth_spikes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,8 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"genn-delays: error: not enough memory for this network ({error})", file=sys.stderr)
         return 2
     except OSError as error:
+        if error.filename is None:
+            _drop_output()
         if isinstance(error, BrokenPipeError):  # `genn-delays show-code digits | head`: what was wanted has been read
-            sys.stderr.close()
             return 0
         print(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
         return 2
@@ -92,6 +95,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             raise unknown(f"option of {parsed.name}", rest[0].split("=")[0], known)
         raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
     return parsed
+
+
+def _drop_output() -> None:
+    """What standard output still holds goes nowhere: Python would try to write it again at its end, and complain."""
+    with contextlib.suppress(OSError, ValueError):  # a standard output without a file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _one_line(error: GennDelaysError) -> str:

@@ -13,8 +13,8 @@ class CUDAOnHost:
 
     name = "cuda_on_host"
 
-    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34) -> None:
-        self.order, self.seed, self.memory = order, seed, memory
+    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34, tape: str = "float32") -> None:
+        self.order, self.seed, self.memory, self.tape = order, seed, memory, tape
 
     def availability(self) -> Availability:
         return Availability(True, "the host in the place of a GPU")
@@ -23,7 +23,7 @@ class CUDAOnHost:
         return {}
 
     def build(self, plan: Plan) -> CUDAEngine:
-        return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory))
+        return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory), self.tape)
 
     def __repr__(self) -> str:
         return self.name

@@ -13,8 +13,12 @@ from .emit import add_optimisers, environment, slope_term, update_of, words_of
 from .transitions import Transitions
 
 
-def emit_cuda(plan: Plan) -> str:
-    """The source of a plan's kernels, the same text for the same plan."""
+def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
+    """The source of a plan's kernels, the same text for the same plan.
+
+    Args:
+        half_tape: keep variables of hidden populations in half precision for the backward pass.
+    """
     parts: list[str] = []
 
     def add(template: str, **values: Any) -> None:
@@ -24,7 +28,7 @@ def emit_cuda(plan: Plan) -> str:
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (
         ("prelude", True), ("random", True), ("copy", True), ("exp", True), ("load_dense", "real_input" in kinds),
-        ("load_events", "spike_input" in kinds),
+        ("load_events", "spike_input" in kinds), ("half", half_tape),
     ):  # fmt: skip
         if wanted:
             add(name)
@@ -35,13 +39,18 @@ def emit_cuda(plan: Plan) -> str:
         add("surrogate", surrogate=plan.surrogate_code)
     for p in plan.populations:
         if p.model is not None:
-            _add_population(add, plan, p)
+            _add_population(add, plan, p, half_tape)
     for p in plan.outputs:
         assert p.loss is not None
         add(f"readout_{p.readout}", p=p)
         add(f"loss_{p.loss.template}", p=p)
     _add_learning(add, plan)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def keeps_half(p: PopulationPlan) -> bool:
+    """Whether a population's tape may be in half precision: a readout reads its own."""
+    return p.readout is None
 
 
 def forms(plan: Plan) -> list[str]:
@@ -65,7 +74,7 @@ def _add_passes(add: Any, plan: Plan) -> None:
         add("correlate", form=form, taps=bool(taps))
 
 
-def _add_population(add: Any, plan: Plan, p: PopulationPlan) -> None:
+def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) -> None:
     """The kernels of a population: forwards and backwards through its neurons."""
     model = p.model
     assert model is not None
@@ -74,6 +83,7 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan) -> None:
     jumps = [*model.update.values(), *model.jump.values(), *distance]
     initial = {f"{s}_initial" for s in model.states}
     shared = {"p": p, "model": model, "numbers": list(p.parameters), "spiking": spiking, "bias": p.bias is not None}
+    shared["half"] = half_tape and keeps_half(p)
 
     def used(expressions: list[Any], always: set[str]) -> list[str]:
         return [name for name in p.parameters if name in words_of(expressions) | always]

@@ -62,6 +62,28 @@ def test_every_readout(readout):
         assert largest_difference(found, expected) < 1e-5
 
 
+HALVES = [*CASES[::3], *(replace(case, event_prop=True) for case in CASES[-16::3])]
+
+
+@pytest.mark.parametrize("case", HALVES, ids=name)
+def test_half_precision_tape(case):
+    """Spikes, and so the loss, are the same; gradients nearly; potentials as far as 11 bits hold them.
+
+    Batch norm, dropout and EventProp are among the cases: whether a neuron spiked is told by its spikes, those that were
+    dropped included, never by rounded potentials.
+    """
+    loss, gradients, spikes, potentials = run(case, CUDAOnHost(tape="float16"))
+    loss_whole, gradients_whole, spikes_whole, potentials_whole = run(case, CUDAOnHost())
+    assert loss == loss_whole
+    for found, expected in zip(spikes, spikes_whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(gradients, gradients_whole, strict=True):
+        assert largest_difference(found, expected) < 5e-3
+    for found, expected in zip(potentials, potentials_whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-6)
+    assert any((a != b).any() for a, b in zip(potentials, potentials_whole, strict=True))
+
+
 # --- what a GPU does in any order ------------------------------------------------------------------------------------
 
 

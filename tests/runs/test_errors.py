@@ -241,6 +241,7 @@ def test_a_full_output_device():
             stderr=subprocess.PIPE,
             text=True,
             check=False,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         )
     assert done.returncode == 2 and "Traceback" not in done.stderr and "No space left" in done.stderr
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ...compilers.plan import Plan
-from ...errors import BackendUnavailableError, check_count
+from ...errors import BackendUnavailableError, check_count, unknown
 from ..protocol import Availability, Engine
+
+
+TAPES = ("float32", "float16")
 
 
 @dataclass(frozen=True)
@@ -15,14 +19,21 @@ class CUDA:
 
     Args:
         device: which GPU, from 0, in the order in which ``nvidia-smi`` lists those that are visible.
+        tape: what the variables of hidden populations are kept in from the forward to the backward pass, ``"float32"``
+            or ``"float16"``, which needs less memory. Spikes are the same; gradients are not quite: the derivative of a
+            spike is taken at a variable rounded to 11 bits. On the networks of the tests they move by 0.0004 % to
+            0.33 % of the largest.
     """
 
     device: int = 0
+    tape: Literal["float32", "float16"] = "float32"
 
     name = "cuda"
 
     def __post_init__(self) -> None:
         check_count("device", self.device, 0)
+        if self.tape not in TAPES:
+            raise unknown("tape", self.tape, TAPES)
 
     def availability(self) -> Availability:
         from .real import gpus
@@ -48,4 +59,4 @@ class CUDA:
         from .engine import CUDAEngine
         from .real import CudaDevice
 
-        return CUDAEngine(plan, CudaDevice(self.device))
+        return CUDAEngine(plan, CudaDevice(self.device), self.tape)

@@ -73,14 +73,16 @@ class Backward:
         """Through the neurons of a population, backwards in time."""
         e, b = self.engine, self.engine.population[p.index]
         drive = [b["drive"]] if p.regularised else []
+        rounded = b["tape"].dtype == np.uint16  # its threshold crossings are not those that were
+        spiked = [b.get("resets", b.get("bits"))] if rounded and p.spiking else []
         sizes = [p.size, e.plan.time_steps, e.L, e.lanes, t0, t1]
         if p.event_prop:
             assert e.plan.event_prop is not None
             limits = [np.float32(p.dt), np.float32(e.plan.event_prop.grad_limit)]
-            arguments = [b["g"], b["h"], b["par"], b["tape"], b["lambda"], *drive, *limits]
+            arguments = [b["g"], b["h"], b["par"], b["tape"], b["lambda"], *spiked, *drive, *limits]
             e.launch(f"adjoint_{p.index}", p.size * e.L, *arguments, *sizes)
             return
-        arguments = [b["g"], b["par"], b["tape"], b["lambda"]]
+        arguments = [b["g"], b["par"], b["tape"], b["lambda"], *spiked]
         if p.dropout:
             arguments += [dropout_threshold(p.dropout) if e.how.training else 0, e.step]
         arguments += drive

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...codegen.cuda import keeps_half
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .device import Buffer, Device, OutOfMemoryError
@@ -23,7 +24,7 @@ def lanes_of(plan: Plan) -> int:
     return -(-plan.batch_size // 32) * 32
 
 
-def population_shapes(plan: Plan, p: PopulationPlan) -> Shapes:
+def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) -> Shapes:
     """What a population needs for activity, parameters and, of outputs, the loss."""
     n, T, L = p.size, plan.time_steps, lanes_of(plan)
     f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
@@ -31,7 +32,7 @@ def population_shapes(plan: Plan, p: PopulationPlan) -> Shapes:
         return {"x": ((n, T, L), f32)} if p.kind == "real_input" else {"bits": ((n, T, L // 32), u32)}
     states = len(p.model.states)
     found: Shapes = {
-        "current": ((n, T, L), f32), "tape": ((states, n, T, L), f32), "carry": ((states, n, L), f32),
+        "current": ((n, T, L), f32), "tape": ((states, n, T, L), np.uint16 if half_tape and keeps_half(p) else f32), "carry": ((states, n, L), f32),
         "lambda": ((states, n, L), f32), "par": ((max(len(p.parameters), 1), n), f32), "g": ((n, T, L), f32),
     }  # fmt: skip
     if p.event_prop:
@@ -151,7 +152,7 @@ def nbytes(shapes: Shapes) -> dict[str, int]:
     return {name: prod(shape) * np.dtype(dtype).itemsize for name, (shape, dtype) in shapes.items()}
 
 
-def check_memory(plan: Plan, device: Device) -> None:
+def check_memory(plan: Plan, device: Device, half_tape: bool = False) -> None:
     """One clear error, before anything is allocated, where a plan wants more memory than the device has.
 
     Raises:
@@ -159,7 +160,7 @@ def check_memory(plan: Plan, device: Device) -> None:
     """
     wanted = {("the network", name): n for name, n in nbytes(scratch_shapes(plan)).items()}
     for p in plan.populations:
-        wanted |= {(f"population {p.name!r}", name): n for name, n in nbytes(population_shapes(plan, p)).items()}
+        wanted |= {(f"population {p.name!r}", name): n for name, n in nbytes(population_shapes(plan, p, half_tape)).items()}
     for c in plan.connections:
         wanted |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}
     total, free = sum(wanted.values()), device.memory().free

@@ -49,15 +49,16 @@ class CUDAEngine:
         delays: of connections on cycles, as they were last looked at.
     """
 
-    def __init__(self, plan: Plan, device: Device) -> None:
+    def __init__(self, plan: Plan, device: Device, tape: str = "float32") -> None:
         self.plan, self.device = plan, device
+        half = tape == "float16"
         self.lanes, self.L, self.how = 0, lanes_of(plan), Pass()
         self._forward, self._backward = Forward(self), Backward(self)
-        check_memory(plan, device)
-        self.source = emit_cuda(plan)
+        check_memory(plan, device, half)
+        self.source = emit_cuda(plan, half)
         self.module = device.load(self.source)
         self.population = [
-            allocate(device, f"population {p.name!r}", population_shapes(plan, p)) for p in plan.populations
+            allocate(device, f"population {p.name!r}", population_shapes(plan, p, half)) for p in plan.populations
         ]
         self.connection = [
             allocate(device, f"connection {c.name!r}", connection_shapes(plan, c)) for c in plan.connections
@@ -298,6 +299,7 @@ class CUDAEngine:
         assert p.model is not None
         row = p.size * self.plan.time_steps * self.L
         tape = self.population[population]["tape"].download(p.model.states.index(name) * row, row)
+        tape = (tape.view(np.float16) if tape.dtype == np.uint16 else tape).astype(np.float32, copy=False)
         return np.ascontiguousarray(tape.reshape(p.size, self.plan.time_steps, self.L)[:, :, : self.lanes])
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:

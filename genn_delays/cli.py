@@ -40,7 +40,8 @@ Options that are not given leave what the model says.
 """
 
 _RESUME = """\
-go on with the run in --out from its last checkpoint, to the same bits as an uninterrupted run. Settings cannot change,
+go on with the run in --out from its last checkpoint, to the same bits as an uninterrupted run (with genn, after
+rewiring, to the same up to rounding). Settings cannot change,
 except --epochs (it may grow; schedules and delay kernels then stretch), --threads and
 --data-dir; those not given stay the run's, and MODEL may be left out
 """
@@ -144,7 +145,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     _train_options(add("train", _train, "train a model and keep the run in a folder", _TRAIN))
     _evaluate_options(add("evaluate", _evaluate, "test accuracy of a run's checkpoint"))
-    show = add("show-code", _show_code, "print the source that is generated for a model; needs no compiler")
+    show = add("show-code", _show_code, "print the source that is generated for a model; without a compiler too")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
     show.add_argument(
         "--backend", metavar="NAME", default="cpu", help="cpu, cuda, or genn: what GeNN is given, and where its code is"

@@ -47,10 +47,16 @@ class RunFolderError(GennDelaysError):
     """A run folder or a checkpoint cannot be read or written."""
 
 
+def install_extra(name: str) -> str:
+    """How to install one of this package's extras, for messages."""
+    return f"pip install 'genn-delays[{name}]' (in a clone: pip install '.[{name}]')"
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> InvalidValueError:
     """The error for a name that is not in a registry, with the nearest known name."""
     names = sorted(known)
-    near = get_close_matches(str(name), names, n=1)
+    same = [known_name for known_name in names if known_name.lower() == str(name).lower()]
+    near = same or get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if isinstance(name, type):
         hint = f" That is a class: give an object, {name.__name__}(...)."

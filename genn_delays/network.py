@@ -301,8 +301,8 @@ def _free(name: str, members: Sequence[Population | Connection]) -> str:
 
 def _unique(name: str | None, default: str, kind: str, members: Sequence[Population | Connection]) -> str:
     name = default if name is None else name
-    if not isinstance(name, str) or not name:
-        raise InvalidValueError(f"{kind} name must be a text of at least one character, got {name!r}")
+    if not isinstance(name, str) or not name or not name.isprintable():  # it stands in comments of generated code
+        raise InvalidValueError(f"{kind} name must be a text of one line and at least one character, got {name!r}")
     if any(member.name == name for member in members):
         raise InvalidValueError(f"two of a network's {kind}s are called {name!r}; names must differ")
     return name

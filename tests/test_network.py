@@ -71,7 +71,7 @@ def test_one_name_is_one_population():
             Population(Input(), 2, "h")
         with refused("connections", "'a_h'", "names must differ"):
             Connection(network.populations[0], network.populations[1], Dense(), name="a_h")
-        for name in ("", 3):
+        for name in ("", 3, "two\nlines"):
             with refused("population name", repr(name)):
                 Population(Input(), 2, name)
     assert (len(network.populations), len(network.connections)) == (3, 2)

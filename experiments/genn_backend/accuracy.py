@@ -1,7 +1,7 @@
 """The same training on GeNN's kernels and on our own: digits as spikes, EventProp, DEEP R, one example a step.
 
 Every run is the model `digits_eventprop` with a batch size of 1, trained on both backends; runs that are there already
-are not made again. Needs PyGeNN. Kept beside this file: every run's test accuracies (accuracy.json).
+are not made again. Needs PyGeNN. `--out` keeps every run's test accuracies.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from genn_delays import GeNN
 from genn_delays.runs.folder import RunFolder
 from genn_delays.runs.overrides import Overrides
 from genn_delays.runs.resume import new_config
 from genn_delays.runs.train import train
 
-HERE = Path(__file__).parent
 MODEL, BACKENDS = "digits_eventprop", ("genn", "cpu")
 
 
@@ -38,9 +38,14 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/genn_backend"), help="where run folders are")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--out", type=Path, help="write the rows to this JSON file")
     args = parser.parse_args()
+    found = GeNN().availability()
+    if not found.available:
+        raise SystemExit(found.detail)
     rows = [result(backend, seed, args.epochs, args.runs) for seed in range(args.seeds) for backend in BACKENDS]
-    (HERE / "accuracy.json").write_text(json.dumps(rows, indent=1) + "\n")
+    if args.out:
+        args.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(
         "| backend | last epoch, mean | by seed | selected epoch, mean | by seed | rewired |\n|---|---|---|---|---|---|"
     )

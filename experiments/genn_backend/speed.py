@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 STEPS, LARGEST = 80, 24
 SIZES = ((40, 256, 10), (700, 1024, 20))
 SPARSITIES = (0.875, 0.99)
-HERE = Path(__file__).parent
 KINDS = ("inference", "training", "rewiring")
 
 
@@ -122,12 +121,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="timed for each figure and round")
+    parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one is not None:
         way, sizes, sparsity = json.loads(args.one)
         print(json.dumps(measure(Way(*way), tuple(sizes), sparsity, args.seconds)))
         return
+    from genn_delays import GeNN
+
+    available = GeNN().availability()
+    if not available.available:
+        raise SystemExit(available.detail)
     best: dict[tuple[Way, tuple[int, ...], float], dict[str, float]] = {}
     for _ in range(args.rounds):
         for case in [(way, sizes, sparsity) for sizes in SIZES for sparsity in SPARSITIES for way in ways()]:
@@ -138,7 +143,8 @@ def main() -> None:
         {**way._asdict(), "sizes": sizes, "sparsity": sparsity, **{k: round(v, 2) for k, v in found.items()}}
         for (way, sizes, sparsity), found in best.items()
     ]
-    (HERE / "speed.json").write_text(json.dumps({"seconds": args.seconds, "rows": rows}, indent=1) + "\n")
+    if args.out:
+        args.out.write_text(json.dumps({"seconds": args.seconds, "rows": rows}, indent=1) + "\n")
     columns = [(sizes, sparsity) for sizes in SIZES for sparsity in SPARSITIES]
     titles = [f"{'-'.join(map(str, sizes))}, {100 * sparsity:g} % sparse" for sizes, sparsity in columns]
     print(f"| | {' | '.join(titles)} |\n|---{'|---' * len(columns)}|")

@@ -8,7 +8,7 @@ step of an example that a population is in is `own_step` (:mod:`genn_delays.back
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -244,11 +244,49 @@ def grow_code(plan: Plan, c: ConnectionPlan) -> str:
     )  # fmt: skip
 
 
+_LEGEND = {
+    "t": "GeNN's step; own_step is the step of an example that a population is in",
+    "depth": "steps by which a population runs behind the inputs, as GeNN delivers a spike one step after it",
+    "deepest": "the largest depth",
+    "backward": "whether this is the way back, on which the inputs come last",
+    "way": "depth(target) - depth(source) - 1 of a connection: its synapse of delay d has the GeNN delay d + way",
+    "last": "the largest t + d at which what a connection sends still arrives in the example",
+    "first": "on the way back the largest t - d at which nothing of the example has arrived yet",
+    "gradient_post": "dL/dI of the target, so many steps earlier",
+    "arrival_post": "dL/d(time of arrival) at the target, so many steps earlier",
+    "fate": f"what rewiring has in mind for a synapse: {', '.join(f'{fate} {fate.name.lower()}' for fate in Fate)}",
+    "lane": "example of the batch",
+    "first_lane": "the example that GeNN's first lane computes",
+    "live": "examples of the batch",
+    "capacity": "spikes of a neuron and example that are kept for the way back",
+    "record": "whether variables are kept over time",
+}
+"""What the code calls things, in the order in which it is told."""
+
+
+def _described(code: NeuronCode) -> str:
+    """A neuron model: what it has besides its code, and the code."""
+    kinds: dict[str, Mapping[str, Any]] = {
+        "params": code.params,
+        "vars": code.states,
+        "extra global params": code.arrays,
+    }
+    told = {kind: ", ".join(f"{_type(of)} {name}" for name, of in names.items()) for kind, names in kinds.items()}
+    told["numbers, a param or a var that is only read"] = ", ".join(f"scalar {name}" for name in code.numbers)
+    told["spikes where"] = code.threshold or ""
+    lines = [f"// {kind}: {names}" for kind, names in told.items() if names]
+    return "\n".join([*lines, code.sim.strip()])
+
+
+def _type(of: Any) -> str:
+    return of if isinstance(of, str) else f"{of[0]}*"
+
+
 def listing(plan: Plan) -> str:
     """All that GeNN is given for a plan, one code string after the other."""
     parts: list[tuple[str, str | None]] = []
     for p in plan.populations:
-        parts.append((f"population_{p.index} ({p.name}): neuron model", neuron_code(plan, p).sim))
+        parts.append((f"population_{p.index} ({p.name}): neuron model", _described(neuron_code(plan, p))))
     for c in plan.connections:
         what, texts = f"connection_{c.index} ({c.name})", synapse_code(plan, c)
         parts += [
@@ -261,4 +299,7 @@ def listing(plan: Plan) -> str:
         if plan.event_prop is not None and c.rewiring is not None:
             parts.append((f"{what}: connectivity update that drops", drop_code(c)))
             parts.append((f"{what}: connectivity update that grows", grow_code(plan, c)))
-    return "\n".join(f"// ===== {title}\n{text.strip()}\n" for title, text in parts if text)
+    code = "\n".join(f"// ===== {title}\n{text.strip()}\n" for title, text in parts if text)
+    used = set(_words([code]))
+    legend = "".join(f"// {word:<14}{what}\n" for word, what in _LEGEND.items() if word in used)
+    return f"{legend}\n{code}"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DatasetError
+from ..errors import DatasetError, install_extra
 from ..paths import cache_dir
 from .archives import download, existing_path, file_digest
 
@@ -66,8 +66,7 @@ def need_package(package: str, extra: str, data_set: str) -> Any:
         if error.name != package:  # it is installed; something that it needs is not
             raise _broken(package, data_set, error) from error
         raise DatasetError(
-            f"data set {data_set} needs the package {package}, which is not installed: "
-            f"pip install 'genn-delays[{extra}]'"
+            f"data set {data_set} needs the package {package}, which is not installed: {install_extra(extra)}"
         ) from error
     except (ImportError, OSError) as error:  # OSError: a shared library that is not there
         raise _broken(package, data_set, error) from error

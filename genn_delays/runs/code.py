@@ -45,14 +45,17 @@ def _commented(lines: list[str]) -> str:
 
 def _where(config: Config) -> list[str]:
     """Where GeNN's own code for a model is, built now if need be."""
+    learns = (
+        [] if config.compiler.kind == "eventprop" else ["With a surrogate GeNN evaluates it and does not train it."]
+    )
     found = BACKENDS["genn"]().availability()
     if not found.available:
-        return [f"GeNN's code for it is not here: {found.detail}"]
+        return [*learns, f"GeNN's code for it is not here: {found.detail}"]
     config = Overrides(backend="genn").apply(config)
     with compile_network(config) as compiled:
         folder = Path(compiled.engine.source)  # type: ignore[attr-defined]
     files = ", ".join(sorted(path.name for path in folder.glob("*_CODE/*.cc")))
-    return [f"GeNN's code for it: {next(folder.glob('*_CODE'))} ({files})"]
+    return [*learns, f"GeNN's code for it: {next(folder.glob('*_CODE'))} ({files})"]
 
 
 def _population(config: Config, index: int) -> str:

@@ -18,7 +18,7 @@ from ..datasets import Dataset
 from ..errors import RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
-from .build import build_network, check_data, check_schedules, compile_network, load_data, split, take, validate
+from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
 from .config import NO_OPTIMISER, Config
 from .folder import RUNS, RunFolder, numbered_folder, versions
 
@@ -128,15 +128,17 @@ def train(
         RunFolder(RUNS / config.model.name).check_writable()
     elif not resume:
         folder.check_new()
-    data = load_data(config)
-    check_data(config, build_network(config), data)
-    learned = len(split(config, data)[0])
-    check_schedules(config, learned)
-    steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
-    _remarks(config, folder if resume else None, steps, note)
     start = time.perf_counter()
     with compile_network(config) as compiled:
-        compiled.engine.check_learning(training=True)  # before there is a folder
+        compiled.engine.check_learning(training=True)  # before anything is downloaded, and before there is a folder
+        seconds = time.perf_counter() - start
+        data = load_data(config)
+        check_data(config, compiled.network, data)
+        learned = len(split(config, data)[0])
+        check_schedules(config, learned)
+        steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
+        _remarks(config, folder if resume else None, steps, note)
+        start = time.perf_counter() - seconds
         folder = folder or numbered_folder(config.model.name)
         folder.create()
         try:
@@ -149,8 +151,8 @@ def train(
 
 
 def _remarks(config: Config, resumed: RunFolder | None, steps: int, note: Callable[[str], None]) -> None:
-    if config.compiler.backend == "reference" and (config.compiler.threads or 1) > 1:
-        note(f"the reference backend runs on one thread; threads = {config.compiler.threads} changes nothing")
+    if config.compiler.backend != "cpu" and (config.compiler.threads or 1) > 1:
+        note(f"threads are the cpu backend's; threads = {config.compiler.threads} changes nothing")
     if config.training.optimiser["kind"] == NO_OPTIMISER and config.training.delay_optimiser is None:
         note("nothing is learned: the optimiser is 'none' and delays are fixed")
     interval, rule = config.rewiring.rule.get("interval", 1), config.rewiring.label

@@ -69,8 +69,8 @@ HALVES = [*CASES[::3], *(replace(case, event_prop=True) for case in CASES[-16::3
 def test_half_precision_tape(case):
     """Spikes, and so the loss, are the same; gradients nearly; potentials as far as 11 bits hold them.
 
-    Batch norm, dropout and EventProp are among the cases: whether a neuron spiked is told by its spikes, those that were
-    dropped included, never by rounded potentials.
+    Batch norm, dropout and EventProp are among the cases: whether a neuron spiked is told by its spikes, dropped ones
+    included, never by rounded potentials.
     """
     loss, gradients, spikes, potentials = run(case, CUDAOnHost(tape="float16"))
     loss_whole, gradients_whole, spikes_whole, potentials_whole = run(case, CUDAOnHost())

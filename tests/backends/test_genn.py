@@ -288,7 +288,7 @@ def test_rules_that_genn_has_not(rule, parts):
 
 def test_several_synapses_a_pair_are_not_rewired():
     case = replace(Case.current_based(11), kernel_count=2, neuron="plain")
-    with refused("one synapse a pair, got 2"):
+    with refused("kernel_count 1, got 2"):
         case.compile("genn", rewiring={"all_connections": DeepR()})
 
 

@@ -10,7 +10,7 @@ from networks import Case
 from refused import refused
 
 from genn_delays import GeNN
-from genn_delays.backends.genn import packages
+from genn_delays.backends.genn import build, packages
 from genn_delays.errors import BackendUnavailableError
 
 
@@ -42,6 +42,18 @@ def test_missing(monkeypatch):
     assert "PyGeNN is not installed" in GeNN().availability().detail
     with refused("PyGeNN is not installed", error=BackendUnavailableError):
         Case.numbered(0).compile("genn")
+
+
+def test_what_needs_mlgenn_is_named(monkeypatch):
+    have(monkeypatch, {"pygenn": "5.4.0"})
+    with refused("mlGeNN is not installed", "to_ml_genn", 'trainer="ml_genn"', error=BackendUnavailableError):
+        packages.load("ml_genn")
+
+
+def test_without_make_nothing_is_built(monkeypatch):
+    monkeypatch.setattr(build.shutil, "which", lambda name: None if name == "make" else "/usr/bin/" + name)
+    with refused("make", "apt install make", error=BackendUnavailableError):
+        build.check_tools()
 
 
 @pytest.mark.parametrize("old", ["4.9.0", "5.3.9", "5.3.0_RC1"])

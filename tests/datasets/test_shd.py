@@ -276,7 +276,8 @@ def test_h5py_is_not_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(DatasetError) as caught:
         load_shd(folder)
     assert str(caught.value) == (
-        "data set shd needs the package h5py, which is not installed: pip install 'genn-delays[shd]'"
+        "data set shd needs the package h5py, which is not installed: "
+        "pip install 'genn-delays[shd]' (in a clone: pip install '.[shd]')"
     )
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 

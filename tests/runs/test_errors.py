@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from genn_delays import GeNN
 from genn_delays.backends.cpu.compiler import find_compiler
 from genn_delays.paths import CACHE_VARIABLE
 
@@ -250,3 +251,11 @@ def test_a_full_output_device():
 def test_empty_texts_are_not_the_current_folder(call, option):
     check(call("train", "digits", option, ""), option, "must not be empty")
     check(call("evaluate", ""), "RUN must not be empty")
+
+
+@pytest.mark.genn
+def test_what_genn_cannot_train_is_refused_before_data_are_looked_for(call, tmp_path):
+    if not GeNN().availability().available:
+        pytest.skip(GeNN().availability().detail)
+    nowhere = tmp_path / "nowhere"
+    check(call("train", "fsdd", "--backend", "genn", "--data-dir", nowhere), "'genn'", "EventPropCompiler")

@@ -150,7 +150,7 @@ def test_a_run_on_the_reference_backend(call, small, tmp_path):
         "--sparsity", 0.9,
     )  # fmt: skip
     assert json.loads(done.out)["backend"] == "reference"
-    assert "one thread" in done.err
+    assert "threads are the cpu backend's; threads = 2 changes nothing" in done.err
     assert "compiler" not in (out / "config.toml").read_text().split("[versions]")[1]
 
 

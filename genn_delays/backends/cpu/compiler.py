@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ...errors import BackendUnavailableError, CompileError
+from ...errors import BackendUnavailableError, CompileError, install_extra
 from ...paths import atomic_path, atomic_write, cache_dir
 
 FLAGS = (
@@ -57,8 +57,8 @@ def find_compiler(cxx: str | None = None) -> HostCompiler:
         if command and shutil.which(command[0]) and (version := _version(command)) is not None:
             return HostCompiler(command, version)
     raise BackendUnavailableError(
-        "the cpu backend needs a C++ compiler and found none ($CXX, g++, clang++, ziglang): install g++ "
-        "(Debian and Ubuntu: apt install g++), clang, or pip install 'genn-delays[zig]'"
+        "no C++ compiler was found ($CXX, g++, clang++, ziglang): install g++ (Debian and Ubuntu: apt install g++), "
+        f"clang, or {install_extra('zig')}"
     )
 
 

@@ -9,7 +9,6 @@ from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, check_count, unknown
 from ..protocol import Availability, Engine
 
-
 TAPES = ("float32", "float16")
 
 

@@ -76,6 +76,7 @@ class Backward:
         rounded = b["tape"].dtype == np.uint16  # its threshold crossings are not those that were
         spiked = [b.get("resets", b.get("bits"))] if rounded and p.spiking else []
         sizes = [p.size, e.plan.time_steps, e.L, e.lanes, t0, t1]
+        arguments: list[Any]
         if p.event_prop:
             assert e.plan.event_prop is not None
             limits = [np.float32(p.dt), np.float32(e.plan.event_prop.grad_limit)]

@@ -30,9 +30,9 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
     if p.model is None:
         return {"x": ((n, T, L), f32)} if p.kind == "real_input" else {"bits": ((n, T, L // 32), u32)}
-    states = len(p.model.states)
+    states, tape = len(p.model.states), np.uint16 if half_tape and keeps_half(p) else f32
     found: Shapes = {
-        "current": ((n, T, L), f32), "tape": ((states, n, T, L), np.uint16 if half_tape and keeps_half(p) else f32), "carry": ((states, n, L), f32),
+        "current": ((n, T, L), f32), "tape": ((states, n, T, L), tape), "carry": ((states, n, L), f32),
         "lambda": ((states, n, L), f32), "par": ((max(len(p.parameters), 1), n), f32), "g": ((n, T, L), f32),
     }  # fmt: skip
     if p.event_prop:
@@ -160,7 +160,8 @@ def check_memory(plan: Plan, device: Device, half_tape: bool = False) -> None:
     """
     wanted = {("the network", name): n for name, n in nbytes(scratch_shapes(plan)).items()}
     for p in plan.populations:
-        wanted |= {(f"population {p.name!r}", name): n for name, n in nbytes(population_shapes(plan, p, half_tape)).items()}
+        bytes_of = nbytes(population_shapes(plan, p, half_tape))
+        wanted |= {(f"population {p.name!r}", name): n for name, n in bytes_of.items()}
     for c in plan.connections:
         wanted |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}
     total, free = sum(wanted.values()), device.memory().free

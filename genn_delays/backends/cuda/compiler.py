@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...errors import BackendUnavailableError, CompileError
+from ...errors import BackendUnavailableError, CompileError, install_extra
 from .cache import cached
 
 FLAGS = ("--std=c++17", "--fmad=false")
@@ -37,7 +37,7 @@ class Nvrtc:
         if arch not in known:
             raise BackendUnavailableError(
                 f"{self.version} does not know {arch}, only {', '.join(known)}: "
-                "install a release of NVRTC that was made for this GPU (pip install -U 'genn-delays[cuda]')"
+                f"install a release of NVRTC that was made for this GPU: {install_extra('cuda')}"
             )
         options = [flag.encode() for flag in (f"--gpu-architecture={arch}", *flags)]
         (program,) = self._do("CreateProgram", text.read_bytes(), str(text).encode(), 0, [], [])
@@ -93,7 +93,7 @@ def find_compiler() -> Nvrtc | Nvcc:
     if nvcc and version:
         return Nvcc(nvcc, version)
     raise BackendUnavailableError(
-        "compiling CUDA kernels needs NVRTC: pip install 'genn-delays[cuda]'; or nvcc, which is "
+        f"compiling CUDA kernels needs NVRTC: {install_extra('cuda')}; or nvcc, which is "
         f"{'not on PATH' if nvcc is None else f'at {nvcc} and does not run'} "
         f"(NVRTC: {type(found).__name__}: {found})"
     ) from found

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BackendUnavailableError, InvalidValueError
+from ...errors import BackendUnavailableError, InvalidValueError, install_extra
 from .compiler import cubin_file
 from .device import Buffer, Device, Graph, KernelError, Memory, Module, OutOfMemoryError
 from .signature import Signature
@@ -54,7 +54,7 @@ def _packages() -> tuple[Any, Any]:
             metadata.version(package)
         except metadata.PackageNotFoundError as error:
             raise BackendUnavailableError(
-                f"backend 'cuda' needs NVIDIA's {package}, which is not installed: pip install 'genn-delays[cuda]'"
+                f"backend 'cuda' needs NVIDIA's {package}, which is not installed: {install_extra('cuda')}"
             ) from error
     try:
         return importlib.import_module("cuda.core"), importlib.import_module("cuda.bindings.driver")
@@ -82,7 +82,8 @@ def _driver() -> tuple[Any, Any, str]:
     if int(status) == 0 and number // 1000 < wheels:
         raise BackendUnavailableError(
             f"the NVIDIA driver supports CUDA {version}, the packages installed here are for CUDA {wheels}: update it "
-            f"to {DRIVERS.get(wheels, 'a newer one')} or later, or pip install 'genn-delays[cuda12]' in place of [cuda]"
+            f"to {DRIVERS.get(wheels, 'a newer one')} or later, or take [cuda12] in place of [cuda]: "
+            f"{install_extra('cuda12')}"
         )
     (status,) = driver.cuInit(0) if int(status) == 0 else (status,)
     if status == driver.CUresult.CUDA_ERROR_NO_DEVICE:

@@ -8,6 +8,7 @@ from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, unknown
 from ..protocol import Availability, Engine
 from . import ml_genn, packages
+from .build import check_tools
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class GeNN:
     def availability(self) -> Availability:
         try:
             found = f"PyGeNN {packages.version('pygenn')}, {self._backend()}"
+            check_tools()
             if self.trainer == "ml_genn":
                 ml_genn.load()
                 found += f", mlGeNN {packages.version('ml_genn')}"
@@ -67,6 +69,7 @@ class GeNN:
 
     def build(self, plan: Plan) -> Engine:
         backend = self._backend()
+        check_tools()
         lanes = 1 if backend == "single_threaded_cpu" else plan.batch_size
         if self.trainer == "ml_genn":
             from .ml_genn.engine import MLGeNNEngine

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import CompileError
+from ...errors import BackendUnavailableError, CompileError
 from ...paths import cache_dir
 from ..cpu.compiler import compiler, private_folder
 
@@ -21,6 +22,17 @@ CPU_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno")
 
 _in_use: set[Path] = set()
 """Folders of models of this process that are not closed: a library is loaded once, and its memory is one model's."""
+
+
+def check_tools() -> None:
+    """What GeNN's code is built with.
+
+    Raises:
+        BackendUnavailableError: a C++ compiler or make is missing.
+    """
+    compiler()
+    if os.name == "posix" and shutil.which("make") is None:
+        raise BackendUnavailableError("GeNN builds its code with make, which was not found (Debian: apt install make)")
 
 
 def folder_for(description: str) -> Path:

@@ -330,5 +330,5 @@ def checked(plan: Plan) -> Plan:
         if rule.temperature > 0:
             raise InvalidValueError(f"{what} has no noise; temperature must be 0, got {rule.temperature:g}")
         if c.capacity > 1:
-            raise InvalidValueError(f"{what} rewires connections with one synapse a pair, got {c.capacity}")
+            raise InvalidValueError(f"{what} rewires connections of kernel_count 1, got {c.capacity}")
     return plan

@@ -13,6 +13,10 @@ from ...errors import BackendUnavailableError
 NEEDED = {"pygenn": "5.4", "ml_genn": "2.3"}
 """Oldest versions that work."""
 NAMES = {"pygenn": "PyGeNN", "ml_genn": "mlGeNN"}
+USERS = {
+    "pygenn": "backend 'genn' needs",
+    "ml_genn": 'GeNN(trainer="ml_genn"), to_ml_genn and from_ml_genn need',
+}
 PAGES = {
     "pygenn": "https://genn-team.github.io/genn/documentation/5/installation.html",
     "ml_genn": "https://ml-genn.readthedocs.io",
@@ -51,7 +55,7 @@ def load(package: str) -> ModuleType:
 
 
 def _needed(package: str) -> str:
-    return f"backend 'genn' needs {NAMES[package]} {NEEDED[package]} or later: {PAGES[package]}"
+    return f"{USERS[package]} {NAMES[package]} {NEEDED[package]} or later: {PAGES[package]}"
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -68,6 +68,10 @@ def to_ml_genn(network: Network | CompiledNetwork) -> MLGeNNNetwork:
         network: its populations are :class:`SpikeInput`, :class:`LeakyIntegrateFire` (absolute reset to 0) and
             :class:`LeakyIntegrate`, its synapses :class:`Exponential`.
 
+    Returns:
+        mlGeNN's network as `network`, and by our populations and connections mlGeNN's, as `populations` and
+        `connections`.
+
     Raises:
         InvalidValueError: something cannot be carried; nothing has been made then.
         BackendUnavailableError: mlGeNN 2.3 is not there.

@@ -18,7 +18,7 @@ from ....initializers import Normal, Uniform
 from ....network import Connection, Network, Population
 from ....neurons import AdaptiveLeakyIntegrateFire, DynamicNeuron, LeakyIntegrate, LeakyIntegrateFire, SpikeInput
 from ....synapses import Delta, Exponential, Synapse
-from .network import load
+from .network import MLGeNNNetwork, load
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,7 @@ def from_ml_genn(network: Any, dt: float = 1.0, seed: int = 0) -> Network:
     likely, `Normal` ones are rounded and cut off at 0 and ``max_delay_steps``. FirstSpikeTime is negative in mlGeNN.
 
     Args:
-        network: mlGeNN's, with populations of known shapes.
+        network: mlGeNN's, with populations of known shapes; or what :func:`to_ml_genn` gave.
         dt: the length of a time step in ms that it is compiled with, above 0.
         seed: of our network.
 
@@ -60,8 +60,10 @@ def from_ml_genn(network: Any, dt: float = 1.0, seed: int = 0) -> Network:
     load()
     import ml_genn
 
+    if isinstance(network, MLGeNNNetwork):  # what to_ml_genn gives
+        network = network.network
     if not isinstance(network, ml_genn.Network):
-        raise InvalidValueError(f"from_ml_genn needs a Network of mlGeNN's, got {network!r}")
+        raise InvalidValueError(f"from_ml_genn needs a Network of mlGeNN's, got {type(network).__name__}")
     dt = check_real("dt", dt, 0.0, open_low=True)
     result = Network(seed)
     names = _unique([p.name for p in network.populations]), _unique([c.name for c in network.connections])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_genn_here import TRAINER
 from refused import refused
 
 from genn_delays import (
@@ -17,7 +18,6 @@ from genn_delays import (
     EventPropCompiler,
     Exponential,
     FixedNumber,
-    GeNN,
     LeakyIntegrate,
     LeakyIntegrateFire,
     Network,
@@ -27,17 +27,9 @@ from genn_delays import (
     Uniform,
     UniformInt,
 )
-from genn_delays.backends.genn import packages
-from genn_delays.errors import BackendUnavailableError
-
-try:
-    packages.load("ml_genn")
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
 
 pytestmark = pytest.mark.genn
 
-TRAINER = GeNN(trainer="ml_genn")
 DURATION = 80.0  # ms
 LEARNED = {"all_connections": {"weight": Adam(), "delay": Adam()}}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_genn_here import connectivity, initializers, ml_genn, neurons, synapses
 from small_eventprop import small
 
 from genn_delays import (
@@ -14,7 +15,6 @@ from genn_delays import (
     Dense,
     EventPropCompiler,
     FixedProbability,
-    GeNN,
     LeakyIntegrate,
     LeakyIntegrateFire,
     Normal,
@@ -24,20 +24,9 @@ from genn_delays import (
     from_ml_genn,
     to_ml_genn,
 )
-from genn_delays.backends.genn import build, packages
-from genn_delays.errors import BackendUnavailableError
-
-try:
-    packages.load("ml_genn")
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
-
-import ml_genn
-from ml_genn import connectivity, initializers, neurons, synapses
+from genn_delays.backends.genn import build
 
 pytestmark = pytest.mark.genn
-
-TRAINER = GeNN(trainer="ml_genn")
 
 
 # --- ours to mlGeNN's and back ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_genn_here import TRAINER, connectivity, initializers, ml_genn, neurons, synapses
 from refused import refused
 from small_eventprop import small
 
@@ -40,17 +41,7 @@ from genn_delays import (
 from genn_delays.backends.genn import packages
 from genn_delays.errors import BackendUnavailableError
 
-try:
-    packages.load("ml_genn")
-except BackendUnavailableError as error:
-    pytest.skip(str(error), allow_module_level=True)
-
-import ml_genn
-from ml_genn import connectivity, initializers, neurons, synapses
-
 pytestmark = pytest.mark.genn
-
-TRAINER = GeNN(trainer="ml_genn")
 
 
 @pytest.mark.parametrize(

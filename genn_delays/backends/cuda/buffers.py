@@ -33,8 +33,10 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     states, tape = len(p.model.states), np.uint16 if half_tape and keeps_half(p) else f32
     found: Shapes = {
         "current": ((n, T, L), f32), "tape": ((states, n, T, L), tape), "carry": ((states, n, L), f32),
-        "lambda": ((states, n, L), f32), "par": ((max(len(p.parameters), 1), n), f32), "g": ((n, T, L), f32),
+        "lambda": ((states, n, L), f32), "par": ((max(len(p.parameters), 1), n), f32),
     }  # fmt: skip
+    if p.batch_norm or p.slopes:  # the way back needs the current once more, otherwise g takes its place
+        found["g"] = ((n, T, L), f32)
     if p.event_prop:
         found["h"] = ((n, T, L), f32)
     if p.spiking:
@@ -137,6 +139,12 @@ def scratch_shapes(plan: Plan) -> Shapes:
             found |= {"born_first": ((slots,), i32), "born_number": ((slots,), i32)}
             found |= dict.fromkeys(("born_share", "born_slope"), ((slots * spread,), np.float32))
     return found
+
+
+def allocate_population(device: Device, plan: Plan, p: PopulationPlan, half_tape: bool) -> dict[str, Buffer]:
+    """Buffers of a population; ``g``, what the loss is to its input, may be the memory of its input."""
+    found = allocate(device, f"population {p.name!r}", population_shapes(plan, p, half_tape))
+    return found if p.model is None else {"g": found["current"], **found}
 
 
 def allocate(device: Device, owner: str, shapes: Shapes) -> dict[str, Buffer]:

@@ -17,11 +17,11 @@ from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
 from .backward import Backward
 from .buffers import (
     allocate,
+    allocate_population,
     check_memory,
     connection_shapes,
     lanes_of,
     most_taps,
-    population_shapes,
     scratch_shapes,
     state_shapes,
 )  # fmt: skip
@@ -57,9 +57,7 @@ class CUDAEngine:
         check_memory(plan, device, half)
         self.source = emit_cuda(plan, half)
         self.module = device.load(self.source)
-        self.population = [
-            allocate(device, f"population {p.name!r}", population_shapes(plan, p, half)) for p in plan.populations
-        ]
+        self.population = [allocate_population(device, plan, p, half) for p in plan.populations]
         self.connection = [
             allocate(device, f"connection {c.name!r}", connection_shapes(plan, c)) for c in plan.connections
         ]

@@ -22,6 +22,7 @@ from .expressions import Printed
 
 @cache
 def environment(target: str) -> jinja2.Environment:
+    """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("genn_delays.codegen", f"templates/{target}"),
         undefined=jinja2.StrictUndefined,

@@ -12,13 +12,33 @@ from refused import refused
 from rewired import data, small_network, train
 from test_against_reference import evaluate, name, run
 
-from genn_delays import CUDA, SET, Adam, DeepR, GaussianKernel, RigL, SurrogateCompiler
+from genn_delays import (
+    CUDA,
+    SET,
+    SGD,
+    Adam,
+    AdamW,
+    Connection,
+    DeepR,
+    Dense,
+    GaussianKernel,
+    Input,
+    LeakyIntegrate,
+    LeakyIntegrateFire,
+    Network,
+    Population,
+    RigL,
+    SurrogateCompiler,
+    UniformInt,
+)
 from genn_delays.backends.cuda import data as cuda_data
 from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
 from genn_delays.backends.cuda.device import OutOfMemoryError
 from genn_delays.codegen.cuda import emit_cuda
 from genn_delays.errors import BackendUnavailableError
 from genn_delays.learning.readouts import READOUTS
+from genn_delays.runs.build import plan_of
+from genn_delays.runs.models import load_model, model_names
 
 CASES = [Case.numbered(seed) for seed in range(12)] + [Case.published(seed) for seed in range(12)]
 CASES += [Case.current_based(seed) for seed in range(16)]
@@ -154,7 +174,41 @@ def test_sources_compile_without_a_warning(case, arch):
         plan = case.compile("reference", rewiring=rules).plan
     except ValueError:  # a dense connection has nowhere to grow
         plan = case.compile("reference").plan
-    assert compile_cubin(emit_cuda(plan), arch, warnings_are_errors=True)[:4] == b"\x7fELF"
+    for half_tape in (False, True):
+        cubin = compile_cubin(emit_cuda(plan, half_tape), arch, warnings_are_errors=True)
+        assert cubin[:4] == b"\x7fELF"
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_sources_of_models_compile_without_a_warning(model):
+    try:
+        find_compiler()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    source, arch = emit_cuda(plan_of(load_model(model)), half_tape=True), ("sm_80", "sm_90")[len(model) % 2]
+    assert compile_cubin(source, arch, warnings_are_errors=True)[:4] == b"\x7fELF"
+
+
+@pytest.mark.parametrize("optimiser", [Adam(0.01), AdamW(0.01), SGD(0.1), None], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_a_network_does_not_use_is_no_warning(hidden, optimiser):
+    """Nor is a network too small to have anything that the larger ones have."""
+    try:
+        find_compiler()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    network = Network()
+    with network:
+        a, b = Population(Input(), 3), Population(LeakyIntegrate(readout="end_var"), 2)
+        for target in [Population(LeakyIntegrateFire(), 2), b] if hidden else [b]:
+            Connection(a, target, Dense(delay=UniformInt(0, 3)))
+        if hidden:
+            Connection(network.populations[2], b, Dense(delay=UniformInt(0, 3)))
+    for learned in ("weight", "delay") if optimiser else (None,):
+        optimisers = {"all_connections": {learned: optimiser}} if learned else {}
+        plan = SurrogateCompiler(5, 4).plan(network, optimisers=optimisers)
+        for half_tape in (False, True):
+            compile_cubin(emit_cuda(plan, half_tape), "sm_90", warnings_are_errors=True)
 
 
 def test_source_does_not_depend_on_sizes():

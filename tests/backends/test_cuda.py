@@ -21,6 +21,7 @@ from genn_delays import (
     Connection,
     DeepR,
     Dense,
+    FixedProbability,
     GaussianKernel,
     Input,
     LeakyIntegrate,
@@ -32,6 +33,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.backends.cuda import data as cuda_data
+from genn_delays.backends.cuda import engine as cuda_engine
 from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
 from genn_delays.backends.cuda.device import OutOfMemoryError
 from genn_delays.codegen.cuda import emit_cuda
@@ -138,6 +140,40 @@ def test_launches_are_recorded_once():
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_rows_longer_than_a_dimension_of_a_grid(monkeypatch):
+    """Many steps times lanes are spread over two dimensions; here from the second block of a row on."""
+    case = replace(Case.numbered(3), batch_size=40, time_steps=60)
+    expected = run(case, "reference")
+    monkeypatch.setattr(cuda_engine, "MOST_PIECES", 2)
+    loss, gradients, spikes, _ = run(case, CUDAOnHost())
+    assert loss == pytest.approx(expected[0], rel=1e-5)
+    for found, other in zip(spikes, expected[2], strict=True):
+        np.testing.assert_array_equal(found, other)
+    for found, other in zip(gradients, expected[1], strict=True):
+        assert largest_difference(found, other) < 1e-5
+
+
+def test_a_regularised_population_on_a_cycle_that_sends_nothing(backend):
+    """Its cost of spikes reaches those that make it spike in earlier blocks of the cycle too."""
+    network, one = Network(), Dense(weight=1.0)
+    with network:
+        a, (h, k) = Population(Input(), 3), (Population(LeakyIntegrateFire(v_thresh=0.3), 4) for _ in range(2))
+        o = Population(LeakyIntegrate(readout="sum_var"), 2)
+        Connection(a, h, one)
+        Connection(h, k, Dense(weight=0.5, delay=2))
+        Connection(k, h, FixedProbability(1e-9, weight=1.0, delay=2))
+        Connection(h, o, one)
+    x = np.random.default_rng(0).random((5, 30, 3), dtype=np.float32)
+    found = []
+    bounds = {"reg_lambda_upper": 3.0, "reg_nu_upper": 0.5}
+    for each in (backend, "reference"):
+        with SurrogateCompiler(30, 5, backend=each, **bounds).compile(network) as compiled:
+            assert compiled.plan.connections[2].size == 0
+            found.append(compiled.gradients({a: x}, {o: [0, 1, 0, 1, 1]})[1])
+    for (connection, one), two in zip(found[0].items(), found[1].values(), strict=True):
+        assert connection.index == 2 or largest_difference(one, two) < 1e-5
 
 
 @pytest.mark.parametrize("spikes", [False, True])

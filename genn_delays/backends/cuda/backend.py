@@ -58,4 +58,9 @@ class CUDA:
         from .engine import CUDAEngine
         from .real import CudaDevice
 
-        return CUDAEngine(plan, CudaDevice(self.device), self.tape)
+        device = CudaDevice(self.device)
+        try:
+            return CUDAEngine(plan, device, self.tape)
+        except BaseException:  # a smaller batch may be tried next, and shall find the memory free
+            device.close()
+            raise

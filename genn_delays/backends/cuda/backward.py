@@ -66,7 +66,7 @@ class Backward:
                 *(e.taps(c) if spread else ()), e.gain(c), T, L, t0, t1, begins,
             )  # fmt: skip
             begins = 0
-        if begins:
+        if begins and t1 == T:  # once: what later blocks have put there is the gradient of this one's targets
             e.population[p.index]["g"].clear()
 
     def _adjoint(self, p: PopulationPlan, t0: int, t1: int) -> None:

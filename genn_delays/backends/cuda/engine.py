@@ -32,6 +32,8 @@ from .rewiring import Rewiring, index_by_source
 from .sorting import BLOCK, blocks
 
 Array = npt.NDArray[Any]
+MOST_PIECES = 65_535
+"""CUDA's limit of a grid's second and third dimension."""
 _NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay")
 """An optimiser's numbers in the order of ``struct Optimiser``."""
 
@@ -111,7 +113,9 @@ class CUDAEngine:
     def rows(self, kernel: str, neurons: int, elements: int, *arguments: Any) -> None:
         """Run a kernel with a block for each piece of a row of each neuron."""
         if neurons and elements:
-            self.module.launch(kernel, (neurons, blocks(elements)), BLOCK, *arguments)
+            pieces = blocks(elements)
+            planes = -(-pieces // MOST_PIECES)
+            self.module.launch(kernel, (neurons, -(-pieces // planes), planes), BLOCK, *arguments)
 
     def form(self, c: ConnectionPlan) -> str:
         """How a connection's source sends: what its kernels are called by."""

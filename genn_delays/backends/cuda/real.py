@@ -159,6 +159,7 @@ class CudaBuffer(Buffer):
         gpu.synchronise()
 
     def _clear(self) -> None:
+        self.gpu.make_current()
         with _told(f"buffer {self.name!r}"):
             self._memory.fill(0, stream=self.gpu.target)
 
@@ -187,6 +188,7 @@ class CudaModule(Module):
         if key not in self._configurations:
             configuration = self.gpu.core.LaunchConfig(grid=tuple(grid), block=tuple(block), shmem_size=shared)
             self._configurations[key] = configuration
+        self.gpu.make_current()
         with _told(f"kernel {kernel.name!r}"):
             self.gpu.core.launch(self.gpu.target, self._configurations[key], self._kernels[kernel.name], *values)
 
@@ -211,6 +213,7 @@ class CudaGraph(Graph):
             self.builder.close()
 
     def _launch(self) -> None:
+        self.gpu.make_current()
         with _told("launching a graph"):
             self.graph.launch(self.gpu.stream)
 
@@ -233,21 +236,30 @@ class CudaDevice(Device):
             raise InvalidValueError(f"device must be from 0 to {len(found) - 1}, got {index}")
         self.core, self._driver, _ = _driver()
         self.name, self.arch = found[index].name, found[index].arch
+        self.core_device = self.core.Device(index)
+        self.make_current()
         with _told(self.name):
-            self.core_device = self.core.Device(index)
-            self.core_device.set_current()
             self.stream = self.core_device.create_stream()
 
     @property
     def target(self) -> Any:
         return self._recording.builder if isinstance(self._recording, CudaGraph) else self.stream
 
+    def make_current(self) -> None:
+        """What this thread asks of the driver from now on is of this GPU, where a program uses several."""
+        with _told(self.name):
+            self.core_device.set_current()
+
     def memory(self) -> Memory:
+        self.synchronise()  # what is being freed is free
         free, total = self.do("cuMemGetInfo")
-        return Memory(int(free), int(total))
+        pool = getattr(self.core_device.memory_resource, "attributes", None)  # a GPU without pools gives all back
+        kept = pool.reserved_mem_current - pool.used_mem_current if pool is not None else 0
+        return Memory(int(free) + int(kept), int(total))
 
     def do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
         """What a function of the driver gives besides its status."""
+        self.make_current()
         status, *results = getattr(self._driver, function)(*arguments)
         if int(status) != 0:
             raise KernelError(f"{self.name}: {function} gave {status.name}")
@@ -255,16 +267,20 @@ class CudaDevice(Device):
 
     def synchronise(self) -> None:
         self._check_open()
+        self.make_current()
         with _told(self.name):
             self.stream.sync()
 
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
+        self.make_current()
         return CudaBuffer(self, name, shape, dtype)
 
     def _load(self, source: str) -> Module:
+        self.make_current()
         return CudaModule(self, source)
 
     def _new_graph(self) -> Graph:
+        self.make_current()
         return CudaGraph(self)
 
     def _finish_graph(self, graph: Graph, keep: bool) -> None:

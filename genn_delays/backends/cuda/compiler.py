@@ -6,7 +6,6 @@ Neither needs a GPU or a driver. Sources need no header: NVRTC gets none.
 from __future__ import annotations
 
 import importlib
-import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BackendUnavailableError, CompileError, install_extra
-from .cache import cached
+from ..cache import cached, run_compiler
 
 FLAGS = ("--std=c++17", "--fmad=false")
 """The same for both compilers; no contraction, so that every backend rounds alike."""
 STRICT = ("-Werror", "all-warnings")
-_TIMEOUT = 600
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,7 @@ class Nvcc:
     def compile(self, text: Path, part: Path, arch: str, flags: Sequence[str]) -> None:
         """Compile the source at `text` to a CUBIN at `part`."""
         command = [self.path, "--cubin", f"-arch={arch}", *flags, str(text), "-o", str(part)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise CompileError("compile", f"{shlex.join(command)}\n{error}", str(text)) from error
-        if done.returncode != 0 or not part.is_file():
-            raise CompileError("compile", f"{shlex.join(command)}\n{done.stdout}{done.stderr}", str(text))
+        run_compiler(command, text, part)
 
 
 def find_compiler() -> Nvrtc | Nvcc:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import shlex
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -23,8 +21,8 @@ import numpy.typing as npt
 
 from ...codegen.emit import environment
 from ...errors import CompileError, InvalidValueError, unknown
+from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor
-from .cache import cached
 from .device import Buffer, Device, Graph, KernelError, Memory, Module, OutOfMemoryError
 from .signature import Signature, signatures
 
@@ -40,7 +38,6 @@ GUARD = np.full(1024, 0xFFFFFFC7, dtype=np.uint32).view(np.uint8)
 """What lies before and behind every buffer: NaN as real numbers, negative as a whole one."""
 
 _ALIGNMENT = 256
-_TIMEOUT = 300
 _DYNAMIC_SHARED = re.compile(r"\bextern[ \t]+__shared__[ \t]+(\w[\w \t]*?)[ \t]+(\w+)[ \t]*\[[ \t]*\][ \t]*;")
 
 _one_launch = threading.Lock()
@@ -103,12 +100,7 @@ def compile_host(source: str) -> tuple[Path, bool]:
 
     def build(text: Path, part: Path) -> None:
         command = [*tool.command, *FLAGS, str(text), "-o", str(part)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise CompileError("compile", f"{shlex.join(command)}\n{error}", str(text)) from error
-        if done.returncode != 0 or not part.is_file():
-            raise CompileError("compile", f"{shlex.join(command)}\n{done.stdout}{done.stderr}", str(text))
+        run_compiler(command, text, part)
 
     key = (*tool.command, tool.version, *FLAGS, processor())
     return cached("shims", host_source(source), key, (".cpp", ".so"), build)

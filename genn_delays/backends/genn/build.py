@@ -15,7 +15,8 @@ from typing import Any
 
 from ...errors import BackendUnavailableError, CompileError
 from ...paths import cache_dir
-from ..cpu.compiler import compiler, private_folder
+from ..cache import private_folder
+from ..cpu.compiler import compiler
 
 CPU_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno")
 """GeNN itself knows no optimisation at all, or one that rounds as it likes."""

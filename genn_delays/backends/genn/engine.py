@@ -123,7 +123,8 @@ class GeNNEngine:
 
     def forward(self, how: Pass) -> None:
         for p in self.plan.populations:
-            if p.batch_norm and self._refresh_norm(p):
+            if p.batch_norm:
+                self._refresh_norm(p)
                 self._push_numbers(p, ("factor", "offset"))
         self._recorded = {p.index: [] for p in self.plan.populations if p.spiking}
         self.model.set_param("backward", 0)
@@ -242,14 +243,13 @@ class GeNNEngine:
         if p.batch_norm:
             self._refresh_norm(p)
 
-    def _refresh_norm(self, p: PopulationPlan) -> bool:
+    def _refresh_norm(self, p: PopulationPlan) -> None:
         """Factor and offset of batch norm out of its running averages."""
         assert p.batch_norm is not None
         values = self._values[p.index]
         scale, shift, mean, var = (values[f"batch_norm_{name}"] for name in ("scale", "shift", "mean", "var"))
         factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon)
         self._numbers[p.index] |= {"factor": factor, "offset": offset}
-        return True
 
     def _push_numbers(self, p: PopulationPlan, names: tuple[str, ...]) -> None:
         group = self.model.parts.neurons[p.index]

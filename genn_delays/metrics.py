@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
 
 from .errors import unknown
@@ -46,23 +48,53 @@ class OutputMetric:
         return self.summed_loss / self.total if self.total else float("nan")
 
 
-@dataclass
+Entry = Callable[[dict[Population, OutputMetric], dict[str, int]], None]
+
+
 class Metrics:
     """Figures of one pass over the data; ``metrics[population].result`` is the accuracy of an output.
 
-    An output whose targets are real values has no accuracy; its result is the mean square error.
+    An output whose targets are real values has no accuracy; its result is the mean square error. A backend may still be
+    computing when a batch ends: whoever reads figures waits for them.
 
     Attributes:
-        outputs: by output population.
-        rewirings: synapses dropped and grown, by connection name.
         step_seconds: duration of every training step of the epoch.
         validation: those of the validation data, after an epoch.
     """
 
-    outputs: dict[Population, OutputMetric]
-    rewirings: dict[str, int] = field(default_factory=dict)
-    step_seconds: list[float] = field(default_factory=list)
-    validation: Metrics | None = None
+    def __init__(
+        self,
+        outputs: dict[Population, OutputMetric],
+        rewirings: dict[str, int] | None = None,
+        step_seconds: list[float] | None = None,
+        validation: Metrics | None = None,
+    ) -> None:
+        self._outputs = outputs
+        self._rewirings: dict[str, int] = {} if rewirings is None else rewirings
+        self.step_seconds: list[float] = [] if step_seconds is None else step_seconds
+        self.validation = validation
+        self._awaited: deque[Entry] = deque()
+
+    def expect(self, entry: Entry) -> None:
+        """Count something once figures are read; `entry` adds it to outputs and rewirings, and may raise an error."""
+        self._awaited.append(entry)
+
+    def settle(self) -> None:
+        """Count all that was expected, in its order."""
+        while self._awaited:
+            self._awaited.popleft()(self._outputs, self._rewirings)
+
+    @property
+    def outputs(self) -> dict[Population, OutputMetric]:
+        """Figures by output population."""
+        self.settle()
+        return self._outputs
+
+    @property
+    def rewirings(self) -> dict[str, int]:
+        """Synapses dropped and grown, by connection name."""
+        self.settle()
+        return self._rewirings
 
     def __getitem__(self, population: Population | str) -> OutputMetric:
         """The figures of an output population, given itself or by name."""

@@ -23,7 +23,7 @@ class CUDAOnHost:
         return {}
 
     def build(self, plan: Plan) -> CUDAEngine:
-        return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory), self.tape)
+        return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory, late=True), self.tape)
 
     def __repr__(self) -> str:
         return self.name

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ..compilers.populations import PopulationState
 from ..connectivity import Synapses
 from ..errors import TrainingError
 from ..learning.losses import Truth
-from ..learning.optimisers import Optimiser
+from ..learning.optimisers import Optimisers
+from ..learning.schedules import Progress
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,6 @@ class ConnectionState:
         return cls(synapses, moments, arrays["age"], arrays["position"], delay_moments)
 
 
-class Optimisers(NamedTuple):
-    """What learns a connection, as it is at a point of training; None where a variable is not learned."""
-
-    weight: Optimiser | None
-    delay: Optimiser | None
-
-
 @dataclass(frozen=True)
 class Availability:
     """Whether a backend can run here, and what it found or needs."""
@@ -128,9 +123,43 @@ class Availability:
     detail: str
 
 
+class Learner(Protocol):
+    """What training does besides the passes of an engine: regularise, clip, step every optimiser, rewire."""
+
+    @property
+    def populations(self) -> list[PopulationState]:
+        """What populations have learned, and batch norm's running averages, by index; waits for an engine that runs
+        ahead."""
+
+    def set_population(self, index: int, state: PopulationState) -> None:
+        """Take over what a population has learned."""
+
+    def regularise(self, lanes: int) -> Mapping[int, float]:
+        """What hidden neurons' spike counts cost, by population; the backward pass will know of it."""
+
+    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, int]:
+        """One step of every optimiser and rewiring rule, after the backward pass of a batch of `lanes` examples.
+
+        Args:
+            step: training step, from 0.
+            now: where training stands.
+
+        Returns:
+            How many synapses were replaced, by connection that was due.
+        """
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A plan, allocated and ready. Activity is ``[neuron, time, lane]``; lanes are those of the last batch loaded."""
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether calls may return before their work is done; whatever is read waits for it."""
+
+    @property
+    def learner(self) -> Learner | None:
+        """Its own way to learn; None where that is left to the host, which asks for gradients and gives new values."""
 
     def check_learning(self, *, training: bool) -> None:
         """An error where it has no gradients for its plan or, `training`, cannot learn by them."""
@@ -141,8 +170,10 @@ class Engine(Protocol):
     def forward(self, how: Pass) -> None:
         """Run the network; readouts fill :meth:`output`."""
 
-    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
+    def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         """Per output population: summed loss and number of right answers.
+
+        An engine that runs ahead computes them while they are not looked at.
 
         The right answer is a label's neuron having the best z of the lane (the largest, or what the readout calls
         best); where there is a label a step, ``[lane, time]``, the largest variable of the step. Targets have none: 0.
@@ -160,8 +191,8 @@ class Engine(Protocol):
         `step` counts training steps from 0.
         """
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
-        """Drop and grow synapses of connections; how many of each were.
+    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, int]:
+        """Drop and grow synapses of connections; how many of each were, to be looked at as losses are.
 
         Args:
             step: training step.

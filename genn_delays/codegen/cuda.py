@@ -33,8 +33,12 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         if wanted:
             add(name)
     _add_passes(add, plan)
+    add("sums")
+    add("history")
     if any(p.batch_norm for p in plan.populations):
         add("batch_norm")
+    if plan.regularisation is not None:
+        add("regularise")
     if plan.surrogate_code is not None:
         add("surrogate", surrogate=plan.surrogate_code)
     for p in plan.populations:
@@ -123,6 +127,8 @@ def _at_spike(transitions: Transitions) -> list[Any]:
 def _add_learning(add: Any, plan: Plan) -> None:
     """Optimisers and rewiring; every connection needs the index by source neuron, and so the sort."""
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+    of_neurons = [o for p in plan.populations if p.batch_norm for o in p.learned.values()]
+    used += of_neurons
     add("scan")
     add("sort")
     add("rewire")
@@ -130,6 +136,10 @@ def _add_learning(add: Any, plan: Plan) -> None:
         add("power")
         add("normal")
         add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
+    for name in sorted({o.template for o in of_neurons}):
+        add("learn", name=name)
+    if plan.clip_norm is not None:
+        add("clip")
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
         add("update", weight=weight, delay=delay)
     scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,14 +16,16 @@ from ..backends.protocol import Engine, Pass
 from ..callbacks import Callback, as_callbacks
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
-from ..errors import InvalidValueError, TrainingError, check_count, check_real, unknown
+from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import Data, find_population, prepare_inputs, prepare_labels
-from .learner import Learner
+from .learner import HostLearner
 from .plan import Plan
+from .populations import PopulationState
+from .result import BatchResult
 
 
 class CompiledNetwork:
@@ -32,20 +34,17 @@ class CompiledNetwork:
     Attributes:
         plan: what it runs.
         engine: the backend's engine that runs it.
-        populations: what populations have learned, and batch norm's running averages: a list in the order of
-            ``network.populations``, each with arrays by name in ``values``.
         epoch, step: epochs and training steps done.
-        rewirings: synapses dropped and grown so far, by connection name.
         stop_training: set by a callback to end training after the current epoch.
     """
 
     def __init__(self, network: Network, plan: Plan, engine: Engine, dt: float) -> None:
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
         self.epoch = self.step = 0
-        self._learner = Learner(plan, engine)
-        self.populations = self._learner.populations
+        self._learner = engine.learner or HostLearner(plan, engine)
         self._progress = Progress(0, 1, 0, 1)
-        self.rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
+        self._rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
+        self._metrics = self._new_metrics()
         self.stop_training = False
         self._closed = False
         self._callbacks: list[Callback] = []
@@ -59,6 +58,18 @@ class CompiledNetwork:
     ) -> None:
         self._closed = True
         self.engine.close()
+
+    @property
+    def populations(self) -> list[PopulationState]:
+        """What populations have learned, and batch norm's running averages, in the order of ``network.populations``:
+        arrays by name in ``values``."""
+        return self._learner.populations
+
+    @property
+    def rewirings(self) -> dict[str, int]:
+        """Synapses dropped and grown so far, by connection name."""
+        self._metrics.settle()
+        return self._rewirings
 
     # --- training ----------------------------------------------------------------------------------------------------
 
@@ -104,15 +115,16 @@ class CompiledNetwork:
             raise InvalidValueError(
                 f"batch_size must be at most {data.examples.size}, the number of examples, got {self.plan.batch_size}"
             )
-        for schedule in self._learner.schedules():
+        for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
         self.stop_training = False
         for callback in active:
             callback.on_train_begin()
-        metrics = self._metrics()
+        metrics = self._new_metrics()
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
+            metrics.settle()  # an epoch whose loss is not a number has not been
             if validation is not None:
                 metrics.validation = self._run(validation, [])
             self.epoch += 1
@@ -145,7 +157,7 @@ class CompiledNetwork:
 
     def _train_epoch(self, data: Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
         examples = data.examples
-        metrics = self._metrics(training=True)
+        metrics = self._metrics = self._new_metrics(training=True)
         num_batches = -(-examples.size // self.plan.batch_size)
         for callback in callbacks:
             callback.on_epoch_begin(self.epoch)
@@ -158,10 +170,8 @@ class CompiledNetwork:
             self._progress = Progress(self.epoch, num_epochs, number, num_batches)
             self._forward_loss(data, batch, metrics, training=True)
             self.engine.backward()
-            for index, rewired in self._learner.step(self.step, self._progress, batch.size).items():
-                name = self.plan.connections[index].name
-                metrics.rewirings[name] += rewired
-                self.rewirings[name] += rewired
+            rewired = self._learner.step(self.step, self._progress, batch.size)
+            metrics.expect(partial(self._count_rewired, rewired))
             self.step += 1
             metrics.step_seconds.append(time.perf_counter() - start)
             for callback in callbacks:
@@ -173,35 +183,37 @@ class CompiledNetwork:
         kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
         return Pass(training, self.step, {c.index: k.width(c.max_delay, self._progress) for c, k in kernels})
 
+    def _count_rewired(self, rewired: Mapping[int, int], _: object, of_epoch: dict[str, int]) -> None:
+        """Count synapses that were replaced, by connection."""
+        for index, count in rewired.items():
+            name = self.plan.connections[index].name
+            of_epoch[name] += count
+            self._rewirings[name] += count
+
     def _forward_loss(
         self, data: Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
-    ) -> float:
-        """One batch forward and its loss; returns the mean loss of an example, summed over outputs."""
+    ) -> BatchResult:
+        """One batch forward and its loss."""
         self.engine.load(data.inputs, batch)
         self.engine.forward(self._pass(training=training))
-        total = 0.0
-        for index, (loss, correct) in self.engine.loss({i: v[batch] for i, v in data.labels.items()}).items():
-            right = correct / data.labels[index][0].size  # with a label a step, a step is a part of an answer
-            metrics.outputs[self.network.populations[index]].add(loss, right, batch.size)
-            total += loss / batch.size
-        if training:
-            total += self._learner.regularise(batch.size)
-        if not math.isfinite(total):
-            raise TrainingError(
-                f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs): weights or inputs "
-                "are too large; a lower learning rate or smaller initial weights may help"
-            )
-        return total
+        losses = self.engine.loss({i: v[batch] for i, v in data.labels.items()})
+        penalties = self._learner.regularise(batch.size) if training else {}
+        parts = {index: labels[0].size for index, labels in data.labels.items()}
+        result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
+        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs))
+        if not self.engine.runs_ahead:
+            metrics.settle()
+        return result
 
     def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
         """Batches of the examples; the last one may be smaller."""
         for first in range(0, examples.size, self.plan.batch_size):
             yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
 
-    def _metrics(self, *, training: bool = False) -> Metrics:
+    def _new_metrics(self, *, training: bool = False) -> Metrics:
         labelled = {self.network.populations[p.index]: bool(p.loss and p.loss.labelled) for p in self.plan.outputs}
         outputs = {population: OutputMetric(labelled=has) for population, has in labelled.items()}
-        return Metrics(outputs, dict.fromkeys(self.rewirings, 0) if training else {})
+        return Metrics(outputs, dict.fromkeys(self._rewirings, 0) if training else {})
 
     def _check_open(self) -> None:
         if self._closed:
@@ -231,7 +243,7 @@ class CompiledNetwork:
         return metrics, _recorded(active)
 
     def _run(self, data: Data, callbacks: list[Callback]) -> Metrics:
-        metrics = self._metrics()
+        metrics = self._new_metrics()
         for callback in callbacks:
             callback.on_test_begin()
         for number, batch in enumerate(self._batches(data.examples)):
@@ -240,6 +252,7 @@ class CompiledNetwork:
             self._forward_loss(data, batch, metrics)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
+        metrics.settle()
         for callback in callbacks:
             callback.on_test_end(metrics)
         return metrics
@@ -269,7 +282,7 @@ class CompiledNetwork:
             if p not in self.network.outputs:
                 raise InvalidValueError(f"predict: population {p.name!r} has no readout")
         inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        active, metrics = self._begin(callbacks, 0, count), self._metrics()
+        active, metrics = self._begin(callbacks, 0, count), self._new_metrics()
         found: dict[Population, list[npt.NDArray[np.float32]]] = {p: [] for p in wanted}
         for callback in active:
             callback.on_test_begin()
@@ -307,8 +320,9 @@ class CompiledNetwork:
         loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}
         for batch in self._batches(data.examples):
             share = batch.size / data.examples.size
-            loss += share * self._forward_loss(data, batch, self._metrics(), training=True)
+            found = self._forward_loss(data, batch, self._new_metrics(), training=True)
             self.engine.backward()
+            loss += share * found.mean()
             for owner, total in sums.items():
                 if isinstance(owner, Connection):
                     total += share * self.engine.gradient(owner.index, variable)
@@ -376,11 +390,10 @@ class CompiledNetwork:
         for c in self.plan.connections:
             self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:
-            self.populations[p.index] = checkpoint.populations[p.name]
-            self.engine.set_values(p.index, self.populations[p.index].values)
+            self._learner.set_population(p.index, checkpoint.populations[p.name])
         progress = checkpoint.progress
         self.epoch, self.step = progress["epoch"], progress["step"]
-        self.rewirings |= {name: n for name, n in progress["rewirings"].items() if name in self.rewirings}
+        self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])
 

@@ -1,62 +1,47 @@
-"""What a training step does after the backward pass: regularise, clip, step every optimiser, rewire."""
+"""What a training step does besides the passes: regularise, clip, step every optimiser, rewire."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from ..backends.protocol import Engine, Optimisers
-from ..learning.schedules import Progress, Schedule
+from ..backends.protocol import Engine
+from ..learning.schedules import Progress
 from .plan import Plan
 from .populations import PopulationState
 
 
-class Learner:
-    """Learns with an engine.
-
-    Attributes:
-        populations: what populations have learned, and batch norm's running averages.
-    """
+class HostLearner:
+    """See :class:`~genn_delays.backends.protocol.Learner`: what is one number a neuron is learned by NumPy."""
 
     def __init__(self, plan: Plan, engine: Engine) -> None:
         self.plan, self.engine = plan, engine
-        self.populations = [PopulationState.new(p) for p in plan.populations]
+        self._states = [PopulationState.new(p) for p in plan.populations]
 
-    def schedules(self) -> list[Schedule]:
-        """Those of every optimiser."""
-        optimisers = [o for c in self.plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-        optimisers += [o for p in self.plan.populations for o in p.learned.values()]
-        return [o.schedule for o in optimisers if o.schedule is not None]
+    @property
+    def populations(self) -> list[PopulationState]:
+        return self._states
 
-    def regularise(self, lanes: int) -> float:
-        """What hidden neurons' spike counts cost; the backward pass will know of it."""
-        total = 0.0
+    def set_population(self, index: int, state: PopulationState) -> None:
+        self._states[index] = state
+        self.engine.set_values(index, state.values)
+
+    def regularise(self, lanes: int) -> Mapping[int, float]:
+        penalties = {}
         for p in self.plan.populations:
             if p.regularised and self.plan.regularisation is not None:
                 counts = self.engine.spike_totals(p.index) / lanes
-                total += self.plan.regularisation.penalty(counts)
+                penalties[p.index] = self.plan.regularisation.penalty(counts)
                 self.engine.set_drive(p.index, self.plan.regularisation.drive(counts, lanes))
-        return total
+        return penalties
 
-    def step(self, step: int, now: Progress, lanes: int) -> dict[int, int]:
-        """One step of every optimiser and rewiring rule, after the backward pass of a batch of `lanes` examples.
-
-        Args:
-            step: training step, from 0.
-            now: where training stands.
-
-        Returns:
-            How many synapses were replaced, by connection that was due.
-        """
-        optimisers = {
-            c.index: Optimisers(*(o and o.at(now) for o in (c.optimiser, c.delay_optimiser)))
-            for c in self.plan.connections
-            if c.learned
-        }
+    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, int]:
+        optimisers = self.plan.optimisers(now)
         scale = self._gradient_scale()
         self.engine.update(step, optimisers, scale)
-        for p, state in zip(self.plan.populations, self.populations, strict=True):
+        for p, state in zip(self.plan.populations, self._states, strict=True):
             if p.batch_norm:
                 state.average(p, *self.engine.batch_statistics(p.index), lanes * self.plan.time_steps)
             if p.learned:
@@ -64,12 +49,7 @@ class Learner:
                 state.step(p, {name: o.at(now) for name, o in p.learned.items()}, gradients)
             if p.learned or p.batch_norm:
                 self.engine.set_values(p.index, state.values)
-        drops = {
-            c.index: c.rewiring.num_dropped(c.size, now)
-            for c in self.plan.connections
-            if c.rewiring is not None and c.rewiring.due(step, now)
-        }
-        return self.engine.rewire(step, drops)
+        return self.engine.rewire(step, self.plan.drops(step, now))
 
     def _gradient_scale(self) -> float:
         """What all gradients are multiplied by, so that their norm is at most ``clip_norm``; L1 is not in them."""

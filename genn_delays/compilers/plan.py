@@ -20,8 +20,9 @@ from ..codegen.expressions import evaluate
 from ..connectivity import Synapses
 from ..delays import DelayKernel
 from ..learning.losses import Loss
-from ..learning.optimisers import Optimiser
+from ..learning.optimisers import Optimiser, Optimisers
 from ..learning.regularisation import SpikeRegularisation
+from ..learning.schedules import Progress, Schedule
 from ..learning.surrogates import Surrogate
 from ..network import Connection
 from ..neurons import BatchNorm
@@ -268,6 +269,25 @@ class Plan:
     def outputs(self) -> list[PopulationPlan]:
         """Populations with a readout, in order of creation."""
         return [p for p in self.populations if p.readout is not None]
+
+    def schedules(self) -> list[Schedule]:
+        """Those of every optimiser."""
+        optimisers = [o for c in self.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+        optimisers += [o for p in self.populations for o in p.learned.values()]
+        return [o.schedule for o in optimisers if o.schedule is not None]
+
+    def optimisers(self, now: Progress) -> dict[int, Optimisers]:
+        """Of the connections that are learned, as they are at a point of training."""
+        return {
+            c.index: Optimisers(*(o and o.at(now) for o in (c.optimiser, c.delay_optimiser)))
+            for c in self.connections
+            if c.learned
+        }
+
+    def drops(self, step: int, now: Progress) -> dict[int, int]:
+        """By connection that is to be rewired after a training step how many synapses go by magnitude."""
+        rules = [(c, c.rewiring) for c in self.connections if c.rewiring is not None]
+        return {c.index: rule.num_dropped(c.size, now) for c, rule in rules if rule.due(step, now)}
 
     def shortest_block(self) -> int:
         """The time steps of the shortest block there can be, whatever delays are learned or grown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,13 @@ class Optimiser(ABC):
         Returns:
             The new weights.
         """
+
+
+class Optimisers(NamedTuple):
+    """What learns a connection, as it is at a point of training; None where a variable is not learned."""
+
+    weight: Optimiser | None
+    delay: Optimiser | None
 
 
 @dataclass(frozen=True)

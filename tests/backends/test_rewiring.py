@@ -23,8 +23,8 @@ from genn_delays import (
     Uniform,
     UniformInt,
 )
-from genn_delays.backends.protocol import Optimisers
 from genn_delays.connectivity import home_words
+from genn_delays.learning.optimisers import Optimisers
 from genn_delays.random import Purpose, sample_distinct
 
 RULES = [

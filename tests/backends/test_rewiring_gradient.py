@@ -35,7 +35,8 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
-from genn_delays.backends.protocol import Optimisers, Pass
+from genn_delays.backends.protocol import Pass
+from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
 
 GRADIENT = {"growth": "gradient"}

@@ -9,8 +9,8 @@ from refused import refused
 from rewired import assert_same_state, set_gradient
 
 from genn_delays import SGD, Adam, AdamW, CosineAnnealing
-from genn_delays.backends.protocol import Optimisers, Pass
-from genn_delays.learning.optimisers import OPTIMISERS, as_optimiser, older
+from genn_delays.backends.protocol import Pass
+from genn_delays.learning.optimisers import OPTIMISERS, Optimisers, as_optimiser, older
 from genn_delays.learning.schedules import Progress
 
 EVERY = [Adam(0.01), Adam(0.02, 0.8, 0.95, 1e-3), AdamW(0.01, decay=0.1), SGD(0.1), SGD(0.05, momentum=0.9)]

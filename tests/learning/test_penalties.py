@@ -11,8 +11,7 @@ from refused import refused
 from rewired import assert_same_state, set_gradient
 
 from genn_delays import SGD, Adam, AdamW
-from genn_delays.backends.protocol import Optimisers
-from genn_delays.learning.optimisers import OPTIMISERS
+from genn_delays.learning.optimisers import OPTIMISERS, Optimisers
 
 PENALISED = [
     Adam(0.01, l1=0.02), Adam(0.01, weight_decay=0.1), SGD(0.1, 0.9, l1=0.01, weight_decay=0.2),

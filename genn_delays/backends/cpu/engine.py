@@ -16,8 +16,9 @@ from ...compilers.populations import PopulationState
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
+from ...learning.optimisers import Optimisers
 from ...neurons.batch_norm import factor_and_offset
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, tiles
 from .compiler import load_library
 from .structs import address, network_type
@@ -58,6 +59,9 @@ class CPUEngine:
         compiled: whether it had to be compiled, or came from the cache.
         busy: see :data:`BUSY`; may be changed between batches.
     """
+
+    runs_ahead = False
+    learner = None
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan

@@ -96,7 +96,7 @@ class Backward:
         e, b = self.engine, self.engine.population[p.index]
         e.module.launch(
             "norm_backward", p.size, BLOCK, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"], b["factor"],
-            b["sums"], e.plan.time_steps, e.L, e.lanes,
+            b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], e.plan.time_steps, e.L, e.lanes,
         )  # fmt: skip
 
     def _correlate(self, c: ConnectionPlan) -> None:

@@ -18,6 +18,9 @@ Shapes = dict[str, tuple[tuple[int, ...], Any]]
 TILE = 1024
 """Numbers of a tile of the prefix sums and of the sort."""
 
+SQUARES = 64
+"""Blocks that add up the squares of a gradient, whatever its size: their order is always the same."""
+
 
 def lanes_of(plan: Plan) -> int:
     """Lanes of all rows: the batch size, rounded up to whole warps."""
@@ -49,8 +52,12 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     if p.slopes:
         found["slopes"] = ((len(p.slopes), n, L), f64)
     if p.batch_norm:
-        found |= dict.fromkeys(("scale", "shift", "factor", "offset"), ((n,), f32))
-        found |= dict.fromkeys(("mean", "var", "inverse"), ((n,), f64)) | {"sums": ((n, 2), f64)}
+        learned = ("batch_norm_scale", "batch_norm_shift")
+        found |= dict.fromkeys((*learned, "batch_norm_mean", "batch_norm_var", "factor", "offset"), ((n,), f32))
+        found |= dict.fromkeys(("mean", "var", "inverse"), ((n,), f64))
+        for name in learned:
+            moments = p.learned[name].num_moments if name in p.learned else 0
+            found |= dict.fromkeys((f"{name}.grad", *(f"{name}.moment{m}" for m in range(moments))), ((n,), f32))
     if p.loss is not None:
         truths = L * (T if p.loss.stepwise else 1)
         found |= {"z": ((n, L), f32), "dz": ((n, L), f32), "losses": ((L,), f64), "correct": ((L,), i32)}
@@ -82,8 +89,7 @@ def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
     size = (c.size,)
     found = state_shapes(c)
     found |= {"row_start": ((c.num_post + 1,), np.int64), "by_pre_start": ((c.num_pre + 1,), np.int64)}
-    found |= {"by_pre_slot": (size, np.int32), "grad": (size, np.float32), "rules": ((2, 8), np.float64)}
-    found |= {"numbers": ((2,), np.float64), "width": ((1,), np.float32)}
+    found |= {"by_pre_slot": (size, np.int32), "grad": (size, np.float32), "width": ((1,), np.float32)}
     if c.real_delays:
         found["delay_grad"] = (size, np.float32)
     if c.gradient_taps:
@@ -128,6 +134,9 @@ def scratch_shapes(plan: Plan) -> Shapes:
         "counts": ((256 * tiles,), i32), "offsets": ((max(256 * tiles, 2 * drawn) + 1,), i64),
         "tile_sums": ((-(-max(256 * tiles, 2 * drawn) // TILE) + 1,), i64), "sorted": ((drawn,), i32),
     }  # fmt: skip
+    if plan.clip_norm is not None:
+        arrays = 2 * len(plan.connections) + sum(len(p.learned) for p in plan.populations)
+        found["squares"] = ((SQUARES * arrays,), np.float64)
     if slots:
         found |= {"alive": ((size,), i32), "rank": ((size + 1,), i64), "free_before": ((size,), i64)}
         found |= {"fresh": ((2 * drawn,), i32), "chosen": ((2 * drawn,), i32)}

@@ -1,14 +1,19 @@
-"""Data sets on the device: all of one at once where it fits, otherwise what each batch needs of it."""
+"""Data sets on the device: those that fit stay there as long as they are in use, of others what each batch needs comes
+while the batch before it is computed."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..protocol import DenseData, EventData, InputData
-from .device import Buffer, Device
+from .device import Buffer, Device, Mark
 
 Array = npt.NDArray[Any]
 
@@ -16,45 +21,78 @@ SHARE = 0.5
 """A data set may take this share of the memory that is free when it is first seen."""
 
 
-class DataOnDevice:
-    """The data sets of input populations.
+@dataclass
+class _Slot:
+    """Where one batch's part of a data set lies.
 
     Attributes:
-        buffers: by population what the kernels that load examples read: values, or start, neuron and step of events.
+        used: after the last launch that reads it.
     """
+
+    buffers: list[Buffer]
+    used: Mark
+
+
+class DataOnDevice:
+    """The data sets of input populations."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.buffers: dict[int, list[Buffer]] = {}
-        self._whole: dict[int, InputData] = {}  # what is on the device as a whole
+        self._seen: list[tuple[weakref.ref[InputData], list[Buffer]]] = []  # no buffers: it comes batch by batch
+        self._slots: dict[int, list[_Slot]] = {}  # of a population, the next one first
 
-    def place(self, population: int, data: InputData, examples: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Make sure that these examples are on the device; their numbers there."""
-        if self._whole.get(population) is data:
-            return examples
-        arrays = _arrays(data)
-        self._whole.pop(population, None)
+    @contextmanager
+    def placed(
+        self, population: int, data: InputData, examples: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[list[Buffer], npt.NDArray[np.int64]]]:
+        """While the body launches what reads them: buffers with these examples, and the examples' numbers there.
+
+        The buffers are values of dense data; start, neuron and step of events.
+        """
+        whole = self._whole(population, data)
+        if whole:
+            yield whole, examples
+            return
+        slot = self._filled(population, _arrays(_part(data, examples)))
+        yield slot.buffers, np.arange(examples.size, dtype=np.int64)
+        slot.used = self.device.mark()
+        self._slots[population] = [*(s for s in self._slots[population] if s is not slot), slot]
+
+    def _whole(self, population: int, data: InputData) -> list[Buffer]:
+        """The buffers of all of a data set, none where it comes batch by batch. Data nobody has any more make room."""
+        for known, buffers in self._seen:
+            if known() is data:
+                return buffers
+        for known, buffers in self._seen:
+            if known() is None:
+                for buffer in buffers:
+                    self.device.free(buffer)
+        self._seen = [(known, buffers) for known, buffers in self._seen if known() is not None]
+        arrays, buffers = _arrays(data), []
         if sum(a.nbytes for a in arrays) <= SHARE * self.device.memory().free:
-            self._put(population, arrays, exact=True)
-            self._whole[population] = data
-            return examples
-        self._put(population, _arrays(_part(data, examples)), exact=False)
-        return np.arange(examples.size, dtype=np.int64)
+            name = f"data of population {population}"
+            buffers = [self.device.allocate(name, max(a.size, 1), a.dtype) for a in arrays]
+            for buffer, array in zip(buffers, arrays, strict=True):
+                buffer.upload(array, start=0)
+        self._seen.append((weakref.ref(data), buffers))
+        return buffers
 
-    def _put(self, population: int, arrays: list[Array], *, exact: bool) -> None:
-        """Arrays into buffers, those that are there already where they are large enough (and need not be exact)."""
-        old = self.buffers.get(population, [])
-        if not old or exact or any(b.size < a.size for b, a in zip(old, arrays, strict=True)):
-            for buffer in self.buffers.pop(population, []):
+    def _filled(self, population: int, arrays: list[Array]) -> _Slot:
+        """A slot with these arrays, which are copied while the device still works on what was launched before."""
+        slots = self._slots.setdefault(population, [])
+        if len(slots) < 2:
+            slots.insert(0, _Slot([], self.device.mark()))
+        slot = slots[0]
+        if not slot.buffers or any(b.size < a.size for b, a in zip(slot.buffers, arrays, strict=True)):
+            for buffer in slot.buffers:
                 self.device.free(buffer)
-            room = [max(a.size, 1) if exact else a.size + a.size // 4 + 1 for a in arrays]
-            self.buffers[population] = [
-                self.device.allocate(f"data of population {population}", n, a.dtype)
-                for n, a in zip(room, arrays, strict=True)
-            ]
-        for buffer, array in zip(self.buffers[population], arrays, strict=True):
-            if array.size:
-                buffer.upload(np.ascontiguousarray(array), start=0)
+            room = [a.size + a.size // 4 + 1 for a in arrays]
+            name = f"a batch of population {population}"
+            slot.buffers = [self.device.allocate(name, n, a.dtype) for n, a in zip(room, arrays, strict=True)]
+            slot.used = self.device.mark()
+        for buffer, array in zip(slot.buffers, arrays, strict=True):
+            buffer.upload(array, start=0, after=slot.used)
+        return slot
 
 
 def _arrays(data: InputData) -> list[Array]:
@@ -65,11 +103,7 @@ def _part(data: InputData, examples: npt.NDArray[np.int64]) -> InputData:
     """Some examples of a data set, as a data set."""
     if isinstance(data, DenseData):
         return DenseData(data.values[examples])
-    pieces = [slice(data.start[x], data.start[x + 1]) for x in examples.tolist()]
-    lengths = [piece.stop - piece.start for piece in pieces]
+    lengths = data.start[examples + 1] - data.start[examples]
     start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    none = np.empty(0, np.int32)
-    return EventData(
-        start, np.concatenate([none, *(data.neuron[p] for p in pieces)]),
-        np.concatenate([none, *(data.step[p] for p in pieces)]),
-    )  # fmt: skip
+    events = np.repeat(data.start[examples] - start[:-1], lengths) + np.arange(start[-1])
+    return EventData(start, data.neuron[events], data.step[events])

@@ -39,6 +39,14 @@ class Memory(NamedTuple):
     total: int
 
 
+class Mark(ABC):
+    """A moment between two launches."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Return once all that was launched before it is done."""
+
+
 class Buffer(ABC):
     """Memory of a device, as an array that lies contiguously.
 
@@ -57,12 +65,16 @@ class Buffer(ABC):
         self.address = 0
         self.freed = False
 
-    def upload(self, array: npt.NDArray[Any], start: int | None = None) -> None:
-        """Copy an array of the same dtype to the device; the array may be changed as soon as this returns.
+    def upload(self, array: npt.NDArray[Any], start: int | None = None, after: Mark | None = None) -> None:
+        """Copy an array of the same dtype to the device, in order with launches.
+
+        The array may be changed as soon as this returns, which need not wait for the device.
 
         Args:
             array: of the buffer's shape, or with `start` any number of elements that fit.
             start: the first element to be overwritten, counted along the memory.
+            after: copy beside what is running, as soon as all before this mark is done; only what is launched from now
+                on sees it, and nothing launched after the mark may use the buffer before.
         """
         self.check()
         begin = 0 if start is None else start
@@ -74,7 +86,7 @@ class Buffer(ABC):
             )
         self.device.refuse_recording(f"buffer {self.name!r} cannot be uploaded to")
         if array.size:
-            self._write(begin * self.dtype.itemsize, np.ascontiguousarray(array))
+            self._write(begin * self.dtype.itemsize, np.ascontiguousarray(array), after)
 
     def download(self, start: int = 0, count: int | None = None) -> npt.NDArray[Any]:
         """A copy on the host once all that was launched is done: all of it, or `count` elements from `start`."""
@@ -101,7 +113,7 @@ class Buffer(ABC):
             raise InvalidValueError(f"buffer {self.name!r} was freed")
 
     @abstractmethod
-    def _write(self, offset: int, array: npt.NDArray[Any]) -> None:
+    def _write(self, offset: int, array: npt.NDArray[Any], after: Mark | None) -> None:
         """Copy a contiguous array to `offset` bytes from the start."""
 
     @abstractmethod
@@ -267,6 +279,12 @@ class Device(ABC):
         self._finish_graph(graph, keep=True)
         graph.complete = True
 
+    def mark(self) -> Mark:
+        """This moment, in the order of launches."""
+        self._check_open()
+        self.refuse_recording("a moment cannot be marked")
+        return self._mark()
+
     def close(self) -> None:
         """Wait, and give everything back. Nothing of the device can be used afterwards; closing again does nothing."""
         if self._closed:
@@ -308,6 +326,10 @@ class Device(ABC):
     @abstractmethod
     def synchronise(self) -> None:
         """Wait for all that was launched; an error of a kernel is raised here at the latest."""
+
+    @abstractmethod
+    def _mark(self) -> Mark:
+        """This moment."""
 
     @abstractmethod
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from ...codegen.cuda import emit_cuda
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...learning.losses import Truth
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
+from ...learning.optimisers import Optimisers
+from ..protocol import ConnectionState, DenseData, InputData, Pass
 from .backward import Backward
 from .buffers import (
     allocate,
@@ -26,16 +28,19 @@ from .buffers import (
     state_shapes,
 )  # fmt: skip
 from .data import DataOnDevice
-from .device import Buffer, Device, Graph
+from .device import Buffer, Device, Graph, Mark
 from .forward import Forward
+from .history import History, Row
+from .learner import CUDALearner
 from .rewiring import Rewiring, index_by_source
 from .sorting import BLOCK, blocks
+from .updates import Updates
 
 Array = npt.NDArray[Any]
 MOST_PIECES = 65_535
 """CUDA's limit of a grid's second and third dimension."""
-_NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay")
-"""An optimiser's numbers in the order of ``struct Optimiser``."""
+AHEAD = 4
+"""Batches that may be launched before the oldest of them is done: enough to hide the host, few enough to stop soon."""
 
 
 class CUDAEngine:
@@ -47,9 +52,13 @@ class CUDAEngine:
         population, connection: their buffers by name.
         how: what the last forward pass was for.
         step: the training step, for kernels that draw random numbers.
-        values: what populations have learned.
+        history: losses and counts that nobody has looked at yet.
+        updates: steps of the optimisers.
+        values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.
     """
+
+    runs_ahead = True
 
     def __init__(self, plan: Plan, device: Device, tape: str = "float32") -> None:
         self.plan, self.device = plan, device
@@ -66,12 +75,17 @@ class CUDAEngine:
         self.scratch = allocate(device, "the network's", scratch_shapes(plan))
         self._examples = device.allocate("examples", (self.L,), np.int64)
         self._data = DataOnDevice(device)
+        self._launched: deque[Mark] = deque()
+        hidden = sum(p.regularised for p in plan.populations)
+        self.history = History(device, max(2 * len(plan.outputs), hidden))
+        self.updates = Updates(self)
         self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self.delays: dict[int, Array] = {}
-        self.step = device.allocate("training step", (1,), np.uint32)
+        self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
         self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
+        self.learner = None if any(p.slopes for p in plan.populations) else CUDALearner(self)
         for p in plan.populations:
             self._upload_numbers(p)
             self.set_values(p.index, PopulationState.new(p).values)
@@ -96,8 +110,15 @@ class CUDAEngine:
                 buffers["pre_sign"].upload(c.pre_sign)
 
     def close(self) -> None:
-        if self._closed_states is None:
-            self._closed_states = [self.state(c.index) for c in self.plan.connections]
+        if self._closed_states is not None:
+            return
+        try:
+            states = [self.state(c.index) for c in self.plan.connections]
+            self.history.fetch()
+            if self.learner is not None:
+                self.learner.fetch()
+            self._closed_states = states
+        finally:
             self.device.close()
 
     def check_learning(self, *, training: bool) -> None:
@@ -160,7 +181,13 @@ class CUDAEngine:
         length = self.plan.block_steps(group, delays)
         return [(t0, min(t0 + length, T)) for t0 in range(0, T, length)]
 
-    def _replay(self, key: Hashable, work: Callable[[], None]) -> None:
+    def set_step(self, step: int) -> None:
+        """Let kernels know the training step."""
+        if step % (1 << 32) != self._step:
+            self._step = step % (1 << 32)
+            self.step.upload(np.array([self._step], np.uint32))
+
+    def replay(self, key: Hashable, work: Callable[[], None]) -> None:
         """Do work that consists of launches alone: recorded as a graph when it is first done, and launched as one."""
         if key not in self._graphs:
             with self.device.graph() as graph:
@@ -173,77 +200,59 @@ class CUDAEngine:
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         self.lanes = len(examples)
         T, L = self.plan.time_steps, self.L
+        self._launched.append(self.device.mark())
+        if len(self._launched) > AHEAD:
+            self._launched.popleft().wait()
         for index, data in inputs.items():
-            self._examples.upload(np.ascontiguousarray(self._data.place(index, data, examples)), start=0)
-            buffers, size = self._data.buffers[index], self.plan.populations[index].size
-            if isinstance(data, DenseData):
-                x = self.population[index]["x"]
-                self.launch("load_dense", size * T * L, x, *buffers, self._examples, size, T, L, self.lanes)
-            else:
-                bits = self.population[index]["bits"]
-                bits.clear()
-                self.module.launch("load_events", self.lanes, BLOCK, bits, *buffers, self._examples, T, L)
+            b, size = self.population[index], self.plan.populations[index].size
+            with self._data.placed(index, data, examples) as (buffers, numbers):
+                self._examples.upload(np.ascontiguousarray(numbers), start=0)
+                if isinstance(data, DenseData):
+                    threads = size * T * L
+                    self.launch("load_dense", threads, b["x"], *buffers, self._examples, size, T, L, self.lanes)
+                else:
+                    b["bits"].clear()
+                    self.module.launch("load_events", self.lanes, BLOCK, b["bits"], *buffers, self._examples, T, L)
 
     def forward(self, how: Pass) -> None:
         self.how = how
         self._forward.prepare()
         blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
-        self._replay(("forward", how.training, self.lanes, blocks), self._forward.run)
+        self.replay(("forward", how.training, self.lanes, blocks), self._forward.run)
         self._forward.check()
 
-    def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
-        results = {}
+    def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         for p in self.plan.outputs:
             assert p.loss is not None
-            b, truth = self.population[p.index], labels[p.index]
-            b["labels" if p.loss.labelled else "targets"].upload(np.ascontiguousarray(truth).reshape(-1), start=0)
+            truth = np.ascontiguousarray(labels[p.index]).reshape(-1)
+            self.population[p.index]["labels" if p.loss.labelled else "targets"].upload(truth, start=0)
+        truths = [labels[p.index].size // self.lanes for p in self.plan.outputs]
+        results = self.history.later({p.index: partial(_loss_of, 2 * k) for k, p in enumerate(self.plan.outputs)})
+        self.replay(("loss", self.lanes, *truths), lambda: self._loss(truths))
+        return results
+
+    def _loss(self, truths: list[int]) -> None:
+        """Losses and right answers of a batch, and dL/dz; the labels are there, so many an example."""
+        names = ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")
+        for k, (p, count) in enumerate(zip(self.plan.outputs, truths, strict=True)):
+            assert p.loss is not None
+            b, numbers = self.population[p.index], [float(p.loss.numbers().get(name, 1.0)) for name in names]
             self.launch("copy_words", p.size * self.L, b["z"], b["dz"], p.size * self.L)
-            names = ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")
-            numbers = [float(p.loss.numbers().get(name, 1.0)) for name in names]
             self.launch(
                 f"loss_{p.index}", self.L, b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), b["losses"],
-                b["correct"], *numbers, float(p.dt), truth.size // self.lanes, p.size, self.plan.time_steps, self.L,
-                self.lanes,
+                b["correct"], *numbers, float(p.dt), count, p.size, self.plan.time_steps, self.L, self.lanes,
             )  # fmt: skip
-            right = int(b["correct"].download()[: self.lanes].sum()) if p.loss.labelled else 0
-            results[p.index] = (float(b["losses"].download()[: self.lanes].sum()), right)
-        return results
+            row = self.history.buffer, self.history.row, self.history.width
+            self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, 2 * k, self.lanes)
 
     def backward(self) -> None:
         blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
-        self._replay(("backward", self.how.training, self.lanes, blocks), self._backward.run)
+        self.replay(("backward", self.how.training, self.lanes, blocks), self._backward.run)
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
-        self.step.upload(np.array([step % (1 << 32)], np.uint32))
-        for index, learned in optimisers.items():
-            b, rule, weight = self.connection[index], self.plan.connections[index].rewiring, learned.weight
-            rules = np.zeros((2, len(_NUMBERS)))
-            for row, optimiser in zip(rules, learned, strict=True):
-                row[:] = [optimiser.numbers().get(name, 0.0) for name in _NUMBERS] if optimiser else 0.0
-            b["rules"].upload(rules)
-            noise = math.sqrt(2.0 * weight.alpha * rule.temperature) if rule and weight else 0.0
-            b["numbers"].upload(np.array([scale, noise]))
-
-        def work() -> None:
-            for index in optimisers:
-                self._update(self.plan.connections[index])
-
-        self._replay(("update", *optimisers), work)
-        for index in optimisers:
-            if self.plan.connections[index].delay_optimiser is not None:
-                self.delays.pop(index, None)
-
-    def _update(self, c: ConnectionPlan) -> None:
-        """One step of a connection's optimisers, whose numbers are there."""
-        b, rule = self.connection[c.index], c.rewiring
-        kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
-        moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
-        signed = int(rule is not None and rule.signed)
-        self.launch(
-            f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
-            b["age"], *moments, b["rules"], b["pre"], b["post"], rule.l1 if rule else 0.0, b["numbers"],
-            self.plan.training_seed, c.index, self.step, signed, c.min_delay, c.max_delay, c.size,
-        )  # fmt: skip
+        self.set_step(step)
+        self.updates.scale_by(scale)
+        self.updates.run(optimisers, {})
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
         rewired = {index: self._rewiring.run(self.plan.connections[index], step, n) for index, n in drops.items()}
@@ -262,11 +271,10 @@ class CUDAEngine:
         return self.connection[connection][name].download()[: self.plan.connections[connection].size]
 
     def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
-        p, b, found = self.plan.populations[population], self.population[population], {}
+        p, b = self.plan.populations[population], self.population[population]
+        found: dict[str, npt.NDArray[np.float32]] = {}
         if p.batch_norm:
-            sums = b["sums"].download()
-            found["batch_norm_scale"] = (b["inverse"].download() * sums[:, 1]).astype(np.float32)
-            found["batch_norm_shift"] = sums[:, 0].astype(np.float32)
+            found |= {name: b[f"{name}.grad"].download() for name in ("batch_norm_scale", "batch_norm_shift")}
         if p.slopes:
             slopes = dict(zip(p.slopes, b["slopes"].download()[:, :, : self.lanes].sum(axis=2), strict=True))
             learned = p.parameter_gradients(slopes, self.values[population])
@@ -290,8 +298,8 @@ class CUDAEngine:
             for name, numbers in p.coefficients(values).items():
                 b["par"].upload(numbers.astype(np.float32), start=names.index(name) * p.size)
         if p.batch_norm:
-            for name in ("scale", "shift"):
-                b[name].upload(values[f"batch_norm_{name}"])
+            for name in ("scale", "shift", "mean", "var"):
+                b[f"batch_norm_{name}"].upload(values[f"batch_norm_{name}"])
 
     def keep_variables(self, population: int) -> None:
         """They always are."""
@@ -329,3 +337,8 @@ class CUDAEngine:
                 b[name].upload(np.ascontiguousarray(arrays[name]))
         self.delays.pop(connection, None)
         index_by_source(self, c)
+
+
+def _loss_of(column: int, row: Row) -> tuple[float, int]:
+    """Summed loss and right answers of an output, out of a row of the history."""
+    return float(row[column]), int(row[column + 1])

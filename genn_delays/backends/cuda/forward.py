@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...compilers.plan import PopulationPlan
-from ...neurons.batch_norm import factor_and_offset
 from ...random import dropout_threshold
 from ..protocol import check_spikes
 from .sorting import BLOCK
@@ -36,26 +35,19 @@ class Forward:
             for t0, t1 in e.blocks_of(group):
                 for p in members:
                     self._gather(p, t0, t1)
-                    if p.batch_norm and e.how.training:
+                    if p.batch_norm:
                         self._normalise(p)
                     self._membrane(p, t0, t1)
         for p in e.plan.outputs:
             self._readout(p)
 
     def prepare(self) -> None:
-        """What the host has to say before: numbers of this step, and batch norm's running averages in evaluation."""
+        """What the host has to say before: numbers of this step."""
         e = self.engine
-        e.step.upload(np.array([e.how.step % (1 << 32)], np.uint32))
+        e.set_step(e.how.step)
         for c in e.plan.connections:
             if c.kernel is not None and e.how.training:
                 e.connection[c.index]["width"].upload(np.array([e.how.widths[c.index]], np.float32))
-        for p in e.plan.populations:
-            if p.batch_norm is not None and not e.how.training:
-                b, values = e.population[p.index], e.values[p.index]
-                scale, shift, mean, var = (values[f"batch_norm_{n}"] for n in ("scale", "shift", "mean", "var"))
-                factor, offset = factor_and_offset(scale, shift, mean, var, p.batch_norm.epsilon)
-                b["factor"].upload(factor)
-                b["offset"].upload(offset)
 
     def check(self) -> None:
         """An error where neurons spiked more often than is allowed."""
@@ -82,12 +74,17 @@ class Forward:
             current.clear()
 
     def _normalise(self, p: PopulationPlan) -> None:
-        """Batch norm's factor and offset out of the batch."""
+        """Batch norm's factor and offset, out of the batch or of the running averages."""
         assert p.batch_norm is not None
-        e, b, epsilon = self.engine, self.engine.population[p.index], p.batch_norm.epsilon
+        e, b, epsilon = self.engine, self.engine.population[p.index], float(p.batch_norm.epsilon)
+        learned = b["batch_norm_scale"], b["batch_norm_shift"]
+        if not e.how.training:
+            averages = b["batch_norm_mean"], b["batch_norm_var"]
+            e.launch("norm_running", p.size, *learned, *averages, b["factor"], b["offset"], epsilon, p.size)
+            return
         e.module.launch(
-            "norm_statistics", p.size, BLOCK, b["current"], b.get("bias"), b["scale"], b["shift"], b["mean"], b["var"],
-            b["inverse"], b["factor"], b["offset"], float(epsilon), e.plan.time_steps, e.L, e.lanes,
+            "norm_statistics", p.size, BLOCK, b["current"], b.get("bias"), *learned, b["mean"], b["var"], b["inverse"],
+            b["factor"], b["offset"], epsilon, e.plan.time_steps, e.L, e.lanes,
         )  # fmt: skip
 
     def _membrane(self, p: PopulationPlan, t0: int, t1: int) -> None:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from ...errors import BackendUnavailableError, InvalidValueError, install_extra
 from .compiler import cubin_file
-from .device import Buffer, Device, Graph, KernelError, Memory, Module, OutOfMemoryError
+from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module, OutOfMemoryError
 from .signature import Signature
+from .staging import Staging
 
 PACKAGES = ("cuda-core", "cuda-bindings")
 DRIVERS = {12: "525", 13: "580"}
@@ -148,10 +149,18 @@ class CudaBuffer(Buffer):
                 self._memory.fill(0, stream=device.stream)
             self.address = int(self._memory.handle)
 
-    def _write(self, offset: int, array: npt.NDArray[Any]) -> None:
+    def _write(self, offset: int, array: npt.NDArray[Any], after: Mark | None) -> None:
         gpu = self.gpu
-        gpu.do("cuMemcpyHtoDAsync", self.address + offset, array.ctypes.data, array.nbytes, gpu.stream.handle)
-        gpu.synchronise()
+        with _told(f"buffer {self.name!r}"):
+            if after is None:
+                gpu.staging.send(self.address + offset, array)
+                return
+            assert isinstance(after, CudaMark)
+            gpu.make_current()
+            beside = gpu.beside()
+            beside.stream.wait(after.event)
+            beside.send(self.address + offset, array)
+            gpu.stream.wait(beside.stream)
 
     def _read(self, offset: int, array: npt.NDArray[Any]) -> None:
         gpu = self.gpu
@@ -167,6 +176,19 @@ class CudaBuffer(Buffer):
         if self.nbytes:
             with _told(f"buffer {self.name!r}"):
                 self._memory.close()
+
+
+class CudaMark(Mark):
+    """An event of a GPU's stream."""
+
+    def __init__(self, device: CudaDevice) -> None:
+        self.gpu = device
+        self.event = device.stream.record()
+
+    def wait(self) -> None:
+        self.gpu.make_current()
+        with _told(self.gpu.name):
+            self.event.sync()
 
 
 class CudaModule(Module):
@@ -219,13 +241,15 @@ class CudaGraph(Graph):
 
 
 class CudaDevice(Device):
-    """A GPU with one stream of work.
+    """A GPU with one stream of work, and another for copies beside it.
 
     Args:
         index: which GPU, counted as in :func:`gpus`.
 
     Attributes:
         arch: ``sm_`` and its compute capability.
+        stream: of launches, and of copies in order with them.
+        staging: through which those copies go.
         target: what launches go to, the stream or the graph being recorded.
     """
 
@@ -240,6 +264,14 @@ class CudaDevice(Device):
         self.make_current()
         with _told(self.name):
             self.stream = self.core_device.create_stream()
+            self.staging = Staging(self, self.stream)
+        self._beside: Staging | None = None
+
+    def beside(self) -> Staging:
+        """Through which copies go that run beside launches."""
+        if self._beside is None:
+            self._beside = Staging(self, self.core_device.create_stream())
+        return self._beside
 
     @property
     def target(self) -> Any:
@@ -275,6 +307,11 @@ class CudaDevice(Device):
         self.make_current()
         return CudaBuffer(self, name, shape, dtype)
 
+    def _mark(self) -> Mark:
+        self.make_current()
+        with _told(self.name):
+            return CudaMark(self)
+
     def _load(self, source: str) -> Module:
         self.make_current()
         return CudaModule(self, source)
@@ -289,4 +326,8 @@ class CudaDevice(Device):
 
     def _close(self) -> None:
         with _told(self.name):
-            self.stream.close()
+            for staging in (self.staging, self._beside):
+                if staging is not None:
+                    staging.stream.sync()
+                    staging.close()
+                    staging.stream.close()

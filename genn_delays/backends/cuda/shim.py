@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
@@ -23,7 +24,7 @@ from ...codegen.emit import environment
 from ...errors import CompileError, InvalidValueError, unknown
 from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor
-from .device import Buffer, Device, Graph, KernelError, Memory, Module, OutOfMemoryError
+from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module, OutOfMemoryError
 from .signature import Signature, signatures
 
 FLAGS = (
@@ -137,17 +138,38 @@ class ShimBuffer(Buffer):
             return (int(before[-1]) - GUARD.size) // self.dtype.itemsize
         return self.size + int(behind[0]) // self.dtype.itemsize
 
-    def _write(self, offset: int, array: npt.NDArray[Any]) -> None:
-        self.data[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
+    def _write(self, offset: int, array: npt.NDArray[Any], after: Mark | None) -> None:
+        given = array.reshape(-1).view(np.uint8).copy()
+
+        def copy() -> None:
+            self.data[offset : offset + given.size] = given
+
+        if after is None:
+            self.shim.do(copy)
+        else:  # as early as it may come
+            after.wait()
+            copy()
 
     def _read(self, offset: int, array: npt.NDArray[Any]) -> None:
+        self.shim.synchronise()
         array.reshape(-1).view(np.uint8)[:] = self.data[offset : offset + array.nbytes]
 
     def _clear(self) -> None:
         self.shim.do(lambda: self.data.fill(0))
 
     def _free(self) -> None:
+        self.shim.work_off()
         self.before = self.data = self.behind = np.empty(0, dtype=np.uint8)
+
+
+class ShimMark(Mark):
+    """After so many pieces of work."""
+
+    def __init__(self, device: ShimDevice, number: int) -> None:
+        self.shim, self.number = device, number
+
+    def wait(self) -> None:
+        self.shim.work_off(self.number)
 
 
 class ShimGraph(Graph):
@@ -155,11 +177,12 @@ class ShimGraph(Graph):
 
     def __init__(self, device: ShimDevice) -> None:
         super().__init__(device)
+        self.shim = device
         self.work: list[Callable[[], None]] = []
 
     def _launch(self) -> None:
         for work in self.work:
-            work()
+            self.shim.do(work)
 
 
 class ShimModule(Module):
@@ -209,15 +232,19 @@ class ShimDevice(Device):
         order: in which threads of a block run between barriers, and blocks: one of :data:`ORDERS`.
         seed: of the order ``"shuffled"``.
         memory: bytes that buffers may take.
+        late: do everything as late as possible, as a GPU may: when it is waited for; copies beside it come as early as
+            they may. Otherwise all is done at once.
     """
 
-    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34) -> None:
+    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34, late: bool = False) -> None:
         super().__init__()
         if order not in ORDERS:
             raise unknown("order", order, ORDERS)
         if not 0 <= seed < 2**64:
             raise InvalidValueError(f"seed must be from 0 to 2^64 - 1, got {seed}")
-        self.order, self.seed, self.limit = order, seed, memory
+        self.order, self.seed, self.limit, self.late = order, seed, memory, late
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._done = 0
         self.name = f"shim, {order} ({compiler().version})"
         self._guards: tuple[list[Buffer], Any, Any] | None = None
 
@@ -226,13 +253,22 @@ class ShimDevice(Device):
 
     def synchronise(self) -> None:
         self._check_open()
+        self.work_off()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Do it now, or when the graph is launched that is being recorded."""
+        """Do it now, or when it is waited for, or when the graph is launched that is being recorded."""
         if isinstance(self._recording, ShimGraph):
             self._recording.work.append(work)
-        else:
-            work()
+            return
+        self._waiting.append(work)
+        if not self.late:
+            self.work_off()
+
+    def work_off(self, number: int | None = None) -> None:
+        """Do what waits, up to a number of pieces since the device was opened."""
+        while self._waiting and (number is None or self._done < number):
+            self._done += 1
+            self._waiting.popleft()()
 
     def check_guards(self, library: ctypes.CDLL, kernel: str) -> None:
         """A KernelError where a kernel wrote outside a buffer."""
@@ -257,6 +293,9 @@ class ShimDevice(Device):
         if needed > self.memory().free:
             raise OutOfMemoryError(f"buffer {name!r} needs {needed:,} bytes, {self.memory().free:,} are free")
         return ShimBuffer(self, name, shape, dtype)
+
+    def _mark(self) -> Mark:
+        return ShimMark(self, self._done + len(self._waiting))
 
     def _load(self, source: str) -> Module:
         return ShimModule(self, source)

@@ -12,10 +12,11 @@ from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
+from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass
+from ..protocol import ConnectionState, DenseData, InputData, Pass
 from .dynamics import Array, Dynamics
 from .trajectory import Adjoint, Arrival, Spike, Trajectory
 
@@ -37,6 +38,9 @@ class EventExactEngine:
     Populations on a cycle run in windows shorter than the shortest delay between them, so that nothing within a window
     depends on the window's own spikes; backwards the same holds of what is felt.
     """
+
+    runs_ahead = False
+    learner = None
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)

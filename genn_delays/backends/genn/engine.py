@@ -18,10 +18,11 @@ from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
+from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ..outcome import direct, outcome
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
 from .model import GeNNModel
@@ -37,6 +38,9 @@ class GeNNEngine:
     Attributes:
         model: the GeNN model that runs.
     """
+
+    runs_ahead = False
+    learner = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         self._trains = plan.event_prop is not None

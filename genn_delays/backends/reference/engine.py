@@ -17,11 +17,12 @@ from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...learning.losses import Truth
+from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
 from ...random import Purpose, dropout_threshold, philox
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
-from ..protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
 from .rewiring import rewired_state
@@ -39,6 +40,9 @@ class ReferenceEngine:
             resets in place of the run's own. With smooth spikes and those of the unperturbed run, finite differences of
             the loss are the gradient with a detached reset.
     """
+
+    runs_ahead = False
+    learner = None
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth

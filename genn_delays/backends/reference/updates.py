@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...compilers.plan import ConnectionPlan
-from ...learning.optimisers import Optimiser, older
+from ...learning.optimisers import Optimiser, Optimisers, older
 from ...random import Purpose, normal_quantile, philox
-from ..protocol import ConnectionState, Optimisers
+from ..protocol import ConnectionState
 
 if TYPE_CHECKING:
     from .engine import ReferenceEngine

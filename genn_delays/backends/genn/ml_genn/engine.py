@@ -18,9 +18,9 @@ from ....compilers.plan import ConnectionPlan, Plan
 from ....connectivity import Synapses, sort_order
 from ....errors import InvalidValueError
 from ....learning.losses import Truth
-from ....learning.optimisers import Optimiser
+from ....learning.optimisers import Optimiser, Optimisers
 from ...outcome import outcome
-from ...protocol import ConnectionState, DenseData, InputData, Optimisers, Pass, check_spikes
+from ...protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
 from .. import ragged
 from ..describe import synapse_order
 from .checks import check_plan, share
@@ -36,6 +36,9 @@ class MLGeNNEngine:
     Attributes:
         model: mlGeNN's model that runs.
     """
+
+    runs_ahead = False
+    learner = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         check_plan(plan, backend, lanes)

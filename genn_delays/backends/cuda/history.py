@@ -1,0 +1,78 @@
+"""Numbers of batches that stay on the device until someone looks at them: the host need not wait for each batch."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .device import Device
+
+Row = npt.NDArray[np.float64]
+T = TypeVar("T")
+
+ROWS = 1024
+"""Rows there are before they must be fetched."""
+
+
+class History:
+    """Rows of real numbers; kernels write one row after the other.
+
+    Attributes:
+        buffer: the rows, ``[row, column]``.
+        row: number of the row that is written.
+        width: numbers of a row.
+    """
+
+    def __init__(self, device: Device, width: int) -> None:
+        self.width = max(width, 1)
+        self.buffer = device.allocate("history of batches", (ROWS, self.width), np.float64)
+        self.row = device.allocate("row of the history", (1,), np.int64)
+        self._used = 0
+        self._open: list[weakref.ref[Later[Any]]] = []
+
+    def later(self, read: dict[int, Callable[[Row], T]]) -> Later[T]:
+        """Begin a row, which what is launched next writes; how to read it, by key."""
+        if self._used == ROWS:
+            self.fetch()
+        self.row.upload(np.array([self._used], np.int64))
+        later = Later(self, self._used, read)
+        self._open.append(weakref.ref(later))
+        self._used += 1
+        return later
+
+    def fetch(self) -> None:
+        """Give all rows to whoever still wants them."""
+        wanted = [later for reference in self._open if (later := reference()) is not None]
+        if wanted:
+            rows = self.buffer.download(0, self._used * self.width).reshape(-1, self.width)
+            for later in wanted:
+                later.settle(rows)
+        self._open, self._used = [], 0
+
+
+class Later(Mapping[int, T]):
+    """What a row of a history says, by key; the row is fetched when a value is looked at."""
+
+    def __init__(self, history: History, number: int, read: dict[int, Callable[[Row], T]]) -> None:
+        self._history, self._number, self._read = history, number, read
+        self._row: Row | None = None
+
+    def settle(self, rows: npt.NDArray[np.float64]) -> None:
+        """Take its row out of all."""
+        self._row = rows[self._number].copy()
+
+    def __getitem__(self, key: int) -> T:
+        if self._row is None:
+            self._history.fetch()
+        assert self._row is not None
+        return self._read[key](self._row)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)

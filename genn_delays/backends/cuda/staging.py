@@ -1,0 +1,55 @@
+"""Memory of the host that a GPU copies from while the program goes on."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .real import CudaDevice
+
+HALF = 1 << 23
+"""Bytes that are filled while as many are being copied."""
+
+
+class Staging:
+    """Page-locked memory through which arrays go to a GPU, piece by piece: only from such memory a copy runs beside the
+    host, and at full speed. One half is filled while the other is copied; the host waits only for a half to be free.
+
+    Args:
+        stream: that copies go to.
+    """
+
+    def __init__(self, device: CudaDevice, stream: Any) -> None:
+        self.gpu, self.stream = device, stream
+        self.address = int(device.do("cuMemHostAlloc", 2 * HALF, 0)[0])
+        self._memory = np.ctypeslib.as_array((ctypes.c_uint8 * (2 * HALF)).from_address(self.address))
+        self._half = self._used = 0
+        self._copied: list[Any] = [None, None]
+
+    def send(self, address: int, array: npt.NDArray[Any]) -> None:
+        """Copy a contiguous array to an address of the device, in order with the stream; it may be changed at once."""
+        data, done = array.reshape(-1).view(np.uint8), 0
+        while done < data.size:
+            if self._used == HALF:
+                self._turn()
+            size, place = min(data.size - done, HALF - self._used), self._half * HALF + self._used
+            self._memory[place : place + size] = data[done : done + size]
+            self.gpu.do("cuMemcpyHtoDAsync", address + done, self.address + place, size, self.stream.handle)
+            self._used += size
+            done += size
+
+    def _turn(self) -> None:
+        """To the other half, once what was copied from it has arrived."""
+        self._copied[self._half] = self.stream.record()
+        self._half, self._used = 1 - self._half, 0
+        if self._copied[self._half] is not None:
+            self._copied[self._half].sync()
+
+    def close(self) -> None:
+        """Give the memory back; the stream must be done."""
+        self._memory = np.empty(0, np.uint8)
+        self.gpu.do("cuMemFreeHost", self.address)

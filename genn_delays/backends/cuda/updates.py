@@ -1,0 +1,141 @@
+"""What follows the backward pass on the device: clipping, and one step of every optimiser."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...compilers.plan import ConnectionPlan, Plan
+from ...learning.optimisers import Optimiser, Optimisers
+from .buffers import SQUARES
+from .device import Buffer
+from .sorting import BLOCK
+
+if TYPE_CHECKING:
+    from .engine import CUDAEngine
+
+NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay", "noise", "age")
+"""What ``struct Optimiser`` holds, in its order."""
+
+
+class Value(NamedTuple):
+    """Something that is learned with one number a neuron."""
+
+    population: int
+    name: str
+
+
+def learned_values(plan: Plan) -> list[Value]:
+    """What the device learns of populations: batch norms. Time constants are the host's."""
+    return [
+        Value(p.index, name) for p in plan.populations if p.batch_norm for name in p.learned if "batch_norm" in name
+    ]
+
+
+class Updates:
+    """Steps of an engine's optimisers.
+
+    Attributes:
+        rules: the optimisers as they are now: two rows a connection (weight, delay), then one a value of a population.
+        scale: what all gradients are multiplied by.
+    """
+
+    def __init__(self, engine: CUDAEngine) -> None:
+        self.engine = engine
+        self.values = learned_values(engine.plan)
+        rows = 2 * len(engine.plan.connections) + len(self.values)
+        self.rules = engine.device.allocate("optimisers", (max(rows, 1), len(NUMBERS)), np.float64)
+        self.scale = engine.device.allocate("scale of gradients", (1,), np.float64)
+        self._scale: float | None = 0.0  # as the host knows it
+        self._rules = np.zeros(self.rules.shape)
+
+    # --- clipping ----------------------------------------------------------------------------------------------------
+
+    def scale_by(self, scale: float) -> None:
+        """Let all gradients be multiplied by this."""
+        if scale != self._scale:
+            self.scale.upload(np.array([scale]))
+            self._scale = scale
+
+    def clip(self) -> None:
+        """Let gradients be scaled so that their norm is at most ``clip_norm``."""
+        self.engine.replay("clip", self._clip)
+        self._scale = None
+
+    def _clip(self) -> None:
+        e, squares = self.engine, self.engine.scratch["squares"]
+        gradients = self._gradients()
+        for number, (gradient, size) in enumerate(gradients):
+            e.module.launch("square_sums", SQUARES, BLOCK, gradient, squares, number, size)
+        e.module.launch(
+            "clip_scale", 1, BLOCK, squares, self.scale, float(e.plan.clip_norm or 0.0), SQUARES * len(gradients)
+        )
+
+    def _gradients(self) -> list[tuple[Buffer, int]]:
+        """The gradients of all that is learned."""
+        e, found = self.engine, []
+        for c in e.plan.connections:
+            for name, optimiser in (("grad", c.optimiser), ("delay_grad", c.delay_optimiser)):
+                if optimiser is not None and c.size:
+                    found.append((e.connection[c.index][name], c.size))
+        for population, name in self.values:
+            found.append((e.population[population][f"{name}.grad"], e.plan.populations[population].size))
+        return found
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def run(self, optimisers: dict[int, Optimisers], values: dict[Value, tuple[Optimiser, int]]) -> None:
+        """A step of optimisers as they are now: of connections, and of populations' values with how often each was."""
+        rules = np.zeros(self.rules.shape)
+        for index, learned in optimisers.items():
+            c = self.engine.plan.connections[index]
+            for row, optimiser in zip(rules[2 * index : 2 * index + 2], learned, strict=True):
+                row[:] = _numbers(optimiser)
+            if c.rewiring is not None and learned.weight is not None:
+                rules[2 * index, NUMBERS.index("noise")] = math.sqrt(
+                    2.0 * learned.weight.alpha * c.rewiring.temperature
+                )
+        for value, (optimiser, age) in values.items():
+            row = rules[self._row(value)]
+            row[:] = _numbers(optimiser)
+            row[NUMBERS.index("age")] = age
+        if not np.array_equal(rules, self._rules):
+            self.rules.upload(rules)
+            self._rules = rules
+        key = ("update", *optimisers, *values)
+        self.engine.replay(key, lambda: self._steps([*optimisers], [(v, o) for v, (o, _) in values.items()]))
+        for index in optimisers:
+            if self.engine.plan.connections[index].delay_optimiser is not None:
+                self.engine.delays.pop(index, None)
+
+    def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:
+        for index in connections:
+            self._connection(self.engine.plan.connections[index])
+        for value, optimiser in values:
+            b, size = self.engine.population[value.population], self.engine.plan.populations[value.population].size
+            moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
+            self.engine.launch(
+                f"learn_{optimiser.template}", size, b[value.name], b[f"{value.name}.grad"], *moments, self.rules,
+                self._row(value), self.scale, size,
+            )  # fmt: skip
+
+    def _row(self, value: Value) -> int:
+        return 2 * len(self.engine.plan.connections) + self.values.index(value)
+
+    def _connection(self, c: ConnectionPlan) -> None:
+        """One step of a connection's optimisers, whose numbers are there."""
+        b, rule = self.engine.connection[c.index], c.rewiring
+        kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
+        moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
+        self.engine.launch(
+            f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
+            b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"], rule.l1 if rule else 0.0,
+            self.engine.plan.training_seed, c.index, self.engine.step, int(rule is not None and rule.signed),
+            c.min_delay, c.max_delay, c.size,
+        )  # fmt: skip
+
+
+def _numbers(optimiser: Optimiser | None) -> list[float]:
+    return [optimiser.numbers().get(name, 0.0) if optimiser else 0.0 for name in NUMBERS]

@@ -26,7 +26,7 @@ from .buffers import (
     state_shapes,
 )  # fmt: skip
 from .data import DataOnDevice
-from .device import Buffer, Device, Graph
+from .device import Buffer, Device, Graph, KernelError
 from .forward import Forward
 from .rewiring import Rewiring, index_by_source
 from .sorting import BLOCK, blocks
@@ -47,6 +47,7 @@ class CUDAEngine:
         population, connection: their buffers by name.
         how: what the last forward pass was for.
         step: the training step, for kernels that draw random numbers.
+        rewired: by connection, synapses replaced so far, and whether a rewiring failed.
         values: what populations have learned.
         delays: of connections on cycles, as they were last looked at.
     """
@@ -69,6 +70,8 @@ class CUDAEngine:
         self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self.delays: dict[int, Array] = {}
         self.step = device.allocate("training step", (1,), np.uint32)
+        self.rewired = device.allocate("rewired", (len(plan.connections), 2), np.int64)
+        self._rewired = np.zeros(len(plan.connections), np.int64)  # when the host last looked
         self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
@@ -141,7 +144,7 @@ class CUDAEngine:
         b = self.connection[c.index]
         self.launch(
             f"taps_{kernel}", c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
-            b["width"], c.min_delay, c.max_delay, c.size,
+            b["width"], c.min_delay, c.max_delay, None, c.size,
         )  # fmt: skip
 
     def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
@@ -246,11 +249,29 @@ class CUDAEngine:
         )  # fmt: skip
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
-        rewired = {index: self._rewiring.run(self.plan.connections[index], step, n) for index, n in drops.items()}
-        for index, count in rewired.items():
-            if count:
+        if not drops:
+            return {}
+        self.step.upload(np.array([step % (1 << 32)], np.uint32))
+        for index, asked in drops.items():
+            self._rewiring.run(self.plan.connections[index], asked)
+        counts = self._count_rewired()
+        for index in drops:
+            if counts[index]:
                 self.delays.pop(index, None)
-        return rewired
+        return {index: int(counts[index]) for index in drops}
+
+    def _count_rewired(self) -> Array:
+        """How many synapses of each connection were replaced since this was last asked: the host waits for it."""
+        total, failed = self.rewired.download().T
+        for c in self.plan.connections:
+            if failed[c.index]:
+                raise KernelError(
+                    f"rewiring connection {c.name!r}: too few different random numbers were drawn, which should not "
+                    "happen; the connection was left as it was"
+                )
+        counts: Array = total - self._rewired
+        self._rewired = total
+        return counts
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 

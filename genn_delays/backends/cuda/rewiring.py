@@ -54,9 +54,11 @@ class Rewiring:
         """
         e = self.engine
         assert c.rewiring is not None
-        if c.size == 0 or (c.rewiring.template != "drop_zero" and asked == 0):
+        by_magnitude = c.rewiring.template != "drop_zero"
+        if c.size == 0 or (by_magnitude and asked == 0):
             return
-        e.connection[c.index]["asked"].upload(np.array([asked], np.int64))
+        if by_magnitude:
+            e.connection[c.index]["asked"].upload(np.array([asked], np.int64))
         # launches that score are recorded with the gain of their source, which is another one while it is trained
         e._replay(("rewire", c.index, e.how.training), lambda: self._launch(c))
 

@@ -10,7 +10,7 @@ from .device import Buffer, Module
 
 BLOCK = 256
 FEW_TILES = 8
-"""So many tiles are summed by one block, which is faster than three launches."""
+"""So many tiles are summed by one block, which saves two launches."""
 
 
 def blocks(threads: int) -> int:

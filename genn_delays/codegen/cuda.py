@@ -12,6 +12,12 @@ from ..random import Purpose
 from .emit import add_optimisers, environment, slope_term, update_of, words_of
 from .transitions import Transitions
 
+STATE = {
+    "pre": "int", "post": "int", "delay": "u16", "weight": "float", "age": "u16", "position": "float",
+    "moment0": "float", "moment1": "float", "delay_moment0": "float", "delay_moment1": "float",
+}  # fmt: skip
+"""What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
+
 
 def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
     """The source of a plan's kernels, the same text for the same plan.
@@ -131,7 +137,10 @@ def _add_learning(add: Any, plan: Plan) -> None:
     used += of_neurons
     add("scan")
     add("sort")
-    add("rewire")
+    add("index")
+    dropping = {c.rewiring.template for c in plan.connections if c.rewiring is not None}
+    if dropping:
+        add("rewire", zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=STATE)
     if used:
         add("power")
         add("normal")

@@ -1,4 +1,4 @@
-"""Copies to a GPU through page-locked memory: nothing is overwritten that is still to be copied. The driver is played."""
+"""Copies to a GPU through page-locked memory overwrite nothing that is still to be copied. The driver is played."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LateDriver:
         assert function == "cuMemcpyHtoDAsync"
         to, source, size, stream = arguments
         start = source - self.memory.ctypes.data
-        assert stream is self and 0 <= start and start + size <= self.memory.size
+        assert stream is self and start >= 0 and start + size <= self.memory.size
         self.waiting.append((to, source, size))
         return ()
 

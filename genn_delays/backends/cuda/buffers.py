@@ -20,6 +20,17 @@ TILE = 1024
 
 SQUARES = 64
 """Blocks that add up the squares of a gradient, whatever its size: their order is always the same."""
+COUNTS = ("dropped", "living", "looked_at", "different", "draws", "moved")
+"""What the device counts while a connection is rewired: synapses that go and stay, free places that are looked at,
+different random numbers that name these, random numbers drawn to have them, and synapses to be indexed anew: all or
+none."""
+DRAWS_EACH, DRAWS_MORE = 2, 1024
+"""Random numbers that are drawn for each different one that is wanted, and besides."""
+
+
+def tiles(count: int) -> int:
+    """Tiles of so many numbers."""
+    return -(-count // TILE)
 
 
 def lanes_of(plan: Plan) -> int:
@@ -97,7 +108,7 @@ def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
         found |= {"first": (size, np.int32), "number": (size, np.int32)}
         found |= {"share": (taps, np.float32), "slope": (taps, np.float32)}
     if c.rewiring is not None:
-        found |= {f"new_{name}": value for name, value in state_shapes(c).items()}
+        found |= {f"new_{name}": value for name, value in state_shapes(c).items()} | {"asked": ((1,), np.int64)}
         thresholds = c.connection.connectivity.delay_initializer.thresholds
         found["threshold"] = ((thresholds.size + 1,), np.uint32)
         if c.pre_sign is not None:
@@ -106,46 +117,62 @@ def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
 
 
 def most_slots(c: ConnectionPlan) -> int:
-    """Free places of a connection that are looked at in one rewiring at most."""
-    free = c.num_pre * c.num_post * c.capacity - c.size
+    """Free places of a connection that are looked at in one rewiring at most, whatever number of synapses it drops."""
     if c.rewiring is None:
         return 0
+    places = c.num_pre * c.num_post * c.capacity
     if c.rewiring.growth != "gradient":
         return c.size
-    default = free + c.size if free + c.size <= EXACT_CANDIDATES else SAMPLED_PER_DROPPED * c.size
-    return max(c.size, min(c.rewiring.candidates or default, free + c.size))
+    if c.rewiring.candidates is not None:
+        return max(c.size, min(c.rewiring.candidates, places))
+    exact = min(places, EXACT_CANDIDATES) if places - c.size <= EXACT_CANDIDATES else 0
+    sampled = min(SAMPLED_PER_DROPPED * c.size, places) if places > EXACT_CANDIDATES else 0
+    return max(c.size, exact, sampled)
 
 
-def drawing_room(slots: int) -> int:
-    """Random numbers that there is room for, so that so many different ones are among them: half of what they are drawn
-    from at most, which takes 1.4 times as many on average."""
-    return 2 * slots + 1024
+def most_draws(c: ConnectionPlan) -> int:
+    """Random numbers that are drawn in one rewiring of a connection at most."""
+    places = c.num_pre * c.num_post * c.capacity
+    rule = c.rewiring
+    if rule is None or (rule.growth == "gradient" and rule.candidates is None and places <= EXACT_CANDIDATES):
+        return 0
+    different = min(most_slots(c), places // 2)  # of more than half, those left out are drawn
+    return drawing_room(different) if different else 0
+
+
+def drawing_room(different: int) -> int:
+    """Random numbers that are drawn so that so many different ones are among them: half of what they are drawn from at
+    most, which takes 1.4 times as many on average."""
+    return DRAWS_EACH * different + DRAWS_MORE
 
 
 def scratch_shapes(plan: Plan) -> Shapes:
-    """Memory that connections share while they are indexed or rewired."""
+    """Memory that connections share while they are indexed or rewired; linear in synapses and in places looked at."""
     size = max((c.size for c in plan.connections), default=0)
-    slots = max((most_slots(c) for c in plan.connections), default=0)
-    drawn = max(size, drawing_room(slots)) if slots else size
-    tiles = -(-drawn // TILE)
+    rewired = [c for c in plan.connections if c.rewiring is not None]
+    slots = max((most_slots(c) for c in rewired), default=0)
+    draws = max((most_draws(c) for c in rewired), default=0)
+    keys = max(size, slots, draws)
     i64, i32, u64 = np.int64, np.int32, np.uint64
+    summed = max(256 * tiles(keys), keys)
     found: Shapes = {
-        "key": ((drawn,), u64), "key2": ((drawn,), u64), "number": ((drawn,), i32), "number2": ((drawn,), i32),
-        "counts": ((256 * tiles,), i32), "offsets": ((max(256 * tiles, 2 * drawn) + 1,), i64),
-        "tile_sums": ((-(-max(256 * tiles, 2 * drawn) // TILE) + 1,), i64), "sorted": ((drawn,), i32),
+        "key": ((keys,), u64), "key2": ((keys,), u64), "number": ((keys,), i32), "number2": ((keys,), i32),
+        "counts": ((256 * tiles(keys),), i32), "offsets": ((summed + 1,), i64), "tile_sums": ((tiles(summed),), i64),
     }  # fmt: skip
     if plan.clip_norm is not None:
         arrays = 2 * len(plan.connections) + sum(len(p.learned) for p in plan.populations)
         found["squares"] = ((SQUARES * arrays,), np.float64)
-    if slots:
+    if rewired:
+        found |= dict.fromkeys(COUNTS, ((1,), i64))
         found |= {"alive": ((size,), i32), "rank": ((size + 1,), i64), "free_before": ((size,), i64)}
-        found |= {"fresh": ((2 * drawn,), i32), "chosen": ((2 * drawn,), i32)}
-        found |= {"drawn": ((drawn,), i64), "slot": ((slots,), i64), "slot2": ((slots,), i64), "place": ((size,), i64)}
+        found |= {"fresh": ((draws,), i32), "chosen": ((draws,), i32), "drawn": ((draws,), i64)}
+        found |= {"slot": ((slots,), u64)}
         found |= {"born_pre": ((slots,), i32), "born_post": ((slots,), i32), "negative": ((slots,), i32)}
-        found |= {"born_delay": ((slots,), np.uint16), "born_position": ((slots,), np.float32)}
-        spread = max((most_taps(c) for c in plan.connections if c.rewiring and c.kernel), default=0)
+        found |= {"born_delay": ((slots,), np.uint16)}
+        spread = max((most_taps(c) for c in rewired if c.kernel), default=0)
         if spread:
-            found |= {"born_first": ((slots,), i32), "born_number": ((slots,), i32)}
+            found |= {"born_position": ((slots,), np.float32), "born_first": ((slots,), i32)}
+            found |= {"born_number": ((slots,), i32)}
             found |= dict.fromkeys(("born_share", "born_slope"), ((slots * spread,), np.float32))
     return found
 

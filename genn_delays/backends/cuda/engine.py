@@ -28,7 +28,7 @@ from .buffers import (
     state_shapes,
 )  # fmt: skip
 from .data import DataOnDevice
-from .device import Buffer, Device, Graph, Mark
+from .device import Buffer, Device, Graph, KernelError, Mark
 from .forward import Forward
 from .history import History, Row
 from .learner import CUDALearner
@@ -54,6 +54,7 @@ class CUDAEngine:
         step: the training step, for kernels that draw random numbers.
         history: losses and counts that nobody has looked at yet.
         updates: steps of the optimisers.
+        rewired: by connection, synapses replaced by the last rewiring, and whether that failed.
         values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.
     """
@@ -77,11 +78,12 @@ class CUDAEngine:
         self._data = DataOnDevice(device)
         self._launched: deque[Mark] = deque()
         hidden = sum(p.regularised for p in plan.populations)
-        self.history = History(device, max(2 * len(plan.outputs), hidden))
+        self.history = History(device, max(2 * len(plan.outputs), 2 * len(plan.connections), hidden))
         self.updates = Updates(self)
         self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self.delays: dict[int, Array] = {}
         self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
+        self.rewired = device.allocate("rewired", (len(plan.connections), 2), np.int64)
         self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
@@ -162,7 +164,7 @@ class CUDAEngine:
         b = self.connection[c.index]
         self.launch(
             f"taps_{kernel}", c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
-            b["width"], c.min_delay, c.max_delay, c.size,
+            b["width"], c.min_delay, c.max_delay, None, c.size,
         )  # fmt: skip
 
     def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
@@ -176,10 +178,17 @@ class CUDAEngine:
         for c in self.plan.connections:
             if c.source in group and c.target in group:
                 if c.index not in self.delays:
-                    self.delays[c.index] = self.connection[c.index]["delay"].download()[: c.size]
+                    self.delays[c.index] = self._delays_of(c)
                 delays[c.index] = self.delays[c.index]
         length = self.plan.block_steps(group, delays)
         return [(t0, min(t0 + length, T)) for t0 in range(0, T, length)]
+
+    def _delays_of(self, c: ConnectionPlan) -> Array:
+        """Delays of a connection now, and the shortest that can grow, so that rewiring never asks for them again."""
+        delays: Array = self.connection[c.index]["delay"].download()[: c.size]
+        if c.rewiring is not None:
+            delays = np.append(delays, np.uint16(max(c.connection.connectivity.delay_initializer.low, 1)))
+        return delays
 
     def set_step(self, step: int) -> None:
         """Let kernels know the training step."""
@@ -254,12 +263,26 @@ class CUDAEngine:
         self.updates.scale_by(scale)
         self.updates.run(optimisers, {})
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
-        rewired = {index: self._rewiring.run(self.plan.connections[index], step, n) for index, n in drops.items()}
-        for index, count in rewired.items():
-            if count:
-                self.delays.pop(index, None)
-        return rewired
+    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, int]:
+        if not drops:
+            return {}
+        self.set_step(step)
+        self.rewired.clear()
+        for index, asked in drops.items():
+            self._rewiring.run(self.plan.connections[index], asked)
+        counts = self.history.later({index: partial(self._rewired_of, index) for index in drops})
+        row = self.history.buffer, self.history.row, self.history.width
+        self.launch("note_rewired", self.rewired.size, self.rewired, *row, self.rewired.size)
+        return counts
+
+    def _rewired_of(self, connection: int, row: Row) -> int:
+        """Synapses of a connection that were replaced, out of a row of the history."""
+        if row[2 * connection + 1]:
+            raise KernelError(
+                f"rewiring connection {self.plan.connections[connection].name!r}: too few different random numbers "
+                "were drawn, which should not happen; the connection was left as it was"
+            )
+        return int(row[2 * connection])
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Rewiring on the device: which synapses go, which free places are filled, and the rows in their new order.
 
-The host launches kernels and reads two numbers: how many synapses were dropped, and whether enough different random
-numbers were drawn. Everything is the reference's definition, step by step: the same synapses result.
+The host launches kernels and reads nothing, so a connection's rewiring is recorded once as a graph: how many synapses
+go and what follows from it, the device counts itself (``buffers.COUNTS``); launches are made for the most it may be.
+Everything is the reference's definition, step by step: the same synapses result.
 """
 
 from __future__ import annotations
@@ -10,25 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...codegen.cuda import STATE
 from ...compilers.plan import ConnectionPlan
 from ...random import Purpose
-from .buffers import drawing_room, most_taps, state_shapes
+from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
+from .buffers import DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
 from .device import Buffer
-from .sorting import blocks, prefix_sums, sort
+from .sorting import prefix_sums, sort
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
 
 
-def index_by_source(engine: CUDAEngine, c: ConnectionPlan) -> None:
-    """Where rows begin, and the index by source neuron: a source's synapses in order of (post, delay)."""
-    b, scratch, module = engine.connection[c.index], engine.scratch, engine.module
-    module.launch("find_starts", blocks(c.num_post + 1), 256, b["post"], b["row_start"], c.size, c.num_post)
-    engine.launch("source_keys", c.size, b["pre"], scratch["key"], scratch["number"], c.size)
-    keys, numbers = sort(module, scratch, c.size, max(1, (c.num_pre - 1).bit_length()))
-    engine.launch("low_words", c.size, keys, scratch["sorted"], c.size)
-    module.launch("find_starts", blocks(c.num_pre + 1), 256, scratch["sorted"], b["by_pre_start"], c.size, c.num_pre)
-    engine.launch("copy_words", c.size, numbers, b["by_pre_slot"], c.size)
+def index_by_source(engine: CUDAEngine, c: ConnectionPlan, moved: Buffer | None = None) -> None:
+    """Where rows begin, and the index by source neuron: a source's synapses in order of (post, delay).
+
+    Args:
+        moved: on the device, how many synapses to index, all or none; all where it is not given.
+    """
+    b, s = engine.connection[c.index], engine.scratch
+    engine.launch(
+        "index_rows", max(c.size, c.num_post + 1), b["pre"], b["post"], b["row_start"], s["key"], s["number"], moved,
+        c.num_post, c.size,
+    )  # fmt: skip
+    keys, numbers = sort(engine.module, s, c.size, max(1, (c.num_pre - 1).bit_length()), moved)
+    engine.launch(
+        "index_sources", max(c.size, c.num_pre + 1), keys, numbers, b["by_pre_start"], b["by_pre_slot"], moved,
+        c.num_pre, c.size,
+    )  # fmt: skip
 
 
 class Rewiring:
@@ -37,35 +47,38 @@ class Rewiring:
     def __init__(self, engine: CUDAEngine) -> None:
         self.engine = engine
 
-    def run(self, c: ConnectionPlan, step: int, count: int) -> int:
-        """Drop and grow synapses of a connection; how many of each were. `count`: that go by magnitude."""
-        s = self.engine.scratch
-        self._mark(c, count)
-        prefix_sums(self.engine.module, s, s["alive"], s["rank"], c.size)
-        living = int(s["rank"].download(c.size, 1)[0])
-        dropped = c.size - living
-        if dropped == 0:
-            return 0
-        b = self.engine.connection[c.index]
-        self.engine.launch(
-            "living_slots",
-            c.size,
-            b["pre"],
-            b["post"],
-            s["alive"],
-            s["rank"],
-            s["free_before"],
-            c.num_pre,
-            c.capacity,
-            c.size,
-        )
-        slots = self._choose(c, step, dropped, living)
-        self._births(c, slots, step, dropped)
-        self._best_delays(c, dropped)
-        self._rebuild(c, slots, dropped, living)
-        return dropped
+    def run(self, c: ConnectionPlan, asked: int) -> None:
+        """Drop and grow synapses of a connection, `asked` of them where they go by magnitude.
 
-    def _mark(self, c: ConnectionPlan, count: int) -> None:
+        How many were replaced goes to the engine's ``rewired``; the training step is in its ``step``.
+        """
+        e = self.engine
+        assert c.rewiring is not None
+        by_magnitude = c.rewiring.template != "drop_zero"
+        if c.size == 0 or (by_magnitude and asked == 0):
+            return
+        if by_magnitude:
+            e.connection[c.index]["asked"].upload(np.array([asked], np.int64))
+        # launches that score are recorded with the gain of their source, which is another one while it is trained
+        e.replay(("rewire", c.index, e.how.training), lambda: self._launch(c))
+
+    def _launch(self, c: ConnectionPlan) -> None:
+        """All launches of a connection's rewiring."""
+        e, b, s = self.engine, self.engine.connection[c.index], self.engine.scratch
+        self._mark(c)
+        prefix_sums(e.module, s, s["alive"], s["rank"], c.size)
+        self._count(c)
+        e.launch(
+            "living_slots", c.size, b["pre"], b["post"], s["alive"], s["rank"], s["free_before"], s["dropped"],
+            c.num_pre, c.capacity, c.size,
+        )  # fmt: skip
+        slots = self._choose(c)
+        self._births(c, slots, s["dropped"], c.size)
+        self._best_delays(c)
+        self._join(c, slots)
+        index_by_source(e, c, s["moved"])
+
+    def _mark(self, c: ConnectionPlan) -> None:
         """Which synapses stay, in scratch ``alive``: by their weight being 0, or all but the smallest."""
         e, b, s = self.engine, self.engine.connection[c.index], self.engine.scratch
         assert c.rewiring is not None
@@ -74,103 +87,94 @@ class Rewiring:
             return
         e.launch("magnitude_keys", c.size, b["weight"], s["key"], s["number"], c.size)
         numbers = sort(e.module, s, c.size, 32)[1]
-        e.launch("mark_first", c.size, numbers, s["alive"], count, c.size)
+        e.launch("mark_first", c.size, numbers, s["alive"], b["asked"], c.size)
+
+    def _count(self, c: ConnectionPlan) -> None:
+        """How many synapses go, and what follows from that."""
+        e, s, rule = self.engine, self.engine.scratch, c.rewiring
+        assert rule is not None
+        looked_at = (0, -1, 1)  # one free place for each that goes
+        if rule.growth == "gradient":
+            looked_at = (rule.candidates or 0, EXACT_CANDIDATES, SAMPLED_PER_DROPPED)
+        e.module.launch(
+            "count_growth", 1, 1, s["rank"], s["dropped"], s["living"], s["looked_at"], s["different"], s["draws"],
+            s["moved"], *looked_at, DRAWS_EACH, DRAWS_MORE, c.num_pre * c.num_post * c.capacity, c.size,
+        )  # fmt: skip
 
     # --- places ------------------------------------------------------------------------------------------------------
 
-    def _choose(self, c: ConnectionPlan, step: int, dropped: int, living: int) -> Buffer:
-        """The slots to be grown, ascending."""
-        s, rule = self.engine.scratch, c.rewiring
+    def _choose(self, c: ConnectionPlan) -> Buffer:
+        """The slots to be grown, ascending, as many as are dropped."""
+        e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
-        free = c.num_pre * c.num_post * c.capacity - living
-        if rule.growth == "random":
-            self._sample(c, Purpose.GROWTH, step, dropped, free)
-            return self._slots(dropped, living)
-        wanted = rule.num_candidates(free, dropped)
-        if wanted < free:
-            self._sample(c, Purpose.CANDIDATES, step, wanted, free)
-        else:
-            self.engine.launch("count_up", free, s["drawn"], free)
-        slots = self._slots(wanted, living)
-        self._births(c, slots, step, wanted)
-        order = self._score(c, wanted)
-        self.engine.launch("gather_slots", dropped, slots, order, s["key"], dropped)
-        most = c.num_pre * c.num_post * c.capacity
-        keys = sort(self.engine.module, s, dropped, most.bit_length())[0]
-        self.engine.launch("slots_of_keys", dropped, keys, s["slot2"], dropped)
-        return s["slot2"]
-
-    def _slots(self, count: int, living: int) -> Buffer:
-        """From ranks among free slots, in scratch ``drawn``, to slots."""
-        s = self.engine.scratch
-        self.engine.launch("free_slots", count, s["drawn"], s["free_before"], s["slot"], living, count)
-        return s["slot"]
-
-    def _sample(self, c: ConnectionPlan, purpose: Purpose, step: int, count: int, total: int) -> None:
-        """``sample_distinct(count, total)`` into scratch ``drawn``: see :func:`genn_delays.random.sample_distinct`."""
-        e, s = self.engine, self.engine.scratch
-        wanted = total - count if 2 * count > total else count
-        if not self._draw(c, purpose, step, wanted, total, wanted + wanted // 2 + 64):
-            assert self._draw(c, purpose, step, wanted, total, drawing_room(wanted))  # fails once in a universe
-        if wanted == count:
-            return
-        e.module.launch("fill_numbers", blocks(total), 256, s["chosen"], 1, total)
-        e.launch("leave_out", wanted, s["drawn"], s["chosen"], wanted)
-        prefix_sums(e.module, s, s["chosen"], s["offsets"], total)
-        e.launch("collect_places", total, s["chosen"], s["offsets"], s["drawn"], total)
-
-    def _draw(self, c: ConnectionPlan, purpose: Purpose, step: int, wanted: int, total: int, draws: int) -> bool:
-        """The first `wanted` different ones of so many random numbers, ascending; False where there are not so many."""
-        e, s = self.engine, self.engine.scratch
-        if wanted == 0:
-            return True
+        by_gradient, most = rule.growth == "gradient", most_slots(c)
+        self._draw(c, Purpose.CANDIDATES if by_gradient else Purpose.GROWTH)
         e.launch(
-            "draw_numbers", draws, s["key"], s["number"], e.plan.training_seed, int(purpose), c.index, step % (1 << 32),
-            total, draws,
+            "free_slots", most, s["drawn"], s["different"], s["free_before"], s["living"], s["slot"], s["looked_at"]
+        )
+        if not by_gradient:
+            return s["slot"]
+        self._births(c, s["slot"], s["looked_at"], most)
+        order = self._score(c)
+        e.launch("gather_slots", c.size, s["slot"], order, s["key"], s["dropped"])
+        places = c.num_pre * c.num_post * c.capacity
+        return sort(e.module, s, c.size, places.bit_length(), s["dropped"])[0]
+
+    def _draw(self, c: ConnectionPlan, purpose: Purpose) -> None:
+        """The first ``different`` different ones of random numbers below the number of free slots, ascending, into
+        scratch ``drawn``: those of :func:`genn_delays.random.sample_distinct`, however many are drawn beyond them."""
+        e, s, most = self.engine, self.engine.scratch, most_draws(c)
+        if most == 0:
+            return
+        places, draws = c.num_pre * c.num_post * c.capacity, s["draws"]
+        e.launch(
+            "draw_numbers", most, s["key"], s["number"], e.plan.training_seed, int(purpose), c.index, e.step,
+            s["living"], places, draws,
         )  # fmt: skip
-        keys, numbers = sort(e.module, s, draws, max(1, (total - 1).bit_length()))
-        e.launch("mark_fresh", draws, keys, numbers, s["fresh"], draws)
-        prefix_sums(e.module, s, s["fresh"], s["offsets"], draws)
-        if int(s["offsets"].download(draws, 1)[0]) < wanted:
-            return False
-        e.launch("mark_chosen", draws, numbers, s["fresh"], s["offsets"], s["chosen"], wanted, draws)
-        prefix_sums(e.module, s, s["chosen"], s["offsets"], draws)
-        e.launch("collect", draws, keys, s["chosen"], s["offsets"], s["drawn"], draws)
-        return True
+        keys, numbers = sort(e.module, s, most, max(1, (places - 1).bit_length()), draws)
+        e.launch("mark_fresh", most, keys, numbers, s["fresh"], draws)
+        prefix_sums(e.module, s, s["fresh"], s["offsets"], most, draws)
+        e.launch(
+            "mark_chosen", most, numbers, s["fresh"], s["offsets"], s["chosen"], s["different"], draws, s["dropped"],
+            s["looked_at"], s["moved"], e.rewired, c.index,
+        )  # fmt: skip
+        prefix_sums(e.module, s, s["chosen"], s["offsets"], most, draws)
+        e.launch("collect", most, keys, s["chosen"], s["offsets"], s["drawn"], draws)
 
     # --- births ------------------------------------------------------------------------------------------------------
 
-    def _births(self, c: ConnectionPlan, slots: Buffer, step: int, count: int) -> None:
+    def _births(self, c: ConnectionPlan, slots: Buffer, count: Buffer, most: int) -> None:
         """What synapses in these slots are born with."""
         e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
         b, delays = e.connection[c.index], c.connection.connectivity.delay_initializer
         e.launch(
-            "births", count, slots, s["born_pre"], s["born_post"], s["negative"], s["born_delay"], e.plan.network_seed,
-            e.plan.training_seed, c.index, step % (1 << 32), c.num_pre, c.capacity, c.sign_threshold, b.get("pre_sign"),
-            b["threshold"], delays.thresholds.size, delays.low, int(rule.growth_delay == "redraw"), count,
+            "births", most, slots, s["born_pre"], s["born_post"], s["negative"], s["born_delay"],
+            s.get("born_position"), e.plan.network_seed, e.plan.training_seed, c.index, e.step, c.num_pre, c.capacity,
+            c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
+            int(rule.growth_delay == "redraw"), count,
         )  # fmt: skip
 
-    def _score(self, c: ConnectionPlan, count: int) -> Buffer:
+    def _score(self, c: ConnectionPlan) -> Buffer:
         """How much the candidates would help; the order of their numbers from the best on."""
         e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
+        count, most = s["looked_at"], most_slots(c)
         spread, taps = c.kernel is not None, list[Any]()
         if c.kernel is not None:
-            e.launch("as_positions", count, s["born_delay"], s["born_position"], count)
             taps = [s["born_first"], s["born_number"], s["born_share"], most_taps(c)]
             e.launch(
-                f"taps_{c.kernel.template}", count, s["born_position"], *taps[:3], s["born_slope"], taps[3],
-                e.connection[c.index]["width"], c.min_delay, c.max_delay, count,
+                f"taps_{c.kernel.template}", most, s["born_position"], *taps[:3], s["born_slope"], taps[3],
+                e.connection[c.index]["width"], c.min_delay, c.max_delay, count, most,
             )  # fmt: skip
         e.launch(
-            f"score_{e.form(c)}{'_taps' if spread else ''}", 32 * count, e.sent(c.source), e.population[c.target]["g"],
+            f"score_{e.form(c)}{'_taps' if spread else ''}", 32 * most, e.sent(c.source), e.population[c.target]["g"],
             s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], e.gain(c),
             int(rule.signed), count, e.plan.time_steps, e.L,
         )  # fmt: skip
-        return sort(e.module, s, count, 32)[1]
+        return sort(e.module, s, most, 32, count)[1]
 
-    def _best_delays(self, c: ConnectionPlan, count: int) -> None:
+    def _best_delays(self, c: ConnectionPlan) -> None:
         """Where growth asks for it, the lag at which each newborn synapse helps most."""
         e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
@@ -178,29 +182,19 @@ class Rewiring:
             return
         delays = c.connection.connectivity.delay_initializer
         e.launch(
-            f"best_delay_{e.form(c)}", 32 * count, e.sent(c.source), e.population[c.target]["g"], s["born_pre"],
+            f"best_delay_{e.form(c)}", 32 * c.size, e.sent(c.source), e.population[c.target]["g"], s["born_pre"],
             s["born_post"], s["negative"], s["born_delay"], e.gain(c), int(rule.signed), delays.low,
-            delays.high - delays.low + 1, count, e.plan.time_steps, e.L,
+            delays.high - delays.low + 1, s["dropped"], e.plan.time_steps, e.L,
         )  # fmt: skip
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
-    def _rebuild(self, c: ConnectionPlan, slots: Buffer, dropped: int, living: int) -> None:
-        """The living and the newborn in order of (post, pre), and the indices."""
+    def _join(self, c: ConnectionPlan, slots: Buffer) -> None:
+        """The living and the newborn in order of (post, pre)."""
         e, b, s = self.engine, self.engine.connection[c.index], self.engine.scratch
+        arrays = [b.get(prefix + name) for name in STATE for prefix in ("", "new_")]
         e.launch(
-            "places_of_living", c.size, s["alive"], s["rank"], s["free_before"], slots, s["place"], dropped, c.size
-        )
-        for name, (_, dtype) in state_shapes(c).items():
-            b[f"new_{name}"].clear()  # what is born begins with 0
-            kernel = "move_halves" if np.dtype(dtype).itemsize == 2 else "move_words"
-            e.launch(kernel, c.size, b[name], b[f"new_{name}"], s["place"], c.size)
-        e.launch("places_of_newborn", dropped, slots, s["free_before"], s["drawn"], living, dropped)
-        e.launch(
-            "put_newborn", dropped, s["drawn"], s["born_pre"], s["born_post"], s["negative"], s["born_delay"],
-            b["new_pre"], b["new_post"], b["new_delay"], b["new_weight"], b.get("new_position"), dropped,
+            "join", c.size, *arrays, s["alive"], s["rank"], s["free_before"], s["living"], slots, s["born_pre"],
+            s["born_post"], s["negative"], s["born_delay"], s["dropped"], c.size,
         )  # fmt: skip
-        for name, (_, dtype) in state_shapes(c).items():  # back to where graphs of launches expect it
-            kernel = "copy_halves" if np.dtype(dtype).itemsize == 2 else "copy_words"
-            e.launch(kernel, c.size, b[f"new_{name}"], b[name], c.size)
-        index_by_source(e, c)
+        e.launch("put_back", c.size, *arrays, e.rewired, c.index, s["dropped"], c.size)

@@ -1,11 +1,16 @@
-"""Prefix sums and a stable sort on the device, out of the kernels of ``scan.cu.j2`` and ``sort.cu.j2``."""
+"""Prefix sums and a stable sort on the device, out of the kernels of ``scan.cu.j2`` and ``sort.cu.j2``.
+
+Of as many numbers as the host says, or as the device counted: launches are then made for the most there may be.
+"""
 
 from __future__ import annotations
 
-from .buffers import TILE
+from .buffers import tiles
 from .device import Buffer, Module
 
 BLOCK = 256
+FEW_TILES = 8
+"""So many tiles are summed by one block, which saves two launches."""
 
 
 def blocks(threads: int) -> int:
@@ -13,30 +18,45 @@ def blocks(threads: int) -> int:
     return max(1, -(-threads // BLOCK))
 
 
-def prefix_sums(module: Module, scratch: dict[str, Buffer], x: Buffer, out: Buffer, count: int) -> None:
-    """``out[k]`` is the sum of ``x[:k]``, k = 0 .. count; x int32, out int64."""
-    if count == 0:
-        out.clear()
+def prefix_sums(
+    module: Module, scratch: dict[str, Buffer], x: Buffer, out: Buffer, most: int, count: Buffer | None = None,
+    per_tile: int = 0,
+) -> None:  # fmt: skip
+    """``out[k]`` is the sum of ``x[:k]``, k = 0 .. n; x int32, out int64. Nothing is written where n is 0.
+
+    Args:
+        most: n, or where the device knows it, the most it may be.
+        count: where it is then, int64 (1,).
+        per_tile: where not 0, there are so many numbers for each tile of n.
+    """
+    pieces = tiles(per_tile * tiles(most) if per_tile else most)
+    if pieces == 0:
         return
-    tiles = -(-count // TILE)
-    module.launch("scan_tiles", tiles, BLOCK, x, scratch["tile_sums"], count)
-    module.launch("scan_sums", 1, BLOCK, scratch["tile_sums"], tiles)
-    module.launch("scan_finish", tiles, BLOCK, x, scratch["tile_sums"], out, count)
+    if pieces <= FEW_TILES:
+        module.launch("scan_few", 1, BLOCK, x, out, count, most, per_tile)
+        return
+    sums = scratch["tile_sums"]
+    module.launch("scan_tiles", pieces, BLOCK, x, sums, count, most, per_tile)
+    module.launch("scan_sums", 1, BLOCK, sums, count, most, per_tile)
+    module.launch("scan_finish", pieces, BLOCK, x, sums, out, count, most, per_tile)
 
 
-def sort(module: Module, scratch: dict[str, Buffer], count: int, bits: int) -> tuple[Buffer, Buffer]:
+def sort(
+    module: Module, scratch: dict[str, Buffer], most: int, bits: int, count: Buffer | None = None
+) -> tuple[Buffer, Buffer]:
     """The keys in scratch ``key`` and what they carry in ``number``, sorted by the lowest `bits` bits of the keys.
+
+    Args:
+        most, count: how many there are, see :func:`prefix_sums`.
 
     Returns:
         Where they are then: sorted keys and numbers; equal keys keep their order.
     """
     key, number, other_key, other_number = (scratch[name] for name in ("key", "number", "key2", "number2"))
-    tiles = -(-count // TILE)
-    for shift in range(0, bits if count > 1 else 0, 8):
-        module.launch("sort_count", tiles, 32, key, scratch["counts"], count, shift, tiles)
-        prefix_sums(module, scratch, scratch["counts"], scratch["offsets"], 256 * tiles)
-        module.launch(
-            "sort_scatter", tiles, 32, key, number, other_key, other_number, scratch["offsets"], count, shift, tiles
-        )
+    counts, offsets, pieces = scratch["counts"], scratch["offsets"], tiles(most)
+    for shift in range(0, bits if most > 1 else 0, 8):
+        module.launch("sort_count", pieces, 32, key, counts, count, most, shift)
+        prefix_sums(module, scratch, counts, offsets, most, count, per_tile=256)
+        module.launch("sort_scatter", pieces, 32, key, number, other_key, other_number, offsets, count, most, shift)
         key, number, other_key, other_number = other_key, other_number, key, number
     return key, number

@@ -19,6 +19,10 @@ STATE = {
 """What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
 
 
+STEPS, WORD = 8, 32
+"""Time steps that a thread adds up: of real numbers, and of spikes, whose bits are words."""
+
+
 def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
     """The source of a plan's kernels, the same text for the same plan.
 
@@ -33,8 +37,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
 
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (
-        ("prelude", True), ("random", True), ("copy", True), ("exp", True), ("load_dense", "real_input" in kinds),
-        ("load_events", "spike_input" in kinds), ("half", half_tape),
+        ("prelude", True), ("spikes", True), ("random", True), ("copy", True), ("exp", True),
+        ("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds), ("half", half_tape),
     ):  # fmt: skip
         if wanted:
             add(name)
@@ -78,7 +82,8 @@ def _add_passes(add: Any, plan: Plan) -> None:
         add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
     for spread in [False, True] if kernels else [False]:
         for form in forms(plan):
-            add("gather", form=form, taps=spread)
+            for steps in (STEPS, WORD) if form == "spikes" else (STEPS,):
+                add("gather", form=form, taps=spread, steps=steps)
         add("backgather", taps=spread)
     for form in forms(plan):
         add("correlate", form=form, taps=bool(taps))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...codegen.cuda import STEPS
 from ...compilers.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
 from .sorting import BLOCK
@@ -60,9 +61,10 @@ class Backward:
             s, target = e.connection[c.index], e.population[c.target]
             rows, spikes = (target["h"], e.sent(p.index)) if p.event_prop else (target["g"], None)
             spread = c.kernel is not None and e.how.training
+            asked = [] if spread else [spikes]
             e.rows(
-                f"backgather{'_taps' if spread else ''}", p.size, (t1 - t0) * L, e.population[p.index]["g"], rows,
-                spikes, s["by_pre_start"], s["by_pre_slot"], s["post"], s["delay"], s["weight"],
+                f"backgather{'_taps' if spread else ''}", p.size, STEPS, t1 - t0, e.population[p.index]["g"], rows,
+                *asked, s["by_pre_start"], s["by_pre_slot"], s["post"], s["delay"], s["weight"],
                 *(e.taps(c) if spread else ()), e.gain(c), T, L, t0, t1, begins,
             )  # fmt: skip
             begins = 0

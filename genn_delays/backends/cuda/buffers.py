@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...codegen.cuda import keeps_half
+from ...codegen.cuda import WORD, keeps_half
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .device import Buffer, Device, OutOfMemoryError
@@ -42,8 +42,9 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     """What a population needs for activity, parameters and, of outputs, the loss."""
     n, T, L = p.size, plan.time_steps, lanes_of(plan)
     f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
+    words = -(-T // WORD)
     if p.model is None:
-        return {"x": ((n, T, L), f32)} if p.kind == "real_input" else {"bits": ((n, T, L // 32), u32)}
+        return {"x": ((n, T, L), f32)} if p.kind == "real_input" else {"bits": ((n, words, L), u32)}
     states, tape = len(p.model.states), np.uint16 if half_tape and keeps_half(p) else f32
     found: Shapes = {
         "current": ((n, T, L), f32), "tape": ((states, n, T, L), tape), "carry": ((states, n, L), f32),
@@ -54,8 +55,8 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     if p.event_prop:
         found["h"] = ((n, T, L), f32)
     if p.spiking:
-        found |= {"bits": ((n, T, L // 32), u32), "totals": ((n,), i32), "most": ((n,), i32)}
-        found |= {"resets": ((n, T, L // 32), u32)} if p.dropout else {}
+        found |= {"bits": ((n, words, L), u32), "totals": ((n,), i32), "most": ((n,), i32)}
+        found |= {"resets": ((n, words, L), u32)} if p.dropout else {}
     if p.bias is not None:
         found["bias"] = ((n,), f32)
     if p.regularised:

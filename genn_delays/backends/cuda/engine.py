@@ -133,10 +133,10 @@ class CUDAEngine:
         if threads:
             self.module.launch(kernel, blocks(threads), BLOCK, *arguments)
 
-    def rows(self, kernel: str, neurons: int, elements: int, *arguments: Any) -> None:
-        """Run a kernel with a block for each piece of a row of each neuron."""
-        if neurons and elements:
-            pieces = blocks(elements)
+    def rows(self, kernel: str, neurons: int, of_thread: int, steps: int, *arguments: Any) -> None:
+        """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
+        if neurons and steps:
+            pieces = blocks(-(-steps // of_thread) * self.L)
             planes = -(-pieces // MOST_PIECES)
             self.module.launch(kernel, (neurons, -(-pieces // planes), planes), BLOCK, *arguments)
 
@@ -339,9 +339,9 @@ class CUDAEngine:
         p = self.plan.populations[population]
         if not p.spiking:
             return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
-        words = self.population[population]["bits"].download()
-        bits = np.unpackbits(words.astype("<u4").view(np.uint8), axis=-1, bitorder="little")
-        return np.ascontiguousarray(bits[:, :, : self.lanes].astype(np.bool_))
+        words = self.population[population]["bits"].download()[:, :, None, : self.lanes]
+        bits = words >> np.arange(32, dtype=np.uint32)[:, None] & 1
+        return np.ascontiguousarray(bits.reshape(p.size, -1, self.lanes)[:, : self.plan.time_steps].astype(np.bool_))
 
     def spike_count(self, population: int) -> int:
         return int(np.count_nonzero(self.spikes(population)))

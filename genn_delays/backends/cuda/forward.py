@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...codegen.cuda import STEPS, WORD
 from ...compilers.plan import PopulationPlan
 from ...random import dropout_threshold
 from ..protocol import check_spikes
@@ -64,10 +65,11 @@ class Forward:
             if c.size == 0:
                 continue
             s, spread = e.connection[c.index], c.kernel is not None and e.how.training
+            steps = WORD if e.form(c) == "spikes" and t1 - t0 > WORD // 2 else STEPS
             e.rows(
-                f"gather_{e.form(c)}{'_taps' if spread else ''}", p.size, (t1 - t0) * L, current, e.sent(c.source),
-                s["row_start"], s["pre"], s["delay"], s["weight"], *(e.taps(c) if spread else ()), e.gain(c), T, L, t0,
-                t1, begins,
+                f"gather_{e.form(c)}{'_taps' if spread else ''}_{steps}", p.size, steps, t1 - t0, current,
+                e.sent(c.source), s["row_start"], s["pre"], s["delay"], s["weight"], *(e.taps(c) if spread else ()),
+                e.gain(c), T, L, t0, t1, begins,
             )  # fmt: skip
             begins = 0
         if begins:

@@ -84,6 +84,22 @@ def test_every_readout(readout):
         assert largest_difference(found, expected) < 1e-5
 
 
+LONG = [Case.numbered(1), Case.numbered(2), Case.published(0), Case.published(1), Case.current_based(1)]
+
+
+@pytest.mark.parametrize("time_steps", [31, 32, 33, 64, 97])
+@pytest.mark.parametrize("case", LONG, ids=name)
+def test_spikes_are_words_of_steps(case, time_steps):
+    """As many steps as fill words or do not, delays longer than a word, blocks of a cycle that end within one."""
+    case = replace(case, time_steps=time_steps, longest=time_steps - 4, batch_size=3)
+    test_equals_reference(case)
+    if not case.kernel:
+        for tape in ("float16", "float32"):
+            one, two = run(case, CUDAOnHost(tape=tape)), run(case, "reference")
+            for found, expected in zip(one[2], two[2], strict=True):
+                np.testing.assert_array_equal(found, expected)
+
+
 HALVES = [*CASES[::3], *(replace(case, event_prop=True) for case in CASES[-16::3])]
 
 

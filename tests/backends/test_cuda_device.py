@@ -18,6 +18,10 @@ extern "C" __global__ void scale(float* __restrict__ x, const float by, i64 n) {
     const i64 k = (i64)blockIdx.x * blockDim.x + threadIdx.x;
     if (k < n) x[k] *= by;
 }
+extern "C" __global__ void take(const float* x, float* y, i64 n) {
+    const i64 k = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (k < n) y[k] = x[k];
+}
 extern "C" __global__ void add_one(int* x) { atomicAdd(x, 1); }
 extern "C" __global__ __launch_bounds__(64) void sums(const Pair* pairs, int* out, double much, unsigned char few) {
     if (out) out[threadIdx.x] = pairs[threadIdx.x].a + pairs[threadIdx.x].b + (int)much + few;
@@ -34,15 +38,15 @@ extern "C" __global__ void reverse(int* x) {
 
 
 def opened(kind: str) -> Device:
-    if kind == "shim":
-        return ShimDevice()
+    if kind != "gpu":
+        return ShimDevice(late=kind == "late shim")
     try:
         return CudaDevice()
     except BackendUnavailableError as error:
         pytest.skip(str(error))
 
 
-@pytest.fixture(params=["shim", pytest.param("gpu", marks=pytest.mark.cuda)])
+@pytest.fixture(params=["shim", "late shim", pytest.param("gpu", marks=pytest.mark.cuda)])
 def device(request):
     with opened(request.param) as found:
         yield found
@@ -213,6 +217,37 @@ def test_a_graph_runs_when_it_is_launched(device):
         graph.launch()
 
 
+def test_launches_are_counted(device):
+    module, x = device.load(SOURCE), device.allocate("x", 4, np.int32)
+    assert (device.calls, device.kernels) == (0, 0)
+    module.launch("add_one", 1, 10, x)
+    with device.graph() as graph:
+        x.clear()
+        module.launch("add_one", 1, 10, x)
+    assert (device.calls, device.kernels) == (1, 1)
+    graph.launch()
+    assert (device.calls, device.kernels) == (2, 3)
+
+
+def test_copies_beside_launches(device):
+    """Each copy waits for its mark, and what is launched later for the copy; the host waits for neither."""
+    module, n = device.load(SOURCE), 1 << 20
+    slots, marks = [device.allocate(f"slot {k}", n, np.float32) for k in range(2)], [device.mark() for _ in range(2)]
+    kept = [device.allocate(f"kept {k}", n, np.float32) for k in range(6)]
+    values = np.empty(n, np.float32)
+    for k in range(6):
+        slot = slots[k % 2]
+        values[:] = k + 1  # changed as soon as it was given away
+        slot.upload(values, after=marks[k % 2])
+        for _ in range(20):
+            module.launch("scale", n // 256, 256, slot, np.float32(2.0), n)
+        module.launch("take", n // 256, 256, slot, kept[k], n)
+        marks[k % 2] = device.mark()
+    marks[1].wait()
+    for k, buffer in enumerate(kept):
+        assert (buffer.download() == (k + 1) * 2.0**20).all()
+
+
 def test_what_cannot_be_recorded(device):
     x = device.allocate("x", 4, np.int32)
     with device.graph() as graph:
@@ -220,6 +255,7 @@ def test_what_cannot_be_recorded(device):
     uses = [
         lambda: x.upload(np.zeros(4, dtype=np.int32)), x.download, lambda: device.allocate("y", 4, np.int32),
         lambda: device.free(x), lambda: device.load(SOURCE), lambda: device.graph().__enter__(), graph.launch,
+        device.mark,
     ]  # fmt: skip
     for use in uses:
         with pytest.raises(InvalidValueError, match="while a graph is recorded"), device.graph():

@@ -105,7 +105,7 @@ class Buffer(ABC):
         self.check()
         if self.nbytes:
             self._clear()
-            self.device.keep([self])
+            self.device.launched([self])
 
     def check(self) -> None:
         """An error where it was given back."""
@@ -171,7 +171,7 @@ class Module(ABC):
         sizes = _dimensions(found, grid, block, shared)
         values = [self._value(found, p, a) for p, a in zip(found.parameters, arguments, strict=True)]
         self._launch(found, *sizes, values, shared)
-        self.device.keep([buffer for buffer in arguments if isinstance(buffer, Buffer)])
+        self.device.launched([buffer for buffer in arguments if isinstance(buffer, Buffer)])
 
     def _value(self, kernel: Signature, parameter: Parameter, argument: Argument) -> np.generic:
         """An argument as the number that the kernel gets."""
@@ -198,10 +198,17 @@ class Module(ABC):
 
 
 class Graph(ABC):
-    """Launches that were recorded once, and are launched together."""
+    """Launches that were recorded once, and are launched together.
+
+    Attributes:
+        kernels: how many they are.
+        buffers: what they use.
+        complete: whether the recording has ended.
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self.kernels = 0
         self.buffers: dict[int, Buffer] = {}
         self.complete = False
 
@@ -213,6 +220,8 @@ class Graph(ABC):
             buffer.check()
         self.device.refuse_recording("a graph cannot be launched")
         self._launch()
+        self.device.calls += 1
+        self.device.kernels += self.kernels
 
     @abstractmethod
     def _launch(self) -> None:
@@ -224,11 +233,14 @@ class Device(ABC):
 
     Attributes:
         name: of the device, for people.
+        calls: launches so far, a graph being one.
+        kernels: kernels run by them, and buffers cleared.
     """
 
     name: str
 
     def __init__(self) -> None:
+        self.calls = self.kernels = 0
         self._buffers: dict[int, Buffer] = {}
         self._recording: Graph | None = None
         self._closed = False
@@ -305,9 +317,13 @@ class Device(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def keep(self, buffers: list[Buffer]) -> None:
-        """Remember, while a graph is recorded, what it uses."""
-        if self._recording is not None:
+    def launched(self, buffers: list[Buffer]) -> None:
+        """Count a launch that uses these buffers; a graph that is recorded keeps them."""
+        if self._recording is None:
+            self.calls += 1
+            self.kernels += 1
+        else:
+            self._recording.kernels += 1
             self._recording.buffers.update((id(buffer), buffer) for buffer in buffers)
 
     def refuse_recording(self, what: str) -> None:

@@ -137,8 +137,7 @@ class CUDAEngine:
         """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
         if neurons and steps:
             pieces = blocks(-(-steps // of_thread) * self.L)
-            planes = -(-pieces // MOST_PIECES)
-            self.module.launch(kernel, (neurons, -(-pieces // planes), planes), BLOCK, *arguments)
+            self.module.launch(kernel, (neurons, *_planes(pieces)), BLOCK, *arguments)
 
     def form(self, c: ConnectionPlan) -> str:
         """How a connection's source sends: what its kernels are called by."""
@@ -217,8 +216,10 @@ class CUDAEngine:
             with self._data.placed(index, data, examples) as (buffers, numbers):
                 self._examples.upload(np.ascontiguousarray(numbers), start=0)
                 if isinstance(data, DenseData):
-                    threads = size * T * L
-                    self.launch("load_dense", threads, b["x"], *buffers, self._examples, size, T, L, self.lanes)
+                    grid = (-(-size // 32) * (L // 32), *_planes(T))
+                    self.module.launch(
+                        "load_dense", grid, BLOCK, b["x"], *buffers, self._examples, size, T, L, self.lanes
+                    )
                 else:
                     b["bits"].clear()
                     self.module.launch("load_events", self.lanes, BLOCK, b["bits"], *buffers, self._examples, T, L)
@@ -247,10 +248,15 @@ class CUDAEngine:
             assert p.loss is not None
             b, numbers = self.population[p.index], [float(p.loss.numbers().get(name, 1.0)) for name in names]
             self.launch("copy_words", p.size * self.L, b["z"], b["dz"], p.size * self.L)
+            stepwise, sizes = p.loss.stepwise, [p.size, self.plan.time_steps, self.L, self.lanes]
+            found = [b["step_losses"], b["step_correct"]] if stepwise else [b["losses"], b["correct"]]
             self.launch(
-                f"loss_{p.index}", self.L, b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), b["losses"],
-                b["correct"], *numbers, float(p.dt), count, p.size, self.plan.time_steps, self.L, self.lanes,
+                f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), b["dz"], b["tape"], b["g"],
+                b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt), count, *sizes,
             )  # fmt: skip
+            if stepwise:
+                lanes = b["z"], b.get("labels"), b["losses"], b["correct"]
+                self.launch(f"loss_over_time_{p.index}", self.L, *found, *lanes, count, *sizes)
             row = self.history.buffer, self.history.row, self.history.width
             self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, 2 * k, self.lanes)
 
@@ -360,6 +366,12 @@ class CUDAEngine:
                 b[name].upload(np.ascontiguousarray(arrays[name]))
         self.delays.pop(connection, None)
         index_by_source(self, c)
+
+
+def _planes(pieces: int) -> tuple[int, int]:
+    """A grid's second and third dimension for so many pieces, or a few more."""
+    planes = -(-pieces // MOST_PIECES)
+    return -(-pieces // planes), planes
 
 
 def _loss_of(column: int, row: Row) -> tuple[float, int]:

@@ -136,7 +136,7 @@ class CUDAEngine:
     def rows(self, kernel: str, neurons: int, of_thread: int, steps: int, *arguments: Any) -> None:
         """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
         if neurons and steps:
-            pieces = blocks(-(-steps // of_thread) * self.L)
+            pieces = blocks(-(-steps // of_thread) * self.L)  # whole warps, each with steps of a strip of lanes
             self.module.launch(kernel, (neurons, *_planes(pieces)), BLOCK, *arguments)
 
     def form(self, c: ConnectionPlan) -> str:
@@ -339,15 +339,20 @@ class CUDAEngine:
         row = p.size * self.plan.time_steps * self.L
         tape = self.population[population]["tape"].download(p.model.states.index(name) * row, row)
         tape = (tape.view(np.float16) if tape.dtype == np.uint16 else tape).astype(np.float32, copy=False)
-        return np.ascontiguousarray(tape.reshape(p.size, self.plan.time_steps, self.L)[:, :, : self.lanes])
+        return self._by_lane(tape.reshape(p.size, -1, self.plan.time_steps, 32))
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
         p = self.plan.populations[population]
         if not p.spiking:
             return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
-        words = self.population[population]["bits"].download()[:, :, None, : self.lanes]
-        bits = words >> np.arange(32, dtype=np.uint32)[:, None] & 1
-        return np.ascontiguousarray(bits.reshape(p.size, -1, self.lanes)[:, : self.plan.time_steps].astype(np.bool_))
+        words = self.population[population]["bits"].download().reshape(p.size, self.L // 32, -1, 1, 32)
+        bits = (words >> np.arange(32, dtype=np.uint32)[:, None] & 1).astype(np.bool_)
+        return self._by_lane(bits.reshape(p.size, self.L // 32, -1, 32)[:, :, : self.plan.time_steps])
+
+    def _by_lane(self, array: Array) -> Array:
+        """From [neuron, strip, time, lane of the strip] to [neuron, time, lane]."""
+        whole = array.transpose(0, 2, 1, 3).reshape(len(array), self.plan.time_steps, self.L)
+        return np.ascontiguousarray(whole[:, :, : self.lanes])
 
     def spike_count(self, population: int) -> int:
         return int(np.count_nonzero(self.spikes(population)))

@@ -7,6 +7,9 @@ anew, and a loop over time follows; what it costs does not depend on sparsity.
 
 A step is loading the batch, forward, loss, backward, optimisers and rewiring. Every figure is measured once a round,
 one after the other, and is that of its best round. Memory is what the GPU has less of with the network on it.
+
+Besides: launches of a step (a graph is one) and the kernels they run, the bytes that a step must move at least (every
+pass reads and writes its arrays once) and in how many times the time that a plain copy of as many bytes takes.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genn_delays.backends import BACKENDS
+from genn_delays.backends.cuda.device import Device, Module
 from genn_delays.callbacks import Callback
+from genn_delays.compilers.plan import Plan
 from genn_delays.metrics import Metrics
 from genn_delays.runs.build import compile_network
 from genn_delays.runs.config import Config
@@ -31,7 +36,7 @@ from genn_delays.runs.resume import new_config
 
 SPARSITIES = (0.0, 0.875, 0.99)
 LAGS, SIGMA = 25, 12.0
-WARM = 2
+WARM = 6
 """Steps that are not counted."""
 
 
@@ -75,19 +80,71 @@ def data(config: Config, batches: int) -> tuple[np.ndarray, np.ndarray]:
     return x, random.integers(0, sizes[-1], count)
 
 
+def least_bytes(plan: Plan) -> int:
+    """Bytes that a training step reads and writes at least, whatever is cached: each pass its own arrays once."""
+    f32, half_lane = 4, 1 / 8  # of a number; of a spike
+    rows = plan.time_steps * (-(-plan.batch_size // 32) * 32)
+    total = 0.0
+    for p in plan.populations:
+        if p.model is None:
+            total += p.size * rows * 2 * f32  # loaded, gathered
+            continue
+        arrays = 1 + 1  # current: written by gather, read by membrane
+        arrays += len(p.model.states)  # the tape is written
+        arrays += len(p.model.states) + 1 + 1  # the adjoint reads it and e, and writes g
+        arrays += 1 if p.readout is None else 2  # backgather, or the readout and its way back, writes e
+        arrays += len(p.incoming)  # correlate reads g
+        arrays += sum(plan.populations[plan.connections[k].source].model is not None for k in p.incoming)  # backgather
+        arrays += 1 + 2 + 2 if p.batch_norm else 0  # statistics; sums of g and I; g again, and written
+        spikes = 1 + len(p.outgoing) * 2 if p.spiking else 0  # written, gathered, correlated
+        total += p.size * rows * (arrays * f32 + spikes * half_lane)
+    for c in plan.connections:
+        numbers = 4 * 3 + 2 + 4 * 2  # pre, post, by_pre_slot, delay; weight and gradient
+        total += c.size * (2 * numbers + 2 * 4 * (c.num_moments + c.num_delay_moments))
+    return int(total)
+
+
+def copy_bandwidth(module: Module, words: int = 1 << 27, times: int = 20) -> float:
+    """GB/s that a copy of 4-byte words on the device reads and writes; `module`: any network's kernels."""
+    device = module.device
+    x, y = (device.allocate(name, words, np.uint32) for name in "xy")
+    seconds = []
+    for _ in range(times):
+        device.synchronise()
+        start = time.perf_counter()
+        module.launch("copy_words", words // 256, 256, x, y, words)
+        device.synchronise()
+        seconds.append(time.perf_counter() - start)
+    for buffer in (x, y):
+        device.free(buffer)
+    return 8e-9 * words / min(seconds)
+
+
 def ours(shape: Shape, sparsity: float, backend: str, steps: int) -> dict[str, float]:
     """Median step (ms), GPU memory (MB) and synapses."""
-    config = config_of(shape, sparsity, backend)
-    x, y = data(config, steps + WARM)
+    config, batches = config_of(shape, sparsity, backend), steps + WARM
+    x, y = data(config, batches)
     with compile_network(config) as compiled:
         names = compiled.network.populations[0].name, compiled.network.populations[-1].name
+        device: Device | None = getattr(compiled.engine, "device", None)
+        before = (device.calls, device.kernels) if device else (0, 0)
         metrics, _ = compiled.train({names[0]: x}, {names[1]: y}, 100, callbacks=[_OneEpoch()])
         seconds = metrics.step_seconds[WARM:]
         found = {"ms": 1e3 * statistics.median(seconds), "synapses": sum(c.size for c in compiled.plan.connections)}
-        if backend == "cuda":
-            memory = compiled.engine.device.memory()  # type: ignore[attr-defined]
-            found["mb"] = (memory.total - memory.free) / 1e6
+        if device is not None:
+            found |= {
+                "launches": (device.calls - before[0]) / batches,
+                "kernels": (device.kernels - before[1]) / batches,
+            }
+            found |= on_device(compiled.engine.module, compiled.plan, found["ms"])  # type: ignore[attr-defined]
     return found
+
+
+def on_device(module: Module, plan: Plan, ms: float) -> dict[str, float]:
+    """Memory (MB), the least that a step must move (GB), and how many times the time of copying that it takes."""
+    memory, least = module.device.memory(), least_bytes(plan) / 1e9
+    copied_ms = 1e3 * least / copy_bandwidth(module)
+    return {"mb": (memory.total - memory.free) / 1e6, "least gb": least, "times a copy": ms / copied_ms}
 
 
 def dense(shape: Shape, device: str, steps: int) -> dict[str, float]:

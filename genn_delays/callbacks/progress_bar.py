@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from .callback import Callback
@@ -10,12 +11,17 @@ if TYPE_CHECKING:
     from ..metrics import Metrics
 
 
+INTERVAL = 0.1
+"""Seconds between two looks at the figures, for which a backend that runs ahead has to be waited for."""
+
+
 class BatchProgressBar(Callback):
     """One line an epoch on standard error: batches done, loss and accuracy so far, the validation's at the end."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._epoch: int | None = None
+        self._looked = 0.0
 
     def on_epoch_begin(self, epoch: int) -> None:
         self._epoch = epoch
@@ -31,7 +37,10 @@ class BatchProgressBar(Callback):
         self._bar = tqdm(total=self.num_batches, desc=label, unit="batch", dynamic_ncols=True)
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
-        self._bar.set_postfix_str(metrics.summary(), refresh=False)
+        now = time.monotonic()
+        if now - self._looked >= INTERVAL:
+            self._bar.set_postfix_str(metrics.summary(), refresh=False)
+            self._looked = now
         self._bar.update()
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:

@@ -13,8 +13,11 @@ class CUDAOnHost:
 
     name = "cuda_on_host"
 
-    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34, tape: str = "float32") -> None:
-        self.order, self.seed, self.memory, self.tape = order, seed, memory, tape
+    def __init__(
+        self, order: str = "forward", seed: int = 0, memory: int = 1 << 34, tape: str = "float32", pages: str = ""
+    ) -> None:
+        self.device = {"order": order, "seed": seed, "memory": memory, "pages": pages}
+        self.tape = tape
 
     def availability(self) -> Availability:
         return Availability(True, "the host in the place of a GPU")
@@ -23,7 +26,7 @@ class CUDAOnHost:
         return {}
 
     def build(self, plan: Plan) -> CUDAEngine:
-        return CUDAEngine(plan, ShimDevice(self.order, self.seed, self.memory, late=True), self.tape)
+        return CUDAEngine(plan, ShimDevice(**self.device, late=True), self.tape)
 
     def __repr__(self) -> str:
         return self.name

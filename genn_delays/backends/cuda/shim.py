@@ -1,13 +1,15 @@
 """The host in place of a GPU, for tests: the same CUDA source, compiled by the machine's C++ compiler.
 
 Kernels are slow here, and watched: a barrier or a warp operation that not all threads reach, and a write outside a
-buffer (or a read, which finds NaN) are told as errors; a race shows where threads run in another order. What a kernel
-sees of CUDA is in ``codegen/templates/cuda/shim``.
+buffer (or a read, which finds NaN) are told as errors; a race shows where threads run in another order. Between pages
+that nobody may touch any access outside a buffer ends the process, even a read that nobody uses. What a kernel sees of
+CUDA is in ``codegen/templates/cuda/shim``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import re
 import threading
 from collections import deque
@@ -119,6 +121,11 @@ class ShimBuffer(Buffer):
     def __init__(self, device: ShimDevice, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         super().__init__(device, name, shape, dtype)
         self.shim = device
+        if device.pages:
+            self.before = self.behind = np.empty(0, dtype=np.uint8)
+            self.data = _between_pages(self.nbytes, device.pages)
+            self.address = self.data.ctypes.data
+            return
         room = np.zeros(self.nbytes + 2 * GUARD.size + _ALIGNMENT, dtype=np.uint8)
         start = GUARD.size + -(room.ctypes.data + GUARD.size) % _ALIGNMENT
         self.before, self.data, self.behind = np.split(
@@ -160,6 +167,18 @@ class ShimBuffer(Buffer):
     def _free(self) -> None:
         self.shim.work_off()
         self.before = self.data = self.behind = np.empty(0, dtype=np.uint8)
+
+
+def _between_pages(size: int, pages: str) -> npt.NDArray[np.uint8]:
+    """Memory of so many bytes that ends just before, or begins just behind, a page that ends whoever touches it."""
+    page = mmap.PAGESIZE
+    room = max(-(-size // page), 1) * page
+    memory = np.frombuffer(mmap.mmap(-1, room + 2 * page), dtype=np.uint8)
+    for place in (0, page + room):
+        if ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + place), ctypes.c_size_t(page), 0):
+            raise OSError("the system does not let pages be protected")
+    start = page + (room - size if pages == "behind" else 0)
+    return memory[start : start + size]
 
 
 class ShimMark(Mark):
@@ -234,15 +253,18 @@ class ShimDevice(Device):
         memory: bytes that buffers may take.
         late: do everything as late as possible, as a GPU may: when it is waited for; copies beside it come as early as
             they may. Otherwise all is done at once.
+        pages: ``"behind"`` or ``"before"`` every buffer lies a page that nobody may touch; ``""``: none.
     """
 
-    def __init__(self, order: str = "forward", seed: int = 0, memory: int = 1 << 34, late: bool = False) -> None:
+    def __init__(
+        self, order: str = "forward", seed: int = 0, memory: int = 1 << 34, late: bool = False, pages: str = ""
+    ) -> None:
         super().__init__()
         if order not in ORDERS:
             raise unknown("order", order, ORDERS)
         if not 0 <= seed < 2**64:
             raise InvalidValueError(f"seed must be from 0 to 2^64 - 1, got {seed}")
-        self.order, self.seed, self.limit, self.late = order, seed, memory, late
+        self.order, self.seed, self.limit, self.late, self.pages = order, seed, memory, late, pages
         self._waiting: deque[Callable[[], None]] = deque()
         self._done = 0
         self.name = f"shim, {order} ({compiler().version})"
@@ -272,6 +294,8 @@ class ShimDevice(Device):
 
     def check_guards(self, library: ctypes.CDLL, kernel: str) -> None:
         """A KernelError where a kernel wrote outside a buffer."""
+        if self.pages:
+            return
         buffers = list(self._buffers.values())
         if self._guards is None or self._guards[0] != buffers:
             addresses = (ctypes.c_void_p * len(buffers))(*(buffer.address for buffer in buffers))

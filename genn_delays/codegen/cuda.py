@@ -43,12 +43,13 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         if wanted:
             add(name)
     _add_passes(add, plan)
-    add("sums")
-    add("history")
-    if any(p.batch_norm for p in plan.populations):
-        add("batch_norm")
-    if plan.regularisation is not None:
-        add("regularise")
+    for name, wanted in (
+        ("sums", True), ("history", True), ("batch_norm", any(p.batch_norm for p in plan.populations)),
+        ("regularise", plan.regularisation is not None), ("slopes", any(p.slopes for p in plan.populations)),
+        ("clip", plan.clip_norm is not None),
+    ):  # fmt: skip
+        if wanted:
+            add(name)
     if plan.surrogate_code is not None:
         add("surrogate", surrogate=plan.surrogate_code)
     for p in plan.populations:
@@ -152,8 +153,6 @@ def _add_learning(add: Any, plan: Plan) -> None:
         add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
     for name in sorted({o.template for o in of_neurons}):
         add("learn", name=name)
-    if plan.clip_norm is not None:
-        add("clip")
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
         add("update", weight=weight, delay=delay)
     scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]

@@ -35,6 +35,9 @@ class Backward:
             for p in members:
                 if p.batch_norm:
                     self._through_norm(p)
+                if p.slopes:
+                    b, rows = e.population[p.index], len(p.slopes) * p.size
+                    e.launch("sum_lanes", 32 * rows, b["slopes"], b["slope_sums"], rows, e.L, e.lanes)
         for c in e.plan.connections:
             self._correlate(c)
 

@@ -62,7 +62,7 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     if p.regularised:
         found["drive"] = ((n,), f32)
     if p.slopes:
-        found["slopes"] = ((len(p.slopes), n, L), f64)
+        found |= {"slopes": ((len(p.slopes), n, L), f64), "slope_sums": ((len(p.slopes), n), f64)}
     if p.batch_norm:
         learned = ("batch_norm_scale", "batch_norm_shift")
         found |= dict.fromkeys((*learned, "batch_norm_mean", "batch_norm_var", "factor", "offset"), ((n,), f32))

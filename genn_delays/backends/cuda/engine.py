@@ -305,7 +305,7 @@ class CUDAEngine:
         if p.batch_norm:
             found |= {name: b[f"{name}.grad"].download() for name in ("batch_norm_scale", "batch_norm_shift")}
         if p.slopes:
-            slopes = dict(zip(p.slopes, b["slopes"].download()[:, :, : self.lanes].sum(axis=2), strict=True))
+            slopes = dict(zip(p.slopes, b["slope_sums"].download(), strict=True))
             learned = p.parameter_gradients(slopes, self.values[population])
             found |= {name: g.astype(np.float32) for name, g in learned.items()}
         return found

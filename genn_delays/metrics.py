@@ -75,6 +75,9 @@ class Metrics:
         self.validation = validation
         self._awaited: deque[Entry] = deque()
 
+    def __repr__(self) -> str:
+        return f"Metrics({self.summary()})"
+
     def expect(self, entry: Entry) -> None:
         """Count something once figures are read; `entry` adds it to outputs and rewirings, and may raise an error."""
         self._awaited.append(entry)

@@ -33,7 +33,7 @@ from genn_delays import (
     UniformInt,
     VarRecorder,
 )
-from genn_delays.callbacks import CALLBACKS, as_callbacks
+from genn_delays.callbacks import CALLBACKS, as_callbacks, progress_bar
 from genn_delays.callbacks.metrics_writer import read_metrics
 from genn_delays.checkpoints import Checkpoint as Contents
 from genn_delays.checkpoints import save_checkpoint
@@ -466,6 +466,39 @@ def test_figures():
     assert np.isnan(OutputMetric().loss)
     assert found.summary() == "loss 0.4000, accuracy 40.00 %"
     assert Metrics({population: OutputMetric()}).summary() == ""
+
+
+def test_figures_are_settled_when_they_are_read():
+    found, order = metrics(0.25, 8), []
+    (population,) = found.outputs
+    found.expect(lambda outputs, _: (order.append(1), outputs[population].add(3.0, 2, 2)))
+    found.expect(lambda _, rewirings: (order.append(2), rewirings.update(h=5)))
+    assert order == []
+    assert (found.loss, order) == (0.4, [1, 2])
+    assert found.rewirings == {"h": 5} and repr(found) == "Metrics(loss 0.4000, accuracy 40.00 %, rewired 5)"
+
+    def fail(outputs, rewirings):
+        raise ZeroDivisionError
+
+    found.expect(fail)
+    with pytest.raises(ZeroDivisionError):
+        found.settle()
+    assert order == [1, 2]
+
+
+def test_the_progress_bar_looks_at_figures_now_and_then(monkeypatch, capsys):
+    """A backend that runs ahead is waited for whenever they are read."""
+    looks, summary = [], Metrics.summary
+    monkeypatch.setattr(Metrics, "summary", lambda self: (looks.append(1), summary(self))[1])
+    found = {}
+    for interval in (0.0, 1e9):
+        monkeypatch.setattr(progress_bar, "INTERVAL", interval)
+        looks.clear()
+        train(compiled_network(), 2, "batch_progress_bar")
+        found[interval] = len(looks)
+    batches = found[0.0] - 2  # and once at the end of each epoch
+    assert batches == 6 and found[1e9] == 2
+    assert "accuracy" in capsys.readouterr().err
 
 
 # --- checkpoints while training --------------------------------------------------------------------------------------

@@ -9,8 +9,16 @@ from .. import __version__
 from ..compilers.plan import Plan, PopulationPlan
 from ..learning.readouts import READOUTS
 from ..random import Purpose
-from .emit import add_optimisers, environment, slope_term, update_of, words_of
+from .emit import add_optimisers, check_names, environment, slope_term, update_of, words_of
 from .transitions import Transitions
+
+_NAMES = """
+N L alive bits carry drive dropout given grad grad_limit inverse_slope kept lambda live most of_words par place resets
+rise row slopes spiked_at step_ms tape time_grad totals training training_step whole whole_count word words u8 u16 u32
+u64 i64
+"""
+_TAKEN = frozenset(_NAMES.split())
+"""What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""
 
 STATE = {
     "pre": "int", "post": "int", "delay": "u16", "weight": "float", "age": "u16", "position": "float",
@@ -94,6 +102,7 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
     """The kernels of a population: forwards and backwards through its neurons."""
     model = p.model
     assert model is not None
+    check_names(p, _TAKEN, ("next_", "lambda_"), "cuda")
     spiking = model.threshold is not None
     distance = [] if model.threshold is None else [model.threshold]
     jumps = [*model.update.values(), *model.jump.values(), *distance]

@@ -11,6 +11,7 @@ import jinja2
 
 from .. import __version__
 from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ..errors import InvalidValueError
 from ..learning.optimisers import Optimiser
 from ..learning.readouts import READOUTS
 from ..neurons.neuron import REFRACTORY_STATE
@@ -196,6 +197,21 @@ def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]])
         if group[0]["batch_norm"]:
             backward.append({"ops": [{"kind": "finish", "p": group[0]}], "barrier": None})
     return {"forward": forward, "backward": backward}
+
+
+def check_names(p: PopulationPlan, taken: frozenset[str], prefixes: tuple[str, ...], backend: str) -> None:
+    """An error where a neuron's variable or parameter has a name that a backend's code calls something else.
+
+    Args:
+        taken, prefixes: those names, and how others of them begin.
+    """
+    assert p.model is not None
+    for name in sorted({*p.model.states, *p.values, *p.parameters}):
+        if name in taken or name.startswith(prefixes):
+            raise InvalidValueError(
+                f"population {p.name!r}: {name!r} is a name that the code of backend {backend!r} needs; variables and "
+                "parameters of neurons need other names there"
+            )
 
 
 def add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]]) -> None:

@@ -14,10 +14,9 @@ from enum import IntEnum
 from typing import Any
 
 from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
-from ..errors import InvalidValueError
 from ..learning.readouts import READOUTS
 from ..random import Purpose
-from .emit import environment
+from .emit import check_names, environment
 from .equations import DiscreteModel
 from .transitions import Transitions
 
@@ -116,7 +115,7 @@ def neuron_code(plan: Plan, p: PopulationPlan) -> NeuronCode:
         sim = _render("spike_input", p=p, adjoint=adjoint)
         return NeuronCode(sim, "spike", params, tuple(dynamic), (), states, {"data": ("uint32_t", "bit")})
     assert p.model is not None
-    _check_names(p, p.model)
+    check_names(p, _TAKEN - {"bias"}, ("tape_", "kept_", "lambda_"), "genn")
     return _dynamic_neuron(plan, p, p.model, params, dynamic)
 
 
@@ -162,15 +161,6 @@ def _at_spike(transitions: Transitions | None) -> list[str]:
 
 def _at_release(transitions: Transitions | None) -> list[str]:
     return [] if transitions is None or transitions.release is None else _words([transitions.release.c])
-
-
-def _check_names(p: PopulationPlan, model: DiscreteModel) -> None:
-    for name in sorted({*model.states, *p.values, *p.parameters}):
-        if name in _TAKEN - {"bias"} or name.startswith(("tape_", "kept_", "lambda_")):
-            raise InvalidValueError(
-                f"population {p.name!r}: {name!r} is a name that GeNN's code for it needs; on backend 'genn' variables "
-                "and parameters need other names"
-            )
 
 
 def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:

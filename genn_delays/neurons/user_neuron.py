@@ -20,9 +20,9 @@ RESERVED = ("Isyn", "dt", "S", "e", "ds", "e_time", "l_time", "push", "hold", "r
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
 B T active active_start after count current distance e_row factor here i Isyn_row lambda lane moving n offset p spiked
-spiked_here spiked_row surrogate t t0 t1 tape_row rise_here rise_row distance_after g_here h_here g_row h_row held_lane
-event_list event_start value_list e_time_list spike_at spike_end release_step inverse_slope bias batch_norm_scale
-batch_norm_shift batch_norm_mean batch_norm_var
+spiked_here spiked_row surrogate t t0 t1 tape_row rise_here rise_row distance_after grad_here time_grad_here grad_row
+time_grad_row held_lane event_list event_start value_list e_time_list spike_at spike_end release_step inverse_slope
+bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
 """
 _CPP = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
@@ -92,7 +92,8 @@ class UserNeuron(DynamicNeuron):
     def _check_names(self) -> None:
         states = [*self.vars, "i_syn"]
         derived = {f"{p}_{s}" for s in states for p in "abchlL"} | {f"a_{s}_{r}" for s in states for r in states}
-        derived |= {f"{s}_{end}" for s in states for end in ("after", "before", "initial", "now", "row", "was")}
+        ends = ("after", "before", "initial", "now", "row", "was")
+        derived |= {f"{s}_{end}" for s in states for end in ends}
         derived |= {f"lambda_{s}" for s in states}
         derived |= {f"{what}_{name}" for what in ("slope", "sum", "total") for name in set(derived)}
         for name in [*states, *self.param_vals]:
@@ -100,7 +101,8 @@ class UserNeuron(DynamicNeuron):
                 raise InvalidValueError(f"UserNeuron: {name!r} is not a name; letters, digits and single _ make one")
             if name in RESERVED:
                 raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
-            if name in TAKEN | derived or keyword.iskeyword(name) or _MACRO.fullmatch(name):
+            makes = {f"{name}_{end}" for end in ends} & TAKEN if name in states else set()
+            if name in TAKEN | derived or makes or keyword.iskeyword(name) or _MACRO.fullmatch(name):
                 raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name: generated code uses it; take another")
         for name in self.param_vals:
             if name in self.vars:

@@ -18,6 +18,7 @@ from genn_delays import (
     SGD,
     Adam,
     AdamW,
+    BatchNorm,
     Connection,
     DeepR,
     Dense,
@@ -32,12 +33,13 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
+from genn_delays.backends.cuda import buffers as cuda_buffers
 from genn_delays.backends.cuda import data as cuda_data
 from genn_delays.backends.cuda import engine as cuda_engine
 from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
 from genn_delays.backends.cuda.device import OutOfMemoryError
 from genn_delays.codegen.cuda import emit_cuda
-from genn_delays.errors import BackendUnavailableError
+from genn_delays.errors import BackendUnavailableError, TrainingError
 from genn_delays.learning.readouts import READOUTS
 from genn_delays.runs.build import plan_of
 from genn_delays.runs.models import load_model, model_names
@@ -122,6 +124,34 @@ def test_half_precision_tape(case):
     assert any((a != b).any() for a, b in zip(potentials, potentials_whole, strict=True))
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_spikes_of_an_example_are_counted_over_all_its_blocks(dropout):
+    """On a cycle an example is computed block by block; the limit is of the whole, dropped spikes included."""
+    case = replace(Case.numbered(1), time_steps=70, longest=20, dropout=dropout)
+    with case.compile("reference") as compiled:
+        x, _ = case.data()
+        compiled.predict(x)
+        p = compiled.plan.populations[1]
+        most = max(
+            int(compiled.engine.spikes(p.index).sum(axis=1).max()) for p in compiled.plan.populations if p.spiking
+        )
+    assert p.cyclic and most > 3
+    for limit, fine in ((most, True), (most - 1, False)):
+        with case.compile(CUDAOnHost(), {"max_spikes": limit}) as compiled:
+            if fine:
+                compiled.predict(x)
+            else:
+                with refused(f"{most} times in an example", f"max_spikes allows {limit}", error=TrainingError):
+                    compiled.predict(x)
+
+
+def test_whole_numbers_are_numbers():
+    """A model file may say l1 = 0 and momentum = 1."""
+    network = small_network(batch_norm=BatchNorm(momentum=1))
+    with train(network, DeepR(l1=0), CUDAOnHost(), 2) as compiled:
+        assert compiled.step == 2
+
+
 # --- what a GPU does in any order ------------------------------------------------------------------------------------
 
 
@@ -202,6 +232,12 @@ def test_data_that_does_not_fit_comes_batch_by_batch(spikes, monkeypatch):
     assert whole[0] == parts[0]
     for a, b in zip([*whole[1], *whole[2]], [*parts[1], *parts[2]], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_more_than_a_number_can_count_is_foreseen(monkeypatch):
+    monkeypatch.setattr(cuda_buffers, "DRAWS_MORE", 2**31)
+    with refused("random numbers", "2^31", "candidates=", error=OutOfMemoryError):
+        train(small_network(), DeepR(), CUDAOnHost(memory=1 << 40), 0)
 
 
 def test_too_little_memory_is_foreseen():

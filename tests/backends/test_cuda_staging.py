@@ -39,6 +39,12 @@ class LateDriver:
     def record(self):
         return Event(self, self.copied + len(self.waiting))
 
+    def sync(self):
+        self.work_off()
+
+    def close(self):
+        self.closed = True
+
     def work_off(self, number=None):
         """Copy, up to a number of pieces since it began."""
         while self.waiting and (number is None or self.copied < number):
@@ -73,7 +79,28 @@ def test_what_is_sent_arrives(monkeypatch, sizes):
         np.testing.assert_array_equal(arrived, array)
     assert driver.waits >= sum(sizes) // 128 - 1
     through.close()
-    assert driver.memory is None
+    assert driver.memory is None and driver.closed
+
+
+def test_closing_goes_on_after_an_error(monkeypatch):
+    driver = LateDriver()
+    through = Staging(driver, driver)
+
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(driver, "sync", fail)
+    with pytest.raises(ZeroDivisionError):
+        through.close()
+    assert driver.memory is None and driver.closed
+
+
+def test_pieces_are_as_small_as_is_asked():
+    driver, arrived = LateDriver(), np.zeros(1000, np.uint8)
+    Staging(driver, driver, piece=300).send(arrived.ctypes.data, np.ones(1000, np.uint8))
+    assert [size for _, _, size in driver.waiting] == [300, 300, 300, 100]
+    driver.work_off()
+    assert arrived.all()
 
 
 def test_the_host_waits_only_for_a_half_to_be_free(monkeypatch):

@@ -14,6 +14,8 @@ from scipy.linalg import expm
 from genn_delays import (
     Connection,
     Dense,
+    EventPropCompiler,
+    Exponential,
     Input,
     KaimingUniform,
     LeakyIntegrate,
@@ -406,6 +408,39 @@ def test_names_that_generated_code_uses(name):
     if not name.endswith(("_v", "v_after", "v_initial")):
         with refused(repr(name), "generated code uses it"):
             user(vars={name: (f"-{name} + Isyn", "0")})
+
+
+NATURAL = ("g", "h", "m", "k", "w", "x", "u", "a", "N", "word", "next_e", "u32", "par", "live", "grad", "row")
+
+
+@pytest.mark.parametrize("name", NATURAL)
+@pytest.mark.parametrize("kind", [SurrogateCompiler, EventPropCompiler])
+def test_names_compile_or_are_refused(kernels, kind, name):
+    """No compiler ever sees a name that means something else in the code around it."""
+    synapse = Exponential(4.0) if kind is EventPropCompiler else "delta"
+
+    def gradients():
+        network = Network()
+        with network:
+            a = Population(Input(), 3, name="in")
+            equations = {name: (f"-{name} / tau + Isyn", f"0.2 * {name}"), "z": (f"({name} - z) / tau", "z - 0.1")}
+            neuron = UserNeuron(vars=equations, threshold=f"{name} + z - 0.5", param_vals={"tau": 6.0})
+            h = Population(neuron, 4, name="hidden")
+            o = Population(LeakyIntegrate(readout="sum_var"), 2, name="out")
+            Connection(a, h, Dense(weight=Normal(0, 1)), synapse)
+            Connection(h, o, Dense(weight=Normal(0, 1)), synapse)
+        with kind(8, 2, backend=kernels).compile(network) as compiled:
+            compiled.gradients({"in": np.ones((2, 8, 3), np.float32)}, {"out": np.array([0, 1])})
+
+    if len(name) == 1 and name != "N":
+        gradients()
+        return
+    try:
+        gradients()
+    except InvalidValueError as error:
+        everywhere = f"UserNeuron: {name!r} cannot be a name: generated code uses it"
+        here = f"population 'hidden': {name!r} is a name that the code of backend 'cuda' needs"
+        assert str(error).startswith(everywhere if "cuda" not in str(kernels) else (everywhere, here))
 
 
 def test_no_name_of_the_kernels_is_forgotten():

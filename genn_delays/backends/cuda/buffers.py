@@ -18,7 +18,7 @@ Shapes = dict[str, tuple[tuple[int, ...], Any]]
 TILE = 1024
 """Numbers of a tile of the prefix sums and of the sort."""
 
-SQUARES = 64
+SQUARES = 1024
 """Blocks that add up the squares of a gradient, whatever its size: their order is always the same."""
 COUNTS = ("dropped", "living", "looked_at", "different", "draws", "moved")
 """What the device counts while a connection is rewired: synapses that go and stay, free places that are looked at,
@@ -210,6 +210,12 @@ def check_memory(plan: Plan, device: Device, half_tape: bool = False) -> None:
         wanted |= {(f"population {p.name!r}", name): n for name, n in bytes_of.items()}
     for c in plan.connections:
         wanted |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}
+    keys = scratch_shapes(plan)["key"][0][0]
+    if keys >= 2**31:
+        raise OutOfMemoryError(
+            f"rewiring may look at {keys:,} random numbers or places at once, at most 2^31 are possible; give the rule "
+            "candidates="
+        )
     total, free = sum(wanted.values()), device.memory().free
     if total <= free:
         return

@@ -39,6 +39,8 @@ from .updates import Updates
 Array = npt.NDArray[Any]
 MOST_PIECES = 65_535
 """CUDA's limit of a grid's second and third dimension."""
+MOST_BLOCKS = 4096
+"""Of kernels whose threads share what only the device knows: enough to fill a GPU, few to find that there is nothing."""
 AHEAD = 4
 """Batches that may be launched before the oldest of them is done: enough to hide the host, few enough to stop soon."""
 
@@ -133,6 +135,11 @@ class CUDAEngine:
         if threads:
             self.module.launch(kernel, blocks(threads), BLOCK, *arguments)
 
+    def each(self, kernel: str, most: int, *arguments: Any) -> None:
+        """Run a kernel whose threads share what may be `most`, but may be far less; none for nothing."""
+        if most:
+            self.module.launch(kernel, min(blocks(most), MOST_BLOCKS), BLOCK, *arguments)
+
     def rows(self, kernel: str, neurons: int, of_thread: int, steps: int, *arguments: Any) -> None:
         """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
         if neurons and steps:
@@ -174,8 +181,9 @@ class CUDAEngine:
     def blocks_of(self, group: tuple[int, ...]) -> list[tuple[int, int]]:
         """The blocks of steps in which a group runs, in order."""
         T, delays = self.plan.time_steps, [np.empty(0, np.uint16)] * len(self.plan.connections)
-        for c in self.plan.connections:
-            if c.source in group and c.target in group:
+        inside = [c for c in self.plan.connections if c.source in group and c.target in group]
+        if not any(c.kernel is not None for c in inside):  # else blocks are one step, whatever delays are
+            for c in inside:
                 if c.index not in self.delays:
                     self.delays[c.index] = self._delays_of(c)
                 delays[c.index] = self.delays[c.index]

@@ -88,7 +88,7 @@ class CUDALearner:
         """Let the batch enter a batch norm's running averages."""
         e, p, b = self.engine, self.engine.plan.populations[index], self.engine.population[index]
         assert p.batch_norm is not None
-        count, new = lanes * e.plan.time_steps, p.batch_norm.momentum
+        count, new = lanes * e.plan.time_steps, float(p.batch_norm.momentum)
         e.launch(
             "norm_average", p.size, b["mean"], b["var"], b["batch_norm_mean"], b["batch_norm_var"], new, 1.0 - new,
             count / max(count - 1, 1), p.size,

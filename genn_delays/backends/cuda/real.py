@@ -20,6 +20,8 @@ from .signature import Signature
 from .staging import Staging
 
 PACKAGES = ("cuda-core", "cuda-bindings")
+BESIDE = 1 << 20
+"""Bytes of a copy beside launches: small, so that the few bytes that launches wait for need not wait for it."""
 DRIVERS = {12: "525", 13: "580"}
 """Oldest drivers for the wheels of a version of CUDA."""
 
@@ -270,7 +272,7 @@ class CudaDevice(Device):
     def beside(self) -> Staging:
         """Through which copies go that run beside launches."""
         if self._beside is None:
-            self._beside = Staging(self, self.core_device.create_stream())
+            self._beside = Staging(self, self.core_device.create_stream(), BESIDE)
         return self._beside
 
     @property
@@ -294,7 +296,8 @@ class CudaDevice(Device):
         self.make_current()
         status, *results = getattr(self._driver, function)(*arguments)
         if int(status) != 0:
-            raise KernelError(f"{self.name}: {function} gave {status.name}")
+            kind = OutOfMemoryError if "OUT_OF_MEMORY" in status.name else KernelError
+            raise kind(f"{self.name}: {function} gave {status.name}")
         return tuple(results)
 
     def synchronise(self) -> None:
@@ -328,6 +331,4 @@ class CudaDevice(Device):
         with _told(self.name):
             for staging in (self.staging, self._beside):
                 if staging is not None:
-                    staging.stream.sync()
                     staging.close()
-                    staging.stream.close()

@@ -109,14 +109,12 @@ class Rewiring:
         assert rule is not None
         by_gradient, most = rule.growth == "gradient", most_slots(c)
         self._draw(c, Purpose.CANDIDATES if by_gradient else Purpose.GROWTH)
-        e.launch(
-            "free_slots", most, s["drawn"], s["different"], s["free_before"], s["living"], s["slot"], s["looked_at"]
-        )
+        e.each("free_slots", most, s["drawn"], s["different"], s["free_before"], s["living"], s["slot"], s["looked_at"])
         if not by_gradient:
             return s["slot"]
         self._births(c, s["slot"], s["looked_at"], most)
         order = self._score(c)
-        e.launch("gather_slots", c.size, s["slot"], order, s["key"], s["dropped"])
+        e.each("gather_slots", c.size, s["slot"], order, s["key"], s["dropped"])
         places = c.num_pre * c.num_post * c.capacity
         return sort(e.module, s, c.size, places.bit_length(), s["dropped"])[0]
 
@@ -127,19 +125,19 @@ class Rewiring:
         if most == 0:
             return
         places, draws = c.num_pre * c.num_post * c.capacity, s["draws"]
-        e.launch(
+        e.each(
             "draw_numbers", most, s["key"], s["number"], e.plan.training_seed, int(purpose), c.index, e.step,
             s["living"], places, draws,
         )  # fmt: skip
         keys, numbers = sort(e.module, s, most, max(1, (places - 1).bit_length()), draws)
-        e.launch("mark_fresh", most, keys, numbers, s["fresh"], draws)
+        e.each("mark_fresh", most, keys, numbers, s["fresh"], draws)
         prefix_sums(e.module, s, s["fresh"], s["offsets"], most, draws)
-        e.launch(
+        e.each(
             "mark_chosen", most, numbers, s["fresh"], s["offsets"], s["chosen"], s["different"], draws, s["dropped"],
             s["looked_at"], s["moved"], e.rewired, c.index,
         )  # fmt: skip
         prefix_sums(e.module, s, s["chosen"], s["offsets"], most, draws)
-        e.launch("collect", most, keys, s["chosen"], s["offsets"], s["drawn"], draws)
+        e.each("collect", most, keys, s["chosen"], s["offsets"], s["drawn"], draws)
 
     # --- births ------------------------------------------------------------------------------------------------------
 
@@ -148,7 +146,7 @@ class Rewiring:
         e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
         b, delays = e.connection[c.index], c.connection.connectivity.delay_initializer
-        e.launch(
+        e.each(
             "births", most, slots, s["born_pre"], s["born_post"], s["negative"], s["born_delay"],
             s.get("born_position"), e.plan.network_seed, e.plan.training_seed, c.index, e.step, c.num_pre, c.capacity,
             c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
@@ -167,7 +165,7 @@ class Rewiring:
                 f"taps_{c.kernel.template}", most, s["born_position"], *taps[:3], s["born_slope"], taps[3],
                 e.connection[c.index]["width"], c.min_delay, c.max_delay, count, most,
             )  # fmt: skip
-        e.launch(
+        e.each(
             f"score_{e.form(c)}{'_taps' if spread else ''}", 32 * most, e.sent(c.source), e.population[c.target]["g"],
             s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], e.gain(c),
             int(rule.signed), count, e.plan.time_steps, e.L,
@@ -181,7 +179,7 @@ class Rewiring:
         if rule.growth_delay != "best":
             return
         delays = c.connection.connectivity.delay_initializer
-        e.launch(
+        e.each(
             f"best_delay_{e.form(c)}", 32 * c.size, e.sent(c.source), e.population[c.target]["g"], s["born_pre"],
             s["born_post"], s["negative"], s["born_delay"], e.gain(c), int(rule.signed), delays.low,
             delays.high - delays.low + 1, s["dropped"], e.plan.time_steps, e.L,

@@ -20,11 +20,12 @@ class Staging:
     host, and at full speed. One half is filled while the other is copied; the host waits only for a half to be free.
 
     Args:
-        stream: that copies go to.
+        stream: that copies go to; it is closed with this.
+        piece: bytes that are copied at once.
     """
 
-    def __init__(self, device: CudaDevice, stream: Any) -> None:
-        self.gpu, self.stream = device, stream
+    def __init__(self, device: CudaDevice, stream: Any, piece: int = HALF) -> None:
+        self.gpu, self.stream, self.piece = device, stream, piece
         self.address = int(device.do("cuMemHostAlloc", 2 * HALF, 0)[0])
         self._memory = np.ctypeslib.as_array((ctypes.c_uint8 * (2 * HALF)).from_address(self.address))
         self._half = self._used = 0
@@ -36,7 +37,7 @@ class Staging:
         while done < data.size:
             if self._used == HALF:
                 self._turn()
-            size, place = min(data.size - done, HALF - self._used), self._half * HALF + self._used
+            size, place = min(data.size - done, HALF - self._used, self.piece), self._half * HALF + self._used
             self._memory[place : place + size] = data[done : done + size]
             self.gpu.do("cuMemcpyHtoDAsync", address + done, self.address + place, size, self.stream.handle)
             self._used += size
@@ -50,6 +51,12 @@ class Staging:
             self._copied[self._half].sync()
 
     def close(self) -> None:
-        """Give the memory back; the stream must be done."""
+        """Wait, and give memory and stream back, whatever went wrong before."""
         self._memory = np.empty(0, np.uint8)
-        self.gpu.do("cuMemFreeHost", self.address)
+        try:
+            self.stream.sync()
+        finally:
+            try:
+                self.gpu.do("cuMemFreeHost", self.address)
+            finally:
+                self.stream.close()

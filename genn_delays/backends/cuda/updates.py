@@ -127,11 +127,12 @@ class Updates:
     def _connection(self, c: ConnectionPlan) -> None:
         """One step of a connection's optimisers, whose numbers are there."""
         b, rule = self.engine.connection[c.index], c.rewiring
+        rule_l1 = float(rule.l1) if rule else 0.0
         kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
         moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
         self.engine.launch(
             f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
-            b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"], rule.l1 if rule else 0.0,
+            b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"], rule_l1,
             self.engine.plan.training_seed, c.index, self.engine.step, int(rule is not None and rule.signed),
             c.min_delay, c.max_delay, c.size,
         )  # fmt: skip

@@ -40,7 +40,7 @@ Array = npt.NDArray[Any]
 MOST_PIECES = 65_535
 """CUDA's limit of a grid's second and third dimension."""
 MOST_BLOCKS = 4096
-"""Of kernels whose threads share what only the device knows: enough to fill a GPU, few to find that there is nothing."""
+"""Of kernels whose threads share what only the device knows: enough to fill a GPU, few to find there is nothing."""
 AHEAD = 4
 """Batches that may be launched before the oldest of them is done: enough to hide the host, few enough to stop soon."""
 

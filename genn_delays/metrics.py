@@ -58,8 +58,8 @@ class Metrics:
     computing when a batch ends: whoever reads figures waits for them.
 
     Attributes:
-        step_seconds: duration of every training step of the epoch, as the host sees it: where a backend runs ahead, until
-            the next step can be launched. Its first few steps are then too short.
+        step_seconds: duration of every training step of the epoch, as the host sees it: where a backend runs ahead,
+            until another step may be launched; the first few are too short then.
         validation: those of the validation data, after an epoch.
     """
 

@@ -28,6 +28,7 @@ from genn_delays import (
     LeakyIntegrate,
     LeakyIntegrateFire,
     Network,
+    Normal,
     Population,
     RigL,
     SurrogateCompiler,
@@ -143,6 +144,24 @@ def test_spikes_of_an_example_are_counted_over_all_its_blocks(dropout):
             else:
                 with refused(f"{most} times in an example", f"max_spikes allows {limit}", error=TrainingError):
                     compiled.predict(x)
+
+
+def test_the_norm_of_many_gradients_is_that_of_all():
+    """More synapses than one block adds up the squares of."""
+    found = []
+    for backend in (CUDAOnHost("backward"), "reference"):
+        network = Network(seed=1)
+        with network:
+            a, b = Population(Input(), 70), Population(LeakyIntegrate(readout="sum_var"), 130)
+            Connection(a, b, Dense(weight=Normal(0, 0.1)))
+        compiler = SurrogateCompiler(3, 2, backend=backend, clip_norm=0.01)
+        with compiler.compile(network, optimisers={"all_connections": {"weight": SGD(1.0)}}) as compiled:
+            before = compiled.engine.state(0).synapses.weight
+            x = np.random.default_rng(0).random((2, 3, 70)).astype(np.float32)
+            compiled.train({a: x}, {b: np.array([3, 100])}, 1, callbacks=[])
+            found.append(compiled.engine.state(0).synapses.weight - before)
+    assert np.linalg.norm(found[0]) == pytest.approx(0.01, rel=1e-3)
+    assert largest_difference(*found) < 1e-4  # of differences between weights many times larger
 
 
 def test_whole_numbers_are_numbers():

@@ -19,7 +19,7 @@ TILE = 1024
 """Numbers of a tile of the prefix sums and of the sort."""
 
 SQUARES = 1024
-"""Blocks that add up the squares of a gradient, whatever its size: their order is always the same."""
+"""Blocks that add up the squares of a gradient at most."""
 COUNTS = ("dropped", "living", "looked_at", "different", "draws", "moved")
 """What the device counts while a connection is rewired: synapses that go and stay, free places that are looked at,
 different random numbers that name these, random numbers drawn to have them, and synapses to be indexed anew: all or

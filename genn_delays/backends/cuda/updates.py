@@ -65,13 +65,12 @@ class Updates:
         self._scale = None
 
     def _clip(self) -> None:
-        e, squares = self.engine, self.engine.scratch["squares"]
-        gradients = self._gradients()
-        for number, (gradient, size) in enumerate(gradients):
-            e.module.launch("square_sums", SQUARES, BLOCK, gradient, squares, number, size)
-        e.module.launch(
-            "clip_scale", 1, BLOCK, squares, self.scale, float(e.plan.clip_norm or 0.0), SQUARES * len(gradients)
-        )
+        e, squares, first = self.engine, self.engine.scratch["squares"], 0
+        for gradient, size in self._gradients():
+            parts = min(-(-size // (16 * BLOCK)), SQUARES)  # by size alone: the order of the sum is always the same
+            e.module.launch("square_sums", parts, BLOCK, gradient, squares, first, size)
+            first += parts
+        e.module.launch("clip_scale", 1, BLOCK, squares, self.scale, float(e.plan.clip_norm or 0.0), first)
 
     def _gradients(self) -> list[tuple[Buffer, int]]:
         """The gradients of all that is learned."""

@@ -248,11 +248,16 @@ def check_spikes(p: PopulationPlan, most: npt.NDArray[Any], limit: int) -> None:
     Args:
         most: by neuron the most spikes in an example of the batch, ``[neuron]``.
     """
-    if most.max(initial=0) > limit:
-        neuron = int(most.argmax())
+    if most.size:
+        check_most(p, int(most.argmax()), int(most.max()), limit)
+
+
+def check_most(p: PopulationPlan, neuron: int, count: int, limit: int) -> None:
+    """The same, where that neuron is known that spikes most often, and how often."""
+    if count > limit:
         raise TrainingError(
-            f"population {p.name!r}: neuron {neuron} spikes {int(most[neuron])} times in an example, max_spikes allows "
-            f"{limit}; weights or inputs are too large, or the limit is too low"
+            f"population {p.name!r}: neuron {neuron} spikes {count} times in an example, max_spikes allows {limit}; "
+            "weights or inputs are too large, or the limit is too low"
         )
 
 

@@ -42,6 +42,20 @@ def as_callbacks(values: Sequence[Any]) -> list[Callback]:
     return found
 
 
+def by_kind(callbacks: list[Callback]) -> dict[str, Callback]:
+    """Callbacks by type and which of its type each is: others may come or go between two runs."""
+    keyed: dict[str, Callback] = {}
+    for callback in callbacks:
+        name = type(callback).__name__
+        keyed[f"{name} {sum(key.startswith(f'{name} ') for key in keyed)}"] = callback
+    return keyed
+
+
+def recorded(callbacks: list[Callback]) -> dict[str, Any]:
+    """What callbacks recorded, by their keys."""
+    return dict(data for callback in callbacks if (data := callback.get_data()) is not None)
+
+
 __all__ = [
     "CALLBACKS",
     "BatchProgressBar",
@@ -52,4 +66,6 @@ __all__ = [
     "SpikeRecorder",
     "VarRecorder",
     "as_callbacks",
+    "by_kind",
+    "recorded",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends.protocol import Engine, Pass
-from ..callbacks import Callback, as_callbacks
+from ..callbacks import Callback, as_callbacks, by_kind, recorded
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, check_count, check_real, unknown
@@ -132,7 +132,7 @@ class CompiledNetwork:
                 callback.on_epoch_end(self.epoch - 1, metrics)
         for callback in active:
             callback.on_train_end(metrics)
-        return metrics, _recorded(active)
+        return metrics, recorded(active)
 
     def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
         """Inputs and labels, checked."""
@@ -226,7 +226,7 @@ class CompiledNetwork:
             callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
         if num_epochs:  # training: whoever has a state from before takes it over, once
             self._callbacks = active
-            for key, callback in _keyed(active).items():
+            for key, callback in by_kind(active).items():
                 if key in self._callback_states:
                     callback.set_state(self._callback_states.pop(key))
         return active
@@ -240,7 +240,7 @@ class CompiledNetwork:
         data = self._data(x, y)
         active = self._begin(callbacks, 0, data.examples.size)
         metrics = self._run(data, active)
-        return metrics, _recorded(active)
+        return metrics, recorded(active)
 
     def _run(self, data: Data, callbacks: list[Callback]) -> Metrics:
         metrics = self._new_metrics()
@@ -297,7 +297,7 @@ class CompiledNetwork:
                 callback.on_batch_end(number, metrics)
         for callback in active:
             callback.on_test_end(metrics)
-        return {p: np.concatenate(parts) for p, parts in found.items()}, _recorded(active)
+        return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
 
     def gradients(
         self, x: Mapping[Any, Any], y: Mapping[Any, Any], variable: str = "weight"
@@ -373,7 +373,7 @@ class CompiledNetwork:
     def save(self, path: str | Path) -> None:
         """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
-        active = {key: state for key, callback in _keyed(self._callbacks).items() if (state := callback.state())}
+        active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
         progress["schedules"] = list(self._progress)
@@ -396,16 +396,3 @@ class CompiledNetwork:
         self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])
-
-
-def _keyed(callbacks: list[Callback]) -> dict[str, Callback]:
-    """Callbacks by type and which of its type each is: others may come or go between two runs."""
-    keyed: dict[str, Callback] = {}
-    for callback in callbacks:
-        name = type(callback).__name__
-        keyed[f"{name} {sum(key.startswith(f'{name} ') for key in keyed)}"] = callback
-    return keyed
-
-
-def _recorded(callbacks: list[Callback]) -> dict[str, Any]:
-    return dict(data for callback in callbacks if (data := callback.get_data()) is not None)

@@ -79,8 +79,7 @@ class CUDAEngine:
         self._examples = device.allocate("examples", (self.L,), np.int64)
         self._data = DataOnDevice(device)
         self._launched: deque[Mark] = deque()
-        hidden = sum(p.regularised for p in plan.populations)
-        self.history = History(device, max(2 * len(plan.outputs), 2 * len(plan.connections), hidden))
+        self.history = History(device, 2 * max(len(plan.outputs), len(plan.connections), len(plan.populations)))
         self.updates = Updates(self)
         self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self.delays: dict[int, Array] = {}
@@ -301,6 +300,7 @@ class CUDAEngine:
     # --- reading and writing -----------------------------------------------------------------------------------------
 
     def output(self, population: int) -> npt.NDArray[np.float32]:
+        self.history.fetch()  # an error of the pass comes before what it gave
         return np.ascontiguousarray(self.population[population]["z"].download()[:, : self.lanes].T)
 
     def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from ...codegen.cuda import STEPS, WORD
 from ...compilers.plan import PopulationPlan
 from ...random import dropout_threshold
-from ..protocol import check_spikes
+from ..protocol import check_most
+from .history import Row
 from .sorting import BLOCK
 
 if TYPE_CHECKING:
@@ -51,11 +53,15 @@ class Forward:
                 e.connection[c.index]["width"].upload(np.array([e.how.widths[c.index]], np.float32))
 
     def check(self) -> None:
-        """An error where neurons spiked more often than is allowed."""
+        """Let the host find an error, when it looks at anything, where neurons spiked more often than is allowed."""
         e = self.engine
-        for p in e.plan.populations:
-            if e.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
-                check_spikes(p, e.population[p.index]["most"].download(), e.plan.max_spikes)
+        if e.plan.max_spikes is None:
+            return
+        hidden = [p for p in e.plan.populations if p.kind == "neuron" and p.spiking]
+        e.history.later({}, partial(_check_spikes, hidden, e.plan.max_spikes))
+        row = e.history.buffer, e.history.row, e.history.width
+        for k, p in enumerate(hidden):
+            e.module.launch("note_most", 1, BLOCK, e.population[p.index]["most"], *row, 2 * k, p.size)
 
     def _gather(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """The input current of a block of steps."""
@@ -107,3 +113,9 @@ class Forward:
         if p.readout == "sum_softmax":
             e.launch(f"softmax_{p.index}", e.plan.time_steps * e.L, b["tape"], b["g"], p.size, e.plan.time_steps, e.L)
         e.launch(f"readout_{p.index}", p.size * e.L, *e.readout_arguments(p, b["z"]))
+
+
+def _check_spikes(hidden: list[PopulationPlan], limit: int, row: Row) -> None:
+    """An error where a row of the history says that a neuron spiked too often."""
+    for k, p in enumerate(hidden):
+        check_most(p, int(row[2 * k]), int(row[2 * k + 1]), limit)

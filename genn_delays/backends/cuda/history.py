@@ -33,25 +33,35 @@ class History:
         self.row = device.allocate("row of the history", (1,), np.int64)
         self._used = 0
         self._open: list[weakref.ref[Later[Any]]] = []
+        self._checks: list[tuple[int, Callable[[Row], None]]] = []
 
-    def later(self, read: dict[int, Callable[[Row], T]]) -> Later[T]:
-        """Begin a row, which what is launched next writes; how to read it, by key."""
+    def later(self, read: dict[int, Callable[[Row], T]], check: Callable[[Row], None] | None = None) -> Later[T]:
+        """Begin a row, which what is launched next writes; how to read it, by key.
+
+        Args:
+            check: gets the row whenever rows are fetched, wanted or not, and may raise an error.
+        """
         if self._used == ROWS:
             self.fetch()
         self.row.upload(np.array([self._used], np.int64))
         later = Later(self, self._used, read)
         self._open.append(weakref.ref(later))
+        if check is not None:
+            self._checks.append((self._used, check))
         self._used += 1
         return later
 
     def fetch(self) -> None:
-        """Give all rows to whoever still wants them."""
+        """Give all rows to whoever still wants them, and to checks."""
         wanted = [later for reference in self._open if (later := reference()) is not None]
-        if wanted:
-            rows = self.buffer.download(0, self._used * self.width).reshape(-1, self.width)
+        checks, used = self._checks, self._used
+        self._open, self._checks, self._used = [], [], 0
+        if wanted or checks:
+            rows = self.buffer.download(0, used * self.width).reshape(-1, self.width)
             for later in wanted:
                 later.settle(rows)
-        self._open, self._used = [], 0
+            for number, check in checks:
+                check(rows[number])
 
 
 class Later(Mapping[int, T]):

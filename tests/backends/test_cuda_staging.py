@@ -19,16 +19,16 @@ class LateDriver:
         self.memory: np.ndarray | None = None
         self.waiting: deque = deque()
         self.waits = self.copied = 0
-        self.handle = self
+        self.core = self.handle = self
+
+    def LegacyPinnedMemoryResource(self):  # noqa: N802 - what cuda-core calls it
+        return self
+
+    def allocate(self, size):
+        self.memory = np.zeros(size, np.uint8)
+        return Pinned(self)
 
     def do(self, function, *arguments):
-        if function == "cuMemHostAlloc":
-            self.memory = np.zeros(arguments[0], np.uint8)
-            return (self.memory.ctypes.data,)
-        if function == "cuMemFreeHost":
-            assert arguments == (self.memory.ctypes.data,)
-            self.memory = None
-            return ()
         assert function == "cuMemcpyHtoDAsync"
         to, source, size, stream = arguments
         start = source - self.memory.ctypes.data
@@ -50,6 +50,14 @@ class LateDriver:
         while self.waiting and (number is None or self.copied < number):
             self.copied += 1
             ctypes.memmove(*self.waiting.popleft())
+
+
+class Pinned:
+    def __init__(self, driver):
+        self.driver, self.handle = driver, driver.memory.ctypes.data
+
+    def close(self):
+        self.driver.memory = None
 
 
 class Event:

@@ -26,7 +26,8 @@ class Staging:
 
     def __init__(self, device: CudaDevice, stream: Any, piece: int = HALF) -> None:
         self.gpu, self.stream, self.piece = device, stream, piece
-        self.address = int(device.do("cuMemHostAlloc", 2 * HALF, 0)[0])
+        self._pinned = device.core.LegacyPinnedMemoryResource().allocate(2 * HALF)  # gives itself back if need be
+        self.address = int(self._pinned.handle)
         self._memory = np.ctypeslib.as_array((ctypes.c_uint8 * (2 * HALF)).from_address(self.address))
         self._half = self._used = 0
         self._copied: list[Any] = [None, None]
@@ -57,6 +58,6 @@ class Staging:
             self.stream.sync()
         finally:
             try:
-                self.gpu.do("cuMemFreeHost", self.address)
+                self._pinned.close()
             finally:
                 self.stream.close()

@@ -28,9 +28,13 @@ class LateDriver:
         self.memory = np.zeros(size, np.uint8)
         return Pinned(self)
 
+    def make_current(self):
+        self.current = True
+
     def do(self, function, *arguments):
         assert function == "cuMemcpyHtoDAsync"
         to, source, size, stream = arguments
+        assert self.current
         start = source - self.memory.ctypes.data
         assert stream is self and start >= 0 and start + size <= self.memory.size
         self.waiting.append((to, source, size))
@@ -55,6 +59,9 @@ class LateDriver:
 class Pinned:
     def __init__(self, driver):
         self.driver, self.handle = driver, driver.memory.ctypes.data
+
+    def set_deallocation_stream(self, stream):
+        assert stream is self.driver
 
     def close(self):
         self.driver.memory = None

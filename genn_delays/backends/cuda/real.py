@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -133,7 +133,8 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not any(kind.__name__ == "CUDAError" for kind in type(error).__mro__):  # cuda-core exports it nowhere
+        # cuda-core exports its error nowhere, and for some calls raises a RuntimeError
+        if not isinstance(error, RuntimeError) and not any(k.__name__ == "CUDAError" for k in type(error).__mro__):
             raise
         kind = OutOfMemoryError if "OUT_OF_MEMORY" in str(error) else KernelError
         raise kind(f"{what}: {error}") from error
@@ -146,9 +147,13 @@ class CudaBuffer(Buffer):
         super().__init__(device, name, shape, dtype)
         self.gpu = device
         if self.nbytes:
-            with _told(f"buffer {name!r} of {self.nbytes:,} bytes, {device.memory().free:,} are free"):
-                self._memory = device.core_device.allocate(self.nbytes, stream=device.stream)
-                self._memory.fill(0, stream=device.stream)
+            what = f"buffer {name!r} of {self.nbytes:,} bytes"
+            try:
+                with _told(what):
+                    self._memory = device.core_device.allocate(self.nbytes, stream=device.stream)
+                    self._memory.fill(0, stream=device.stream)
+            except OutOfMemoryError as error:
+                raise OutOfMemoryError(f"{what}, {device.memory().free:,} are free: {error.__cause__}") from error
             self.address = int(self._memory.handle)
 
     def _write(self, offset: int, array: npt.NDArray[Any], after: Mark | None) -> None:
@@ -229,12 +234,15 @@ class CudaGraph(Graph):
         self.graph: Any = None
 
     def finish(self, keep: bool) -> None:
-        """End the recording."""
-        with _told("recording a graph"):
-            self.builder.end_building()
+        """End the recording; without `keep` it is forgotten, whatever has become of it."""
+        try:
             if keep:
-                self.graph = self.builder.complete()
-            self.builder.close()
+                with _told("recording a graph"):
+                    self.builder.end_building()
+                    self.graph = self.builder.complete()
+        finally:
+            with suppress(Exception):  # an error that matters came before
+                self.builder.close()
 
     def _launch(self) -> None:
         self.gpu.make_current()
@@ -328,7 +336,7 @@ class CudaDevice(Device):
         graph.finish(keep)
 
     def _close(self) -> None:
-        with _told(self.name):
+        with _told(self.name), ExitStack() as stack:  # one that fails does not keep the other
             for staging in (self.staging, self._beside):
                 if staging is not None:
-                    staging.close()
+                    stack.callback(staging.close)

@@ -26,7 +26,8 @@ class Staging:
 
     def __init__(self, device: CudaDevice, stream: Any, piece: int = HALF) -> None:
         self.gpu, self.stream, self.piece = device, stream, piece
-        self._pinned = device.core.LegacyPinnedMemoryResource().allocate(2 * HALF)  # gives itself back if need be
+        self._pinned = device.core.LegacyPinnedMemoryResource().allocate(2 * HALF)
+        self._pinned.set_deallocation_stream(stream)  # forgotten, it gives itself back when that is done
         self.address = int(self._pinned.handle)
         self._memory = np.ctypeslib.as_array((ctypes.c_uint8 * (2 * HALF)).from_address(self.address))
         self._half = self._used = 0
@@ -34,6 +35,7 @@ class Staging:
 
     def send(self, address: int, array: npt.NDArray[Any]) -> None:
         """Copy a contiguous array to an address of the device, in order with the stream; it may be changed at once."""
+        self.gpu.make_current()
         data, done = array.reshape(-1).view(np.uint8), 0
         while done < data.size:
             if self._used == HALF:

@@ -13,9 +13,9 @@ from .emit import add_optimisers, check_names, environment, slope_term, update_o
 from .transitions import Transitions
 
 _NAMES = """
-N L alive bits carry drive dropout given grad grad_limit inverse_slope kept lambda live most of_words par place resets
-rise row slopes spiked_at step_ms tape time_grad totals training training_step whole whole_count word words u8 u16 u32
-u64 i64
+N L alive arrived bits carry drive dropout given grad grad_limit inverse_slope kept lambda live most of_time of_words par
+place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole whole_count word words
+u8 u16 u32 u64 i64
 """
 _TAKEN = frozenset(_NAMES.split())
 """What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""
@@ -148,7 +148,7 @@ def _at_spike(transitions: Transitions) -> list[Any]:
 def _add_learning(add: Any, plan: Plan) -> None:
     """Optimisers and rewiring; every connection needs the index by source neuron, and so the sort."""
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    of_neurons = [o for p in plan.populations if p.batch_norm for o in p.learned.values()]
+    of_neurons = [o for p in plan.populations for o in p.learned_norm.values()]
     used += of_neurons
     add("scan")
     add("sort")

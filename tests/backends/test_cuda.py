@@ -68,6 +68,13 @@ def test_equals_reference(case):
         assert largest_difference(found, expected) < 1e-5
 
 
+@pytest.mark.parametrize("case", CASES[::3], ids=name)
+def test_equals_reference_where_there_are_many_threads(case, monkeypatch):
+    """Large networks take other kernels, or more of a synapse's work into one thread: nothing else changes."""
+    monkeypatch.setattr(cuda_engine, "FEW_THREADS", 0)
+    test_equals_reference(case)
+
+
 @pytest.mark.parametrize("case", [Case.published(seed) for seed in range(0, 12, 3)], ids=name)
 def test_evaluation_equals_reference(case):
     one, two = evaluate(case, CUDAOnHost()), evaluate(case, "reference")

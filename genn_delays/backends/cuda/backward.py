@@ -9,7 +9,7 @@ import numpy as np
 from ...codegen.cuda import STEPS
 from ...compilers.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
-from .sorting import BLOCK
+from .sorting import BLOCK, ROW_THREADS
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
@@ -100,26 +100,29 @@ class Backward:
     def _through_norm(self, p: PopulationPlan) -> None:
         e, b = self.engine, self.engine.population[p.index]
         e.module.launch(
-            "norm_backward", p.size, BLOCK, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"], b["factor"],
+            "norm_backward", p.size, ROW_THREADS, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"], b["factor"],
             b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], e.plan.time_steps, e.L, e.lanes,
         )  # fmt: skip
 
     def _correlate(self, c: ConnectionPlan) -> None:
-        """Gradients of a connection's synapses, a warp each."""
+        """Gradients of a connection's synapses, as many warps each as there are strips of lanes where these are few."""
         e, s, form = self.engine, self.engine.connection[c.index], self.engine.form(c)
         x, target, T, L = e.sent(c.source), e.population[c.target], e.plan.time_steps, e.L
+        warps = 1
+        while 64 * warps <= min(L, BLOCK) and e.few(64 * warps * c.size):
+            warps *= 2
         if c.gradient_taps is not None:
             if c.kernel is None:
                 e.find_taps(c, c.gradient_taps)
             taps: list[Any] = [s["first"], s["number"], s["share"], s["slope"], e.taps(c)[-1]]
             e.launch(
-                f"correlate_{form}_taps", 32 * c.size, x, target["g"], s["pre"], s["post"], s["weight"], *taps,
-                s["grad"], s["delay_grad"], e.gain(c), c.size, T, L,
+                f"correlate_{form}_taps", 32 * warps * c.size, x, target["g"], s["pre"], s["post"], s["weight"], *taps,
+                s["grad"], s["delay_grad"], e.gain(c), warps, c.size, T, L,
             )  # fmt: skip
             return
         exact = c.gradient_form == "arrival"
         e.launch(
-            f"correlate_{form}", 32 * c.size, x, target["g"], target["h"] if exact else None, s["pre"], s["post"],
+            f"correlate_{form}", 32 * warps * c.size, x, target["g"], target["h"] if exact else None, s["pre"], s["post"],
             s["delay"], s["weight"], s["grad"], s["delay_grad"] if exact else None, e.gain(c),
-            np.float32(e.plan.populations[c.target].dt), c.size, T, L,
+            np.float32(e.plan.populations[c.target].dt), warps, c.size, T, L,
         )  # fmt: skip

@@ -41,6 +41,8 @@ MOST_PIECES = 65_535
 """CUDA's limit of a grid's second and third dimension."""
 MOST_BLOCKS = 4096
 """Of kernels whose threads share what only the device knows: enough to fill a GPU, few to find there is nothing."""
+FEW_THREADS = 1 << 17
+"""Fewer threads leave processors of a large GPU without work: 1,000 on each of 132."""
 AHEAD = 4
 """Batches that may be launched before the oldest of them is done: enough to hide the host, few enough to stop soon."""
 
@@ -145,6 +147,10 @@ class CUDAEngine:
             pieces = blocks(-(-steps // of_thread) * self.L)  # whole warps, each with steps of a strip of lanes
             self.module.launch(kernel, (neurons, *_planes(pieces)), BLOCK, *arguments)
 
+    def few(self, threads: int) -> bool:
+        """Whether so many threads leave most of a GPU idle, by their number alone: results are the same on all of them."""
+        return threads < FEW_THREADS
+
     def form(self, c: ConnectionPlan) -> str:
         """How a connection's source sends: what its kernels are called by."""
         return "spikes" if self.plan.populations[c.source].spiking else "real"
@@ -167,8 +173,8 @@ class CUDAEngine:
     def find_taps(self, c: ConnectionPlan, kernel: str) -> None:
         """Spread a connection's synapses over the lags around their real-valued delays."""
         b = self.connection[c.index]
-        self.launch(
-            f"taps_{kernel}", c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
+        self.each(
+            f"taps_{kernel}", 32 * c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
             b["width"], c.min_delay, c.max_delay, None, c.size,
         )  # fmt: skip
 

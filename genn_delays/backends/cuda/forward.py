@@ -12,7 +12,7 @@ from ...compilers.plan import PopulationPlan
 from ...random import dropout_threshold
 from ..protocol import check_most
 from .history import Row
-from .sorting import BLOCK
+from .sorting import BLOCK, ROW_THREADS
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
@@ -71,7 +71,8 @@ class Forward:
             if c.size == 0:
                 continue
             s, spread = e.connection[c.index], c.kernel is not None and e.how.training
-            steps = WORD if e.form(c) == "spikes" and t1 - t0 > WORD // 2 else STEPS
+            whole_words = t1 - t0 > WORD // 2 and not e.few(p.size * -(-(t1 - t0) // WORD) * L)
+            steps = WORD if e.form(c) == "spikes" and whole_words else STEPS
             e.rows(
                 f"gather_{e.form(c)}{'_taps' if spread else ''}_{steps}", p.size, steps, t1 - t0, current,
                 e.sent(c.source), s["row_start"], s["pre"], s["delay"], s["weight"], *(e.taps(c) if spread else ()),
@@ -91,7 +92,7 @@ class Forward:
             e.launch("norm_running", p.size, *learned, *averages, b["factor"], b["offset"], epsilon, p.size)
             return
         e.module.launch(
-            "norm_statistics", p.size, BLOCK, b["current"], b.get("bias"), *learned, b["mean"], b["var"], b["inverse"],
+            "norm_statistics", p.size, ROW_THREADS, b["current"], b.get("bias"), *learned, b["mean"], b["var"], b["inverse"],
             b["factor"], b["offset"], epsilon, e.plan.time_steps, e.L, e.lanes,
         )  # fmt: skip
 

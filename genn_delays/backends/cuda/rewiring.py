@@ -161,8 +161,8 @@ class Rewiring:
         spread, taps = c.kernel is not None, list[Any]()
         if c.kernel is not None:
             taps = [s["born_first"], s["born_number"], s["born_share"], most_taps(c)]
-            e.launch(
-                f"taps_{c.kernel.template}", most, s["born_position"], *taps[:3], s["born_slope"], taps[3],
+            e.each(
+                f"taps_{c.kernel.template}", 32 * most, s["born_position"], *taps[:3], s["born_slope"], taps[3],
                 e.connection[c.index]["width"], c.min_delay, c.max_delay, count, most,
             )  # fmt: skip
         e.each(

@@ -46,6 +46,7 @@ class RewiringRule(ABC):
     template: ClassVar[str]
     """Kernel that marks what is dropped."""
     l1: float = field(default=0.0, init=False, repr=False)
+    decoupled_l1: bool = field(default=False, init=False, repr=False)
     temperature: float = field(default=0.0, init=False, repr=False)
     dale: bool = field(default=False, init=False, repr=False)
     growth: Literal["random", "gradient"] = field(default="random", init=False, repr=False)

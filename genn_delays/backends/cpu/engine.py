@@ -16,7 +16,7 @@ from ...compilers.populations import PopulationState
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
-from ...learning.optimisers import Optimisers
+from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
 from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, tiles
@@ -184,6 +184,7 @@ class CPUEngine:
             for optimiser, numbers in ((weights, view.weight_rule), (delays, view.delay_rule)):
                 for name, value in optimiser.numbers().items() if optimiser else ():
                     setattr(numbers, name, value)
+            view.weight_rule.l1, view.weight_rule.drift = L1.of(weights, rule)
             view.noise = math.sqrt(2.0 * weights.alpha * rule.temperature) if rule and weights else 0.0
         self._library.update(ctypes.byref(self._net))
 

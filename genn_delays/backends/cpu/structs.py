@@ -37,7 +37,9 @@ def network_type(plan: Plan) -> Any:
     class Optimiser(ctypes.Structure):
         _fields_ = (
             ("moment", _pointer * 2),
-            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay")),
+            *((n, _double) for n in (
+                "alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "weight_decay", "l1", "drift",
+            )),
         )  # fmt: skip
 
     class Connection(ctypes.Structure):
@@ -55,7 +57,7 @@ def network_type(plan: Plan) -> Any:
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),
             ("pre_sign", _pointer),
-            ("l1", _double), ("noise", _double), ("gain", ctypes.c_float), ("width", ctypes.c_float),
+            ("noise", _double), ("gain", ctypes.c_float), ("width", ctypes.c_float),
             *((n, _int) for n in ("min_delay", "max_delay", "source", "target")),
         )  # fmt: skip
 

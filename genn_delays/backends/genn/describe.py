@@ -184,7 +184,7 @@ class Description:
             self._add_rewiring(c, group)
 
     def _add_optimiser(self, c: ConnectionPlan, group: Any, gradient_refs: dict[str, Any]) -> None:
-        g, params = self.pygenn, {"scale": "double", "l1": "double"}
+        g, params = self.pygenn, {"scale": "double", "l1": "double", "l1_drift": "double"}
         if c.real_delays:
             params |= {"min_delay": "int", "max_delay": "int"}
         for kind, optimiser in (("weight", c.optimiser), ("delay", c.delay_optimiser)):

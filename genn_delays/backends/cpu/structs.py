@@ -50,7 +50,8 @@ def network_type(plan: Plan) -> Any:
             ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
             *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight", "new_position")),
             ("new_moment", _pointer * 2), ("new_delay_moment", _pointer * 2), ("new_age", _pointer),
-            ("dead", _pointer), ("num_dropped", _int), ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
+            ("dead", _pointer), *((n, _int) for n in ("num_dropped", "youngest", "newborn")),
+            ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
             ("slot_room", _int), ("capacity", _int), ("candidates", _int), ("hash", _pointer),
             ("delay_threshold", _pointer),
             *((n, _int) for n in (

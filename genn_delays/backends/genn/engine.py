@@ -22,7 +22,7 @@ from ...learning.optimisers import L1, Optimisers
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ..outcome import direct, outcome
-from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
 from .model import GeNNModel
@@ -193,7 +193,7 @@ class GeNNEngine:
         if optimisers:
             self.model.genn.custom_update("update")
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         rewired, growths = {}, []
         for index, count in drops.items():
             rewired[index], planned = dropped(self.model, self.plan.connections[index], step, count)

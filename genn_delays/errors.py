@@ -98,3 +98,10 @@ def check_real(
     if not inside:
         raise InvalidValueError(f"{what} must lie in {interval}, got {value}")
     return x
+
+
+def check_flag(what: str, value: object) -> bool:
+    """``value`` if it is true or false, or an error that names it."""
+    if not isinstance(value, bool):
+        raise InvalidValueError(f"{what} must be true or false, got {value!r}")
+    return value

@@ -72,6 +72,7 @@ class Metrics:
     ) -> None:
         self._outputs = outputs
         self._rewirings: dict[str, int] = {} if rewirings is None else rewirings
+        self._newborn = dict.fromkeys(self._rewirings, 0)
         self.step_seconds: list[float] = [] if step_seconds is None else step_seconds
         self.validation = validation
         self._awaited: deque[Entry] = deque()
@@ -99,6 +100,21 @@ class Metrics:
         """Synapses dropped and grown, by connection name."""
         self.settle()
         return self._rewirings
+
+    @property
+    def newborn_rewirings(self) -> dict[str, int]:
+        """Of :attr:`rewirings` those that died in the step after their birth, by connection name.
+
+        They are DEEP R's search for a place; what is left are established synapses that died, which is change. Under
+        RigL and SET it is those that were dropped the first time after their birth.
+        """
+        self.settle()
+        return self._newborn
+
+    def count_rewired(self, connection: str, established: int, newborn: int) -> None:
+        """Count synapses of a connection that were dropped, and as many grown."""
+        self._rewirings[connection] += established + newborn
+        self._newborn[connection] += newborn
 
     def __getitem__(self, population: Population | str) -> OutputMetric:
         """The figures of an output population, given itself or by name."""
@@ -141,5 +157,6 @@ class Metrics:
             found = self.validation
             text += f", validation {100 * found.accuracy:.2f} %" if labelled else f", validation loss {found.loss:.4f}"
         if self.rewirings:
-            text += f", rewired {sum(self.rewirings.values())}"
+            newborn = sum(self.newborn_rewirings.values())
+            text += f", rewired {sum(self.rewirings.values())}" + (f" ({newborn} newborn)" if newborn else "")
         return text

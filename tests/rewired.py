@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from genn_delays import (
 )
 from genn_delays.backends.cpu.engine import CPUEngine
 from genn_delays.backends.cuda.engine import CUDAEngine
-from genn_delays.backends.protocol import Engine
+from genn_delays.backends.protocol import Engine, Rewired
 from genn_delays.connectivity import Synapses, home_words
 from genn_delays.learning.schedules import Progress
 from genn_delays.random import Purpose, philox
@@ -93,7 +94,12 @@ def rewire(engine: Any, step: int, progress: Progress | None = None) -> dict[int
     """What a training step does last: every rule that is due acts. Gives how many synapses it replaced."""
     now = progress or Progress(0, 1, 0, 1)
     connections = [c for c in engine.plan.connections if c.rewiring and c.rewiring.due(step, now)]
-    return dict(engine.rewire(step, {c.index: c.rewiring.num_dropped(c.size, now) for c in connections}))
+    return totals(engine.rewire(step, {c.index: c.rewiring.num_dropped(c.size, now) for c in connections}))
+
+
+def totals(counts: Mapping[int, Rewired]) -> dict[int, int]:
+    """How many synapses an engine replaced, newborn ones and others together."""
+    return {index: count.total for index, count in counts.items()}
 
 
 def set_gradient(engine: Engine, connection: int, gradient: npt.NDArray[np.float32], variable: str = "weight") -> None:

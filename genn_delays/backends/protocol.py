@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,24 @@ class ConnectionState:
         return cls(synapses, moments, arrays["age"], arrays["position"], delay_moments)
 
 
+class Rewired(NamedTuple):
+    """How many synapses of a connection were dropped, and as many grown.
+
+    Attributes:
+        established: of them those that had lived on after an earlier rewiring, or from the beginning.
+        newborn: those that were grown the last time (:meth:`~genn_delays.rewiring.RewiringRule.youngest`): places
+            that were tried, which changes nothing.
+    """
+
+    established: int
+    newborn: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.established + self.newborn
+
+
 @dataclass(frozen=True)
 class Availability:
     """Whether a backend can run here, and what it found or needs."""
@@ -137,7 +155,7 @@ class Learner(Protocol):
     def regularise(self, lanes: int) -> Mapping[int, float]:
         """What hidden neurons' spike counts cost, by population; the backward pass will know of it."""
 
-    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, int]:
+    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, Rewired]:
         """One step of every optimiser and rewiring rule, after the backward pass of a batch of `lanes` examples.
 
         Args:
@@ -191,7 +209,7 @@ class Engine(Protocol):
         `step` counts training steps from 0.
         """
 
-    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, Rewired]:
         """Drop and grow synapses of connections; how many of each were, to be looked at as losses are.
 
         Args:

@@ -41,6 +41,7 @@ class MetricsWriter(Callback):
             "train_accuracy": metrics.accuracy,
             "step_ms": round(metrics.step_ms, 4),
             "rewirings": metrics.rewirings,
+            "newborn_rewirings": metrics.newborn_rewirings,
         }
         if metrics.validation is not None:
             line |= {"validation_loss": metrics.validation.loss, "validation_accuracy": metrics.validation.accuracy}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..backends.protocol import Engine, Pass
+from ..backends.protocol import Engine, Pass, Rewired
 from ..callbacks import Callback, as_callbacks, by_kind, recorded
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
@@ -171,7 +171,7 @@ class CompiledNetwork:
             self._forward_loss(data, batch, metrics, training=True)
             self.engine.backward()
             rewired = self._learner.step(self.step, self._progress, batch.size)
-            metrics.expect(partial(self._count_rewired, rewired))
+            metrics.expect(partial(self._count_rewired, rewired, metrics))
             self.step += 1
             metrics.step_seconds.append(time.perf_counter() - start)
             for callback in callbacks:
@@ -183,12 +183,12 @@ class CompiledNetwork:
         kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
         return Pass(training, self.step, {c.index: k.width(c.max_delay, self._progress) for c, k in kernels})
 
-    def _count_rewired(self, rewired: Mapping[int, int], _: object, of_epoch: dict[str, int]) -> None:
+    def _count_rewired(self, rewired: Mapping[int, Rewired], metrics: Metrics, *_: object) -> None:
         """Count synapses that were replaced, by connection."""
         for index, count in rewired.items():
             name = self.plan.connections[index].name
-            of_epoch[name] += count
-            self._rewirings[name] += count
+            metrics.count_rewired(name, count.established, count.newborn)
+            self._rewirings[name] += count.total
 
     def _forward_loss(
         self, data: Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..backends.protocol import Engine
+from ..backends.protocol import Engine, Rewired
 from ..learning.schedules import Progress
 from .plan import Plan
 from .populations import PopulationState
@@ -37,7 +37,7 @@ class HostLearner:
                 self.engine.set_drive(p.index, self.plan.regularisation.drive(counts, lanes))
         return penalties
 
-    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, int]:
+    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, Rewired]:
         optimisers = self.plan.optimisers(now)
         scale = self._gradient_scale()
         self.engine.update(step, optimisers, scale)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_real, unknown
+from ..errors import check_flag, check_real, unknown
 from .schedules import Progress, Schedule, as_schedule
 
 F32 = npt.NDArray[np.float32]
@@ -18,18 +18,22 @@ U16 = npt.NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Optimiser(ABC):
-    """Base of all optimisers. Every field but the schedule is a number that the kernels read.
+    """Base of all optimisers. Every field but the schedule and flags is a number that the kernels read.
 
     Args:
         alpha: learning rate, above 0.
         l1, weight_decay: ``l1 * sign(w) + weight_decay * w`` is added to the gradient of weights (not to that of delays
             or of populations' values), at least 0.
+        decoupled_l1: L1 is kept out of the gradient and so out of the moments; after the step weights drift towards 0,
+            ``w = w - alpha l1 sign(w)``, as AdamW has it for decay. Adam scales its steps by the size of the gradient:
+            where the data's has vanished, an L1 in it alone makes steps of full size, however small it is.
         schedule: how `alpha` (and with one-cycle `beta1`) change while training; constant where not given.
     """
 
     alpha: float = 1e-3
     l1: float = field(default=0.0, kw_only=True)
     weight_decay: float = field(default=0.0, kw_only=True)
+    decoupled_l1: bool = field(default=False, kw_only=True)
     schedule: Schedule | None = field(default=None, kw_only=True)
 
     template: ClassVar[str]
@@ -41,11 +45,12 @@ class Optimiser(ABC):
         check_real(f"{type(self).__name__} alpha", self.alpha, 0.0, open_low=True)
         check_real(f"{type(self).__name__} l1", self.l1, 0.0)
         check_real(f"{type(self).__name__} weight_decay", self.weight_decay, 0.0)
+        check_flag(f"{type(self).__name__} decoupled_l1", self.decoupled_l1)
         object.__setattr__(self, "schedule", as_schedule(self.schedule))
 
     def numbers(self) -> dict[str, float]:
         """What the kernels read, by name."""
-        return {name: value for name, value in vars(self).items() if name != "schedule"}
+        return {name: value for name, value in vars(self).items() if name not in ("decoupled_l1", "schedule")}
 
     def at(self, progress: Progress) -> Optimiser:
         """The optimiser as the schedule has it at a point of training."""
@@ -74,6 +79,24 @@ class Optimisers(NamedTuple):
 
     weight: Optimiser | None
     delay: Optimiser | None
+
+
+class L1(NamedTuple):
+    """The L1 of a connection's weights, its optimiser's and its rewiring rule's together.
+
+    Attributes:
+        gradient: ``gradient * sign(w)`` is added to dL/dw before the optimiser.
+        drift: ``alpha * drift * sign(w)`` is taken from w after it; `alpha` and the product are single precision.
+    """
+
+    gradient: float
+    drift: float
+
+    @classmethod
+    def of(cls, *sources: Any) -> L1:
+        """The sum over optimisers and rewiring rules; None has none."""
+        found = [(s.l1, s.decoupled_l1) for s in sources if s is not None]
+        return cls(*(sum((l1 for l1, drifts in found if drifts is decoupled), 0.0) for decoupled in (False, True)))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_real
+from ..errors import check_flag, check_real
 from ..learning.schedules import Progress
 from .rule import RewiringRule
 
@@ -22,7 +22,10 @@ class DeepR(RewiringRule):
     with theta = 1e-12 and no optimiser history.
 
     Args:
-        l1: ``l1 * sign(theta)`` is added to dL/dtheta of living synapses before the optimiser.
+        l1: strength of L1 on living synapses; it is in no gradient that is reported and in no score of growth.
+        decoupled_l1: whether L1 acts apart from the optimiser, as a drift ``theta = theta - alpha l1`` after its step,
+            or as published: ``l1 * sign(theta)`` is added to dL/dtheta before it. See
+            :class:`~genn_delays.learning.optimisers.Optimiser`.
         temperature: T of the original's noise, ``sqrt(2 alpha T) N(0, 1)`` added to theta each step; 0 is off.
         dale: Dale's law: the sign depends on the source neuron alone. Otherwise every pair has a sign.
         growth: ``"random"``: every such pair is equally likely; ``"gradient"``: those with the most negative dL/dtheta,
@@ -31,6 +34,7 @@ class DeepR(RewiringRule):
     """
 
     l1: float = 0.01
+    decoupled_l1: bool = field(default=False, kw_only=True)
     temperature: float = 0.0
     dale: bool = False
     growth: Literal["random", "gradient"] = "random"
@@ -42,8 +46,8 @@ class DeepR(RewiringRule):
         super().__post_init__()
         check_real("DeepR l1", self.l1, 0.0)
         check_real("DeepR temperature", self.temperature, 0.0)
-        if not isinstance(self.dale, bool):
-            raise InvalidValueError(f"DeepR dale must be true or false, got {self.dale!r}")
+        check_flag("DeepR decoupled_l1", self.decoupled_l1)
+        check_flag("DeepR dale", self.dale)
 
     def num_dropped(self, size: int, progress: Progress) -> int:
         return 0

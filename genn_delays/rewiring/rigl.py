@@ -42,6 +42,10 @@ class RigL(RewiringRule):
         check_count("RigL interval", self.interval)
         check_share("RigL end", self.end)
 
+    @property
+    def every(self) -> int:
+        return self.interval
+
     def due(self, step: int, progress: Progress) -> bool:
         return (step + 1) % self.interval == 0 and self._share(progress) > 0.0
 

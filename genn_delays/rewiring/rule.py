@@ -46,6 +46,7 @@ class RewiringRule(ABC):
     template: ClassVar[str]
     """Kernel that marks what is dropped."""
     l1: float = field(default=0.0, init=False, repr=False)
+    decoupled_l1: bool = field(default=False, init=False, repr=False)
     temperature: float = field(default=0.0, init=False, repr=False)
     dale: bool = field(default=False, init=False, repr=False)
     growth: Literal["random", "gradient"] = field(default="random", init=False, repr=False)
@@ -62,6 +63,19 @@ class RewiringRule(ABC):
     def uses_gradient(self) -> bool:
         """Whether growing looks at the gradient of synapses that are not there."""
         return self.growth == "gradient" or self.growth_delay == "best"
+
+    @property
+    def every(self) -> int:
+        """Training steps from one time the rule acts to the next."""
+        return 1
+
+    def youngest(self, step: int) -> int:
+        """Up to this age (optimiser steps) a synapse that is dropped after training step `step` is a newborn one.
+
+        Newborn is what was grown the last time the rule acted and goes the next: a place that was tried. The synapses
+        that a network began with are established from the beginning.
+        """
+        return min(self.every, step)
 
     def due(self, step: int, progress: Progress) -> bool:
         """Whether the rule acts after training step `step` (from 0)."""

@@ -36,6 +36,10 @@ class SET(RewiringRule):
         check_share("SET fraction", self.fraction)
         check_count("SET interval", self.interval)
 
+    @property
+    def every(self) -> int:
+        return self.interval
+
     def due(self, step: int, progress: Progress) -> bool:
         return (step + 1) % self.interval == 0
 

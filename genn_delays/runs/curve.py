@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .train import Result
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart
-_COLOURS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73", "rewired": "#555555"}
+_COLOURS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
+_DIED = {"established": "#555555", "newborn": "#E69F00"}
 
 
 def draw_learning_curve(path: Path, lines: list[dict[str, Any]], result: Result) -> None:
@@ -73,10 +74,20 @@ def _accuracy(ax: Axes, lines: list[dict[str, Any]], result: Result) -> None:
 
 
 def _rewirings(ax: Axes, lines: list[dict[str, Any]]) -> None:
+    """Established synapses that died, which is change, and newborn ones, which is search; there may be a thousand
+    times as many of these."""
     epochs = [line["epoch"] + 1 for line in lines]
-    ax.bar(epochs, [sum(line["rewirings"].values()) for line in lines], width=0.85, color=_COLOURS["rewired"])
-    ax.set_ylabel("synapses rewired in the epoch")
-    ax.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
+    newborn = [sum(line.get("newborn_rewirings", {}).values()) for line in lines]
+    dropped = [sum(line["rewirings"].values()) for line in lines]
+    parts = {"established": [n - young for n, young in zip(dropped, newborn, strict=True)], "newborn": newborn}
+    for part, counts in parts.items():
+        if part == "established" or any(counts):
+            marker = "o" if len(lines) < 15 else ""
+            ax.plot(epochs, counts, color=_DIED[part], label=part, marker=marker, markersize=3.5, linewidth=1.4)
+    ax.set_yscale("symlog", linthresh=1.0)
+    ax.set_ylim(bottom=0.0)
+    ax.set_ylabel("synapses that died in the epoch")
+    ax.legend(loc="best", fontsize=8, framealpha=0.9)
 
 
 def _dress(ax: Axes, epochs: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from networks import largest_difference
+from rewired import totals
 from scipy.stats import chisquare
 
 from genn_delays import (
@@ -96,7 +97,7 @@ class Births:
             for index, count in counts.items():
                 state = self.engine.state(index)
                 new = state.age == 0
-                assert new.sum() == count
+                assert new.sum() == count.total
                 assert all((m[new] == 0).all() for m in state.moments)
                 np.testing.assert_allclose(np.abs(state.synapses.weight[new]), 1e-12, rtol=1e-6)
                 self.born[index].append(Synapses(*(a[new] for a in state.synapses)))
@@ -181,7 +182,7 @@ def test_every_empty_pair_is_as_likely():
         for step in range(600):
             state.synapses = first._replace(weight=np.where(kill, 0, 1).astype(np.float32))
             engine.set_state(0, state)
-            assert engine.rewire(step, {0: 0}) == {0: int(kill.sum())}
+            assert totals(engine.rewire(step, {0: 0})) == {0: int(kill.sum())}
             after = engine.state(0)
             new = after.age == 0 if after.age.any() else np.abs(after.synapses.weight) < 1e-6
             np.add.at(grown, after.synapses.post[new].astype(int) * 12 + after.synapses.pre[new], 1)
@@ -254,7 +255,7 @@ def test_the_best_candidates_are_grown(rule, spikes):
         _set_weights(one, index, state.synapses)
         count = rule.num_dropped(c.size, due)
         dropped = np.flatnonzero(rule.dropped(state.synapses.weight, count))
-        assert one.engine.rewire(0, {index: count}) == {index: dropped.size}
+        assert totals(one.engine.rewire(0, {index: count})) == {index: dropped.size}
         after = one.engine.state(index).synapses
     pair = c.connection.synapses.post.astype(int) * c.num_pre + c.connection.synapses.pre
     empty = np.setdiff1d(np.arange(c.num_pre * c.num_post), pair)

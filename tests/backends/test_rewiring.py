@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from refused import refused
-from rewired import assert_same_state, rewire, set_gradient, signs, small_network, train
+from rewired import assert_same_state, data, rewire, set_gradient, signs, small_network, train
 from scipy.stats import chisquare
 
 from genn_delays import (
     SET,
     Adam,
+    Callback,
     Connection,
     DeepR,
     Input,
@@ -23,8 +24,10 @@ from genn_delays import (
     Uniform,
     UniformInt,
 )
+from genn_delays.backends.protocol import Rewired
 from genn_delays.connectivity import home_words
 from genn_delays.learning.optimisers import Optimisers
+from genn_delays.learning.schedules import Progress
 from genn_delays.random import Purpose, sample_distinct
 
 RULES = [
@@ -63,6 +66,58 @@ def test_equals_reference_after_50_rounds(rule, kernels):
         for c in one.plan.connections:
             assert_same_state(one.engine, two.engine, c.index)
     assert rewired > 100
+
+
+@pytest.mark.parametrize("rule", [DeepR(), DeepR(growth="gradient"), SET(interval=3), RigL(interval=2)], ids=repr)
+def test_newborn_synapses_that_go_are_counted_apart(rule, backend):
+    """Newborn is what was grown the last time the rule acted; what the network began with never is."""
+    compiled, every = train(small_network(), rule, backend, 2), getattr(rule, "interval", 1)
+    engine, c = compiled.engine, compiled.plan.connections[0]
+    now, size = Progress(0, 1, 0, 1), c.size
+    for step, ages, newborn in (
+        (every - 1, [every], 0),  # the first time
+        (2 * every - 1, [2 * every], 0),
+        (5 * every - 1, [every, 5 * every, every + 1, 2 * every], 1),
+        (5 * every - 1, [every, every, every + 1, 1], 3),
+        (70_000 * every - 1, [every, 65_535], 1),
+    ):
+        state = engine.state(0)
+        gone = np.arange(len(ages)) * 3
+        weight, age = np.full(size, 0.5, np.float32), np.full(size, 9 * every, np.uint16)
+        weight[gone], age[gone] = 0, ages
+        state.synapses, state.age = state.synapses._replace(weight=weight), age
+        engine.set_state(0, state)
+        count = len(ages) if rule.num_dropped(size, now) else 0
+        assert engine.rewire(step, {0: count})[0] == Rewired(len(ages) - newborn, newborn)
+        assert (engine.state(0).age == 0).sum() == len(ages)
+
+
+class Ages(Callback):
+    """After every batch, how many synapses are newborn, and how many have lived a step; and what metrics say."""
+
+    def __init__(self):
+        self.born, self.grown_up, self.counts = [], [], []
+
+    def on_batch_end(self, batch, metrics):
+        age = self.compiled_network.engine.state(0).age
+        self.born.append(int((age == 0).sum()))
+        self.grown_up.append(int((age == 1).sum()))
+        self.counts.append((metrics.rewirings["in_hidden"], metrics.newborn_rewirings["in_hidden"]))
+
+
+@pytest.mark.parametrize("rule", [DeepR(l1=0.05), DeepR(l1=0.05, growth="gradient", growth_delay="best")], ids=repr)
+def test_newborn_synapses_are_those_that_no_step_later_has_seen(rule, backend):
+    """Of those born after a step, all that are not a step old after the next one have died as newborn ones."""
+    network, ages = small_network(), Ages()
+    compiled = train(network, rule, backend, 0)
+    x, y = data(network, 40)
+    compiled.train(x, y, 1, callbacks=[ages])
+    dead = np.diff([newborn for _, newborn in ages.counts], prepend=0)
+    assert dead[0] == 0 and dead.sum() > 3
+    np.testing.assert_array_equal(dead[1:], np.subtract(ages.born[:-1], ages.grown_up[1:]))
+    rewired = np.diff([total for total, _ in ages.counts], prepend=0)
+    np.testing.assert_array_equal(rewired, ages.born)
+    assert (rewired >= dead).all() and rewired.sum() > dead.sum()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)

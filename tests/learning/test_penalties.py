@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from networks import Case
 from refused import refused
-from rewired import assert_same_state, set_gradient
+from rewired import TIME_STEPS, assert_same_state, data, set_gradient, small_network
 
-from genn_delays import SGD, Adam, AdamW
+from genn_delays import SGD, Adam, AdamW, DeepR, SurrogateCompiler
 from genn_delays.learning.optimisers import OPTIMISERS, Optimisers
 
 PENALISED = [
     Adam(0.01, l1=0.02), Adam(0.01, weight_decay=0.1), SGD(0.1, 0.9, l1=0.01, weight_decay=0.2),
-    AdamW(0.01, decay=0.1, l1=0.02, weight_decay=0.1),
+    AdamW(0.01, decay=0.1, l1=0.02, weight_decay=0.1), Adam(0.01, l1=0.3, decoupled_l1=True, weight_decay=0.1),
+    AdamW(0.01, decay=0.1, l1=0.3, decoupled_l1=True), SGD(0.1, 0.9, l1=0.02, decoupled_l1=True),
 ]  # fmt: skip
 WHOLE = replace(Case.published(3), seed=3, dropout=0.25, batch_norm=True, kernel="gaussian", recurrent=False)
 
@@ -67,6 +68,69 @@ def test_a_step_is_the_formula(optimiser, backend):
     np.testing.assert_allclose(after.synapses.weight, expected, rtol=1e-5, atol=1e-7)
     moved = np.clip(before.position - 0.1 * g, 0, compiled.plan.connections[0].max_delay)
     np.testing.assert_allclose(after.position, moved, rtol=1e-6, atol=1e-6)
+
+
+# --- L1 apart from the optimiser -------------------------------------------------------------------------------------
+
+
+def sparse(backend, optimiser, rule):
+    """A small network to be rewired, with a backward pass behind it; the optimiser is that of weights and of delays."""
+    network, compiler = small_network(), SurrogateCompiler(TIME_STEPS, 4, backend=backend)
+    optimisers = {"all_connections": {"weight": optimiser, "delay": optimiser}}
+    compiled = compiler.compile(network, optimisers=optimisers, rewiring={"all_connections": rule})
+    compiled.gradients(*data(network, 4))
+    return compiled
+
+
+@pytest.mark.parametrize("kind", OPTIMISERS.values())
+@pytest.mark.parametrize("place", ["optimiser", "rule", "both"])
+def test_decoupled_l1_is_a_drift_that_the_moments_know_nothing_of(kind, place, backend):
+    """``w - alpha l1 sign(w)`` after the step; moments and delays are those without L1, to the last bit."""
+    mine, rules = (0.25 if place != "rule" else 0.0), (0.25 if place != "optimiser" else 0.0)
+    drifting = sparse(backend, kind(0.01, l1=mine, decoupled_l1=True), DeepR(l1=rules, decoupled_l1=True))
+    plain = sparse(backend, kind(0.01), DeepR(l1=0.0))
+    before = plain.engine.state(0)
+    gradients, l1 = random_gradients(before.age.size, 1), mine + rules
+    without, found = (fed(compiled, gradients).state(0) for compiled in (plain, drifting))
+    for name, values in without.arrays().items():
+        if name != "weight":
+            np.testing.assert_array_equal(found.arrays()[name], values, err_msg=name)
+    sign = np.sign(before.synapses.weight)
+    expected = without.synapses.weight - 0.01 * l1 * sign
+    expected = np.where(expected * sign > 0, expected, 0)
+    np.testing.assert_allclose(found.synapses.weight, expected, rtol=1e-6, atol=1e-8)
+    assert (found.synapses.weight != without.synapses.weight).mean() > 0.5
+
+
+@pytest.mark.parametrize("l1", [1e-6, 1e-3])
+def test_where_the_gradient_has_vanished_a_drift_is_as_small_as_its_l1(l1, backend):
+    """Adam makes full-sized steps of an L1 within the gradient, however small it is."""
+    alpha, steps, moved = 0.001, 10, []
+    for decoupled in (False, True):
+        compiled = begun(Case(seed=3), backend, {"weight": Adam(alpha, l1=l1, decoupled_l1=decoupled)})
+        before = np.abs(compiled.engine.state(0).synapses.weight.astype(np.float64))
+        after = fed(compiled, [np.zeros(before.size, np.float32)] * steps).state(0).synapses.weight
+        far = before > 2 * alpha * steps
+        moved.append((before - np.abs(after))[far])
+    np.testing.assert_allclose(moved[0], steps * alpha, rtol=0.02)
+    np.testing.assert_allclose(moved[1], steps * alpha * l1, rtol=0.1, atol=1e-6)
+
+
+def test_l1_within_the_gradient_and_apart_from_it_act_together(backend):
+    """The optimiser's in one way, the rewiring rule's in the other."""
+    for first, second in ((False, True), (True, False)):
+        optimiser, rule = SGD(0.1, l1=0.02, decoupled_l1=first), DeepR(l1=0.03, decoupled_l1=second)
+        compiled = sparse(backend, optimiser, rule)
+        before = compiled.engine.state(0).synapses.weight.astype(np.float64)
+        after = fed(compiled, [np.zeros(before.size, np.float32)]).state(0).synapses.weight
+        expected = np.sign(before) * np.maximum(np.abs(before) - 0.1 * 0.05, 0)
+        np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_decoupled_l1_is_a_switch():
+    for make in (lambda: Adam(decoupled_l1=1), lambda: DeepR(decoupled_l1="yes"), lambda: SGD(decoupled_l1=None)):
+        with refused("decoupled_l1", "true or false"):
+            make()
 
 
 @pytest.mark.torch
@@ -121,10 +185,10 @@ def step_of(case, backend, clip_norm, optimisers):
     return before, values(), gradients, {c.name: c.max_delay for c in compiled.plan.connections}
 
 
-@pytest.mark.parametrize("share", [0.5, 0.01])
-def test_gradients_are_scaled_together(share, backend):
+@pytest.mark.parametrize(("share", "decoupled"), [(0.5, False), (0.01, False), (0.01, True)])
+def test_gradients_are_scaled_together(share, decoupled, backend):
     """Where the norm over weights, delays and batch norms is above clip_norm, all move by as much less; L1 does not."""
-    optimisers = everything(SGD(0.1, l1=0.03))
+    optimisers = everything(SGD(0.1, l1=0.03, decoupled_l1=decoupled))
     *_, gradients, _ = step_of(WHOLE, backend, None, optimisers)
     norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
     before, after, gradients, limits = step_of(WHOLE, backend, share * norm, optimisers)

@@ -172,7 +172,6 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     if c.pre_sign is not None:
         view.pre_sign = address(c.pre_sign)
     view.redraw = int(rule.growth_delay == "redraw")
-    view.l1 = rule.l1
 
 
 def allocate_network(plan: Plan, net: Any, threads: int) -> Arrays:

@@ -16,9 +16,9 @@ from ...compilers.populations import PopulationState
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
-from ...learning.optimisers import Optimisers
+from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
-from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, tiles
 from .compiler import load_library
 from .structs import address, network_type
@@ -184,15 +184,19 @@ class CPUEngine:
             for optimiser, numbers in ((weights, view.weight_rule), (delays, view.delay_rule)):
                 for name, value in optimiser.numbers().items() if optimiser else ():
                     setattr(numbers, name, value)
+            view.weight_rule.l1, view.weight_rule.drift = L1.of(weights, rule)
             view.noise = math.sqrt(2.0 * weights.alpha * rule.temperature) if rule and weights else 0.0
         self._library.update(ctypes.byref(self._net))
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         self._net.step = step
         rewired = {}
         for index, count in drops.items():
-            self._net.c[index].num_dropped = count
-            rewired[index] = int(getattr(self._library, f"rewire_{index}")(ctypes.byref(self._net)))
+            view, rule = self._net.c[index], self.plan.connections[index].rewiring
+            assert rule is not None
+            view.num_dropped, view.youngest, view.newborn = count, rule.youngest(step), 0
+            dropped = int(getattr(self._library, f"rewire_{index}")(ctypes.byref(self._net)))
+            rewired[index] = Rewired(dropped - view.newborn, view.newborn)
         return rewired
 
     # --- reading and writing -----------------------------------------------------------------------------------------

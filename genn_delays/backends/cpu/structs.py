@@ -37,7 +37,9 @@ def network_type(plan: Plan) -> Any:
     class Optimiser(ctypes.Structure):
         _fields_ = (
             ("moment", _pointer * 2),
-            *((n, _double) for n in ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay")),
+            *((n, _double) for n in (
+                "alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "weight_decay", "l1", "drift",
+            )),
         )  # fmt: skip
 
     class Connection(ctypes.Structure):
@@ -48,14 +50,15 @@ def network_type(plan: Plan) -> Any:
             ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
             *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight", "new_position")),
             ("new_moment", _pointer * 2), ("new_delay_moment", _pointer * 2), ("new_age", _pointer),
-            ("dead", _pointer), ("num_dropped", _int), ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
+            ("dead", _pointer), *((n, _int) for n in ("num_dropped", "youngest", "newborn")),
+            ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
             ("slot_room", _int), ("capacity", _int), ("candidates", _int), ("hash", _pointer),
             ("delay_threshold", _pointer),
             *((n, _int) for n in (
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),
             ("pre_sign", _pointer),
-            ("l1", _double), ("noise", _double), ("gain", ctypes.c_float), ("width", ctypes.c_float),
+            ("noise", _double), ("gain", ctypes.c_float), ("width", ctypes.c_float),
             *((n, _int) for n in ("min_delay", "max_delay", "source", "target")),
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
-from ..protocol import ConnectionState, DenseData, InputData, Pass
+from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .backward import Backward
 from .buffers import (
     allocate,
@@ -58,7 +58,7 @@ class CUDAEngine:
         step: the training step, for kernels that draw random numbers.
         history: losses and counts that nobody has looked at yet.
         updates: steps of the optimisers.
-        rewired: by connection, synapses replaced by the last rewiring, and whether that failed.
+        rewired: by connection, synapses replaced by the last rewiring, whether that failed, and how many were newborn.
         values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.
     """
@@ -81,12 +81,12 @@ class CUDAEngine:
         self._examples = device.allocate("examples", (self.L,), np.int64)
         self._data = DataOnDevice(device)
         self._launched: deque[Mark] = deque()
-        self.history = History(device, 2 * max(len(plan.outputs), len(plan.connections), len(plan.populations)))
+        self.history = History(device, max(2 * len(plan.outputs), 3 * len(plan.connections), len(plan.populations)))
         self.updates = Updates(self)
         self.values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self.delays: dict[int, Array] = {}
         self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
-        self.rewired = device.allocate("rewired", (len(plan.connections), 2), np.int64)
+        self.rewired = device.allocate("rewired", (len(plan.connections), 3), np.int64)
         self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
@@ -282,7 +282,7 @@ class CUDAEngine:
         self.updates.scale_by(scale)
         self.updates.run(optimisers, {})
 
-    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, Rewired]:
         if not drops:
             return {}
         self.set_step(step)
@@ -294,14 +294,15 @@ class CUDAEngine:
         self.launch("note_rewired", self.rewired.size, self.rewired, *row, self.rewired.size)
         return counts
 
-    def _rewired_of(self, connection: int, row: Row) -> int:
+    def _rewired_of(self, connection: int, row: Row) -> Rewired:
         """Synapses of a connection that were replaced, out of a row of the history."""
-        if row[2 * connection + 1]:
+        dropped, failed, newborn = (int(number) for number in row[3 * connection : 3 * connection + 3])
+        if failed:
             raise KernelError(
                 f"rewiring connection {self.plan.connections[connection].name!r}: too few different random numbers "
                 "were drawn, which should not happen; the connection was left as it was"
             )
-        return int(row[2 * connection])
+        return Rewired(dropped - newborn, newborn)
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 

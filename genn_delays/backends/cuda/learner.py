@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...compilers.populations import PopulationState
 from ...learning.schedules import Progress
+from ..protocol import Rewired
 from .history import Row
 from .sorting import BLOCK
 from .updates import Value
@@ -65,7 +66,7 @@ class CUDALearner:
         e.replay(("regularise", lanes), work)
         return penalties
 
-    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, int]:
+    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, Rewired]:
         e = self.engine
         if e.plan.clip_norm is None:
             e.updates.scale_by(1.0)

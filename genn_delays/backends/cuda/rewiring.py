@@ -189,10 +189,12 @@ class Rewiring:
 
     def _join(self, c: ConnectionPlan, slots: Buffer) -> None:
         """The living and the newborn in order of (post, pre)."""
-        e, b, s = self.engine, self.engine.connection[c.index], self.engine.scratch
+        e, b, s, rule = self.engine, self.engine.connection[c.index], self.engine.scratch, c.rewiring
+        assert rule is not None
         arrays = [b.get(prefix + name) for name in STATE for prefix in ("", "new_")]
         e.launch(
             "join", c.size, *arrays, s["alive"], s["rank"], s["free_before"], s["living"], slots, s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], s["dropped"], c.size,
+            s["born_post"], s["negative"], s["born_delay"], s["dropped"], e.rewired, c.index, e.step, rule.every,
+            c.size,
         )  # fmt: skip
         e.launch("put_back", c.size, *arrays, e.rewired, c.index, s["dropped"], c.size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...compilers.plan import ConnectionPlan, Plan
-from ...learning.optimisers import Optimiser, Optimisers
+from ...learning.optimisers import L1, Optimiser, Optimisers
 from .buffers import SQUARES
 from .device import Buffer
 from .sorting import BLOCK
@@ -16,7 +16,7 @@ from .sorting import BLOCK
 if TYPE_CHECKING:
     from .engine import CUDAEngine
 
-NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "weight_decay", "noise", "age")
+NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "drift", "weight_decay", "noise", "age")
 """What ``struct Optimiser`` holds, in its order."""
 
 
@@ -90,6 +90,8 @@ class Updates:
             c = self.engine.plan.connections[index]
             for row, optimiser in zip(rules[2 * index : 2 * index + 2], learned, strict=True):
                 row[:] = _numbers(optimiser)
+            l1, drift = L1.of(learned.weight, c.rewiring)
+            rules[2 * index, NUMBERS.index("l1")], rules[2 * index, NUMBERS.index("drift")] = l1, drift
             if c.rewiring is not None and learned.weight is not None:
                 rules[2 * index, NUMBERS.index("noise")] = math.sqrt(
                     2.0 * learned.weight.alpha * c.rewiring.temperature
@@ -124,12 +126,11 @@ class Updates:
     def _connection(self, c: ConnectionPlan) -> None:
         """One step of a connection's optimisers, whose numbers are there."""
         b, rule = self.engine.connection[c.index], c.rewiring
-        rule_l1 = float(rule.l1) if rule else 0.0
         kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
         moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
         self.engine.launch(
             f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
-            b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"], rule_l1,
+            b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"],
             self.engine.plan.training_seed, c.index, self.engine.step, int(rule is not None and rule.signed),
             c.min_delay, c.max_delay, c.size,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
-from ..protocol import ConnectionState, DenseData, InputData, Pass
+from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .dynamics import Array, Dynamics
 from .trajectory import Adjoint, Arrival, Spike, Trajectory
 
@@ -207,7 +207,7 @@ class EventExactEngine:
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         _no_trainer()
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         _no_trainer()
 
     def set_drive(self, population: int, drive: Array) -> None:

@@ -184,7 +184,7 @@ class Description:
             self._add_rewiring(c, group)
 
     def _add_optimiser(self, c: ConnectionPlan, group: Any, gradient_refs: dict[str, Any]) -> None:
-        g, params = self.pygenn, {"scale": "double", "l1": "double"}
+        g, params = self.pygenn, {"scale": "double", "l1": "double", "l1_drift": "double"}
         if c.real_delays:
             params |= {"min_delay": "int", "max_delay": "int"}
         for kind, optimiser in (("weight", c.optimiser), ("delay", c.delay_optimiser)):
@@ -209,15 +209,16 @@ class Description:
     def _add_rewiring(self, c: ConnectionPlan, group: Any) -> None:
         g, kinds = self.pygenn, code.synapse_variables(self.plan, c)
         fate = ["fate"] if code.has_fate(c) else []
-        names, text = ["g", *fate], code.drop_code(c)
+        names, text, counts = ["g", "age", *fate], code.drop_code(c), ("num_dropped", "num_newborn")
         drop = g.create_custom_connectivity_update_model(
-            "drop", pre_vars=[("num_dropped", "unsigned int")], var_refs=[(name, kinds[name]) for name in names],
-            row_update_code=text,
+            "drop", params=[("youngest", "unsigned int")], pre_vars=[(name, "unsigned int") for name in counts],
+            var_refs=[(name, kinds[name]) for name in names], row_update_code=text,
         )  # fmt: skip
         self.parts.drops[c.index] = self.genn.add_custom_connectivity_update(
-            f"drop_{c.index}", f"drop_{c.index}", group, drop, pre_vars={"num_dropped": 0},
+            f"drop_{c.index}", f"drop_{c.index}", group, drop, {"youngest": 0}, {}, dict.fromkeys(counts, 0),
             var_refs={name: g.create_wu_var_ref(group, name) for name in names},
         )  # fmt: skip
+        self.parts.drops[c.index].set_param_dynamic("youngest")
         self.parts.words.append(text)
         names, text = ["g", "d", *(["position"] if c.real_delays else []), *fate], code.grow_code(self.plan, c)
         pre_vars = {"rank_begin": "int", "rank_end": "int"} | ({"dale": "int8_t"} if c.pre_sign is not None else {})

@@ -18,11 +18,11 @@ from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
-from ...learning.optimisers import Optimisers
+from ...learning.optimisers import L1, Optimisers
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ..outcome import direct, outcome
-from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
 from .model import GeNNModel
@@ -187,12 +187,13 @@ class GeNNEngine:
             for kind, optimiser in zip(("weight", "delay"), learned, strict=True):
                 for name, value in optimiser.numbers().items() if optimiser else ():
                     self.model.set_number(group, f"{kind}_{name}", float(value))
-            l1 = (learned.weight.l1 if learned.weight else 0.0) + (rule.l1 if rule else 0.0)
-            self.model.set_number(group, "l1", l1)
+            l1 = L1.of(learned.weight, rule)
+            self.model.set_number(group, "l1", l1.gradient)
+            self.model.set_number(group, "l1_drift", l1.drift)
         if optimisers:
             self.model.genn.custom_update("update")
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         rewired, growths = {}, []
         for index, count in drops.items():
             rewired[index], planned = dropped(self.model, self.plan.connections[index], step, count)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ...codegen.genn import Fate, has_fate
 from ...compilers.plan import ConnectionPlan
 from ...random import MAX_STEP, Purpose, sample_distinct
+from ..protocol import Rewired
 from . import ragged
 from .describe import num_candidates
 from .model import GeNNModel
@@ -74,7 +75,7 @@ def first_candidates(c: ConnectionPlan, length: Array, seed: int) -> Growth:
     return Growth.drawn(c, length, num_candidates(c), seed, Purpose.CANDIDATES, MAX_STEP, Fate.CANDIDATE)
 
 
-def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple[int, list[Growth]]:
+def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple[Rewired, list[Growth]]:
     """Drop synapses of a connection; how many, and what is to be grown in their place.
 
     Args:
@@ -84,18 +85,26 @@ def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple
     if has_fate(c):
         marked = _mark(model, c, count)
         if marked is None:
-            return 0, []
+            return Rewired(0, 0), []
         chosen = marked
+    assert c.rewiring is not None
+    drop = model.parts.drops[c.index]
+    model.set_number(drop, "youngest", c.rewiring.youngest(step))
     model.genn.custom_update(f"drop_{c.index}")
-    per_row = model.parts.drops[c.index].pre_vars["num_dropped"]
-    per_row.pull_from_device()
-    total = int(np.asarray(per_row.view).sum())
+    total, newborn = (_sum_of_rows(drop, name) for name in ("num_dropped", "num_newborn"))
     length, seed = ragged.row_length(model.parts.synapses[c.index]), model.plan.training_seed
     growths = [Growth.drawn(c, length, total - chosen, seed, Purpose.GROWTH, step, Fate.LIVING)]
     if has_fate(c):
         length = growths[0].length
         growths.append(Growth.drawn(c, length, num_candidates(c), seed, Purpose.CANDIDATES, step, Fate.CANDIDATE))
-    return total, growths
+    return Rewired(total - newborn, newborn), growths
+
+
+def _sum_of_rows(update: Any, name: str) -> int:
+    """What an update counted in all rows."""
+    per_row = update.pre_vars[name]
+    per_row.pull_from_device()
+    return int(np.asarray(per_row.view).sum())
 
 
 def _mark(model: GeNNModel, c: ConnectionPlan, count: int) -> int | None:

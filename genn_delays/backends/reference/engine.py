@@ -22,7 +22,7 @@ from ...learning.readouts import READOUTS
 from ...random import Purpose, dropout_threshold, philox
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
-from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
+from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
 from .rewiring import rewired_state
@@ -326,7 +326,7 @@ class ReferenceEngine:
         for index, learned in optimisers.items():
             update_state(self, self._states[index], index, learned, step, np.float32(scale))
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         rewired = {}
         for index, count in drops.items():
             self._states[index], rewired[index] = rewired_state(self, self._states[index], index, step, count)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ...compilers.plan import ConnectionPlan
 from ...connectivity import Synapses, home_words, ordinals
 from ...random import Purpose, philox, sample_distinct
-from ..protocol import ConnectionState
+from ..protocol import ConnectionState, Rewired
 
 if TYPE_CHECKING:
     from .engine import ReferenceEngine
@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 def rewired_state(
     engine: ReferenceEngine, state: ConnectionState, connection: int, step: int, count: int
-) -> tuple[ConnectionState, int]:
+) -> tuple[ConnectionState, Rewired]:
     """A connection's state after its rule has acted, and how many synapses were replaced; see ``Engine.rewire``."""
     c = engine.plan.connections[connection]
     rule, s = c.rewiring, state.synapses
@@ -28,7 +28,7 @@ def rewired_state(
     living = ~rule.dropped(s.weight, count)
     dropped = int((~living).sum())
     if dropped == 0:
-        return state, 0
+        return state, Rewired(0, 0)
     pair = s.post[living].astype(np.int64) * c.num_pre + s.pre[living]
     slots = np.arange(c.num_pre * c.num_post * c.capacity)  # pair * capacity + ordinal
     free = np.setdiff1d(slots, pair * c.capacity + ordinals(s.pre[living], s.post[living]))
@@ -45,7 +45,8 @@ def rewired_state(
     grown = newborn(engine, c, free, step)
     if rule.growth_delay == "best":
         grown = grown._replace(delay=best_delay(engine, c, grown))
-    return _replaced(state, living, ConnectionState.new(grown, c)), dropped
+    young = int((state.age[~living] <= rule.youngest(step)).sum())
+    return _replaced(state, living, ConnectionState.new(grown, c)), Rewired(dropped - young, young)
 
 
 def newborn(engine: ReferenceEngine, c: ConnectionPlan, slots: Array, step: int) -> Synapses:

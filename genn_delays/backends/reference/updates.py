@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...compilers.plan import ConnectionPlan
-from ...learning.optimisers import Optimiser, Optimisers, older
+from ...learning.optimisers import L1, Optimiser, Optimisers, older
 from ...random import Purpose, normal_quantile, philox
 from ..protocol import ConnectionState
 
@@ -40,9 +40,12 @@ def _updated_weights(
     """Weights after a step, with L1, weight decay, noise and the signs that a rewiring rule keeps."""
     rule, s = c.rewiring, state.synapses
     sign: Array = np.copysign(np.float32(1), s.weight)
-    g = g + np.float32(optimiser.l1 + (rule.l1 if rule else 0.0)) * sign
+    l1 = L1.of(optimiser, rule)
+    g = g + np.float32(l1.gradient) * sign
     g = g + np.float32(optimiser.weight_decay) * s.weight
     updated: Array = optimiser.step(s.weight, g, state.moments, state.age)
+    if l1.drift > 0:
+        updated = updated - np.float32(optimiser.alpha) * np.float32(l1.drift) * sign
     if rule is not None and rule.temperature > 0:
         words = philox(seed, Purpose.NOISE, c.index, s.pre, s.post, step)
         words = words[s.delay & 3, np.arange(s.delay.size)]

@@ -106,6 +106,8 @@ def _check_optimisers(plan: Plan, variable: str, optimisers: dict[str, Optimiser
             raise _refused(what, "has Adam only")
         if isinstance(optimiser.schedule, OneCycle):
             raise _refused(f"schedule OneCycle of {what}", "cannot change beta1; other schedules change alpha alone")
+        if variable == "weight" and optimiser.l1 and optimiser.decoupled_l1:
+            raise _refused(f"decoupled_l1 of {what}", "has no drift besides its steps; decoupled_l1=False works")
         numbers[what] = (optimiser.beta1, optimiser.beta2, optimiser.epsilon)
     for (first, one), (second, other) in pairwise(numbers.items()):
         if one != other:

@@ -20,7 +20,7 @@ from ....errors import InvalidValueError
 from ....learning.losses import Truth
 from ....learning.optimisers import Optimiser, Optimisers
 from ...outcome import outcome
-from ...protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
+from ...protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .. import ragged
 from ..describe import synapse_order
 from .checks import check_plan, share
@@ -167,7 +167,7 @@ class MLGeNNEngine:
         sign = np.copysign(np.float32(1), weight)
         return np.asarray(np.float32(optimiser.l1) * sign + np.float32(optimiser.weight_decay) * weight)
 
-    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, int]:
+    def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         """Nothing is rewired here."""
         return {}
 

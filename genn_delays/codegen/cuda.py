@@ -13,9 +13,9 @@ from .emit import add_optimisers, check_names, environment, slope_term, update_o
 from .transitions import Transitions
 
 _NAMES = """
-N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most of_time of_words
-par place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole whole_count word
-words u8 u16 u32 u64 i64
+N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most of_time
+of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole whole_count
+word words u8 u16 u32 u64 i64
 """
 _TAKEN = frozenset(_NAMES.split())
 """What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""
@@ -38,6 +38,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         half_tape: keep variables of hidden populations in half precision for the backward pass.
     """
     parts: list[str] = []
+    environment("cuda").filters["steps"] = steps
 
     def add(template: str, **values: Any) -> None:
         text = environment("cuda").get_template(f"{template}.cu.j2")
@@ -69,6 +70,24 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         add(f"loss_{p.loss.template}", p=p)
     _add_learning(add, plan)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+_KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^()]*)\) \{\n(.*?)\n\}\n', re.DOTALL)
+
+
+def steps(text: str) -> str:
+    """Every kernel of a template as a function that one block can call among others, and as a kernel that calls it.
+
+    A function ``NAME_step`` uses whatever threads there are (``EACH``), and leaves waiting for them to its caller.
+    """
+
+    def both(match: re.Match[str]) -> str:
+        name, parameters, body = match.groups()
+        names = ", ".join(parameter.split()[-1].lstrip("*") for parameter in parameters.split(","))
+        function = f"static __device__ __forceinline__ void {name}_step({parameters}) {{\n{body}\n}}\n"
+        return f'{function}\nextern "C" __global__ void {name}({parameters}) {{ {name}_step({names}); }}\n'
+
+    return _KERNEL.sub(both, text)
 
 
 def keeps_half(p: PopulationPlan) -> bool:
@@ -155,7 +174,8 @@ def _add_learning(add: Any, plan: Plan) -> None:
     add("index")
     dropping = {c.rewiring.template for c in plan.connections if c.rewiring is not None}
     if dropping:
-        add("rewire", zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=STATE)
+        for name in ("rewire", "rewire_block"):
+            add(name, zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=STATE)
     if used:
         add("power")
         add("normal")

@@ -38,10 +38,11 @@ DROP_ZERO = [
 ]
 
 
-@pytest.fixture(params=["one block", "three launches"])
+@pytest.fixture(params=["one block", "few sums", "many sums"])
 def sums(request, monkeypatch):
-    """Either way of summing: that of few numbers, and that of many."""
-    monkeypatch.setattr(sorting, "FEW_TILES", 8 if request.param == "one block" else 0)
+    """Every way of rewiring: one block of few synapses, and launches that sum few numbers or many."""
+    monkeypatch.setattr(rewiring, "MOST_IN_BLOCK", 1 << 14 if request.param == "one block" else 0)
+    monkeypatch.setattr(sorting, "FEW_TILES", 0 if request.param == "many sums" else 8)
 
 
 def pair_of(rule, order="forward", sparsity=0.8):

@@ -100,8 +100,8 @@ class Backward:
     def _through_norm(self, p: PopulationPlan) -> None:
         e, b = self.engine, self.engine.population[p.index]
         e.module.launch(
-            "norm_backward", p.size, ROW_THREADS, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"], b["factor"],
-            b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], e.plan.time_steps, e.L, e.lanes,
+            "norm_backward", p.size, ROW_THREADS, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"],
+            b["factor"], b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], e.plan.time_steps, e.L, e.lanes,
         )  # fmt: skip
 
     def _correlate(self, c: ConnectionPlan) -> None:
@@ -122,7 +122,7 @@ class Backward:
             return
         exact = c.gradient_form == "arrival"
         e.launch(
-            f"correlate_{form}", 32 * warps * c.size, x, target["g"], target["h"] if exact else None, s["pre"], s["post"],
-            s["delay"], s["weight"], s["grad"], s["delay_grad"] if exact else None, e.gain(c),
+            f"correlate_{form}", 32 * warps * c.size, x, target["g"], target["h"] if exact else None, s["pre"],
+            s["post"], s["delay"], s["weight"], s["grad"], s["delay_grad"] if exact else None, e.gain(c),
             np.float32(e.plan.populations[c.target].dt), warps, c.size, T, L,
         )  # fmt: skip

@@ -148,7 +148,7 @@ class CUDAEngine:
             self.module.launch(kernel, (neurons, *_planes(pieces)), BLOCK, *arguments)
 
     def few(self, threads: int) -> bool:
-        """Whether so many threads leave most of a GPU idle, by their number alone: results are the same on all of them."""
+        """Whether so many threads leave most of a GPU idle; by their number alone, so that every GPU does the same."""
         return threads < FEW_THREADS
 
     def form(self, c: ConnectionPlan) -> str:

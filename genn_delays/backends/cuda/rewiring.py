@@ -15,12 +15,17 @@ from ...codegen.cuda import STATE
 from ...compilers.plan import ConnectionPlan
 from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .buffers import DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
+from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
 from .device import Buffer
 from .sorting import prefix_sums, sort
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
+
+ONE_BLOCK = 1024
+"""Threads of the block that rewires a small connection."""
+MOST_IN_BLOCK = 16_384
+"""Synapses, random numbers or candidates up to which one block does all: more take it longer than launches."""
 
 
 def index_by_source(engine: CUDAEngine, c: ConnectionPlan, moved: Buffer | None = None) -> None:
@@ -39,6 +44,22 @@ def index_by_source(engine: CUDAEngine, c: ConnectionPlan, moved: Buffer | None 
         "index_sources", max(c.size, c.num_pre + 1), keys, numbers, b["by_pre_start"], b["by_pre_slot"], moved,
         c.num_pre, c.size,
     )  # fmt: skip
+
+
+def in_one_block(c: ConnectionPlan) -> bool:
+    """Whether a connection's rewiring is done by single blocks: it has few synapses, draws and candidates."""
+    assert c.rewiring is not None
+    most = max(c.size, most_slots(c), most_draws(c))
+    return most <= MOST_IN_BLOCK and c.rewiring.growth_delay != "best"
+
+
+def _looked_at(c: ConnectionPlan) -> tuple[int, int, int]:
+    """How many free places are looked at: so many, or all up to a number of them, else so many a dropped synapse."""
+    rule = c.rewiring
+    assert rule is not None
+    if rule.growth == "gradient":
+        return rule.candidates or 0, EXACT_CANDIDATES, SAMPLED_PER_DROPPED
+    return 0, -1, 1
 
 
 class Rewiring:
@@ -65,6 +86,9 @@ class Rewiring:
     def _launch(self, c: ConnectionPlan) -> None:
         """All launches of a connection's rewiring."""
         e, b, s = self.engine, self.engine.connection[c.index], self.engine.scratch
+        if in_one_block(c):
+            self._launch_blocks(c)
+            return
         self._mark(c)
         prefix_sums(e.module, s, s["alive"], s["rank"], c.size)
         self._count(c)
@@ -77,6 +101,37 @@ class Rewiring:
         self._best_delays(c)
         self._join(c, slots)
         index_by_source(e, c, s["moved"])
+
+    def _launch_blocks(self, c: ConnectionPlan) -> None:
+        """The same by two blocks, with the candidates' scores between them where growth is by the gradient."""
+        e, b, s, rule = self.engine, self.engine.connection[c.index], self.engine.scratch, c.rewiring
+        assert rule is not None
+        by_gradient, places = rule.growth == "gradient", c.num_pre * c.num_post * c.capacity
+        asked = None if rule.template == "drop_zero" else b["asked"]
+        sorts = [s[name] for name in ("key", "number", "key2", "number2", "counts", "offsets")]
+        born = [s[name] for name in ("born_pre", "born_post", "negative", "born_delay")] + [s.get("born_position")]
+        counts = [s[name] for name in COUNTS]
+        delays = c.connection.connectivity.delay_initializer
+        birth = [
+            c.capacity, c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
+            int(rule.growth_delay == "redraw"), int(by_gradient), c.size,
+        ]  # fmt: skip
+        purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
+        e.module.launch(
+            "rewire_drop", 1, ONE_BLOCK, b["pre"], b["post"], b["weight"], asked, s["alive"], s["rank"],
+            s["free_before"], *sorts, *counts, s["fresh"], s["chosen"], s["drawn"], s["slot"], *born, e.rewired,
+            e.plan.network_seed, e.plan.training_seed, int(purpose), c.index, e.step, *_looked_at(c), DRAWS_EACH,
+            DRAWS_MORE, places, places.bit_length(), c.num_pre, *birth,
+        )  # fmt: skip
+        if by_gradient:
+            self._score(c)
+        arrays = [b.get(prefix + name) for name in STATE for prefix in ("", "new_")]
+        rows = [b[name] for name in ("row_start", "by_pre_start", "by_pre_slot")]
+        e.module.launch(
+            "rewire_grow", 1, ONE_BLOCK, *arrays, *rows, s["alive"], s["rank"], s["free_before"], *sorts, s["dropped"],
+            s["living"], s["looked_at"], s["moved"], s["slot"], *born, e.rewired, e.plan.network_seed,
+            e.plan.training_seed, c.index, e.step, rule.every, places.bit_length(), c.num_pre, c.num_post, *birth,
+        )  # fmt: skip
 
     def _mark(self, c: ConnectionPlan) -> None:
         """Which synapses stay, in scratch ``alive``: by their weight being 0, or all but the smallest."""
@@ -91,14 +146,10 @@ class Rewiring:
 
     def _count(self, c: ConnectionPlan) -> None:
         """How many synapses go, and what follows from that."""
-        e, s, rule = self.engine, self.engine.scratch, c.rewiring
-        assert rule is not None
-        looked_at = (0, -1, 1)  # one free place for each that goes
-        if rule.growth == "gradient":
-            looked_at = (rule.candidates or 0, EXACT_CANDIDATES, SAMPLED_PER_DROPPED)
+        e, s = self.engine, self.engine.scratch
         e.module.launch(
-            "count_growth", 1, 1, s["rank"], s["dropped"], s["living"], s["looked_at"], s["different"], s["draws"],
-            s["moved"], *looked_at, DRAWS_EACH, DRAWS_MORE, c.num_pre * c.num_post * c.capacity, c.size,
+            "count_growth", 1, 1, s["rank"], *(s[name] for name in COUNTS), *_looked_at(c), DRAWS_EACH, DRAWS_MORE,
+            c.num_pre * c.num_post * c.capacity, c.size,
         )  # fmt: skip
 
     # --- places ------------------------------------------------------------------------------------------------------
@@ -113,7 +164,8 @@ class Rewiring:
         if not by_gradient:
             return s["slot"]
         self._births(c, s["slot"], s["looked_at"], most)
-        order = self._score(c)
+        self._score(c)
+        order = sort(e.module, s, most, 32, s["looked_at"])[1]
         e.each("gather_slots", c.size, s["slot"], order, s["key"], s["dropped"])
         places = c.num_pre * c.num_post * c.capacity
         return sort(e.module, s, c.size, places.bit_length(), s["dropped"])[0]
@@ -153,8 +205,8 @@ class Rewiring:
             int(rule.growth_delay == "redraw"), count,
         )  # fmt: skip
 
-    def _score(self, c: ConnectionPlan) -> Buffer:
-        """How much the candidates would help; the order of their numbers from the best on."""
+    def _score(self, c: ConnectionPlan) -> None:
+        """How much the candidates would help: keys that order their numbers, the best first."""
         e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
         count, most = s["looked_at"], most_slots(c)
@@ -170,7 +222,6 @@ class Rewiring:
             s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], e.gain(c),
             int(rule.signed), count, e.plan.time_steps, e.L,
         )  # fmt: skip
-        return sort(e.module, s, most, 32, count)[1]
 
     def _best_delays(self, c: ConnectionPlan) -> None:
         """Where growth asks for it, the lag at which each newborn synapse helps most."""

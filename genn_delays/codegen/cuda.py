@@ -14,8 +14,8 @@ from .transitions import Transitions
 
 _NAMES = """
 N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most of_time
-of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole whole_count
-word words u8 u16 u32 u64 i64
+of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole
+whole_count word words u8 u16 u32 u64 i64
 """
 _TAKEN = frozenset(_NAMES.split())
 """What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""

@@ -83,7 +83,7 @@ def test_figures_are_those_of_a_host_that_waits(rule):
     for backend, every in ((CUDAOnHost(), 1), (CUDAOnHost(), 3), ("reference", 1)):
         with compiled_for(backend, rule, clip_norm=None) as compiled:
             reader = Reader(every)
-            metrics, _ = compiled.train(*data(compiled.network, 14), 2, callbacks=[reader])
+            metrics, _ = compiled.train(*data(compiled.network, 15), 2, callbacks=[reader])
             found[str(backend), every] = reader.found, metrics.loss, metrics.rewirings, compiled.rewirings
     often, seldom, expected = found.values()
     assert often[1:] == seldom[1:]
@@ -106,12 +106,12 @@ def test_a_history_is_fetched_when_it_is_full(monkeypatch):
 def test_rows_that_nobody_wants_are_not_fetched(monkeypatch):
     with ShimDevice() as device:
         watch, rows = Watch(monkeypatch), History(device, 2)
-        kept = rows.later({7: lambda row: float(row[1])})
-        rows.later({0: lambda row: float(row[0])})
+        kept = rows.later("x", {7: lambda row: float(row[1])})
+        rows.later("y", {0: lambda row: float(row[0])})
         rows.buffer.upload(np.arange(4.0), start=0)
         assert watch.read == [] and list(kept) == [7] and kept[7] == 1.0 and len(watch.read) == 1
         for _ in range(3):
-            rows.later({})
+            rows.later("x", {})
         rows.fetch()
         assert len(watch.read) == 1 and kept[7] == 1.0
 
@@ -222,8 +222,8 @@ def test_a_batch_comes_while_the_one_before_is_computed(spikes, monkeypatch):
     y = {"out": random.integers(0, network.populations[-1].size, 40)}
     upload = Buffer.upload
 
-    def watched(buffer, array, start=None, after=None):
-        upload(buffer, array, start, after)
+    def watched(buffer, array, *arguments, after=None, **keywords):
+        upload(buffer, array, *arguments, after=after, **keywords)
         if after is not None:
             early.append(len(buffer.device._waiting))
 
@@ -273,3 +273,20 @@ def test_a_copy_beside_launches_shows_a_mark_that_is_too_early():
                 mark = device.mark()
             x.upload(np.ones(4, np.int32), after=mark)
             assert y.download().tolist() == [int(too_early)] * 4 and x.download().tolist() == [1] * 4
+
+
+# --- launches --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", [None, DeepR(), DeepR(growth="gradient"), SET(interval=1)], ids=repr)
+def test_a_training_step_is_one_graph(rule):
+    """Beside it inputs are loaded, by one launch; batches of two sizes are two graphs. An evaluated batch is another."""
+    with compiled_for(CUDAOnHost(), rule) as compiled:
+        (x, y), device = data(compiled.network, 38), compiled.engine.device
+        compiled.train(x, y, 2, callbacks=[])
+        graphs, calls = len(compiled.engine._graphs), device.calls
+        assert graphs == 2
+        compiled.train(x, y, 3, callbacks=[])
+        assert len(compiled.engine._graphs) == graphs and device.calls - calls == 2 * 10
+        compiled.evaluate(x, y)
+        assert len(compiled.engine._graphs) == graphs + 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple, Self
@@ -65,7 +65,9 @@ class Buffer(ABC):
         self.address = 0
         self.freed = False
 
-    def upload(self, array: npt.NDArray[Any], start: int | None = None, after: Mark | None = None) -> None:
+    def upload(
+        self, array: npt.NDArray[Any], start: int | None = None, after: Mark | None = None, early: bool = False
+    ) -> None:
         """Copy an array of the same dtype to the device, in order with launches.
 
         The array may be changed as soon as this returns, which need not wait for the device.
@@ -75,6 +77,8 @@ class Buffer(ABC):
             start: the first element to be overwritten, counted along the memory.
             after: copy beside what is running, as soon as all before this mark is done; only what is launched from now
                 on sees it, and nothing launched after the mark may use the buffer before.
+            early: nothing that was deferred (:attr:`Device.deferred`) reads the buffer, so that it need not run before;
+                a second array for it has to wait for that, though.
         """
         self.check()
         begin = 0 if start is None else start
@@ -85,6 +89,10 @@ class Buffer(ABC):
                 + ("" if start is None else f" from element {start}")
             )
         self.device.refuse_recording(f"buffer {self.name!r} cannot be uploaded to")
+        if not early or id(self) in self.device.early:
+            self.device.settle()
+        if early:
+            self.device.early.add(id(self))
         if array.size:
             self._write(begin * self.dtype.itemsize, np.ascontiguousarray(array), after)
 
@@ -92,6 +100,7 @@ class Buffer(ABC):
         """A copy on the host once all that was launched is done: all of it, or `count` elements from `start`."""
         self.check()
         self.device.refuse_recording(f"buffer {self.name!r} cannot be downloaded")
+        self.device.settle()
         shape = self.shape if count is None and start == 0 else (self.size - start if count is None else count,)
         if start < 0 or min(shape, default=0) < 0 or start + prod(shape) > self.size:
             raise InvalidValueError(f"buffer {self.name!r} has {self.size} elements, not {count} from {start}")
@@ -103,6 +112,7 @@ class Buffer(ABC):
     def clear(self) -> None:
         """Set all bytes to 0, in order with launches; can be recorded like them."""
         self.check()
+        self.device.settle()
         if self.nbytes:
             self._clear()
             self.device.launched([self])
@@ -170,6 +180,7 @@ class Module(ABC):
             )
         sizes = _dimensions(found, grid, block, shared)
         values = [self._value(found, p, a) for p, a in zip(found.parameters, arguments, strict=True)]
+        self.device.settle()
         self._launch(found, *sizes, values, shared)
         self.device.launched([buffer for buffer in arguments if isinstance(buffer, Buffer)])
 
@@ -219,6 +230,7 @@ class Graph(ABC):
         for buffer in self.buffers.values():
             buffer.check()
         self.device.refuse_recording("a graph cannot be launched")
+        self.device.settle()
         self._launch()
         self.device.calls += 1
         self.device.kernels += self.kernels
@@ -235,12 +247,17 @@ class Device(ABC):
         name: of the device, for people.
         calls: launches so far, a graph being one.
         kernels: kernels run by them, and buffers cleared.
+        deferred: launches what whoever set this has put off, to launch it together with what comes next; called before
+            anything else is launched, copied or waited for.
+        early: buffers that were given something since then.
     """
 
     name: str
 
     def __init__(self) -> None:
         self.calls = self.kernels = 0
+        self.deferred: Callable[[], None] | None = None
+        self.early: set[int] = set()
         self._buffers: dict[int, Buffer] = {}
         self._recording: Graph | None = None
         self._closed = False
@@ -261,6 +278,7 @@ class Device(ABC):
         """Give a buffer back; graphs that use it cannot be launched any more."""
         buffer.check()
         self.refuse_recording(f"buffer {buffer.name!r} cannot be freed")
+        self.settle()
         del self._buffers[id(buffer)]
         buffer.freed = True
         buffer._free()
@@ -280,6 +298,7 @@ class Device(ABC):
         """Record what is launched or cleared in the body, instead of running it."""
         self._check_open()
         self.refuse_recording("another cannot be recorded")
+        self.settle()
         graph = self._recording = self._new_graph()
         try:
             yield graph
@@ -295,12 +314,14 @@ class Device(ABC):
         """This moment, in the order of launches."""
         self._check_open()
         self.refuse_recording("a moment cannot be marked")
+        self.settle()
         return self._mark()
 
     def close(self) -> None:
         """Wait, and give everything back. Nothing of the device can be used afterwards; closing again does nothing."""
         if self._closed:
             return
+        self.deferred = None  # nobody will look at it any more
         try:
             self.synchronise()
         finally:
@@ -316,6 +337,13 @@ class Device(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def settle(self) -> None:
+        """Launch what was deferred, unless this is it: while a graph is recorded nothing is launched."""
+        if self._recording is None:
+            self.early.clear()
+            if self.deferred is not None:
+                self.deferred()
 
     def launched(self, buffers: list[Buffer]) -> None:
         """Count a launch that uses these buffers; a graph that is recorded keeps them."""

@@ -88,6 +88,8 @@ class CUDAEngine:
         self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
         self.rewired = device.allocate("rewired", (len(plan.connections), 3), np.int64)
         self._graphs: dict[Hashable, Graph] = {}
+        self._deferred: list[tuple[Hashable, Callable[[], None]]] = []
+        device.deferred = self._launch_deferred
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
         self.learner = None if any(p.slopes for p in plan.populations) else CUDALearner(self)
@@ -209,12 +211,24 @@ class CUDAEngine:
             self.step.upload(np.array([self._step], np.uint32))
 
     def replay(self, key: Hashable, work: Callable[[], None]) -> None:
-        """Do work that consists of launches alone: recorded as a graph when it is first done, and launched as one."""
-        if key not in self._graphs:
+        """Do work that consists of launches alone, and is the same for the same key: when something else is asked of the
+        device, together with all that was deferred, as one graph. It is recorded when it comes for the first time; a
+        training step is one.
+        """
+        self._deferred.append((key, work))
+
+    def _launch_deferred(self) -> None:
+        """Launch what was deferred, as one graph."""
+        deferred, self._deferred = self._deferred, []
+        if not deferred:
+            return
+        keys = tuple(key for key, _ in deferred)
+        if keys not in self._graphs:
             with self.device.graph() as graph:
-                work()
-            self._graphs[key] = graph
-        self._graphs[key].launch()
+                for _, work in deferred:
+                    work()
+            self._graphs[keys] = graph
+        self._graphs[keys].launch()
 
     # --- the passes --------------------------------------------------------------------------------------------------
 
@@ -238,6 +252,7 @@ class CUDAEngine:
                     self.module.launch("load_events", self.lanes, BLOCK, b["bits"], *buffers, self._examples, T, L)
 
     def forward(self, how: Pass) -> None:
+        self.device.settle()  # what was deferred is of another pass
         self.how = how
         self._forward.prepare()
         blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
@@ -248,10 +263,13 @@ class CUDAEngine:
         for p in self.plan.outputs:
             assert p.loss is not None
             truth = np.ascontiguousarray(labels[p.index]).reshape(-1)
-            self.population[p.index]["labels" if p.loss.labelled else "targets"].upload(truth, start=0)
+            self.population[p.index]["labels" if p.loss.labelled else "targets"].upload(truth, start=0, early=True)
         truths = [labels[p.index].size // self.lanes for p in self.plan.outputs]
-        results = self.history.later({p.index: partial(_loss_of, 2 * k) for k, p in enumerate(self.plan.outputs)})
+        read = {p.index: partial(_loss_of, 2 * k) for k, p in enumerate(self.plan.outputs)}
+        results = self.history.later("losses", read)
         self.replay(("loss", self.lanes, *truths), lambda: self._loss(truths))
+        if not self.how.training:
+            self.device.settle()  # nothing follows: the device has something to do
         return results
 
     def _loss(self, truths: list[int]) -> None:
@@ -270,7 +288,7 @@ class CUDAEngine:
             if stepwise:
                 lanes = b["z"], b.get("labels"), b["losses"], b["correct"]
                 self.launch(f"loss_over_time_{p.index}", self.L, *found, *lanes, count, *sizes)
-            row = self.history.buffer, self.history.row, self.history.width
+            row = self.history.row("losses")
             self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, 2 * k, self.lanes)
 
     def backward(self) -> None:
@@ -283,15 +301,16 @@ class CUDAEngine:
         self.updates.run(optimisers, {})
 
     def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, Rewired]:
-        if not drops:
-            return {}
-        self.set_step(step)
-        self.rewired.clear()
-        for index, asked in drops.items():
-            self._rewiring.run(self.plan.connections[index], asked)
-        counts = self.history.later({index: partial(self._rewired_of, index) for index in drops})
-        row = self.history.buffer, self.history.row, self.history.width
-        self.launch("note_rewired", self.rewired.size, self.rewired, *row, self.rewired.size)
+        counts: Mapping[int, Rewired] = {}
+        if drops:
+            self.set_step(step)
+            self.replay("rewired", self.rewired.clear)
+            for index, asked in drops.items():
+                self._rewiring.run(self.plan.connections[index], asked)
+            counts = self.history.later("rewired", {index: partial(self._rewired_of, index) for index in drops})
+            size, row = self.rewired.size, self.history.row("rewired")
+            self.replay("note rewired", lambda: self.launch("note_rewired", size, self.rewired, *row, size))
+        self.device.settle()  # a step is over: the device has something to do
         return counts
 
     def _rewired_of(self, connection: int, row: Row) -> Rewired:

@@ -58,10 +58,14 @@ class Forward:
         if e.plan.max_spikes is None:
             return
         hidden = [p for p in e.plan.populations if p.kind == "neuron" and p.spiking]
-        e.history.later({}, partial(_check_spikes, hidden, e.plan.max_spikes))
-        row = e.history.buffer, e.history.row, e.history.width
-        for k, p in enumerate(hidden):
-            e.module.launch("note_most", 1, BLOCK, e.population[p.index]["most"], *row, 2 * k, p.size)
+        e.history.later("spikes", {}, partial(_check_spikes, hidden, e.plan.max_spikes))
+
+        def work() -> None:
+            for k, p in enumerate(hidden):
+                row = e.history.row("spikes")
+                e.module.launch("note_most", 1, BLOCK, e.population[p.index]["most"], *row, 2 * k, p.size)
+
+        e.replay("most spikes", work)
 
     def _gather(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """The input current of a block of steps."""

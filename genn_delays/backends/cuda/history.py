@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .device import Device
+from .device import Buffer, Device
 
 Row = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -23,27 +23,36 @@ class History:
 
     Attributes:
         buffer: the rows, ``[row, column]``.
-        row: number of the row that is written.
         width: numbers of a row.
     """
 
     def __init__(self, device: Device, width: int) -> None:
         self.width = max(width, 1)
         self.buffer = device.allocate("history of batches", (ROWS, self.width), np.float64)
-        self.row = device.allocate("row of the history", (1,), np.int64)
+        self._device = device
+        self._rows: dict[str, Buffer] = {}
         self._used = 0
         self._open: list[weakref.ref[Later[Any]]] = []
         self._checks: list[tuple[int, Callable[[Row], None]]] = []
 
-    def later(self, read: dict[int, Callable[[Row], T]], check: Callable[[Row], None] | None = None) -> Later[T]:
+    def row(self, what: str) -> tuple[Buffer, Buffer, int]:
+        """What kernels take that write a row: the rows, which of them, and its width."""
+        if what not in self._rows:
+            self._rows[what] = self._device.allocate(f"row of the history for {what}", (1,), np.int64)
+        return self.buffer, self._rows[what], self.width
+
+    def later(
+        self, what: str, read: Mapping[int, Callable[[Row], T]], check: Callable[[Row], None] | None = None
+    ) -> Later[T]:
         """Begin a row, which what is launched next writes; how to read it, by key.
 
         Args:
+            what: is written there; kernels find the row by :meth:`row`.
             check: gets the row whenever rows are fetched, wanted or not, and may raise an error.
         """
         if self._used == ROWS:
             self.fetch()
-        self.row.upload(np.array([self._used], np.int64))
+        self.row(what)[1].upload(np.array([self._used], np.int64), early=True)
         later = Later(self, self._used, read)
         self._open.append(weakref.ref(later))
         if check is not None:
@@ -67,7 +76,7 @@ class History:
 class Later(Mapping[int, T]):
     """What a row of a history says, by key; the row is fetched when a value is looked at."""
 
-    def __init__(self, history: History, number: int, read: dict[int, Callable[[Row], T]]) -> None:
+    def __init__(self, history: History, number: int, read: Mapping[int, Callable[[Row], T]]) -> None:
         self._history, self._number, self._read = history, number, read
         self._row: Row | None = None
 

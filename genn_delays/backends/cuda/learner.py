@@ -55,8 +55,8 @@ class CUDALearner:
         if e.plan.regularisation is None or not hidden:
             return {}
         numbers = [float(number) for number in e.plan.regularisation]
-        penalties = e.history.later({index: partial(_number, k) for k, index in enumerate(hidden)})
-        row = e.history.buffer, e.history.row, e.history.width
+        penalties = e.history.later("penalties", {index: partial(_number, k) for k, index in enumerate(hidden)})
+        row = e.history.row("penalties")
 
         def work() -> None:
             for k, index in enumerate(hidden):
@@ -77,7 +77,7 @@ class CUDALearner:
         for p, state in zip(e.plan.populations, self._states, strict=True):
             if p.batch_norm:
                 self._ahead.add(p.index)
-                self._average(p.index, lanes)
+                e.replay(("average", p.index, lanes), partial(self._average, p.index, lanes))
             if p.learned:
                 state.age += 1
                 for name, optimiser in p.learned.items():

@@ -79,7 +79,7 @@ class Rewiring:
         if c.size == 0 or (by_magnitude and asked == 0):
             return
         if by_magnitude:
-            e.connection[c.index]["asked"].upload(np.array([asked], np.int64))
+            e.connection[c.index]["asked"].upload(np.array([asked], np.int64), early=True)
         # launches that score are recorded with the gain of their source, which is another one while it is trained
         e.replay(("rewire", c.index, e.how.training), lambda: self._launch(c))
 

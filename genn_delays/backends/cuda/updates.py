@@ -54,7 +54,7 @@ class Updates:
     def scale_by(self, scale: float) -> None:
         """Let all gradients be multiplied by this."""
         if scale != self._scale:
-            self.scale.upload(np.array([scale]))
+            self.scale.upload(np.array([scale]), early=True)
             self._scale = scale
 
     def clip(self) -> None:
@@ -101,13 +101,14 @@ class Updates:
             row[:] = _numbers(optimiser)
             row[NUMBERS.index("age")] = age
         if not np.array_equal(rules, self._rules):
-            self.rules.upload(rules)
+            self.rules.upload(rules, early=True)
             self._rules = rules
         key = ("update", *optimisers, *values)
         self.engine.replay(key, lambda: self._steps([*optimisers], [(v, o) for v, (o, _) in values.items()]))
         for index in optimisers:
-            if self.engine.plan.connections[index].delay_optimiser is not None:
-                self.engine.delays.pop(index, None)
+            if self.engine.plan.connections[index].delay_optimiser is not None and index in self.engine.delays:
+                self.engine.device.settle()  # what was deferred runs in blocks of the delays there were
+                del self.engine.delays[index]
 
     def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:
         for index in connections:

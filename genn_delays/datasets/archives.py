@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DatasetError
 from ..paths import atomic_path
 from .members import members
+from .saying import say
 
 
 def existing_path(what: str, path: str | PathLike[str]) -> Path:
@@ -143,6 +144,7 @@ def download(what: str, urls: Iterable[str], target: Path, check: Callable[[Path
     last: Exception | None = None
     with atomic_path(target) as part:
         for url in urls:
+            say(f"downloading the {what} from {url}")
             try:
                 # pooch's own `retrieve` wants the checksum of the archive; see content_sha256 for why there is none.
                 pooch.HTTPDownloader(progressbar=False)(url, str(part), None)

@@ -127,15 +127,16 @@ def _folder(source: Path) -> Iterator[Member]:
         raise error
 
     found: list[Path] = []
-    above: dict[str, frozenset[tuple[int, int]]] = {}  # folder -> itself and those it lies in
-    for folder, below, names in os.walk(source, onerror=unreadable, followlinks=True):
-        place = os.stat(folder)  # noqa: PTH116 - a text from os.walk
-        inside = above.get(str(Path(folder).parent), frozenset())
-        if (place.st_dev, place.st_ino) in inside:
+    above: dict[Path, frozenset[tuple[int, int]]] = {}  # folder -> itself and those it lies in
+    for place, below, names in os.walk(source, onerror=unreadable, followlinks=True):
+        folder = Path(place)
+        known = folder.stat()
+        inside = above.get(folder.parent, frozenset())
+        if (known.st_dev, known.st_ino) in inside:
             below.clear()  # a link that leads back to a folder it lies in, all of whose files come anyway
             continue
-        above[folder] = inside | {(place.st_dev, place.st_ino)}
-        found += (Path(folder, name) for name in names)
+        above[folder] = inside | {(known.st_dev, known.st_ino)}
+        found += (folder / name for name in names)
     for path in sorted(found):
         yield Member(PurePosixPath(path.relative_to(source).as_posix()), partial(_read_file, path))
 

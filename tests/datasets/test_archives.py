@@ -216,7 +216,7 @@ def test_a_recording_that_is_a_link_in_an_archive(tmp_path: Path) -> None:
 # ---- folders
 
 
-def test_folders_that_are_links_are_entered(tmp_path: Path) -> None:
+def test_folders_that_are_links_are_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
     (source / "own").mkdir(parents=True)
     (elsewhere / "below").mkdir(parents=True)
@@ -224,13 +224,16 @@ def test_folders_that_are_links_are_entered(tmp_path: Path) -> None:
     (elsewhere / "below" / "b.wav").write_bytes(b"b")
     (source / "linked").symlink_to(elsewhere, target_is_directory=True)
     (source / "c.wav").symlink_to(source / "own" / "a.wav")
-    (source / "own" / "back").symlink_to(source, target_is_directory=True)
+    (source / "own" / "below").mkdir()
+    (source / "own" / "below" / "back").symlink_to(source, target_is_directory=True)
     (elsewhere / "self").symlink_to(elsewhere, target_is_directory=True)
     found = {str(path): content for path, content in walk(source, lambda path: True)}
     assert found == {"c.wav": b"a", "linked/below/b.wav": b"b", "own/a.wav": b"a"}
     assert list(found) == sorted(found)
     (tmp_path / "whole").symlink_to(source, target_is_directory=True)
-    assert {str(path) for path, _ in walk(tmp_path / "whole", lambda path: False)} == set(found)
+    monkeypatch.chdir(source)
+    for same in (tmp_path / "whole", Path()):
+        assert {str(path) for path, _ in walk(same, lambda path: False)} == set(found)
 
 
 def test_what_cannot_be_read_in_a_folder(tmp_path: Path) -> None:

@@ -269,6 +269,24 @@ def test_what_takes_seconds_is_said_once(tiny_zip: Path, cache: Path, capsys: py
     assert capsys.readouterr().err == "", "now it takes no time"
 
 
+def test_a_folder_has_no_checksum_but_the_published_one(
+    tiny_zip: Path,
+    tmp_path: Path,
+    tiny_files: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsdd, "CONTENT_SHA256", content_sha256(tiny_files))
+    with zipfile.ZipFile(tiny_zip) as archive:
+        archive.extractall(tmp_path / "a")
+    (recording,) = (tmp_path / "a").glob("*/recordings/3_theo_7.wav")
+    load_fsdd(tmp_path / "a")
+    assert "published" not in capsys.readouterr().err
+    recording.write_bytes(recording.read_bytes()[:-1] + b"\1")
+    load_fsdd(tmp_path / "a")
+    assert f"{recording.parent} are not those of version 1.0.9 as published" in capsys.readouterr().err
+
+
 def test_nothing_is_said_where_asked_or_where_there_is_nobody(
     tiny_zip: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,7 +260,14 @@ def test_a_cache_that_cannot_be_written_is_a_warning(cache: Path) -> None:
     assert found.tolist() == [1.0]
 
 
-def test_what_takes_seconds_is_said_once(tiny_zip: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_takes_seconds_is_said_once(
+    tiny_zip: Path,
+    tiny_files: dict[str, bytes],
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsdd, "CONTENT_SHA256", content_sha256(tiny_files))
     load_dataset("fsdd", tiny_zip)
     said = capsys.readouterr()
     assert said.out == ""

@@ -218,7 +218,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--out", metavar="DIR", help="run folder, new or empty (default: runs/MODEL-NNN)")
     files.add_argument("--resume", action="store_true", help=" ".join(_RESUME.split()))
     files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
-    files.add_argument("--quiet", action="store_true", help="no progress bar")
+    files.add_argument("--quiet", action="store_true", help="no progress bar, and nothing said of the data")
 
 
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +230,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
     parser.add_argument("--threads", type=_whole, metavar="N", help="threads of the cpu backend, if not the run's")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, and nothing said of the data")
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------

@@ -66,8 +66,9 @@ def prepare_inputs(
     """Inputs by population index, and the number of examples.
 
     Args:
-        x: by input population (or its name): an array ``[example, time, neuron]``, or for spike inputs also a list of
-            ``(times in ms, neurons)``, one an example.
+        x: by input population (or its name): an array ``[example, time, neuron]`` or whatever has ``__array__``, or
+            for spike inputs also a list of ``(times in ms, neurons)``, one an example. A list is never taken for
+            dense spikes: where one of lists (not of tuples) could be both, it is refused.
 
     Raises:
         InvalidValueError: an input missing, too many, of the wrong shape or type, or not finite.
@@ -77,7 +78,7 @@ def prepare_inputs(
     for population, values in by_population(network, "inputs", x, network.inputs).items():
         spikes = isinstance(population.neuron, SpikeInput)
         data: InputData
-        if spikes and not isinstance(values, np.ndarray):
+        if spikes and not hasattr(values, "__array__"):
             data = _event_lists(population, values, time_steps, dt)
         else:
             array = _dense(population, values, time_steps)
@@ -124,28 +125,19 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
     what = f"spike input of {population.name!r}"
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise InvalidValueError(
-            f"{what} must be a list of (times, neurons), one an example, got {type(values).__name__}"
+            f"{what} must be a list of (times, neurons), one an example, or an array [example, time, neuron], "
+            f"got {type(values).__name__}"
         )
-    times, neurons, steps = [], [], []
-    for number, example in enumerate(values):
-        if not isinstance(example, Sequence) or len(example) != 2:
-            raise InvalidValueError(f"{what}, example {number}, must be (times, neurons), got {type(example).__name__}")
-        time, neuron = (_array(f"{what}, example {number}", part) for part in example)
-        if time.dtype.kind not in "fiu":
-            raise InvalidValueError(f"{what}, example {number}: times must be real numbers, got dtype {time.dtype}")
-        if time.ndim != 1 or time.shape != neuron.shape:
-            raise InvalidValueError(
-                f"{what}, example {number}: times {time.shape} and neurons {neuron.shape} must match"
-            )
-        if neuron.size and not np.issubdtype(neuron.dtype, np.integer):
-            raise InvalidValueError(
-                f"{what}, example {number}: neurons must be whole numbers, got dtype {neuron.dtype}"
-            )
-        times.append(time.astype(np.float64))
-        neurons.append(neuron.astype(np.int64))
-        steps.append(_steps(time, time_steps, dt))
-    example = np.repeat(np.arange(len(values)), [len(t) for t in times])
-    time, neuron = np.concatenate([*times, []]), np.concatenate([*neurons, np.empty(0, np.int64)])
+    _check_one_meaning(what, values, population.size, time_steps)
+    times, neurons = [], []
+    for number, one in enumerate(values):
+        time, neuron = _one_example(f"{what}, example {number}", one)
+        times.append(time)
+        neurons.append(neuron)
+    lengths = [len(time) for time in times]
+    example = np.repeat(np.arange(len(values)), lengths)
+    time = np.concatenate([np.empty(0), *(time.astype(np.float64) for time in times)])
+    neuron = np.concatenate([np.empty(0, np.int64), *neurons])
     limit = time_steps * dt
     for name, array, bad, high in (
         ("times", time, ~((time >= 0) & (time < limit)), f"{limit:g}) ms, the length of an example"),
@@ -155,28 +147,103 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
             raise InvalidValueError(
                 f"{what}, example {example[bad][0]}: {name} must lie in [0, {high}; got {array[bad][0]}"
             )
-    step = np.minimum(np.concatenate([*steps, []]).astype(np.int64), time_steps - 1)
+    step = np.empty(len(time), np.int64)
+    for kind in {time.dtype for time in times}:  # how exact a time is depends on what it was given as
+        mine = np.repeat([time.dtype == kind for time in times], lengths)
+        given = np.concatenate([time for time in times if time.dtype == kind])
+        step[mine], vague = steps_of(given, dt)
+        if vague.any():
+            raise InvalidValueError(
+                f"{what}, example {example[mine][vague][0]}: times of dtype {kind} near {given[vague][0]} ms lie "
+                f"{_spacing(given[vague])[0]:g} ms apart, too far to tell one time step of {dt:g} ms from the next; "
+                "give them in a more precise dtype"
+            )
+    step = np.minimum(step, time_steps - 1)
     key = np.unique((example * population.size + neuron) * time_steps + step)  # events within one step are one spike
     example, rest = np.divmod(key, population.size * time_steps)
     start = np.searchsorted(example, np.arange(len(values) + 1)).astype(np.int64)
     return EventData(start, (rest // time_steps).astype(np.int32), (rest % time_steps).astype(np.int32))
 
 
-def _steps(time: npt.NDArray[Any], time_steps: int, dt: float) -> npt.NDArray[np.float64]:
-    """The time steps that times fall into, as whole floats.
+def _one_example(what: str, example: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Times, of the type they have, and neurons."""
+    if not isinstance(example, Sequence) or len(example) != 2:
+        length = f" of length {len(example)}" if isinstance(example, Sequence) else ""
+        raise InvalidValueError(
+            f"{what}, must be (times, neurons), got {type(example).__name__}{length}; dense spikes are given as an "
+            "array [example, time, neuron]"
+        )
+    time, neuron = (_array(what, part) for part in example)
+    if time.dtype.kind not in "fiu":
+        raise InvalidValueError(f"{what}: times must be real numbers, got dtype {time.dtype}")
+    if time.ndim != 1 or time.shape != neuron.shape:
+        raise InvalidValueError(f"{what}: times {time.shape} and neurons {neuron.shape} must match")
+    if neuron.size and not np.issubdtype(neuron.dtype, np.integer):
+        raise InvalidValueError(f"{what}: neurons must be whole numbers, got dtype {neuron.dtype}")
+    return time, neuron.astype(np.int64)
 
-    A time written as ``k * dt`` belongs to step k, though it may have been rounded to just below: 43 * 0.1 / 0.1 is
-    42.99... So a time counts as its next step where rounding in its own precision can explain the difference.
+
+def _check_one_meaning(what: str, values: Sequence[Any], size: int, time_steps: int) -> None:
+    """Refuse lists that may be two rows of neurons (dense spikes of two time steps) or times and their neurons."""
+    if time_steps != 2 or not values or any(isinstance(example, tuple) for example in values):
+        return
+    try:
+        array = np.asarray(values)
+    except Exception:  # whatever an element's own __array__ raises: this is no array, and a list can only be events
+        return
+    if array.shape[1:] == (2, size) and array.dtype.kind in "fiub" and np.isin(array, (0, 1)).all():
+        raise InvalidValueError(
+            f"{what}: lists of shape {array.shape} may be (times, neurons) of each example or dense spikes [example, "
+            "time, neuron]; give the first as tuples, [(times, neurons), ...], the second as an array, numpy.array(...)"
+        )
+
+
+def steps_of(time: npt.NDArray[Any], dt: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The time steps that times fall into, and which times are too vague to say.
+
+    Time t belongs to step floor(t / dt). But a time written as ``k * dt`` belongs to step k though it may have been
+    rounded to just below: 43 * 0.1 / 0.1 is 42.99... So t counts as the start of the next step where rounding in its
+    own type explains the difference: half the spacing of the numbers at t, and, where dt was rounded to this type
+    before it was multiplied by k, k times what dt lost by that. Where these together may be a whole step, nobody can
+    tell which of two steps is meant.
+
+    Args:
+        time: ``[spikes]`` in ms, integer or real of any size and byte order, finite and >= 0.
+        dt: in ms.
     """
-    precision = float(np.finfo(np.float32 if time.dtype == np.float32 else np.float64).eps)
-    return np.asarray(np.floor(time.astype(np.float64) / dt + 2.0 * precision * time_steps))
+    t, spacing = time.astype(np.float64), _spacing(time)
+    with np.errstate(over="ignore", under="ignore"):
+        lost = dt - float(time.dtype.type(dt)) if time.dtype.kind == "f" else 0.0
+    step = np.floor(t / dt)
+    start = (step + 1) * dt  # of the next step
+    arithmetic = 2 * np.finfo(np.float64).eps * start  # in double precision, here and where the times were made
+    step += t >= start - spacing / 2 - max(lost, 0.0) * (step + 1) - arithmetic
+    return step.astype(np.int64), spacing + abs(lost) * (step + 1) >= dt
+
+
+def _spacing(time: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """How far from each time the next number of its type is, in ms; of whole numbers, which are exact, 0."""
+    if time.dtype.kind != "f":
+        return np.zeros(time.shape)
+    native = time.astype(time.dtype.newbyteorder("="))
+    with np.errstate(over="ignore", under="ignore"):  # beyond the largest number there is none
+        # no finer than the double precision that is computed in
+        return np.asarray(np.maximum(np.spacing(native), np.spacing(native.astype(np.float64))), dtype=np.float64)
 
 
 def _array(what: str, values: Any) -> npt.NDArray[Any]:
     try:
         return np.asarray(values)
-    except ValueError as error:  # NumPy has no array whose rows differ in length
-        raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
+    except Exception as error:  # its own __array__ may raise anything; the ValueErrors of lists are NumPy's
+        if isinstance(error, ValueError) and isinstance(values, Sequence):  # rows that differ in length
+            raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
+        parts = [values, *values] if isinstance(values, Sequence) else [values]
+        graph = any(getattr(part, "requires_grad", False) is True for part in parts)
+        hint = "; it requires a gradient, detach it first: x.detach()" if graph else ""
+        reason = " ".join(str(error).split())
+        raise InvalidValueError(
+            f"{what} must be an array, and {type(values).__name__} cannot be read as one{hint} ({reason})"
+        ) from error
 
 
 def prepare_labels(

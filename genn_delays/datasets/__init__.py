@@ -18,6 +18,7 @@ from .fsdd_spikes import load_fsdd_spikes
 from .gsc import load_gsc
 from .mel import mel_spectrogram
 from .rawhd import load_rawhd
+from .saying import quietly
 from .sequence_detection import load_sequence_detection
 from .shd import load_shd, load_ssc
 from .store_recall import load_store_recall
@@ -60,12 +61,14 @@ __all__ = [
 ]
 
 
-def load_dataset(name: str, data_dir: str | PathLike[str] | None = None) -> Dataset:
+def load_dataset(name: str, data_dir: str | PathLike[str] | None = None, *, quiet: bool = False) -> Dataset:
     """Load a data set by its name.
 
     Args:
         name: a key of :data:`DATASETS`.
         data_dir: where its files are, if not where its loader looks by itself (see the loader).
+        quiet: do not say on standard error when something is downloaded or features are computed, which takes seconds
+            or more the first time.
 
     Returns:
         The data set, in memory.
@@ -83,4 +86,5 @@ def load_dataset(name: str, data_dir: str | PathLike[str] | None = None) -> Data
         raise unknown("dataset", name, DATASETS)
     if data_dir is not None:  # also for data sets that need no folder: a mistyped path is never passed over
         data_dir = existing_path("data_dir", data_dir)
-    return DATASETS[name](data_dir)
+    with quietly(quiet):
+        return DATASETS[name](data_dir)

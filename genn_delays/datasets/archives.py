@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
 from ..errors import DatasetError
 from ..paths import atomic_path
+from .members import members
+from .saying import say
 
 
 def existing_path(what: str, path: str | PathLike[str]) -> Path:
@@ -31,8 +29,8 @@ def read_files(source: Path, wanted: Callable[[PurePosixPath], bool]) -> dict[st
     """The content of every wanted file, without unpacking anything to disk.
 
     Args:
-        source: a folder (searched with its subfolders), a zip archive or a tar archive of any compression; told apart
-            by content, not by name.
+        source: a folder (searched with its subfolders, symbolic links among them), a zip archive, or a tar archive,
+            alone or compressed by gzip, bzip2 or xz; told apart by content, not by name.
         wanted: says of a path, relative to ``source``, whether the file is part of the data.
 
     Returns:
@@ -55,41 +53,25 @@ def walk(source: Path, wanted: Callable[[PurePosixPath], bool]) -> Iterator[tupl
     """Every file in turn, so that an archive of gigabytes is never in memory as a whole.
 
     Args:
-        source: a folder (searched with its subfolders), a zip archive or a tar archive of any compression; told apart
-            by content, not by name.
+        source: a folder (searched with its subfolders, symbolic links among them), a zip archive, or a tar archive,
+            alone or compressed by gzip, bzip2 or xz; told apart by content, not by name.
         wanted: says of a path, relative to ``source``, whether its content is asked for.
 
     Yields:
-        The path, and the content or None, in the order of the archive; of a folder in order of path.
+        The path, and the content or None, in the order of the archive; of a folder in order of path. What came of an
+        archive is known to be whole when the last file has come: until then its checksums have not been compared.
 
     Raises:
-        DatasetError: ``source`` is no archive or is damaged.
+        DatasetError: ``source`` is no archive or is damaged, or a wanted file is encrypted or is a link in an archive.
     """
     try:
-        for path, read in _members(source):
+        for path, read in members(source):
             yield path, read() if wanted(path) else None
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except DatasetError:
+        raise
+    except Exception as error:  # whatever a damaged archive makes zipfile, tarfile or a decompressor raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetError(f"{source} cannot be read; is it damaged? ({reason})") from error
-
-
-def _members(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
-    """Path and reader of every regular file. A reader is to be called before the next step, as tar is a stream."""
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.is_file():
-                yield PurePosixPath(path.relative_to(source).as_posix()), path.read_bytes
-    elif zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for name in archive.namelist():
-                if not name.endswith("/"):
-                    yield PurePosixPath(name), partial(archive.read, name)
-    else:
-        with tarfile.open(source, "r:*") as stream:
-            for member in stream:
-                content = stream.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    yield PurePosixPath(member.name), content.read
 
 
 def content_sha256(files: Mapping[str, bytes]) -> str:
@@ -162,6 +144,7 @@ def download(what: str, urls: Iterable[str], target: Path, check: Callable[[Path
     last: Exception | None = None
     with atomic_path(target) as part:
         for url in urls:
+            say(f"downloading the {what} from {url}")
             try:
                 # pooch's own `retrieve` wants the checksum of the archive; see content_sha256 for why there is none.
                 pooch.HTTPDownloader(progressbar=False)(url, str(part), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from functools import lru_cache
 from math import gcd
 from typing import Any
@@ -14,33 +13,68 @@ import numpy.typing as npt
 
 from ..errors import DatasetError
 
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_GUID = bytes.fromhex("000000001000800000aa00389b71")  # follows the format where it is given in the long form
+
 
 def read_wav(name: str, content: bytes, sample_rate: int) -> npt.NDArray[np.float64]:
     """``[samples]``, full scale 1, of a mono 16 bit PCM file.
+
+    The sizes in its header must be those of the file: where a header says less than there is, as one does that was
+    never completed, the recording would be shorter than it is, or empty.
 
     Args:
         name: of the file, for messages.
         content: of the file.
         sample_rate: samples per second that it must have.
 
+    Returns:
+        At least one sample.
+
     Raises:
         DatasetError: it is not that; the message names the file and what it is.
     """
-    from scipy.io import wavfile  # only where recordings are read
-
     try:
-        with warnings.catch_warnings():
-            # A file that ends early is an error here, not a warning; a chunk with, say, the title is neither.
-            warnings.simplefilter("error", wavfile.WavFileWarning)
-            warnings.filterwarnings("ignore", "Chunk", wavfile.WavFileWarning)
-            rate, samples = wavfile.read(io.BytesIO(content))
-    except (ValueError, EOFError, struct.error, wavfile.WavFileWarning) as error:
+        chunks = _riff_chunks(content)
+        kind, samples = chunks[b"fmt "], chunks[b"data"]
+        form, channels, rate, _, frame, bits = struct.unpack_from("<HHIIHH", kind)
+        if form == _EXTENSIBLE and kind[26:40] == _GUID:
+            (form,) = struct.unpack_from("<H", kind, 24)
+    except KeyError as error:
+        raise DatasetError(f"{name} is not a readable WAV file: it has no part {error}") from error
+    except (ValueError, struct.error) as error:
         raise DatasetError(f"{name} is not a readable WAV file: {error}") from error
-    if rate != sample_rate or samples.dtype != np.int16 or samples.ndim != 1:
-        channels = 1 if samples.ndim == 1 else samples.shape[1]
-        found = f"{rate} Hz, {samples.dtype}, {channels} channel(s)"
+    if (form, channels, rate, frame, bits) != (_PCM, 1, sample_rate, 2, 16):
+        names = {_PCM: f"{'u' * (bits <= 8)}int{bits}", _FLOAT: f"float{bits}"}
+        found = f"{rate} Hz, {names.get(form, f'format {form}')}, {channels} channel(s), {frame} bytes a sample"
         raise DatasetError(f"{name} must be mono 16 bit PCM of {sample_rate} Hz; it is {found}")
-    return np.asarray(samples / 32768.0, dtype=np.float64)
+    if len(samples) % 2:
+        raise DatasetError(f"{name} is not a readable WAV file: it ends within a sample")
+    if not samples:
+        raise DatasetError(f"{name}: signal is empty")
+    return np.asarray(np.frombuffer(samples, dtype="<i2") / 32768.0, dtype=np.float64)
+
+
+def _riff_chunks(content: bytes) -> dict[bytes, bytes]:
+    """Name -> content of the chunks of a WAV file, of a title, say, too; or a ValueError that says what is wrong."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        raise ValueError("it does not begin with RIFF and WAVE")
+    size = int.from_bytes(content[4:8], "little") + 8
+    if not 0 <= len(content) - size <= 1:  # a byte that fills up is not always counted
+        raise ValueError(f"its header says that it has {size} bytes, it has {len(content)}")
+    content = content[:size]
+    chunks: dict[bytes, bytes] = {}
+    at = 12
+    while at < len(content):
+        chunk, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
+        end = at + 8 + length
+        if end > len(content):
+            raise ValueError(f"its part {chunk!r} of {length} bytes ends {end - len(content)} bytes behind the file")
+        if chunk in (b"fmt ", b"data") and chunk in chunks:
+            raise ValueError(f"it has two parts {chunk!r}")
+        chunks[chunk] = content[at + 8 : end]
+        at = end + length % 2
+    return chunks
 
 
 def read_flac(name: str, content: bytes, soundfile: Any) -> tuple[npt.NDArray[np.float64], int]:
@@ -67,6 +101,8 @@ def read_flac(name: str, content: bytes, soundfile: Any) -> tuple[npt.NDArray[np
         raise DatasetError(f"{name} is not a readable FLAC file: {reason}") from error
     if len(samples) != frames:
         raise DatasetError(f"{name} is not a readable FLAC file: it ends after {len(samples)} of {frames} samples")
+    if not frames:
+        raise DatasetError(f"{name}: signal is empty")
     return np.asarray(samples.mean(axis=1), dtype=np.float64), int(rate)
 
 

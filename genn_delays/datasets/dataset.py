@@ -67,6 +67,14 @@ class Dataset:
             if fault:
                 raise DatasetError(f"data set {self.name}, {part} part: {fault}")
 
+    def __repr__(self) -> str:
+        """One line; the arrays themselves would be as long as a book."""
+        unit = "ms" if self.kind == "spikes" else "time steps"
+        return (
+            f"Dataset({self.name!r}, {self.kind}: {len(self.x_train):,} training and {len(self.x_test):,} test "
+            f"examples of {self.num_inputs} inputs x {self.example_timesteps} {unit}, {self.num_classes} classes)"
+        )
+
     @property
     def kind(self) -> Literal["dense", "spikes"]:
         """``"dense"`` for real-valued inputs, ``"spikes"`` for lists of events."""

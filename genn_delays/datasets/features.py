@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..errors import GennDelaysError
 from ..paths import atomic_path, cache_dir
+from .saying import say
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -59,6 +60,7 @@ def cached_arrays(
     cached = _read(path, fits)
     if cached is not None:
         return cached
+    say(f"data set {name}: features are computed, once; they are kept in {path.parent}")
     arrays = compute()
     try:
         with atomic_path(path) as part, part.open("wb") as file:

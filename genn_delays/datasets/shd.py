@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import math
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -22,6 +24,7 @@ from ..errors import DatasetError
 from .archives import file_digest
 from .dataset import Dataset
 from .features import Arrays, cached_arrays
+from .members import is_zip
 from .recordings import is_split
 from .sources import check_digest, check_disjoint, downloaded, find_data, need_package
 
@@ -41,7 +44,12 @@ CODE_VERSION = 1
 _FORMS = (".h5", ".h5.zip", ".h5.gz")
 _ROWS = 256  # read at a time
 # what h5py, zipfile and gzip raise when a file is not what it says it is
-_DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+# fmt: off
+_DAMAGE = (
+    OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, MemoryError, struct.error,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -317,7 +325,7 @@ def _check_example(what: str, times: npt.NDArray[Any], units: npt.NDArray[Any], 
 def _unpacked(path: Path) -> Iterator[IO[bytes]]:
     """The HDF5 file itself, unpacked to a temporary file where it is packed; told apart by content."""
     with tempfile.TemporaryFile() as plain, path.open("rb") as packed:
-        if zipfile.is_zipfile(packed):
+        if is_zip(packed):
             with zipfile.ZipFile(packed) as archive:
                 inside = [name for name in archive.namelist() if name.endswith(".h5") and "__MACOSX" not in name]
                 if len(inside) != 1:

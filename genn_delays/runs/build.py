@@ -125,9 +125,14 @@ def validate(config: Config) -> None:
     compile_arguments(config, network)
 
 
-def load_data(config: Config) -> Dataset:
-    """The data set of a run; where the model's examples last longer than its frames, empty ones follow."""
-    data = load_dataset(config.training.dataset, config.training.data_dir)
+def load_data(config: Config, *, quiet: bool = True) -> Dataset:
+    """The data set of a run; where the model's examples last longer than its frames, empty ones follow.
+
+    Args:
+        config: the run.
+        quiet: see :func:`~genn_delays.datasets.load_dataset`.
+    """
+    data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet)
     return data.lengthened(max(config.compiler.example_timesteps, data.example_timesteps))
 
 

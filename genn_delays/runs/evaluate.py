@@ -54,7 +54,7 @@ def evaluate(
         folder: the run.
         checkpoint: ``"best"`` or ``"last"``.
         data_dir, backend, threads: where they differ from the run's.
-        progress: show a progress bar on standard error.
+        progress: show a progress bar on standard error, and what loading the data does that takes seconds.
     """
     if checkpoint not in CHECKPOINTS:
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
@@ -62,7 +62,7 @@ def evaluate(
     # not all overrides: a checkpoint is of one network
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
-    data = load_data(config)
+    data = load_data(config, quiet=not progress)
     check_data(config, build_network(config), data)
     with compile_network(config) as compiled:
         compiled.load(folder.best if checkpoint == "best" else folder.last)

@@ -116,7 +116,7 @@ def train(
         config: the run; on resuming, the one in the folder (see :func:`.resume.resumed_config`).
         folder: where to write; ``runs/<model>-NNN`` where not given.
         resume: go on from the folder's last checkpoint, or from the beginning where there is none yet.
-        progress: show a progress bar on standard error.
+        progress: show a progress bar on standard error, and what loading the data does that takes seconds.
         note: called with remarks for the user, one line each.
 
     Raises:
@@ -132,7 +132,7 @@ def train(
     with compile_network(config) as compiled:
         compiled.engine.check_learning(training=True)  # before anything is downloaded, and before there is a folder
         seconds = time.perf_counter() - start
-        data = load_data(config)
+        data = load_data(config, quiet=not progress)
         check_data(config, compiled.network, data)
         learned = len(split(config, data)[0])
         check_schedules(config, learned)

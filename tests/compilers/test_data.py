@@ -21,7 +21,7 @@ from genn_delays import (
     SurrogateCompiler,
 )
 from genn_delays.backends.protocol import DenseData, EventData
-from genn_delays.compilers.data import find_population, prepare_inputs
+from genn_delays.compilers.data import find_population, prepare_inputs, steps_of
 from genn_delays.compilers.data import prepare_labels as prepare_for_losses
 from genn_delays.learning.losses import SparseCategoricalCrossentropy
 
@@ -48,6 +48,10 @@ def prepare_labels(network: Network, y, count: int):
 
 
 NETWORK = described()
+SPIKES_ONLY = Network()
+with SPIKES_ONLY:
+    _spikes = Population(SpikeInput(), 2, "spikes")
+    Connection(_spikes, Population(LeakyIntegrate(readout="sum_var"), 2, "two"), Dense())
 REAL = np.random.default_rng(0).normal(size=(2, T, 3))
 EVENTS = [([0.0, 5.5], [0, 2]), ([1.0], [1])]
 
@@ -172,6 +176,78 @@ def test_times_on_the_grid_keep_their_step(dt, kind):
     assert np.array_equal(data.step, steps)
 
 
+KINDS = [np.dtype(kind).newbyteorder(order) for kind in "efdg" for order in "<>"]
+GRID = [0.1, 0.2, 0.25, 0.5, 1.0, 0.3, 0.7, 1 / 3]
+
+
+@pytest.mark.parametrize("dt", GRID)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.str)
+def test_times_of_every_type_keep_their_step(kind, dt):
+    """k * dt, rounded to a type or multiplied in it, is in step k, up to 10^8 steps, or is said to be too vague."""
+    random = np.random.default_rng(0)
+    double = np.finfo(kind).eps < 1e-15
+    for steps in (10, 1000, 10**5, 10**7, 10**8):
+        k = np.concatenate([np.arange(min(steps, 500)), random.integers(0, steps, 500), steps - 1 - np.arange(10)])
+        with np.errstate(over="ignore"):
+            cast, own = (k * dt).astype(kind), (k.astype(kind) * kind.type(dt)).astype(kind)
+            own[k.astype(kind) != k] = np.inf  # k is no number of this type
+        for times in (cast, own):
+            given, wanted = times[np.isfinite(times)], k[np.isfinite(times)]
+            found, vague = steps_of(given, dt)
+            assert np.array_equal(found[~vague], wanted[~vague])
+            spacing = np.spacing(given.astype(kind.newbyteorder("=")))
+            assert vague[spacing >= dt].all()
+            assert not vague[spacing < dt / 3].any(), "there, rounding explains less than a step"
+            assert not vague.any() or not double
+        if dt in (0.1, 0.2, 0.25, 0.5, 1.0):
+            cast = cast[np.isfinite(cast)]
+            vague = steps_of(cast, dt)[1]
+            assert np.array_equal(vague, np.spacing(cast.astype(kind.newbyteorder("="))) >= dt)
+
+
+@pytest.mark.parametrize("dt", GRID)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.str)
+def test_other_times_keep_their_step(kind, dt):
+    """Between two starts of steps, farther than rounding reaches, the step is the one that is there."""
+    random = np.random.default_rng(1)
+    for steps in (10, 1000, 10**5, 10**7, 10**8):
+        with np.errstate(over="ignore"):
+            times = (random.random(500) * steps * dt).astype(kind)
+        times = times[np.isfinite(times)]
+        exact = times.astype(np.longdouble)
+        reach = np.maximum(2 * np.finfo(kind).eps, 4 * np.finfo(np.float64).eps) * exact
+        found, vague = steps_of(times, dt)
+        clear = ~vague & (np.floor(exact / dt) == np.floor((exact + reach) / dt))
+        assert np.array_equal(found[clear], np.floor(exact / dt)[clear])
+
+
+@pytest.mark.parametrize("kind", [np.dtype(k).newbyteorder(o) for k in "bhilqBHILQ" for o in "<>"], ids=lambda k: k.str)
+def test_whole_times_are_exact(kind):
+    k = np.arange(100) if kind.itemsize == 1 else np.arange(0, 30000, 7)
+    for dt, factor in ((0.1, 10), (0.2, 5), (0.25, 4), (0.5, 2), (1.0, 1)):
+        found, vague = steps_of(k.astype(kind), dt)
+        assert np.array_equal(found, k * factor)
+        assert not vague.any()
+    if kind.itemsize > 3:
+        assert steps_of(np.array([10**9 + 7], kind), 1.0)[0] == 10**9 + 7
+
+
+def test_the_length_of_an_example_does_not_move_an_event():
+    for time, steps in ((0.98, 100_000), (0.5, 5_000_000)):
+        events, _ = prepare_inputs(SPIKES_ONLY, {"spikes": [(np.float32([time]), [0])]}, steps, 1.0)
+        assert events[0].step.tolist() == [0]
+
+
+def test_times_too_vague_for_their_step_are_refused():
+    fine = (np.float64([1e7]), [0])
+    for kind, time, dt in (("<f4", 1e7, 1.0), (">f4", 1e7, 1.0), ("f2", 5000.0, 1.0), ("f4", 2e6, 0.1)):
+        with refused("'spikes', example 1", f"dtype {np.dtype(kind)}", "ms apart", f"{dt:g} ms", "more precise"):
+            prepare_inputs(SPIKES_ONLY, {"spikes": [fine, (np.array([0.0, time], kind), [0, 1])]}, 10**8 + 1, dt)
+    exact = (np.array([10**7], np.int32), [0])
+    events, _ = prepare_inputs(SPIKES_ONLY, {"spikes": [fine, exact]}, 10**8, 1.0)
+    assert events[0].step.tolist() == [10**7, 10**7]
+
+
 def test_an_event_just_before_the_next_step_stays():
     times = [0.9999, np.nextafter(2.0, 0) - 1e-9, 5.999999999]
     assert listed(prepare([(times, [0, 1, 2]), ([], [])])[0])[0] == {(0, 0), (1, 1), (5, 2)}
@@ -191,6 +267,88 @@ def test_both_forms_of_spikes_do_the_same(backend):
         for one, other in zip(dense[1]["spikes_spikes"][kind], lists[1]["spikes_spikes"][kind], strict=True):
             assert np.array_equal(one, other)
     assert sum(map(len, dense[1]["spikes_spikes"][0])) == values.sum()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[[1, 1], [0, 0]]],
+        [[[0, 1], [1, 0]], [[1, 1], [1, 1]]],
+        [[[1.0, 0.0], [0, 1]]],
+        [[[True, False], [False, True]]],
+        [[(1, 1), (0, 0)]],
+        ([[1, 1], [0, 0]],),
+        [[np.array([1, 1]), np.array([0, 0])]],
+    ],
+)
+def test_lists_that_may_be_both_are_refused(values):
+    """Two time steps of two neurons, or the times and the neurons of two spikes: the user says which."""
+    with refused("'spikes'", "(times, neurons)", "[example, time, neuron]", "as tuples", "numpy.array"):
+        prepare_inputs(SPIKES_ONLY, {"spikes": values}, 2, 1.0)
+    dense, _ = prepare_inputs(SPIKES_ONLY, {"spikes": np.array(values)}, 2, 1.0)
+    assert listed(dense[0]) == [{tuple(at) for at in np.argwhere(np.array(one)).tolist()} for one in values]
+    tuples = [(np.array(one[0], int), np.array(one[1], int)) for one in values]
+    events, _ = prepare_inputs(SPIKES_ONLY, {"spikes": tuples}, 2, 1.0)
+    assert listed(events[0]) == [{(int(t), int(n)) for t, n in zip(*one, strict=True)} for one in values]
+
+
+def test_lists_with_one_meaning_are_taken():
+    for values in ([[[1, 1, 0], [0, 0, 1]]], [[[0, 1.5], [1, 0]]], [[[1], [0]]], [[[], []]]):
+        events, _ = prepare_inputs(SPIKES_ONLY, {"spikes": values}, 2, 1.0)
+        assert listed(events[0]) == [{(int(t), n) for t, n in zip(*one, strict=True)} for one in values]
+    with refused("'spikes', example 0", "(times, neurons)", "length 3", "given as an array"):
+        prepare_inputs(SPIKES_ONLY, {"spikes": [[[1, 1], [0, 0], [0, 1]]]}, 3, 1.0)
+
+
+class Tensor:
+    """What a tensor of another library is to NumPy: no sequence, no array, but `__array__`."""
+
+    def __init__(self, values, requires_grad=False):
+        self.values, self.requires_grad = np.asarray(values), requires_grad
+
+    def __array__(self, dtype=None, copy=None):
+        if self.requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        return self.values if dtype is None else self.values.astype(dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, index):
+        return Tensor(self.values[index], self.requires_grad)
+
+
+def as_torch(values, requires_grad=False):
+    torch = pytest.importorskip("torch")
+    return torch.tensor(np.asarray(values), requires_grad=requires_grad)
+
+
+TENSORS = [Tensor, pytest.param(as_torch, marks=pytest.mark.torch)]
+
+
+@pytest.mark.parametrize("tensor", TENSORS)
+def test_tensors_are_arrays(tensor):
+    spikes = (REAL > 0).astype(np.float32)
+    expected = prepare(spikes)
+    lists = [tuple(tensor(part) for part in np.nonzero(one)) for one in spikes]
+    for values in (tensor(spikes), lists):
+        events, real = prepare(values, tensor(REAL))
+        assert listed(events) == listed(expected[0])
+        assert np.array_equal(real.values, expected[1].values)
+    labels = prepare_labels(NETWORK, {"two": tensor([0, 1]), "four": tensor([3, 0])}, 2)
+    assert [values.tolist() for values in labels.values()] == [[0, 1], [3, 0]]
+
+
+@pytest.mark.parametrize("tensor", TENSORS)
+def test_tensors_that_require_a_gradient_are_refused(tensor):
+    live, time = tensor(np.zeros((2, T, 3), np.float32), requires_grad=True), tensor([0.0], requires_grad=True)
+    for values, what in ((live, "input of 'spikes'"), ([GOOD, (time, [0])], "'spikes', example 1")):
+        with refused(what, "requires a gradient", "detach()"):
+            prepare(values)
+    with refused("'real'", "requires a gradient", "detach()"):
+        prepare(real=live)
+    with refused("'real'", "requires a gradient", "detach()"):
+        prepare(real=[live, live])
 
 
 GOOD = ([0.0], [0])

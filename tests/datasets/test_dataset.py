@@ -28,6 +28,15 @@ def test_kind() -> None:
     assert replace(dense, x_train=spikes, x_test=spikes).kind == "spikes"
 
 
+def test_repr_is_a_line() -> None:
+    dense = replace(small_dataset(), name="frames")
+    expected = "2 training and 2 test examples of 4 inputs x 3 time steps, 2 classes)"
+    assert repr(dense) == str(dense) == f"Dataset('frames', dense: {expected}"
+    assert repr(load_dataset("digits")) == (
+        "Dataset('digits', spikes: 1,438 training and 359 test examples of 64 inputs x 30 ms, 10 classes)"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

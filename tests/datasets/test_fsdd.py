@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import re
+import shutil
 import socket
+import sys
 import tarfile
 import zipfile
 from functools import partial
@@ -255,6 +258,54 @@ def test_a_cache_that_cannot_be_written_is_a_warning(cache: Path) -> None:
     with pytest.warns(RuntimeWarning, match="features are computed anew each time: cannot write"):
         found = features.cached_features("name", {}, (1,), lambda: np.ones(1, dtype=np.float32))
     assert found.tolist() == [1.0]
+
+
+def test_what_takes_seconds_is_said_once(
+    tiny_zip: Path,
+    tiny_files: dict[str, bytes],
+    cache: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsdd, "CONTENT_SHA256", content_sha256(tiny_files))
+    load_dataset("fsdd", tiny_zip)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"genn-delays: data set fsdd: features are computed, once; they are kept in {cache}/features\n"
+    load_dataset("fsdd", tiny_zip)
+    assert capsys.readouterr().err == "", "now it takes no time"
+
+
+def test_a_folder_has_no_checksum_but_the_published_one(
+    tiny_zip: Path,
+    tmp_path: Path,
+    tiny_files: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fsdd, "CONTENT_SHA256", content_sha256(tiny_files))
+    with zipfile.ZipFile(tiny_zip) as archive:
+        archive.extractall(tmp_path / "a")
+    (recording,) = (tmp_path / "a").glob("*/recordings/3_theo_7.wav")
+    load_fsdd(tmp_path / "a")
+    assert "published" not in capsys.readouterr().err
+    recording.write_bytes(recording.read_bytes()[:-1] + b"\1")
+    load_fsdd(tmp_path / "a")
+    assert f"{recording.parent} are not those of version 1.0.9 as published" in capsys.readouterr().err
+
+
+def test_nothing_is_said_where_asked_or_where_there_is_nobody(
+    tiny_zip: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_dataset("fsdd", tiny_zip, quiet=True)
+    assert capsys.readouterr().err == ""
+    closed = io.StringIO()
+    closed.close()
+    for stream in (None, closed):
+        shutil.rmtree(cache / "features")
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            load_dataset("fsdd", tiny_zip)
 
 
 # ---- the download, from a server on this machine

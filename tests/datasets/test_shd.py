@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import random
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,6 +233,35 @@ def test_damaged_files(folder: Path) -> None:
     pack_zip(folder / "notes.txt").rename(folder / "shd_train.h5.zip")
     with refused("shd_train.h5.zip must hold one .h5 file, found 0", error=DatasetError):
         load_shd(folder)
+
+
+@pytest.mark.parametrize(
+    "method", ["gzip", zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_flipped_bit_of_a_packed_file(tmp_path: Path, method: str | int) -> None:
+    """An error of ours, or every spike as it was."""
+    plain = write_h5(tmp_path / "shd_test.h5", TEST, Y_TEST)
+    x, y = shd.read_spikes(plain, SHD, h5py)
+    path = tmp_path / "shd_test.h5.packed"
+    if method == "gzip":
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+    else:
+        with zipfile.ZipFile(path, "w", int(method)) as archive:
+            archive.write(plain, plain.name)
+    good = path.read_bytes()
+    chosen = random.Random(0)
+    for flip in range(60):
+        spoiled = bytearray(good)
+        first = 0 if flip % 2 else -200 if flip % 4 else len(good) // 2  # headers, lists at the end, content
+        spoiled[first + chosen.randrange(60)] ^= 1 << chosen.randrange(8)
+        path.write_bytes(spoiled)
+        try:
+            found = shd.read_spikes(path, SHD, h5py)
+        except DatasetError as error:
+            assert str(path) in str(error)
+        else:
+            assert np.array_equal(found[0], x)
+            assert np.array_equal(found[1], y)
 
 
 @pytest.mark.parametrize(

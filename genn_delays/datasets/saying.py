@@ -1,0 +1,27 @@
+"""What a loader says on standard error before it does something that takes seconds or more."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+_QUIET = ContextVar("_QUIET", default=False)
+
+
+def say(text: str) -> None:
+    """One line on standard error, unless :func:`quietly` holds or there is no such stream any more."""
+    if not _QUIET.get() and sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            print(f"genn-delays: {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Loaders in the body say nothing, in this thread and task, if ``quiet``."""
+    before = _QUIET.set(quiet)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)

@@ -52,18 +52,33 @@ class Shape(NamedTuple):
 
     model: str
     hidden: str | None = None
+    whole: bool = False
+    """Whether delays are whole numbers that are not learned, and DEEP R grows at random."""
 
     def __str__(self) -> str:
-        return self.model if self.hidden is None else f"{self.model}, hidden {self.hidden}"
+        parts = [self.model, *([f"hidden {self.hidden}"] if self.hidden else [])]
+        return ", ".join([*parts, *(["whole delays, grown at random"] if self.whole else [])])
 
 
-SHAPES = [Shape("fsdd_paper"), Shape("rawhd_paper"), Shape("fsdd_paper", "8192"), Shape("fsdd_paper", "4096,4096")]
+SHAPES = [
+    Shape("fsdd_paper", whole=True),
+    Shape("fsdd_paper"),
+    Shape("rawhd_paper"),
+    Shape("fsdd_paper", "8192"),
+    Shape("fsdd_paper", "4096,4096"),
+]
 
 
 def config_of(shape: Shape, sparsity: float, backend: str) -> Config:
     """A run's configuration; what is dense is not rewired."""
-    rule = "none" if sparsity == 0.0 else None
-    settings = Overrides(sparsity=sparsity, backend=backend, hidden=shape.hidden, rewiring=rule)
+    rule = "none" if sparsity == 0.0 else "deep_r" if shape.whole else None
+    settings = Overrides(
+        sparsity=sparsity,
+        backend=backend,
+        hidden=shape.hidden,
+        rewiring=rule,
+        delays="fixed" if shape.whole else None,
+    )
     return new_config(shape.model, settings)
 
 

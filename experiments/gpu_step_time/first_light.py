@@ -11,6 +11,7 @@ train on them say so. `--backend cpu` runs at the smallest sizes what needs no G
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -172,14 +173,46 @@ def steps(number: int) -> Callable[[Where], None]:
         import benchmark
 
         shape, gpu = benchmark.SHAPES[number], where.backend == "cuda"
-        steps = 4 if number == 3 or not gpu else 20
+        steps = 4 if number == 4 or not gpu else 20
         for sparsity in benchmark.SPARSITIES[::-1]:
             what = f"{100 * sparsity:g} % sparse"
             _measured(where, str(shape), what, partial(benchmark.ours, shape, sparsity, where.backend, steps))
-        _measured(where, str(shape), "PyTorch, dense", partial(benchmark.dense, shape, "cuda" if gpu else "cpu", steps))
+        if not shape.whole:
+            device = "cuda" if gpu else "cpu"
+            _measured(where, str(shape), "PyTorch, dense", partial(benchmark.dense, shape, device, steps))
 
     part.__doc__ = steps.__doc__
     return part
+
+
+def profile(where: Where) -> None:
+    """Time and traffic of every kernel of a small network's step, inside its graph, by Nsight Compute."""
+    tool = shutil.which("ncu") or "/usr/local/cuda/bin/ncu"
+    if not Path(tool).exists():
+        raise PartError("Nsight Compute (ncu) is not installed here")
+    metrics = ["gpu__time_duration.sum", "dram__bytes.sum", "lts__t_bytes.sum"]
+    for number in (0, 1):
+        printed = _run(
+            tool, "--clock-control", "none", "--graph-profiling", "node", "--metrics", ",".join(metrics), "--csv",
+            "--kernel-name-base", "function", sys.executable, str(HERE / "few_steps.py"), str(number),
+        )  # fmt: skip
+        for name, found in _of_kernels(printed, metrics).items():
+            where.keep(shape=number, kernel=name, **found)
+
+
+def _of_kernels(printed: str, metrics: list[str]) -> dict[str, dict[str, float]]:
+    """By kernel, how often it ran and the medians of metrics, out of what Nsight Compute prints."""
+    lines = printed.splitlines()
+    begin = next((k for k, line in enumerate(lines) if line.startswith('"ID"')), len(lines))
+    values: dict[str, dict[str, list[float]]] = {}
+    for row in csv.DictReader(lines[begin:]):
+        if row.get("Metric Name") in metrics:
+            found = values.setdefault(row["Kernel Name"], {})
+            found.setdefault(row["Metric Name"], []).append(float(row["Metric Value"].replace(",", "")))
+    return {
+        name: {"times": len(next(iter(found.values()))), **{m: statistics.median(v) for m, v in found.items()}}
+        for name, found in values.items()
+    }
 
 
 def kernels(where: Where) -> None:
@@ -189,7 +222,7 @@ def kernels(where: Where) -> None:
     import benchmark
     from kernel_times import kernel_times
 
-    for shape, sparsity in ((benchmark.SHAPES[0], 0.875), (benchmark.SHAPES[2], 0.99), (benchmark.SHAPES[3], 0.99)):
+    for shape, sparsity in ((benchmark.SHAPES[3], 0.99), (benchmark.SHAPES[4], 0.99)):
         for name, found in kernel_times(shape, sparsity).items():
             where.keep(network=str(shape), what=f"{100 * sparsity:g} % sparse", kernel=name, **found)
 
@@ -202,7 +235,7 @@ def bandwidth(where: Where) -> None:
 
     from genn_delays.runs.build import compile_network
 
-    with compile_network(benchmark.config_of(benchmark.SHAPES[0], 0.875, "cuda")) as compiled:
+    with compile_network(benchmark.config_of(benchmark.SHAPES[1], 0.875, "cuda")) as compiled:
         rates = [benchmark.copy_bandwidth(compiled.engine.module) for _ in range(3)]  # type: ignore[attr-defined]
     where.keep(gb_per_s=statistics.median(rates))
 
@@ -221,10 +254,12 @@ PARTS = {
     "accuracy": Part(accuracy, 90),
     "bits": Part(bits, 60),
     "bandwidth": Part(bandwidth, 30),
-    "steps": Part(steps(0), 40),
-    "steps-rawhd": Part(steps(1), 40),
-    "steps-8192": Part(steps(2), 60),
-    "steps-4096-4096": Part(steps(3), 120),
+    "steps-whole": Part(steps(0), 30),
+    "steps": Part(steps(1), 40),
+    "profile": Part(profile, 60),
+    "steps-rawhd": Part(steps(2), 40),
+    "steps-8192": Part(steps(3), 60),
+    "steps-4096-4096": Part(steps(4), 120),
     "kernels": Part(kernels, 60),
     "sanitizer": Part(sanitizer, 120),
 }

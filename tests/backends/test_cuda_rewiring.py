@@ -187,8 +187,7 @@ def test_nothing_is_read_until_all_is_launched(rule, monkeypatch):
         return download(self, *arguments)
 
     monkeypatch.setattr(Buffer, "download", watched)
-    for c in one.plan.connections:
-        one.engine._rewiring.run(c, 3)
+    one.engine.rewire(3, {0: 3, 1: 3})  # nobody looks
     assert read == []
     first, second = one.engine.rewire(4, {0: 2, 1: 2}), one.engine.rewire(5, {0: 1, 1: 0})
     assert one.engine.rewire(5, {}) == {} and set(first) == set(second) == {0, 1} and read == []

@@ -55,7 +55,7 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     if p.event_prop:
         found["h"] = ((n, T, L), f32)
     if p.spiking:
-        found |= {"bits": ((n, words, L), u32), "totals": ((n,), i32), "most": ((n,), i32)}
+        found |= {"bits": ((n, words, L), u32), "totals": ((2, n), i32)}
         found |= {"resets": ((n, words, L), u32)} if p.dropout else {}
     if p.bias is not None:
         found["bias"] = ((n,), f32)

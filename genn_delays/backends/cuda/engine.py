@@ -211,9 +211,9 @@ class CUDAEngine:
             self.step.upload(np.array([self._step], np.uint32))
 
     def replay(self, key: Hashable, work: Callable[[], None]) -> None:
-        """Do work that consists of launches alone, and is the same for the same key: when something else is asked of the
-        device, together with all that was deferred, as one graph. It is recorded when it comes for the first time; a
-        training step is one.
+        """Do work that consists of launches alone, the same for one key: when something else is asked of the device,
+        together with all that was deferred, as one graph. It is recorded when it comes for the first time; a training
+        step is one.
         """
         self._deferred.append((key, work))
 
@@ -278,12 +278,11 @@ class CUDAEngine:
         for k, (p, count) in enumerate(zip(self.plan.outputs, truths, strict=True)):
             assert p.loss is not None
             b, numbers = self.population[p.index], [float(p.loss.numbers().get(name, 1.0)) for name in names]
-            self.launch("copy_words", p.size * self.L, b["z"], b["dz"], p.size * self.L)
             stepwise, sizes = p.loss.stepwise, [p.size, self.plan.time_steps, self.L, self.lanes]
             found = [b["step_losses"], b["step_correct"]] if stepwise else [b["losses"], b["correct"]]
             self.launch(
-                f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), b["dz"], b["tape"], b["g"],
-                b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt), count, *sizes,
+                f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), b["z"], b["dz"], b["tape"],
+                b["g"], b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt), count, *sizes,
             )  # fmt: skip
             if stepwise:
                 lanes = b["z"], b.get("labels"), b["losses"], b["correct"]
@@ -304,7 +303,6 @@ class CUDAEngine:
         counts: Mapping[int, Rewired] = {}
         if drops:
             self.set_step(step)
-            self.replay("rewired", self.rewired.clear)
             for index, asked in drops.items():
                 self._rewiring.run(self.plan.connections[index], asked)
             counts = self.history.later("rewired", {index: partial(self._rewired_of, index) for index in drops})
@@ -348,7 +346,8 @@ class CUDAEngine:
         return self.population[population]["mean"].download(), self.population[population]["var"].download()
 
     def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
-        return self.population[population]["totals"].download().astype(np.float64)
+        size = self.plan.populations[population].size
+        return self.population[population]["totals"].download(0, size).astype(np.float64)
 
     def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
         self.population[population]["drive"].upload(drive.astype(np.float32))

@@ -33,8 +33,8 @@ class Forward:
         for group in e.plan.groups:
             members = [e.plan.populations[i] for i in group]
             for p in members:
-                for name in ("totals", "most") if p.spiking else ():
-                    e.population[p.index][name].clear()
+                if p.spiking:
+                    e.population[p.index]["totals"].clear()
             for t0, t1 in e.blocks_of(group):
                 for p in members:
                     self._gather(p, t0, t1)
@@ -63,7 +63,7 @@ class Forward:
         def work() -> None:
             for k, p in enumerate(hidden):
                 row = e.history.row("spikes")
-                e.module.launch("note_most", 1, BLOCK, e.population[p.index]["most"], *row, 2 * k, p.size)
+                e.module.launch("note_most", 1, BLOCK, e.population[p.index]["totals"], *row, 2 * k, p.size)
 
         e.replay("most spikes", work)
 
@@ -105,7 +105,7 @@ class Forward:
         e, b = self.engine, self.engine.population[p.index]
         arguments: list[Any] = [b["current"], b["par"], b["tape"], b["carry"]]
         if p.spiking:
-            arguments += [b["bits"], *([b["resets"]] if p.dropout else []), b["totals"], b["most"]]
+            arguments += [b["bits"], *([b["resets"]] if p.dropout else []), b["totals"]]
         arguments += [b[name] for name in ("bias", "factor", "offset") if name in b]
         if p.dropout:
             arguments += [dropout_threshold(p.dropout), e.step, int(e.how.training)]

@@ -280,7 +280,7 @@ def test_a_copy_beside_launches_shows_a_mark_that_is_too_early():
 
 @pytest.mark.parametrize("rule", [None, DeepR(), DeepR(growth="gradient"), SET(interval=1)], ids=repr)
 def test_a_training_step_is_one_graph(rule):
-    """Beside it inputs are loaded, by one launch; batches of two sizes are two graphs. An evaluated batch is another."""
+    """Beside it inputs are loaded, by one launch; batches of two sizes are two graphs, evaluated ones two others."""
     with compiled_for(CUDAOnHost(), rule) as compiled:
         (x, y), device = data(compiled.network, 38), compiled.engine.device
         compiled.train(x, y, 2, callbacks=[])

@@ -9,7 +9,7 @@ import numpy as np
 from ...codegen.cuda import STEPS
 from ...compilers.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
-from .sorting import BLOCK, ROW_THREADS
+from .sorting import BLOCK
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
@@ -100,8 +100,9 @@ class Backward:
     def _through_norm(self, p: PopulationPlan) -> None:
         e, b = self.engine, self.engine.population[p.index]
         e.module.launch(
-            "norm_backward", p.size, ROW_THREADS, b["g"], b["current"], b.get("bias"), b["mean"], b["inverse"],
-            b["factor"], b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], e.plan.time_steps, e.L, e.lanes,
+            "norm_backward", p.size, e.row_threads(p.size), b["g"], b["current"], b.get("bias"), b["mean"],
+            b["inverse"], b["factor"], b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], e.plan.time_steps, e.L,
+            e.lanes,
         )  # fmt: skip
 
     def _correlate(self, c: ConnectionPlan) -> None:

@@ -153,6 +153,10 @@ class CUDAEngine:
         """Whether so many threads leave most of a GPU idle; by their number alone, so that every GPU does the same."""
         return threads < FEW_THREADS
 
+    def row_threads(self, rows: int) -> int:
+        """Threads of the blocks that each sum a whole row of activity: the more, the fewer rows there are."""
+        return BLOCK * 4 if self.few(BLOCK * rows) else BLOCK
+
     def form(self, c: ConnectionPlan) -> str:
         """How a connection's source sends: what its kernels are called by."""
         return "spikes" if self.plan.populations[c.source].spiking else "real"

@@ -12,7 +12,7 @@ from ...compilers.plan import PopulationPlan
 from ...random import dropout_threshold
 from ..protocol import check_most
 from .history import Row
-from .sorting import BLOCK, ROW_THREADS
+from .sorting import BLOCK
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
@@ -96,8 +96,8 @@ class Forward:
             e.launch("norm_running", p.size, *learned, *averages, b["factor"], b["offset"], epsilon, p.size)
             return
         e.module.launch(
-            "norm_statistics", p.size, ROW_THREADS, b["current"], b.get("bias"), *learned, b["mean"], b["var"],
-            b["inverse"], b["factor"], b["offset"], epsilon, e.plan.time_steps, e.L, e.lanes,
+            "norm_statistics", p.size, e.row_threads(p.size), b["current"], b.get("bias"), *learned, b["mean"],
+            b["var"], b["inverse"], b["factor"], b["offset"], epsilon, e.plan.time_steps, e.L, e.lanes,
         )  # fmt: skip
 
     def _membrane(self, p: PopulationPlan, t0: int, t1: int) -> None:

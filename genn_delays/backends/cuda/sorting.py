@@ -9,8 +9,6 @@ from .buffers import tiles
 from .device import Buffer, Module
 
 BLOCK = 256
-ROW_THREADS = 1024
-"""Of a block that sums a whole row of activity."""
 FEW_TILES = 8
 """So many tiles are summed by one block, which saves two launches."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import weakref
 from typing import Any
 
@@ -35,6 +36,12 @@ MOST_LANES = 256
 """A tile of a network with cycles has at most so many lanes."""
 
 
+def _end_threads(library: Any, pool: int, process: int) -> None:
+    """End a pool's threads and give its memory back, where it is this process that they run in."""
+    if os.getpid() == process:
+        library.pool_destroy(pool)
+
+
 def tile_lanes(time_steps: int, batch_size: int) -> int:
     """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does.
 
@@ -62,6 +69,7 @@ class CPUEngine:
 
     runs_ahead = False
     learner = None
+    survives_fork = True
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan
@@ -80,11 +88,22 @@ class CPUEngine:
             self.set_values(p.index, PopulationState.new(p).values)
         for c in plan.connections:
             self.set_state(c.index, ConnectionState.new(c.initial_synapses(), c))
-        pool = self._library.pool_create(threads)
+        self._threads = threads
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        pool = self._library.pool_create(self._threads)
         if not pool:
-            raise BackendUnavailableError(f"the system refused to start {threads} threads; ask for fewer")
+            raise BackendUnavailableError(f"the system refused to start {self._threads} threads; ask for fewer")
         self._net.pool = pool
-        self.close = weakref.finalize(self, self._library.pool_destroy, pool)
+        self.close = weakref.finalize(self, _end_threads, self._library, pool, os.getpid())
+        self.close.atexit = False  # a thread that still computes then would be left without them; they end anyway
+
+    def after_fork(self) -> None:
+        """Threads are not inherited. Spikes of the last batch are still where they were."""
+        if self.close.alive:
+            self.close.detach()
+            self._start_threads()
 
     def _declare(self) -> None:
         library = self._library

@@ -229,7 +229,7 @@ class Graph(ABC):
 
 
 class Device(ABC):
-    """A device, or what stands for one; for the thread that opened it. To be closed, or used by ``with``.
+    """A device, or what stands for one; for one thread at a time. To be closed, or used by ``with``.
 
     Attributes:
         name: of the device, for people.

@@ -62,6 +62,7 @@ class CUDAEngine:
     """
 
     runs_ahead = True
+    survives_fork = False
 
     def __init__(self, plan: Plan, device: Device, tape: str = "float32") -> None:
         self.plan, self.device = plan, device
@@ -123,6 +124,9 @@ class CUDAEngine:
             self._closed_states = states
         finally:
             self.device.close()
+
+    def after_fork(self) -> None:
+        """Never called."""
 
     def check_learning(self, *, training: bool) -> None:
         """Whatever can be planned can be learned."""

@@ -41,6 +41,7 @@ class EventExactEngine:
 
     runs_ahead = False
     learner = None
+    survives_fork = True
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)
@@ -58,6 +59,9 @@ class EventExactEngine:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def after_fork(self) -> None:
+        """Arrays are all it has."""
 
     def check_learning(self, *, training: bool) -> None:
         if training:

@@ -99,6 +99,13 @@ class GeNNEngine:
             self._closed = True
             self.model.close()
 
+    @property
+    def survives_fork(self) -> bool:
+        return self._backend == "single_threaded_cpu"
+
+    def after_fork(self) -> None:
+        """GeNN's CPU backend has no threads."""
+
     def check_learning(self, *, training: bool) -> None:
         if not self._trains:
             raise InvalidValueError(

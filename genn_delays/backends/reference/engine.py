@@ -43,6 +43,7 @@ class ReferenceEngine:
 
     runs_ahead = False
     learner = None
+    survives_fork = True
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth
@@ -73,6 +74,9 @@ class ReferenceEngine:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def after_fork(self) -> None:
+        """Arrays are all it has."""
 
     def check_learning(self, *, training: bool) -> None:
         """Whatever can be planned can be learned."""

@@ -76,6 +76,13 @@ class MLGeNNEngine:
             self._closed = True
             self.model.close()
 
+    @property
+    def survives_fork(self) -> bool:
+        return self._backend == "single_threaded_cpu"
+
+    def after_fork(self) -> None:
+        """GeNN's CPU backend has no threads."""
+
     def check_learning(self, *, training: bool) -> None:
         """Whatever can be compiled can be learned."""
 

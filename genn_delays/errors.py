@@ -43,6 +43,10 @@ class TrainingError(GennDelaysError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class OutOfMemoryError(GennDelaysError, MemoryError):
+    """A network needs more memory than there is."""
+
+
 class InUseError(GennDelaysError, RuntimeError):
     """A compiled network is used by another thread, or belongs to another process."""
 

@@ -19,10 +19,11 @@ from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...neurons.batch_norm import factor_and_offset
+from ..foresight import foresee
 from ..protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
-from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, tiles
+from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
 from .compiler import load_library
-from .structs import address, network_type
+from .structs import Arrays, address, network_type
 
 BUSY = 1 / 8
 """Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
@@ -74,15 +75,19 @@ class CPUEngine:
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan
         self.busy = BUSY
+        structure = network_type(plan)
+        net, trial = structure(), structure()
+        self._net = net
+        net.T, net.tile = trial.T, trial.tile = plan.time_steps, _tile(plan)
+        foresee(plan, foreseen(plan, trial, threads), copies=0)
         self._library, library_path, self.compiled = load_library(emit(plan))
         self.source = library_path.with_suffix(".cpp")
-        self._net = network_type(plan)()
         self._declare()
-        self._net.T, self._net.tile = plan.time_steps, _tile(plan)
-        net = self._net
-        self._population_arrays = [allocate_population(plan, p, net.whole[p.index], net.tile) for p in plan.populations]
-        self._connection_arrays = [allocate_connection(c, net.c[c.index]) for c in plan.connections]
-        self._arrays = allocate_network(plan, net, threads)
+        self._population_arrays = [
+            allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
+        ]
+        self._connection_arrays = [allocate_connection(c, net.c[c.index], Arrays) for c in plan.connections]
+        self._arrays = allocate_network(plan, net, threads, Arrays)
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)

@@ -28,10 +28,6 @@ class KernelError(GennDelaysError):
     """A kernel did what no kernel may do, or the device failed while it ran."""
 
 
-class OutOfMemoryError(GennDelaysError):
-    """The device has not enough memory for a buffer."""
-
-
 class Memory(NamedTuple):
     """Memory of a device in bytes."""
 

@@ -15,6 +15,7 @@ from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
+from ..foresight import foresee
 from ..protocol import ConnectionState, DenseData, InputData, Pass
 from .backward import Backward
 from .buffers import (
@@ -70,6 +71,7 @@ class CUDAEngine:
         self.lanes, self.L, self.how = 0, lanes_of(plan), Pass()
         self._forward, self._backward = Forward(self), Backward(self)
         check_memory(plan, device, half)
+        foresee(plan, {})
         self.source = emit_cuda(plan, half)
         self.module = device.load(self.source)
         self.population = [allocate_population(device, plan, p, half) for p in plan.populations]

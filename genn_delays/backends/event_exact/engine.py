@@ -14,6 +14,7 @@ from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
+from ..foresight import foresee
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
 from ..protocol import ConnectionState, DenseData, InputData, Pass
@@ -45,6 +46,7 @@ class EventExactEngine:
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)
+        foresee(plan, {})
         self.plan, self.lanes = plan, 0
         self.z: dict[int, Array] = {}  # what readouts give
         self.dz: dict[int, Array] = {}

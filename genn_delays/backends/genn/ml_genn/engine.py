@@ -19,6 +19,7 @@ from ....connectivity import Synapses, sort_order
 from ....errors import InvalidValueError
 from ....learning.losses import Truth
 from ....learning.optimisers import Optimiser, Optimisers
+from ...foresight import foresee
 from ...outcome import outcome
 from ...protocol import ConnectionState, DenseData, InputData, Pass, check_spikes
 from .. import ragged
@@ -42,6 +43,7 @@ class MLGeNNEngine:
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         check_plan(plan, backend, lanes)
+        foresee(plan, {}, copies=2)  # GeNN has its own
         self.plan, self._backend, self._lanes_at_once = plan, backend, lanes
         self.lanes = 0
         self._events: dict[int, list[tuple[Array, Array]]] = {}

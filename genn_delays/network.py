@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
 from .errors import InvalidValueError, OutOfMemoryError, check_count, check_real
+from .floating import usual_errors
 from .memory import MOST_SYNAPSES, SAMPLING, SYNAPSE, check_host
 from .neurons import BatchNorm, DynamicNeuron, Equations, Neuron, as_batch_norm
 from .neurons.neuron import check_parameter, sample_per_neuron
@@ -267,7 +268,8 @@ class Connection:
     def synapses(self) -> Synapses:
         """All synapses, sorted by (post, pre, delay), drawn on first use from (network seed, connection)."""
         check_host({(f"connection {self.name!r}", "the synapses as sampled"): SAMPLING * self.num_synapses})
-        synapses = self.connectivity.sample(self.source.size, self.target.size, self.network.seed, self.index)
+        with usual_errors():
+            synapses = self.connectivity.sample(self.source.size, self.target.size, self.network.seed, self.index)
         for array in synapses:
             array.flags.writeable = False
         return synapses

@@ -9,6 +9,7 @@ from typing import Any
 from ..backends import as_backend
 from ..backends.foresight import foresee_sampling
 from ..errors import InvalidValueError, check_count, check_real
+from ..floating import usual_errors
 from ..learning.losses import Loss, as_losses
 from ..learning.regularisation import SpikeRegularisation
 from ..network import Connection, Network
@@ -120,8 +121,9 @@ class Compiler(ABC):
         _refuse_moved(moved)
         if isinstance(network, Network):
             foresee_sampling(network)
-        plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
-        return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
+        with usual_errors():
+            plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
+            return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
 
     def plan(
         self,

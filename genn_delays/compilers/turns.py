@@ -15,6 +15,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..errors import InUseError
+from ..floating import usual_errors
 
 if TYPE_CHECKING:
     from ..backends.protocol import Engine
@@ -136,11 +137,12 @@ S = TypeVar("S", bound=_HasTurns)
 
 
 def in_turn(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """A method of a compiled network that takes its turn and, after a fork, makes the engine usable."""
+    """A method of a compiled network that takes its turn, after a fork makes the engine usable, and computes as it does
+    everywhere, whatever NumPy has been asked to raise."""
 
     @wraps(method)
     def taking(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._turns.taken(method.__name__):
+        with self._turns.taken(method.__name__), usual_errors():
             self._turns.adopt()
             return method(self, *args, **kwargs)
 

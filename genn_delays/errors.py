@@ -43,6 +43,14 @@ class TrainingError(GennDelaysError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class OutOfMemoryError(GennDelaysError, MemoryError):
+    """A network needs more memory than there is."""
+
+
+class InUseError(GennDelaysError, RuntimeError):
+    """A compiled network is used by another thread, or belongs to another process."""
+
+
 class RunFolderError(GennDelaysError):
     """A run folder or a checkpoint cannot be read or written."""
 

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
-from .errors import InvalidValueError, check_count, check_real
+from .errors import InvalidValueError, OutOfMemoryError, check_count, check_real
+from .floating import usual_errors
+from .memory import MOST_SYNAPSES, SAMPLING, SYNAPSE, check_host
 from .neurons import BatchNorm, DynamicNeuron, Equations, Neuron, as_batch_norm
 from .neurons.neuron import check_parameter, sample_per_neuron
 from .random import MAX_OWNER, MAX_SEED
@@ -265,10 +267,28 @@ class Connection:
     @cached_property
     def synapses(self) -> Synapses:
         """All synapses, sorted by (post, pre, delay), drawn on first use from (network seed, connection)."""
-        synapses = self.connectivity.sample(self.source.size, self.target.size, self.network.seed, self.index)
+        check_host({(f"connection {self.name!r}", "the synapses as sampled"): SAMPLING * self.num_synapses})
+        with usual_errors():
+            synapses = self.connectivity.sample(self.source.size, self.target.size, self.network.seed, self.index)
         for array in synapses:
             array.flags.writeable = False
         return synapses
+
+    @cached_property
+    def num_synapses(self) -> int:
+        """Number of synapses, known before they are drawn.
+
+        Raises:
+            OutOfMemoryError: they are more than can be numbered.
+        """
+        count = self.connectivity.num_synapses(self.source.size, self.target.size, self.network.seed, self.index)
+        if count > MOST_SYNAPSES:
+            raise OutOfMemoryError(
+                f"connection {self.name!r} would have {count:,} synapses, allowed are at most {MOST_SYNAPSES:,} (at "
+                f"{SYNAPSE} bytes each {count * SYNAPSE / 1e6:,.0f} MB, and more to train them); use fewer neurons or "
+                "a higher sparsity"
+            )
+        return count
 
     @property
     def num_pairs(self) -> int:

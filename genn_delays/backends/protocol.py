@@ -179,6 +179,13 @@ class Engine(Protocol):
     def learner(self) -> Learner | None:
         """Its own way to learn; None where that is left to the host, which asks for gradients and gives new values."""
 
+    @property
+    def survives_fork(self) -> bool:
+        """Whether a process that inherits it by a fork can use its copy."""
+
+    def after_fork(self) -> None:
+        """Start again what a fork does not copy (threads); called in such a process before its first use there."""
+
     def check_learning(self, *, training: bool) -> None:
         """An error where it has no gradients for its plan or, `training`, cannot learn by them."""
 

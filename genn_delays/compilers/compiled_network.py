@@ -26,10 +26,15 @@ from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
 from .result import BatchResult
+from .turns import Turns, in_turn
 
 
 class CompiledNetwork:
     """What ``compiler.compile`` returns. Use it in a ``with`` block; its threads end with the block.
+
+    Threads that use it take turns: a call begins when that of another thread has returned, but while another thread
+    trains it is an error. A process that inherits it by a fork has a copy of its own, unless it is on a GPU. It cannot
+    be pickled; what it has learned is in the files of :meth:`save`.
 
     Attributes:
         plan: what it runs.
@@ -47,6 +52,7 @@ class CompiledNetwork:
         self._metrics = self._new_metrics()
         self.stop_training = False
         self._closed = False
+        self._turns = Turns(engine)
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
 
@@ -57,15 +63,25 @@ class CompiledNetwork:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        self.engine.close()
+        with self._turns.taken("close", patient=True):
+            if not self._turns.inherited:
+                self.engine.close()
+
+    def __reduce__(self) -> str:
+        raise InvalidValueError(
+            "a compiled network cannot be pickled or copied: compile the network again where it is needed (networks, "
+            "compilers and data can be pickled), and bring what was learned by compiled.save and compiled.load"
+        )
 
     @property
+    @in_turn
     def populations(self) -> list[PopulationState]:
         """What populations have learned, and batch norm's running averages, in the order of ``network.populations``:
         arrays by name in ``values``."""
         return self._learner.populations
 
     @property
+    @in_turn
     def rewirings(self) -> dict[str, int]:
         """Synapses dropped and grown so far, by connection name."""
         self._metrics.settle()
@@ -73,6 +89,7 @@ class CompiledNetwork:
 
     # --- training ----------------------------------------------------------------------------------------------------
 
+    @in_turn
     def train(
         self,
         x: Mapping[Any, Any],
@@ -208,6 +225,8 @@ class CompiledNetwork:
     def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
         """Batches of the examples; the last one may be smaller."""
         for first in range(0, examples.size, self.plan.batch_size):
+            self._check_open()  # by another thread, meanwhile
+            self._turns.pause()
             yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
 
     def _new_metrics(self, *, training: bool = False) -> Metrics:
@@ -233,6 +252,7 @@ class CompiledNetwork:
 
     # --- evaluation --------------------------------------------------------------------------------------------------
 
+    @in_turn
     def evaluate(
         self, x: Mapping[Any, Any], y: Mapping[Any, Any], *, callbacks: Sequence[Any] = ()
     ) -> tuple[Metrics, dict[str, Any]]:
@@ -257,6 +277,7 @@ class CompiledNetwork:
             callback.on_test_end(metrics)
         return metrics
 
+    @in_turn
     def predict(
         self,
         x: Mapping[Any, Any],
@@ -299,6 +320,7 @@ class CompiledNetwork:
             callback.on_test_end(metrics)
         return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
 
+    @in_turn
     def gradients(
         self, x: Mapping[Any, Any], y: Mapping[Any, Any], variable: str = "weight"
     ) -> tuple[float, dict[Any, npt.NDArray[np.float64]]]:
@@ -354,10 +376,12 @@ class CompiledNetwork:
         """A population, given itself or by name."""
         return find_population(self.network, key)
 
+    @in_turn
     def synapses(self, connection: Connection | str) -> Synapses:
         """A connection's synapses as they are now, sorted by (post, pre); their delays are whole time steps."""
         return self.engine.state(self._connection(connection).index).synapses
 
+    @in_turn
     def delays(self, connection: Connection | str) -> npt.NDArray[np.float32]:
         """A connection's delays (time steps) in the order of :meth:`synapses`, real-valued where they are learned."""
         state = self.engine.state(self._connection(connection).index)
@@ -370,6 +394,7 @@ class CompiledNetwork:
             raise InvalidValueError(f"connection {connection!r} belongs to another network")
         return connection
 
+    @in_turn
     def save(self, path: str | Path) -> None:
         """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
@@ -380,6 +405,7 @@ class CompiledNetwork:
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
         save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
 
+    @in_turn
     def load(self, path: str | Path) -> None:
         """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
 

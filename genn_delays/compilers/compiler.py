@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends import as_backend
+from ..backends.foresight import foresee_sampling
 from ..errors import InvalidValueError, check_count, check_real
+from ..floating import usual_errors
 from ..learning.losses import Loss, as_losses
 from ..learning.regularisation import SpikeRegularisation
 from ..network import Connection, Network
@@ -117,8 +119,11 @@ class Compiler(ABC):
             CompileError: the generated code did not compile.
         """
         _refuse_moved(moved)
-        plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
-        return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
+        if isinstance(network, Network):
+            foresee_sampling(network)
+        with usual_errors():
+            plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
+            return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
 
     def plan(
         self,
@@ -176,7 +181,7 @@ def _refuse_moved(arguments: Mapping[str, Any]) -> None:
 def _check_rewiring(connection: Connection, rule: RewiringRule, learned: bool) -> None:
     if not learned:
         raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
-    free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.synapses.pre.size
+    free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.num_synapses
     if free == 0:
         raise InvalidValueError(
             f"rewiring asked for on connection {connection.name!r} at sparsity 0: all {connection.num_pairs} pairs are "

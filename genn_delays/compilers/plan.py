@@ -193,7 +193,7 @@ class ConnectionPlan:
     @property
     def size(self) -> int:
         """Number of synapses, the same for good."""
-        return int(self.connection.synapses.pre.size)
+        return self.connection.num_synapses
 
     @property
     def num_moments(self) -> int:
@@ -274,6 +274,11 @@ class Plan:
     def outputs(self) -> list[PopulationPlan]:
         """Populations with a readout, in order of creation."""
         return [p for p in self.populations if p.readout is not None]
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything is learned."""
+        return any(c.learned for c in self.connections) or any(p.learned for p in self.populations)
 
     def schedules(self) -> list[Schedule]:
         """Those of every optimiser."""

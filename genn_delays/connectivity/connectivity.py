@@ -52,6 +52,10 @@ class Connectivity(ABC):
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         """The connected pairs as ascending numbers ``post * num_pre + pre``. Time and memory are O(synapses)."""
 
+    def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
+        """How many synapses :meth:`sample` gives; those of this library know it without sampling."""
+        return self.pairs(num_pre, num_post, seed, owner).size * self.kernel_count
+
     def check(self, num_pre: int, num_post: int) -> None:  # noqa: B027 (most connectivities fit any sizes)
         """An error where it does not fit populations of these sizes."""
 
@@ -119,6 +123,9 @@ def home_words(pre: Any, post: Any, ordinal: Any, seed: int, owner: int) -> npt.
 class Dense(Connectivity):
     """Every source neuron to every target neuron."""
 
+    def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
+        return num_pre * num_post * self.kernel_count
+
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         return np.arange(num_pre * num_post, dtype=np.int64)
 
@@ -137,11 +144,18 @@ class FixedProbability(Connectivity):
         super().__post_init__()
         check_real("FixedProbability p", self.p, 0.0, 1.0, open_low=True)
 
-    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+    def _count(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
+        """Number of pairs."""
         from scipy.stats import binom
 
         word = philox(seed, Purpose.CONNECTIVITY, owner, 0, 0, 1)[0]
-        count = int(binom.ppf(uniform(word), num_pre * num_post, self.p))
+        return int(binom.ppf(uniform(word), num_pre * num_post, self.p))
+
+    def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
+        return self._count(num_pre, num_post, seed, owner) * self.kernel_count
+
+    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        count = self._count(num_pre, num_post, seed, owner)
         return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
 
 
@@ -158,6 +172,9 @@ class FixedNumber(Connectivity):
     def count(self, num_pre: int, num_post: int) -> int:
         """Number of synapses."""
         return int((1 - self.sparsity) * num_pre * num_post)
+
+    def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
+        return self.count(num_pre, num_post) * self.kernel_count
 
     def check(self, num_pre: int, num_post: int) -> None:
         if self.count(num_pre, num_post) < 1:
@@ -221,6 +238,9 @@ class Sparse(Connectivity):
                 raise InvalidValueError(
                     f"Sparse {what} must be below {limit} (the population's size), got {index.max()}"
                 )
+
+    def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
+        return int(self._pre.size)
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         return self._post * num_pre + self._pre

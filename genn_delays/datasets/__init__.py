@@ -9,6 +9,7 @@ from collections.abc import Callable
 from os import PathLike
 
 from ..errors import unknown
+from ..floating import usual_errors
 from .archives import existing_path
 from .dataset import Dataset, Events, Examples, stratified_split
 from .digits import DIGITS_TIMESTEPS, load_digits
@@ -86,5 +87,5 @@ def load_dataset(name: str, data_dir: str | PathLike[str] | None = None, *, quie
         raise unknown("dataset", name, DATASETS)
     if data_dir is not None:  # also for data sets that need no folder: a mistyped path is never passed over
         data_dir = existing_path("data_dir", data_dir)
-    with quietly(quiet):
+    with quietly(quiet), usual_errors():
         return DATASETS[name](data_dir)

@@ -38,9 +38,8 @@ from genn_delays.backends.cuda import buffers as cuda_buffers
 from genn_delays.backends.cuda import data as cuda_data
 from genn_delays.backends.cuda import engine as cuda_engine
 from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
-from genn_delays.backends.cuda.device import OutOfMemoryError
 from genn_delays.codegen.cuda import emit_cuda
-from genn_delays.errors import BackendUnavailableError, TrainingError
+from genn_delays.errors import BackendUnavailableError, OutOfMemoryError, TrainingError
 from genn_delays.learning.readouts import READOUTS
 from genn_delays.runs.build import plan_of
 from genn_delays.runs.models import load_model, model_names

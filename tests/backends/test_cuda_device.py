@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genn_delays.backends.cuda.device import Device, OutOfMemoryError
+from genn_delays.backends.cuda.device import Device
 from genn_delays.backends.cuda.real import CudaDevice, gpus
 from genn_delays.backends.cuda.shim import ShimDevice
 from genn_delays.backends.cuda.signature import signatures
-from genn_delays.errors import BackendUnavailableError, InvalidValueError
+from genn_delays.errors import BackendUnavailableError, InvalidValueError, OutOfMemoryError
 
 SOURCE = """
 typedef long long i64;

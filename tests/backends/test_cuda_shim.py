@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genn_delays.backends.cuda.device import KernelError, OutOfMemoryError
+from genn_delays.backends.cuda.device import KernelError
 from genn_delays.backends.cuda.shim import ORDERS, ShimDevice
-from genn_delays.errors import CompileError, InvalidValueError
+from genn_delays.errors import CompileError, InvalidValueError, OutOfMemoryError
 
 HEAD = """
 typedef long long i64;

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...random import dropout_threshold
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .structs import Arrays, address
+from .structs import Arrays, Foreseen, address
+
+A = TypeVar("A", bound=Arrays)
 
 SLOT = np.dtype([("rank", "i8"), ("post", "i4"), ("pre", "i4"), ("ordinal", "i4"), ("help", "f4")])
 """``struct Slot``."""
@@ -20,15 +22,39 @@ LAG_ROOM = 1 << 18
 """Numbers of correlograms kept at once where delays are chosen."""
 
 
+_OF_LEARNING = ("g", "h", "lambda", "grad", "delay_grad")
+"""Arrays that only gradients need."""
+
+
 def tiles(lanes: int, tile: int) -> Iterator[tuple[int, int]]:
     """First lane and number of lanes of every tile."""
     for first in range(0, lanes, tile):
         yield first, min(tile, lanes - first)
 
 
-def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int) -> Arrays:
+def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
+    """Bytes by owner and array of all that a plan needs, with nothing allocated; `net` is a structure to spoil.
+
+    What is only used in part or seldom is not in it: rows of busy neurons, gradients where nothing is learned, and
+    spikes, which are as many as there will be.
+    """
+    owners = {"the network": allocate_network(plan, net, threads, Foreseen)}
+    for p in plan.populations:
+        owners[f"population {p.name!r}"] = allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen)
+    for c in plan.connections:
+        owners[f"connection {c.name!r}"] = allocate_connection(c, net.c[c.index], Foreseen)
+    learns = plan.learns
+    return {
+        (owner, name): n
+        for owner, arrays in owners.items()
+        for name, n in arrays.sizes.items()
+        if (learns or name not in _OF_LEARNING) and not (name == "x" and "event_start" in arrays)
+    }
+
+
+def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kind: type[A]) -> A:
     """The arrays of a population, with `view`, its structure for the whole batch, pointing to them."""
-    arrays, T, B, n = Arrays(), plan.time_steps, plan.batch_size, p.size
+    arrays, T, B, n = kind(), plan.time_steps, plan.batch_size, p.size
     view.size = n
     view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
@@ -101,9 +127,9 @@ def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) ->
         view.targets = arrays.new("targets", size * p.size, np.float32, zero=True)
 
 
-def allocate_connection(c: ConnectionPlan, view: Any) -> Arrays:
+def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     """The arrays of a connection, with `view`, its structure, pointing to them."""
-    arrays, size = Arrays(), c.connection.synapses.pre.size
+    arrays, size = kind(), c.size
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
     view.owner, view.source, view.target, view.capacity = c.index, c.source, c.target, c.capacity
     view.min_delay, view.max_delay, view.gain = c.min_delay, c.max_delay, 1.0
@@ -112,9 +138,9 @@ def allocate_connection(c: ConnectionPlan, view: Any) -> Arrays:
         arrays.new(name, size, dtype, zero=True)
     _point(view, arrays, kept, "")
     for m in range(c.num_moments):
-        view.weight_rule.moment[m] = address(arrays[f"moment{m}"])
+        view.weight_rule.moment[m] = arrays.address(f"moment{m}")
     for m in range(c.num_delay_moments):
-        view.delay_rule.moment[m] = address(arrays[f"delay_moment{m}"])
+        view.delay_rule.moment[m] = arrays.address(f"delay_moment{m}")
     view.row_start = arrays.new("row_start", c.num_post + 1, np.int64)
     view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
@@ -140,7 +166,7 @@ def _kept(c: ConnectionPlan) -> dict[str, Any]:
 def _point(view: Any, arrays: Arrays, kept: dict[str, Any], prefix: str) -> None:
     for name in kept:
         if "moment" not in name:
-            setattr(view, prefix + name, address(arrays[prefix + name]))
+            setattr(view, prefix + name, arrays.address(prefix + name))
 
 
 def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) -> None:
@@ -151,9 +177,9 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
         arrays.new(f"new_{name}", size, dtype)
     _point(view, arrays, kept, "new_")
     for m in range(c.num_moments):
-        view.new_moment[m] = address(arrays[f"new_moment{m}"])
+        view.new_moment[m] = arrays.address(f"new_moment{m}")
     for m in range(c.num_delay_moments):
-        view.new_delay_moment[m] = address(arrays[f"new_delay_moment{m}"])
+        view.new_delay_moment[m] = arrays.address(f"new_delay_moment{m}")
     free = c.num_pre * c.num_post * c.capacity
     sampled = rule.candidates or (SAMPLED_PER_DROPPED * size if free > EXACT_CANDIDATES else 0)
     drawn = max(size, min(sampled, free) if rule.growth == "gradient" else 0)
@@ -174,9 +200,9 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     view.redraw = int(rule.growth_delay == "redraw")
 
 
-def allocate_network(plan: Plan, net: Any, threads: int) -> Arrays:
+def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     """What is there once: scratch memory of every thread, and the seeds."""
-    arrays, T, B = Arrays(), plan.time_steps, plan.batch_size
+    arrays, T, B = kind(), plan.time_steps, plan.batch_size
     row = T * net.tile
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
     lambdas = max(p.num_lambdas for p in plan.populations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import weakref
 from typing import Any
 
@@ -18,10 +19,11 @@ from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
+from ..foresight import foresee
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
-from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, tiles
+from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
 from .compiler import load_library
-from .structs import address, network_type
+from .structs import Arrays, address, network_type
 
 BUSY = 1 / 8
 """Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
@@ -33,6 +35,12 @@ ROW_FLOATS = 6144
 
 MOST_LANES = 256
 """A tile of a network with cycles has at most so many lanes."""
+
+
+def _end_threads(library: Any, pool: int, process: int) -> None:
+    """End a pool's threads and give its memory back, where it is this process that they run in."""
+    if os.getpid() == process:
+        library.pool_destroy(pool)
 
 
 def tile_lanes(time_steps: int, batch_size: int) -> int:
@@ -62,29 +70,45 @@ class CPUEngine:
 
     runs_ahead = False
     learner = None
+    survives_fork = True
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan
         self.busy = BUSY
+        structure = network_type(plan)
+        net, trial = structure(), structure()
+        self._net = net
+        net.T, net.tile = trial.T, trial.tile = plan.time_steps, _tile(plan)
+        foresee(plan, foreseen(plan, trial, threads), copies=0)
         self._library, library_path, self.compiled = load_library(emit(plan))
         self.source = library_path.with_suffix(".cpp")
-        self._net = network_type(plan)()
         self._declare()
-        self._net.T, self._net.tile = plan.time_steps, _tile(plan)
-        net = self._net
-        self._population_arrays = [allocate_population(plan, p, net.whole[p.index], net.tile) for p in plan.populations]
-        self._connection_arrays = [allocate_connection(c, net.c[c.index]) for c in plan.connections]
-        self._arrays = allocate_network(plan, net, threads)
+        self._population_arrays = [
+            allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
+        ]
+        self._connection_arrays = [allocate_connection(c, net.c[c.index], Arrays) for c in plan.connections]
+        self._arrays = allocate_network(plan, net, threads, Arrays)
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
         for c in plan.connections:
             self.set_state(c.index, ConnectionState.new(c.initial_synapses(), c))
-        pool = self._library.pool_create(threads)
+        self._threads = threads
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        pool = self._library.pool_create(self._threads)
         if not pool:
-            raise BackendUnavailableError(f"the system refused to start {threads} threads; ask for fewer")
+            raise BackendUnavailableError(f"the system refused to start {self._threads} threads; ask for fewer")
         self._net.pool = pool
-        self.close = weakref.finalize(self, self._library.pool_destroy, pool)
+        self.close = weakref.finalize(self, _end_threads, self._library, pool, os.getpid())
+        self.close.atexit = False  # a thread that still computes then would be left without them; they end anyway
+
+    def after_fork(self) -> None:
+        """Threads are not inherited. Spikes of the last batch are still where they were."""
+        if self.close.alive:
+            self.close.detach()
+            self._start_threads()
 
     def _declare(self) -> None:
         library = self._library

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -98,4 +99,29 @@ class Arrays(dict[str, npt.NDArray[Any]]):
         raw = (np.zeros if zero else np.empty)(size + _LINE, np.uint8)
         first = -address(raw) % _LINE
         self[name] = raw[first : first + size].view(dtype).reshape(shape)
+        return self.address(name)
+
+    def address(self, name: str) -> int:
+        """Where an array lies."""
         return address(self[name])
+
+
+class Foreseen(Arrays):
+    """What would be allocated, in the place of it: arrays of one number that pretend to be whole.
+
+    Attributes:
+        sizes: bytes by name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[str, int] = {}
+
+    def new(self, name: str, shape: int | tuple[int, ...], dtype: Any, *, zero: bool = False) -> int:
+        whole = (shape,) if isinstance(shape, int) else shape
+        self.sizes[name] = prod(int(n) for n in whole) * np.dtype(dtype).itemsize
+        self[name] = np.lib.stride_tricks.as_strided(np.zeros(1, dtype), whole, (0,) * len(whole))
+        return 0
+
+    def address(self, name: str) -> int:
+        return 0

@@ -9,8 +9,10 @@ import numpy as np
 
 from ...codegen.cuda import WORD, keeps_half
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ...errors import OutOfMemoryError
+from ...memory import check
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .device import Buffer, Device, OutOfMemoryError
+from .device import Buffer, Device
 
 Shapes = dict[str, tuple[tuple[int, ...], Any]]
 """Shape and dtype by name."""
@@ -204,24 +206,16 @@ def check_memory(plan: Plan, device: Device, half_tape: bool = False) -> None:
     Raises:
         OutOfMemoryError: it names the largest buffers and their bytes.
     """
-    wanted = {("the network", name): n for name, n in nbytes(scratch_shapes(plan)).items()}
+    needs = {("the network", name): n for name, n in nbytes(scratch_shapes(plan)).items()}
     for p in plan.populations:
         bytes_of = nbytes(population_shapes(plan, p, half_tape))
-        wanted |= {(f"population {p.name!r}", name): n for name, n in bytes_of.items()}
+        needs |= {(f"population {p.name!r}", name): n for name, n in bytes_of.items()}
     for c in plan.connections:
-        wanted |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}
+        needs |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}
     keys = scratch_shapes(plan)["key"][0][0]
     if keys >= 2**31:
         raise OutOfMemoryError(
             f"rewiring may look at {keys:,} random numbers or places at once, at most 2^31 are possible; give the rule "
             "candidates="
         )
-    total, free = sum(wanted.values()), device.memory().free
-    if total <= free:
-        return
-    largest = sorted(wanted.items(), key=lambda item: -item[1])[:6]
-    listed = ", ".join(f"{name} of {owner} {n / 1e6:,.0f} MB" for (owner, name), n in largest)
-    raise OutOfMemoryError(
-        f"the network needs {total / 1e6:,.0f} MB on {device.name}, which has {free / 1e6:,.0f} MB free; the largest: "
-        f"{listed}; use a smaller batch_size, fewer time steps or synapses"
-    )
+    check(needs, device.memory().free, f"on {device.name}, which has")

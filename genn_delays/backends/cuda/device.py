@@ -28,10 +28,6 @@ class KernelError(GennDelaysError):
     """A kernel did what no kernel may do, or the device failed while it ran."""
 
 
-class OutOfMemoryError(GennDelaysError):
-    """The device has not enough memory for a buffer."""
-
-
 class Memory(NamedTuple):
     """Memory of a device in bytes."""
 
@@ -241,7 +237,7 @@ class Graph(ABC):
 
 
 class Device(ABC):
-    """A device, or what stands for one; for the thread that opened it. To be closed, or used by ``with``.
+    """A device, or what stands for one; for one thread at a time. To be closed, or used by ``with``.
 
     Attributes:
         name: of the device, for people.

@@ -15,6 +15,7 @@ from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
+from ..foresight import foresee
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .backward import Backward
 from .buffers import (
@@ -64,6 +65,7 @@ class CUDAEngine:
     """
 
     runs_ahead = True
+    survives_fork = False
 
     def __init__(self, plan: Plan, device: Device, tape: str = "float32") -> None:
         self.plan, self.device = plan, device
@@ -71,6 +73,7 @@ class CUDAEngine:
         self.lanes, self.L, self.how = 0, lanes_of(plan), Pass()
         self._forward, self._backward = Forward(self), Backward(self)
         check_memory(plan, device, half)
+        foresee(plan, {})
         self.source = emit_cuda(plan, half)
         self.module = device.load(self.source)
         self.population = [allocate_population(device, plan, p, half) for p in plan.populations]
@@ -127,6 +130,9 @@ class CUDAEngine:
             self._closed_states = states
         finally:
             self.device.close()
+
+    def after_fork(self) -> None:
+        """Never called."""
 
     def check_learning(self, *, training: bool) -> None:
         """Whatever can be planned can be learned."""

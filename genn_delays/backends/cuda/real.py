@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BackendUnavailableError, InvalidValueError, install_extra
+from ...errors import BackendUnavailableError, InvalidValueError, OutOfMemoryError, install_extra
 from .compiler import cubin_file
-from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module, OutOfMemoryError
+from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module
 from .signature import Signature
 from .staging import Staging
 

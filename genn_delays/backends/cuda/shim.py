@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.emit import environment
-from ...errors import CompileError, InvalidValueError, unknown
+from ...errors import CompileError, InvalidValueError, OutOfMemoryError, unknown
 from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor
-from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module, OutOfMemoryError
+from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module
 from .signature import Signature, signatures
 
 FLAGS = (

@@ -14,6 +14,7 @@ from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
+from ..foresight import foresee
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
@@ -41,9 +42,11 @@ class EventExactEngine:
 
     runs_ahead = False
     learner = None
+    survives_fork = True
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)
+        foresee(plan, {})
         self.plan, self.lanes = plan, 0
         self.z: dict[int, Array] = {}  # what readouts give
         self.dz: dict[int, Array] = {}
@@ -58,6 +61,9 @@ class EventExactEngine:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def after_fork(self) -> None:
+        """Arrays are all it has."""
 
     def check_learning(self, *, training: bool) -> None:
         if training:

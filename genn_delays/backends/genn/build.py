@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from ..cpu.compiler import compiler
 
 CPU_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno")
 """GeNN itself knows no optimisation at all, or one that rounds as it likes."""
+
+_building = threading.Lock()
+"""Building changes the environment and where output goes, which all threads share."""
 
 _in_use: set[Path] = set()
 """Folders of models of this process that are not closed: a library is loaded once, and its memory is one model's."""
@@ -63,7 +67,7 @@ def build(model: Any, folder: Path) -> None:
         CompileError: with all that GeNN and the compiler said.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _compiler(), tempfile.TemporaryFile() as output:
+    with _building, _alone(folder), _compiler(), tempfile.TemporaryFile() as output:
         try:
             with _captured(output):
                 model.build(str(folder))

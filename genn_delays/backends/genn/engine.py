@@ -21,6 +21,7 @@ from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
+from ..foresight import foresee
 from ..outcome import direct, outcome
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from . import ragged
@@ -45,6 +46,7 @@ class GeNNEngine:
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         self._trains = plan.event_prop is not None
         plan = checked(plan)
+        foresee(plan, {}, copies=2)  # GeNN has its own
         self.plan, self._backend, self._lanes_at_once = plan, backend, lanes
         self.lanes = 0
         self.z: dict[int, Array] = {}
@@ -98,6 +100,13 @@ class GeNNEngine:
             self._states = [self.state(c.index) for c in self.plan.connections]
             self._closed = True
             self.model.close()
+
+    @property
+    def survives_fork(self) -> bool:
+        return self._backend == "single_threaded_cpu"
+
+    def after_fork(self) -> None:
+        """GeNN's CPU backend has no threads."""
 
     def check_learning(self, *, training: bool) -> None:
         if not self._trains:

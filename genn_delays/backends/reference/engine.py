@@ -20,6 +20,7 @@ from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
 from ...random import Purpose, dropout_threshold, philox
+from ..foresight import foresee
 from ..outcome import direct as felt_directly
 from ..outcome import outcome
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
@@ -43,9 +44,11 @@ class ReferenceEngine:
 
     runs_ahead = False
     learner = None
+    survives_fork = True
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth
+        foresee(plan, _foreseen(plan, self.dtype.itemsize))
         self.frozen_resets: dict[int, Array] = {}
         self.x: dict[int, Array] = {}  # what a population sends
         self.spiked: dict[int, Array] = {}  # its spikes before dropout
@@ -73,6 +76,9 @@ class ReferenceEngine:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def after_fork(self) -> None:
+        """Arrays are all it has."""
 
     def check_learning(self, *, training: bool) -> None:
         """Whatever can be planned can be learned."""
@@ -384,3 +390,16 @@ class ReferenceEngine:
             copy.synapses = copy.synapses._replace(weight=copy.synapses.weight.astype(np.float64))
             copy.position = copy.position.astype(np.float64)
         self._states[connection] = copy
+
+
+def _foreseen(plan: Plan, itemsize: int) -> dict[tuple[str, str], int]:
+    """Bytes of rows of activity, and of what one synapse after the other adds in a step."""
+    row = plan.time_steps * plan.batch_size * itemsize
+    needs = {}
+    for p in plan.populations:
+        rows = 3 + len(p.model.states) if p.model else 1
+        rows += 2 if p.model and plan.learns else 0
+        needs[f"population {p.name!r}", "the activity"] = rows * row * p.size
+    for c in plan.connections:
+        needs[f"connection {c.name!r}", "what arrives in a step"] = 2 * c.size * plan.batch_size * itemsize
+    return needs

@@ -19,6 +19,7 @@ from ....connectivity import Synapses, sort_order
 from ....errors import InvalidValueError
 from ....learning.losses import Truth
 from ....learning.optimisers import Optimiser, Optimisers
+from ...foresight import foresee
 from ...outcome import outcome
 from ...protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .. import ragged
@@ -42,6 +43,7 @@ class MLGeNNEngine:
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         check_plan(plan, backend, lanes)
+        foresee(plan, {}, copies=2)  # GeNN has its own
         self.plan, self._backend, self._lanes_at_once = plan, backend, lanes
         self.lanes = 0
         self._events: dict[int, list[tuple[Array, Array]]] = {}
@@ -75,6 +77,13 @@ class MLGeNNEngine:
             self._states = [self.state(c.index) for c in self.plan.connections]
             self._closed = True
             self.model.close()
+
+    @property
+    def survives_fork(self) -> bool:
+        return self._backend == "single_threaded_cpu"
+
+    def after_fork(self) -> None:
+        """GeNN's CPU backend has no threads."""
 
     def check_learning(self, *, training: bool) -> None:
         """Whatever can be compiled can be learned."""

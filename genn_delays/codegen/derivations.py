@@ -10,13 +10,16 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from .. import grammar as _grammar
 from ..errors import GennDelaysError
 from ..learning.surrogates import Surrogate
 from ..neurons import Equations
 from ..paths import atomic_write, cache_dir
 from . import equations as _equations
+from . import exponentials as _exponentials
 from . import expressions as _expressions
 from . import integration as _integration
+from . import printed as _printed
 from . import transitions as _transitions
 from .equations import DiscreteModel
 from .expressions import Printed
@@ -86,7 +89,8 @@ def _source(thing: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _own_source() -> str:
-    return "".join(_source(module) for module in (_expressions, _integration, _transitions, _equations))
+    modules = (_grammar, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
+    return "".join(_source(module) for module in modules)
 
 
 def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

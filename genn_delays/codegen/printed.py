@@ -69,6 +69,7 @@ _C_TOKEN = re.compile(
     r"|(?P<sign><=|>=|==|!=|&&|\|\||[-+*/(),?:<>!]))",
     re.ASCII,
 )
+_SIGNS = ("+", "-")
 _LONGEST = 1 << 20
 
 Node = Callable[[Mapping[str, Any]], Any]
@@ -121,21 +122,23 @@ def check_c(text: object, names: Collection[str]) -> str:
         raise TextError("not an expression in C")
     if any(comment in text for comment in ("//", "/*", "++", "--")):
         raise TextError("a comment or a change of a variable in an expression")
-    place, depth, text = 0, 0, text.rstrip(" ")
+    place, depth, operand, text = 0, 0, True, text.rstrip(" ")  # operand: whether one comes next, or an operator
     while place < len(text):
         found = _C_TOKEN.match(text, place)
         if found is None or "\n" in found[0]:
             raise TextError(f"{text[place : place + 10]!r} has no place in an expression")
-        place = found.end()
-        depth += {"(": 1, ")": -1}.get(found["sign"], 0)
-        if depth < 0:
-            break
-        if name := found["name"]:
-            is_called = text[place:].lstrip()[:1] == "("
-            if name not in (C_FUNCTIONS if is_called else names):
-                raise TextError(f"{name!r} is not known here")
-    if depth != 0:
-        raise TextError("brackets that do not match")
+        place, name, sign = found.end(), found["name"], found["sign"]
+        is_called = name is not None and text[place:].lstrip()[:1] == "("
+        if name and name not in (C_FUNCTIONS if is_called else names):
+            raise TextError(f"{name!r} is not known here")
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth < 0 or (
+            operand != (name is not None or sign in (None, "(", "!")) and not (operand and sign in _SIGNS)
+        ):
+            raise TextError(f"{found[0]!r} stands in a wrong place")
+        operand = is_called or not (name or sign in (None, ")"))
+    if depth != 0 or operand:
+        raise TextError("an expression that does not end")
     return text
 
 

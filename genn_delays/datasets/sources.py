@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, install_extra
 from ..paths import cache_dir
+from ..private import is_own
 from .archives import download, existing_path, file_digest
 
 DATA_VARIABLE = "GENN_DELAYS_DATA"
@@ -92,7 +93,7 @@ def downloaded(what: str, file_name: str, urls: Sequence[str], check: Callable[[
         GennDelaysError: the cache folder cannot be written.
     """
     target = cache_dir() / "downloads" / file_name
-    if not target.exists():
+    if not (target.exists() and is_own(target.stat())):  # what somebody else may have put there is not the data
         advice = f"Or fetch {urls[0]} in another way and name its folder in ${DATA_VARIABLE}."
         download(what, urls, target, check, advice)
     return target

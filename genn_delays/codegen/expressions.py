@@ -128,7 +128,7 @@ def decimal(expression: Any, named: bool = True) -> Any:
     ):
         return expression
     if isinstance(expression, sympy.Expr) and expression.is_number:
-        value = expression.evalf(_DIGITS)
+        value = sympy.expand_func(expression).evalf(_DIGITS)
         if not isinstance(value, sympy.Number) or not value.is_finite:
             raise _NotRealError
         return value

@@ -168,7 +168,7 @@ def _population(
     if isinstance(p.neuron, DynamicNeuron):
         equations = p.equations()
         model = discrete_model(equations, detach_reset)
-        numbers = _coefficients(p, model, values, dt, equations.integration == "exact")
+        numbers = _coefficients(p, model, values, dt)
         numbers |= {name: values[name] for name in model.step_parameters}
         numbers |= {f"{s}_initial": values.get(s, np.zeros(p.size)) for s in model.states}
         if event_prop is not None:
@@ -222,7 +222,7 @@ def _transition_numbers(
 
 
 def _coefficients(
-    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float, exact: bool
+    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float
 ) -> dict[str, npt.NDArray[np.float64]]:
     """What the integration rule multiplies by, per neuron."""
     numbers = {}
@@ -231,9 +231,8 @@ def _coefficients(
             value = evaluate(expression, {**values, "dt": dt})
         numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
         if not np.isfinite(numbers[name]).all():
-            hint = "; coupled variables need different time constants" if exact else ""
             raise InvalidValueError(
-                f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
+                f"population {p.name!r}: the integration rule gives no number for {name} = {expression}"
             )
         if name == f"{REFRACTORY_STATE}_steps" and (numbers[name] < 1).any():
             raise InvalidValueError(

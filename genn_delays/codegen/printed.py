@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -73,6 +73,11 @@ _SIGNS = ("+", "-")
 _LONGEST = 1 << 20
 
 Node = Callable[[Mapping[str, Any]], Any]
+
+
+def words_of(expressions: Iterable[Printed]) -> set[str]:
+    """The names that expressions use."""
+    return set(re.findall(r"[A-Za-z_]\w*", " ".join(e.c for e in expressions)))
 
 
 class TextError(ValueError):

@@ -493,6 +493,47 @@ def test_bad_equations(changes, parts):
         SurrogateCompiler(5, backend="reference").compile(network)
 
 
+SILENT = {
+    "no Isyn": ({"v": ("-v / 5", "0")}, "v - 1", "no equation has Isyn"),
+    "Isyn times 0": ({"v": ("-v / 5 + 0 * Isyn", "0")}, "v - 1", "no equation has Isyn"),
+    "another variable": (
+        {"v": ("-v / 5 + 0.5", "0"), "u": ("-u / 5 + Isyn + v", None)},
+        "v - 1",
+        "does not get to them",
+    ),
+    "a threshold of numbers": ({"v": ("-v / 5 + Isyn", "0")}, "0.5 - 1", "depends on no variable"),
+    "an output": ({"v": ("-v / 5", None), "u": ("-u / 5 + Isyn", None)}, None, "its output depends on v"),
+}
+HEARD = {
+    "through a variable": ({"v": ("(-v + u) / 5", "0"), "u": ("-u / 5 + Isyn", None)}, "v - 1"),
+    "through two": ({"v": ("-v + w", "0"), "w": ("-w + u", "0"), "u": ("-u + Isyn", None)}, "v - 1"),
+    "through a jump": ({"v": ("-v / 5 + 1", "u"), "u": ("-u / 5 + Isyn", None)}, "v - 1"),
+    "in the threshold": ({"v": ("-v / 5 + 1", "0"), "u": ("-u / 5 + Isyn", None)}, "v - 1 + u"),
+}
+
+
+@pytest.mark.parametrize("synapse", ["delta", Exponential(4.0)], ids=["delta", "exponential"])
+@pytest.mark.parametrize("name", [*SILENT, *HEARD])
+def test_input_must_be_able_to_change_something(name, synapse):
+    """An equation without Isyn was taken, and never spiked."""
+    variables, threshold, *parts = (SILENT | HEARD)[name]
+    readout = "sum_var" if threshold is None else None
+    network = Network()
+    with network:
+        a = Population(Input(), 2, name="in")
+        h = Population(UserNeuron(variables, threshold, readout=readout), 2, name="hidden")
+        Connection(a, h, Dense(), synapse)
+        if threshold is not None:
+            Connection(h, Population(LeakyIntegrate(readout="sum_var"), 2), Dense(), synapse)
+    if name in HEARD:
+        SurrogateCompiler(5, backend="reference").compile(network)
+        return
+    if synapse != "delta":
+        parts = ["never changes"]  # the synaptic current itself has its input
+    with refused("population 'hidden'", "connection 'in_hidden'", *parts):
+        SurrogateCompiler(5, backend="reference").compile(network)
+
+
 def test_functions_that_no_kernel_has_are_refused():
     with pytest.raises(InvalidValueError, match=r"gamma.*functions: exp, log"):
         derive(Equations({"v": ("-v + gamma(2)", None)}, None, ()), True)

@@ -21,7 +21,7 @@ def cache_dir() -> Path:
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()  # "-dash" would be an option to whom it is passed
     import platformdirs  # only where the default is needed: importing the library stays cheap
 
     return Path(platformdirs.user_cache_dir("genn-delays"))

@@ -9,7 +9,8 @@ from .. import __version__
 from ..compilers.plan import Plan, PopulationPlan
 from ..learning.readouts import READOUTS
 from ..random import Purpose
-from .emit import add_optimisers, check_names, environment, slope_term, update_of, words_of
+from .emit import add_optimisers, check_names, environment, slope_term, update_of
+from .printed import words_of
 from .transitions import Transitions
 
 _NAMES = """

@@ -1,4 +1,8 @@
-"""What SymPy derived, kept on disk: importing it takes longer than starting a compiled network."""
+"""What SymPy derived, kept on disk: importing it takes longer than starting a compiled network.
+
+An entry is text that goes into kernels, so it is believed only where nobody else could have written it, and then only
+what :mod:`.stored` lets through.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,28 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
+from .. import grammar as _grammar
 from ..errors import GennDelaysError
 from ..learning.surrogates import Surrogate
 from ..neurons import Equations
-from ..paths import atomic_write, cache_dir
+from ..paths import cache_dir
+from ..private import private_folder, read_private, write_private
 from . import equations as _equations
+from . import exponentials as _exponentials
 from . import expressions as _expressions
 from . import integration as _integration
+from . import printed as _printed
 from . import transitions as _transitions
 from .equations import DiscreteModel
 from .expressions import Printed
-from .transitions import Transitions
+from .stored import read_expression, read_model
+
+T = TypeVar("T")
+
+_DERIVING = (_grammar, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
+"""What takes part in deriving: an entry of other code is none."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +47,10 @@ class SurrogateCode:
 def discrete_model(equations: Equations, detach_reset: bool) -> DiscreteModel:
     """:func:`~genn_delays.codegen.equations.derive`, remembered on disk."""
     key = {"equations": asdict(equations), "detach_reset": detach_reset}
-    raw = _remembered("neuron", json.dumps(key), lambda: asdict(_equations.derive(equations, detach_reset)))
-
-    def expression(value: Any) -> Printed:
-        return Printed(**value)
-
-    return DiscreteModel(
-        states=tuple(raw["states"]),
-        equations=tuple(raw["equations"]),
-        coefficients=raw["coefficients"],
-        sensitivity=raw["sensitivity"],
-        step_parameters=tuple(raw["step_parameters"]),
-        update={k: expression(v) for k, v in raw["update"].items()},
-        jump={k: expression(v) for k, v in raw["jump"].items()},
-        threshold=None if raw["threshold"] is None else expression(raw["threshold"]),
-        adjoint={k: expression(v) for k, v in raw["adjoint"].items()},
-        gradient=expression(raw["gradient"]),
-        output=raw["output"],
-        held=tuple(raw["held"]),
-        hold=raw["hold"] and expression(raw["hold"]),
-        transitions=raw["transitions"] and _read_transitions(raw["transitions"]),
-    )
-
-
-def _read_transitions(raw: dict[str, Any]) -> Transitions:
-    lists = {name: tuple(raw[name]) for name in ("parameters", "kept", "kept_at_release")}
-    expressions = {name: raw[name] and Printed(**raw[name]) for name in ("arrival", "spike_time", "release")}
-    tables = {name: {k: Printed(**v) for k, v in raw[name].items()} for name in ("flow", "jump")}
-    return Transitions(**{**raw, **lists, **expressions, **tables})
+    return _remembered(
+        "neuron", json.dumps(key), lambda: asdict(_equations.derive(equations, detach_reset)),
+        lambda raw: read_model(raw, equations),
+    )  # fmt: skip
 
 
 def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
@@ -76,8 +65,12 @@ def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
         code = SurrogateCode(_expressions.printed(spike), _expressions.printed(sympy.N(derivative, 12)))
         return asdict(code)
 
-    raw = _remembered("surrogate", f"{type(surrogate).__qualname__} {surrogate!r} {_source(type(surrogate))}", make)
-    return SurrogateCode(Printed(**raw["spike"]), Printed(**raw["derivative"]))
+    def read(raw: Any) -> SurrogateCode:
+        return SurrogateCode(read_expression(raw["spike"], ("x",)), read_expression(raw["derivative"], ("x",)))
+
+    return _remembered(
+        "surrogate", f"{type(surrogate).__qualname__} {surrogate!r} {_source(type(surrogate))}", make, read
+    )
 
 
 def _source(thing: Any) -> str:
@@ -86,23 +79,33 @@ def _source(thing: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _own_source() -> str:
-    return "".join(_source(module) for module in (_expressions, _integration, _transitions, _equations))
+    return "".join(_source(module) for module in _DERIVING)
 
 
-def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """``make()``, or what it gave before for the same key and the same deriving code; a damaged entry is made again."""
+def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]], read: Callable[[Any], T]) -> T:
+    """``make()``, or what it gave before for the same key and the same deriving code.
+
+    An entry counts where its file is the user's own, its content is whole, and `read` finds in it what it may hold; any
+    other is made again. `read` raises TextError, or what a value of another kind raises.
+    """
     digest = hashlib.sha256(f"{kind}\0{key}\0{_own_source()}".encode()).hexdigest()
-    path = cache_dir() / "derivations" / f"{kind}-{digest[:32]}.json"
+    path = private_folder(cache_dir() / "derivations", "derived equations") / f"{kind}-{digest[:32]}.json"
     try:
-        entry = json.loads(path.read_text())
-        if entry["digest"] == digest:
-            value: dict[str, Any] = entry["value"]
-            return value
-    except (OSError, ValueError, KeyError, TypeError):
+        entry = json.loads(read_private(path) or b"")
+        if entry["digest"] == digest and entry["content"] == _content(entry["value"]):
+            return read(entry["value"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
-    value = make()
+    value = json.loads(json.dumps(make()))
     try:
-        atomic_write(path, json.dumps({"digest": digest, "value": value}, indent=1).encode())
+        write_private(
+            path, json.dumps({"digest": digest, "content": _content(value), "value": value}, indent=1).encode()
+        )
     except GennDelaysError as error:
         raise GennDelaysError(f"{error}; the cache folder is chosen by GENN_DELAYS_CACHE") from error
-    return value
+    return read(value)
+
+
+def _content(value: Any) -> str:
+    """A checksum of an entry's content, its order included."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -18,7 +18,7 @@ from ..neurons.neuron import REFRACTORY_STATE
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .equations import DiscreteModel
-from .expressions import Printed
+from .printed import Printed, words_of
 
 
 @cache
@@ -326,11 +326,6 @@ def _used(p: PopulationPlan, expressions: list[Printed], always: Sequence[str] =
     """The per-neuron numbers that expressions read, with their place in the population's list."""
     words = words_of(expressions) | set(always)
     return [(index, name) for index, name in enumerate(p.parameters) if name in words]
-
-
-def words_of(expressions: list[Printed]) -> set[str]:
-    """The names that expressions use."""
-    return set(re.findall(r"[A-Za-z_]\w*", " ".join(e.c for e in expressions)))
 
 
 def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[str, Any]:

@@ -166,11 +166,15 @@ def _sensitivity(
 
 def describe(equations: Equations) -> tuple[str, ...]:
     """The equations as text, one a line."""
+
+    def line(text: str) -> str:
+        return " ".join(text.split())  # a second line would not be in the comment that it stands in
+
     arriving = {equations.impulse: ", plus what arrives"}
-    lines = [f"d{s}/dt = {rhs}{arriving.get(s, '')}" for s, (rhs, _) in equations.variables.items()]
+    lines = [f"d{s}/dt = {line(rhs)}{arriving.get(s, '')}" for s, (rhs, _) in equations.variables.items()]
     if equations.threshold is not None:
-        lines.append(f"spike where {equations.threshold} >= 0")
-        lines += [f"at a spike {s} = {jump}" for s, (_, jump) in equations.variables.items() if jump is not None]
+        lines.append(f"spike where {line(equations.threshold)} >= 0")
+        lines += [f"at a spike {s} = {line(jump)}" for s, (_, jump) in equations.variables.items() if jump is not None]
     if equations.refractory is not None:
         lines.append(f"no spike and {', '.join(equations.held)} held for {equations.refractory} after a spike")
     return (*lines, f"integration: {equations.integration}")

@@ -1,66 +1,151 @@
-"""Expressions: parsed from what users write, printed for C and for NumPy, evaluated."""
+"""Expressions: built from what users write, printed for C and for NumPy."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import ast
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InvalidValueError
+from ..grammar import check_names, expression_tree
+from .exponentials import exprel, exprel_slope
+from .printed import C_FUNCTIONS, Printed, TextError, check_c, check_numpy, evaluate
 
 if TYPE_CHECKING:
     import sympy
 
-FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "Abs")
-"""Functions that equations may use: those that every target has in single precision."""
+__all__ = ["Printed", "evaluate", "exprel", "exprel_slope", "numpy_text", "parse", "printed"]
 
-_NUMBER = re.compile(r"(?<![\w.])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_EXPONENT = re.compile(r"\*\*[\s(+-]*(\d+\.?\d*(?:[eE][+-]?\d+)?)")
-_TOWER = re.compile(r"\*\*[\s(+-]*[\w.]+[\s)]*\*\*")
-_ALLOWED = re.compile(r"[\w\s+\-*/().,<>=]*")
-
-
-@dataclass(frozen=True)
-class Printed:
-    """One expression in two languages."""
-
-    c: str
-    py: str
+_DIGITS = 17
+"""Decimal digits of a double."""
+_SINGLE = 1e-37, 1e38
+"""Numbers that single precision has, apart from 0."""
 
 
-def parse(text: str, symbols: dict[str, Any], what: str) -> sympy.Expr:
-    """What a user wrote as an expression of `symbols`; one clear error where it is none."""
+def parse(text: str, symbols: Mapping[str, Any], what: str) -> sympy.Expr:
+    """What a user wrote as an expression of `symbols`; one clear error where it is none.
+
+    Numbers that are not rational (`exp(1)`, `log(2)`, `sqrt(2)`, `pi`) become decimal ones at once: no target has names
+    for them that another has, or that no neuron's variable could have.
+    """
     import sympy
 
-    if not _ALLOWED.fullmatch(text) or "__" in text:
-        raise InvalidValueError(f"{what} must be an arithmetic expression, got {text!r}")
-    # SymPy computes powers of numbers to the last digit: 9**9**9 would never end
-    powers = [float(n) for n in _EXPONENT.findall(text)]
-    if any(abs(n) > 64 for n in powers) or _TOWER.search(text) or any(float(n) > 1e30 for n in _NUMBER.findall(text)):
-        raise InvalidValueError(f"{what} = {text!r} holds a number above 1e30, an exponent above 64 or powers in a row")
-    names = {n: symbols.get(n, getattr(sympy, n, None)) for n in re.findall(r"[A-Za-z_]\w*", _NUMBER.sub(" ", text))}
-    for name in names:
-        if name not in symbols and name not in FUNCTIONS:
-            known = ", ".join(n for n in symbols if n != "dt")
-            functions = ", ".join(FUNCTIONS)
-            raise InvalidValueError(
-                f"{what} = {text!r} uses {name!r}, which is not defined; known: {known}; functions: {functions}"
-            )
+    tree = expression_tree(text, what)
+    check_names(tree, text, symbols, what)
     try:
-        expression = sympy.sympify(text, locals=names)
-    except (sympy.SympifyError, TypeError, SyntaxError) as error:
-        raise InvalidValueError(f"{what} = {text!r} is not an expression: {error}") from error
-    if expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
-        raise InvalidValueError(f"{what} = {text!r} is not a finite real number")
-    large = [n for n in expression.atoms(sympy.Integer) if abs(n) > 1 << 24]  # C would take it for an int
+        expression = _built(tree, " ".join(text.split()), symbols)
+        if expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+            raise _NotRealError
+        expression = decimal(expression)
+    except _NotRealError:
+        raise InvalidValueError(f"{what} = {text!r} is not a finite real number") from None
+    low, high = _SINGLE
+    for n in expression.atoms(sympy.Number):
+        if n != 0 and not low <= _size(n) <= high:
+            raise InvalidValueError(
+                f"{what} = {text!r} comes to a number of size {_size(n):g}; allowed are {low:g} to {high:g}, those of "
+                "single precision"
+            )
+    # C would take large whole numbers for int, and those of 30 digits for none at all
+    large = [
+        n for n in expression.atoms(sympy.Rational) if abs(n.p) > (1 << 24 if n.q == 1 else 10**30) or n.q > 10**30
+    ]
     return expression.subs({n: sympy.Float(n) for n in large})
 
 
+def _size(number: Any) -> float:
+    try:
+        return abs(float(number))
+    except OverflowError:
+        return float("inf")
+
+
+class _NotRealError(Exception):
+    """A number that is none."""
+
+
+def _built(node: ast.AST, text: str, symbols: Mapping[str, Any]) -> Any:
+    """A checked tree as SymPy's objects. Numbers are taken as they are written: 0.1 has one digit."""
+    import sympy
+
+    match node:
+        case ast.Constant(value=int(value)):
+            return sympy.Integer(value)
+        case ast.Constant():
+            return sympy.Float(ast.get_source_segment(text, node))
+        case ast.Name(id=name):
+            return symbols[name] if name in symbols else {"pi": sympy.pi}[name]
+        case ast.UnaryOp(op=op, operand=operand):
+            value = _built(operand, text, symbols)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.Call(func=ast.Name(id=name), args=args):
+            return _functions()[name](*(_built(a, text, symbols) for a in args))
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _built(left, text, symbols), _built(right, text, symbols)
+            match op:
+                case ast.Add():
+                    return a + b
+                case ast.Sub():
+                    return a - b
+                case ast.Mult():
+                    return a * b
+                case ast.Div():
+                    return a / b
+                case ast.Pow():
+                    return a**b
+    raise TypeError(f"{type(node).__name__} is no node of an equation")
+
+
+def _functions() -> dict[str, Any]:
+    """SymPy's functions by the names of :data:`~genn_delays.grammar.FUNCTIONS`."""
+    import sympy as s
+
+    return {
+        "exp": s.exp, "log": s.log, "sqrt": s.sqrt, "sin": s.sin, "cos": s.cos, "tan": s.tan, "sinh": s.sinh,
+        "cosh": s.cosh, "tanh": s.tanh, "Abs": s.Abs, "asin": s.asin, "acos": s.acos, "atan": s.atan, "asinh": s.asinh,
+        "acosh": s.acosh, "atanh": s.atanh, "erf": s.erf, "erfc": s.erfc,
+    }  # fmt: skip
+
+
+def decimal(expression: Any, named: bool = True) -> Any:
+    """The same with every number that is not rational in decimal digits.
+
+    Args:
+        named: also where it has a name, as pi.
+
+    Raises:
+        _NotRealError: a number that is not real and finite.
+    """
+    import sympy
+
+    if isinstance(expression, (sympy.Rational, sympy.Float, sympy.Symbol)):
+        return expression
+    if (
+        not named
+        and (expression.base if expression.is_Pow and expression.exp.is_Integer else expression).is_NumberSymbol
+    ):
+        return expression
+    if isinstance(expression, sympy.Expr) and expression.is_number:
+        value = sympy.expand_func(expression).evalf(_DIGITS)
+        if not isinstance(value, sympy.Number) or not value.is_finite:
+            raise _NotRealError
+        return value
+    args = [decimal(a, named) for a in expression.args]
+    return expression if all(a is b for a, b in zip(args, expression.args, strict=True)) else expression.func(*args)
+
+
 def printed(expression: Any) -> Printed:
-    """An expression for C in single precision and for NumPy."""
+    """An expression for C in single precision and for NumPy.
+
+    Raises:
+        InvalidValueError: it has a function that not every target has, or a number that is none.
+    """
+    return Printed(c=_c_text(expression), py=numpy_text(expression))
+
+
+def _c_text(expression: Any) -> str:
     import sympy
     from sympy.codegen.ast import float32, real
     from sympy.printing.c import C99CodePrinter
@@ -68,9 +153,20 @@ def printed(expression: Any) -> Printed:
     def square(base: str, _: str) -> str:
         return f"(({base})*({base}))"  # a product in brackets: it stands in other ones, and under fractions
 
+    class Printer(C99CodePrinter):  # type: ignore[misc]
+        """Numbers round to the single precision number that is next to them, at once."""
+
+        def _print_Float(self, number: Any) -> str:  # noqa: N802 - SymPy's name
+            text = str(super()._print_Float(number))
+            value = np.float32(float(number))
+            if np.float32(text.rstrip("Ff")) != value:
+                text = f"{value!s}F" if "." in str(value) or "e" in str(value) else f"{value!s}.0F"
+            return text
+
     # every constant as a float (a double would widen the whole expression), and no call where a product does
     settings = {
         "type_aliases": {real: float32},
+        "math_macros": {},
         "user_functions": {
             "Pow": [
                 (lambda base, power: power == 2, square),
@@ -79,42 +175,66 @@ def printed(expression: Any) -> Printed:
             ]
         },
     }
-    c = C99CodePrinter(settings).doprint(expression.subs(sympy.pi, sympy.pi.evalf(12)))
-    return Printed(c=" ".join(c.split()), py=numpy_text(expression))
+    return _checked(expression, lambda e: " ".join(Printer(settings).doprint(decimal(e)).split()), check_c)
 
 
 def numpy_text(expression: Any) -> str:
-    """An expression for NumPy."""
+    """An expression for NumPy.
+
+    Raises:
+        InvalidValueError: it has a function that :func:`evaluate` does not know, or a number that is none.
+    """
     from sympy.printing.numpy import NumPyPrinter
 
-    return str(NumPyPrinter({"fully_qualified_modules": False, "allow_unknown_functions": True}).doprint(expression))
+    class Printer(NumPyPrinter):  # type: ignore[misc]
+        """Calls of what :mod:`.printed` knows, and numbers for names of numbers."""
+
+        def _print_NumberSymbol(self, number: Any) -> str:  # noqa: N802 - SymPy's names
+            return repr(float(number.evalf(_DIGITS)))
+
+        _print_Pi = _print_Exp1 = _print_EulerGamma = _print_Catalan = _print_NumberSymbol  # noqa: N815
+        _print_GoldenRatio = _print_TribonacciConstant = _print_NumberSymbol  # noqa: N815
+
+        def _print_Piecewise(self, pieces: Any) -> str:  # noqa: N802
+            *others, (last, condition) = pieces.args
+            if condition != True:  # noqa: E712 - SymPy's own truth
+                raise TextError("a piecewise function without a value elsewhere")
+            text = str(self._print(last))
+            for value, where in reversed(others):
+                text = f"where({self._print(where)}, {self._print(value)}, {text})"
+            return text
+
+        def _joined(self, name: str, args: Any) -> str:
+            first, *others = [str(self._print(a)) for a in args]
+            for other in others:
+                first = f"{name}({first}, {other})"
+            return first
+
+        def _print_And(self, e: Any) -> str:  # noqa: N802
+            return self._joined("logical_and", e.args)
+
+        def _print_Or(self, e: Any) -> str:  # noqa: N802
+            return self._joined("logical_or", e.args)
+
+        def _print_Max(self, e: Any) -> str:  # noqa: N802
+            return self._joined("maximum", e.args)
+
+        def _print_Min(self, e: Any) -> str:  # noqa: N802
+            return self._joined("minimum", e.args)
+
+    settings = {"fully_qualified_modules": False, "allow_unknown_functions": True}
+    return _checked(expression, lambda e: str(Printer(settings).doprint(decimal(e, named=False))), check_numpy)
 
 
-def evaluate(expression: str, values: dict[str, Any]) -> npt.NDArray[Any]:
-    """An expression printed for NumPy, with values for its names."""
-    return np.asarray(eval(expression, {"__builtins__": {}}, _Names(values)))
-
-
-def exprel(x: Any) -> Any:
-    """``(exp(x) - 1) / x``, 1 at 0: what two decays do one after the other, equal time constants included."""
-    x = np.asarray(x, dtype=np.float64)
-    small = np.abs(x) < 1e-8
-    return np.where(small, 1.0 + x / 2, np.expm1(x) / np.where(small, 1.0, x))
-
-
-def exprel_slope(x: Any) -> Any:
-    """The derivative of :func:`exprel`."""
-    x = np.asarray(x, dtype=np.float64)
-    small = np.abs(x) < 1e-3  # where the quotient below cancels
-    y = np.where(small, 1.0, x)
-    return np.where(small, 0.5 + x / 3 + x**2 / 8 + x**3 / 30, (np.exp(y) * (y - 1.0) + 1.0) / y**2)
-
-
-class _Names(dict[str, Any]):
-    """Values first, then the functions of this module and of NumPy."""
-
-    def __missing__(self, name: str) -> Any:
-        return _OWN.get(name) or getattr(np, name)
-
-
-_OWN = {"exprel": exprel, "exprel_slope": exprel_slope}
+def _checked(expression: Any, write: Any, check: Any) -> str:
+    """What a printer writes, held against what such a text may be."""
+    try:
+        text: str = check(write(expression), {str(s) for s in expression.free_symbols})
+        return text
+    except _NotRealError:
+        raise InvalidValueError(f"{expression} holds what is not a finite real number") from None
+    except (TextError, ValueError, NotImplementedError, RecursionError) as error:
+        functions = ", ".join(sorted(name[:-1] for name in C_FUNCTIONS))
+        raise InvalidValueError(
+            f"{expression} holds what not every target has ({error}); functions of targets: {functions}"
+        ) from error

@@ -18,15 +18,16 @@ from ..learning.readouts import READOUTS
 from ..random import Purpose
 from .emit import check_names, environment
 from .equations import DiscreteModel
+from .printed import C_FUNCTIONS
 from .transitions import Transitions
 
-_SINGLE = re.compile(r"\b(exp|log|sqrt|sin|cos|tan|sinh|cosh|tanh|fabs|pow|fmax|fmin)f\(")
+_SINGLE = re.compile(rf"\b({'|'.join(sorted(name[:-1] for name in C_FUNCTIONS))})f\(")
 _NAMES = """
 id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record live
 first_lane depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise
 drive bias distance_before refrac_before factor data
 """
-_TAKEN = frozenset(_NAMES.split())
+_TAKEN = frozenset(_NAMES.split()) | {name[:-1] for name in C_FUNCTIONS}
 """What GeNN and the templates call their own; variables and parameters of neurons stand beside them in the code."""
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..codegen.derivations import discrete_model, surrogate_code
 from ..codegen.equations import DiscreteModel
-from ..codegen.expressions import evaluate
+from ..codegen.printed import evaluate, words_of
 from ..errors import InvalidValueError
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser
@@ -168,7 +168,8 @@ def _population(
     if isinstance(p.neuron, DynamicNeuron):
         equations = p.equations()
         model = discrete_model(equations, detach_reset)
-        numbers = _coefficients(p, model, values, dt, equations.integration == "exact")
+        _check_input_arrives(p, model)
+        numbers = _coefficients(p, model, values, dt)
         numbers |= {name: values[name] for name in model.step_parameters}
         numbers |= {f"{s}_initial": values.get(s, np.zeros(p.size)) for s in model.states}
         if event_prop is not None:
@@ -207,6 +208,27 @@ def _population(
     )
 
 
+def _check_input_arrives(p: Population, model: DiscreteModel) -> None:
+    """An error where connections lead to neurons whose spikes, or whose output, nothing that arrives can ever change.
+
+    Input goes from variable to variable through right-hand sides, and through what a spike sets them to.
+    """
+    reads = {s: words_of([model.update[s], *([model.jump[s]] if s in model.jump else [])]) for s in model.states}
+    reached = {"Isyn"}
+    while more := {s for s in model.states if s not in reached and reads[s] & reached}:
+        reached |= more
+    asked = {model.states[model.output]} if model.threshold is None else words_of([model.threshold])
+    if not p.incoming or asked & reached:
+        return
+    what = "its output" if model.threshold is None else "its threshold"
+    variables = ", ".join(s for s in model.states if s in asked) or "no variable"
+    why = "no equation has Isyn, the input current" if len(reached) == 1 else "Isyn does not get to them"
+    raise InvalidValueError(
+        f"population {p.name!r}: {what} depends on {variables}, which the input of connection {p.incoming[0].name!r} "
+        f"never changes: {why}; write for example dv/dt = '-v / tau_mem + Isyn'"
+    )
+
+
 def _transition_numbers(
     p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
@@ -222,7 +244,7 @@ def _transition_numbers(
 
 
 def _coefficients(
-    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float, exact: bool
+    p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float
 ) -> dict[str, npt.NDArray[np.float64]]:
     """What the integration rule multiplies by, per neuron."""
     numbers = {}
@@ -231,9 +253,8 @@ def _coefficients(
             value = evaluate(expression, {**values, "dt": dt})
         numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
         if not np.isfinite(numbers[name]).all():
-            hint = "; coupled variables need different time constants" if exact else ""
             raise InvalidValueError(
-                f"population {p.name!r}: the integration rule gives no number for {name} = {expression}{hint}"
+                f"population {p.name!r}: the integration rule gives no number for {name} = {expression}"
             )
         if name == f"{REFRACTORY_STATE}_steps" and (numbers[name] < 1).any():
             raise InvalidValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import GennDelaysError
 from ..paths import atomic_path, cache_dir
+from ..private import is_own, make_private
 from .saying import say
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -31,8 +33,9 @@ def cached_features(
         compute: makes them, float32 of that shape.
 
     Returns:
-        float32 of ``shape``. An entry that is damaged, or of another shape, is computed again and replaced. A cache
-        that cannot be written costs time, not the result: a warning says so.
+        float32 of ``shape``. An entry that is damaged, of another shape, or that somebody else may have written (see
+        :mod:`genn_delays.private`), is computed again and replaced. A cache that cannot be written costs time, not the
+        result: a warning says so.
     """
 
     def fits(arrays: Arrays) -> bool:
@@ -66,6 +69,7 @@ def cached_arrays(
         with atomic_path(path) as part, part.open("wb") as file:
             # not compressed, which would take seconds; zip checks a CRC on reading
             np.savez(file, **cast(Any, arrays))
+            make_private(part)
     except (GennDelaysError, OSError) as error:
         warnings.warn(f"features are computed anew each time: {error}", RuntimeWarning, stacklevel=3)
     return arrays
@@ -74,6 +78,8 @@ def cached_arrays(
 def _read(path: Path, fits: Callable[[Arrays], bool]) -> Arrays | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
+            if not is_own(os.fstat(file.fileno())):
+                return None  # somebody else may have put other numbers there
             arrays = {name: entry[name] for name in entry.files}
             return arrays if fits(arrays) else None
     except Exception:

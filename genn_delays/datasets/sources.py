@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import DatasetError, install_extra
 from ..paths import cache_dir
+from ..private import is_own, make_private
 from .archives import download, existing_path, file_digest
 
 DATA_VARIABLE = "GENN_DELAYS_DATA"
@@ -85,17 +86,29 @@ def downloaded(what: str, file_name: str, urls: Sequence[str], check: Callable[[
         file_name: the name in the cache folder.
         urls: mirrors, tried in order.
         check: raises :class:`DatasetError` if the file it is given is not the right one; asked once, after
-            the download.
+            the download, and again where somebody else may have changed the file.
 
     Raises:
         DatasetError: no mirror served a good copy.
         GennDelaysError: the cache folder cannot be written.
     """
     target = cache_dir() / "downloads" / file_name
-    if not target.exists():
+    if not (target.exists() and _is_believed(target, check)):
         advice = f"Or fetch {urls[0]} in another way and name its folder in ${DATA_VARIABLE}."
         download(what, urls, target, check, advice)
+        make_private(target)
     return target
+
+
+def _is_believed(target: Path, check: Callable[[Path], object]) -> bool:
+    """Whether a file in the cache is what was downloaded: nobody else could have written it, or it is checked again."""
+    if is_own(target.stat()):
+        return True
+    try:
+        check(target)
+    except DatasetError:
+        return False
+    return True
 
 
 def check_digest(path: Path, algorithm: str, expected: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import keyword
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError
+from ..grammar import FUNCTIONS, expression_tree
 from .leaky_integrate_fire import check_integration
 from .neuron import DynamicNeuron, Equations, Integration
 
@@ -36,7 +36,8 @@ _MACRO = re.compile(
     r"(M_|U?INT|FP_|MATH_|HUGE|SIZE_|PTR|PTHREAD|SCHED|WCHAR|WINT|SIG_|RAND_|EXIT_|MB_|CLONE_)\w*|[A-Z]{3,}"
 )
 """Names like the macros of the C headers in use; capitals alone are theirs too (NULL, NAN, EXPORT)."""
-TAKEN = frozenset((_KERNEL + _CPP + " linux unix errno ").split())
+_MATH = " ".join(f"{name}f" for name in (*FUNCTIONS, "fabs", "pow", "fmax", "fmin", "rint", "floor", "ceil"))
+TAKEN = frozenset((_KERNEL + _CPP + _MATH + " linux unix errno ").split())
 """What kernels call their own variables, and the words of C++: names stand in generated code as they are written."""
 
 
@@ -54,7 +55,8 @@ class UserNeuron(DynamicNeuron):
 
     Args:
         vars: for every variable its right-hand side (per ms; linear in the variables and `Isyn`) and its value after
-            a spike, or None where a spike leaves it alone.
+            a spike, or None where a spike leaves it alone. Equations are arithmetic in ASCII (``+ - * / **``, brackets,
+            `pi` and the functions of :data:`genn_delays.grammar.FUNCTIONS`); their text is read and never run.
         threshold: spikes where this is >= 0; None for a neuron that does not spike.
         param_vals: parameters: numbers, arrays ``[neuron]`` or initialisers.
         var_vals: initial values of the variables, 0 where not given.
@@ -127,7 +129,7 @@ class UserNeuron(DynamicNeuron):
                 )
         for what, text in {**rates, **at_spike}.items():
             if text is not None:
-                _check_expression(what, text)
+                expression_tree(text, f"UserNeuron: {what}")
 
     def with_parameters(self, values: dict[str, npt.NDArray[np.float64]]) -> UserNeuron:
         lists = {name: value.tolist() for name, value in values.items()}
@@ -140,12 +142,3 @@ class UserNeuron(DynamicNeuron):
 
     def parameter_values(self) -> dict[str, Any]:
         return {**self.param_vals, **{name: self.var_vals.get(name, 0.0) for name in self.vars}}
-
-
-def _check_expression(what: str, text: str) -> None:
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        raise InvalidValueError(f"UserNeuron: {what} = {text!r} is not an expression: {error.msg}") from error
-    if any(isinstance(node, (ast.Compare, ast.BoolOp)) for node in ast.walk(tree)):
-        raise InvalidValueError(f"UserNeuron: {what} = {text!r} is a comparison; write what is >= 0 at a spike")

@@ -12,7 +12,9 @@ program can make what a table cannot say, for example explicit synapses::
             "training": {"dataset": "digits", "num_epochs": 10},
         }
 
-What it returns is kept in the run folder as TOML; the Python file is not needed again.
+What it returns is kept in the run folder as TOML; the Python file is not needed again. A Python file is a program and
+runs with all rights of whoever names it: take it from people you trust. A TOML file, a run folder, a checkpoint or an
+archive of data never runs anything; its equations are arithmetic (see :mod:`genn_delays.grammar`).
 
 A TOML file may build on another of the library's models and say only what differs: ``extends`` in its section [model]
 names that model, [overrides] has settings of the command line, and the keys of other sections replace the model's::

@@ -112,6 +112,34 @@ def test_kernels_are_not_loaded_from_a_folder_that_others_can_write(cache):
         compile_source(SOURCE.format(1))
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
+@pytest.mark.parametrize("suffix", [".so", ".sha256"])
+def test_a_kernel_that_others_can_write_is_built_again(cache, suffix):
+    library, _ = compile_source(SOURCE.format(4))
+    library.with_suffix(suffix).chmod(0o766)
+    assert compile_source(SOURCE.format(4)) == (library, True)
+    assert not [p for p in library.parent.iterdir() if p.stat().st_mode & 0o022]
+    assert compile_source(SOURCE.format(4)) == (library, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")
+def test_kernels_are_kept_whatever_the_umask(cache):
+    before = os.umask(0)
+    try:
+        assert [compile_source(SOURCE.format(5))[1] for _ in range(2)] == [True, False]
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("name", ["-dash", "--help", "relative", "./-o", "-"])
+def test_a_cache_of_any_name(name, tmp_path, monkeypatch):
+    """A folder that begins with a dash is an option to the compiler, unless its path is absolute."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENN_DELAYS_CACHE", name)
+    library, compiled = compile_source(SOURCE.format(6))
+    assert compiled and library == tmp_path / Path(name) / "kernels" / library.name
+
+
 def test_a_cache_that_cannot_be_made(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GENN_DELAYS_CACHE", str(tmp_path / "file"))

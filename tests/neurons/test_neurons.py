@@ -32,6 +32,7 @@ from genn_delays import (
     VarRecorder,
 )
 from genn_delays.codegen import cuda as cuda_code
+from genn_delays.codegen import printed
 from genn_delays.codegen.equations import derive
 from genn_delays.errors import InvalidValueError
 from genn_delays.neurons import NEURONS, READOUTS, Equations
@@ -41,8 +42,7 @@ TAU, DT = 8.0, 0.5
 
 
 def evaluate(text: str, **values):
-    functions = {name: getattr(np, name) for name in ("exp", "log", "sqrt", "sinh", "cosh", "tanh")}
-    return eval(text, {"__builtins__": {}}, {**functions, **values})
+    return printed.evaluate(text, values)
 
 
 def coefficients(neuron, dt: float = DT, **parameters) -> dict[str, float]:
@@ -386,6 +386,7 @@ def test_a_lif_neuron_written_as_equations_is_the_lif_neuron():
         ({"vars": {"v": ("", "0")}}, ("dv/dt = ''", "not an expression")),
         ({"vars": {"v": ("-v", "v -")}}, ("v after a spike = 'v -'", "not an expression")),
         ({"threshold": "v - 1)"}, ("threshold = 'v - 1)'", "not an expression")),
+        ({"vars": {"v": ("__import__('os')", "0")}}, ("dv/dt", "arithmetic expression", "__import__")),
         ({"threshold": "v > 1"}, ("threshold = 'v > 1'", "comparison")),
         ({"var_vals": {"w": 1.0}}, ("var_vals", "'w'", "variables: v")),
         ({"integration": "rk4"}, ("integration", "'rk4'", "exact")),
@@ -476,7 +477,6 @@ def test_no_name_of_the_kernels_is_forgotten(folder, ending, templates, taken):
         ({"vars": {"v": ("-v + Isyn * v", "0")}}, ("dv/dt", "linear")),
         ({"vars": {"v": ("-v + Isyn**2", "0")}}, ("dv/dt", "Isyn**2", "linear")),
         ({"vars": {"v": ("exp(-v)", "0")}}, ("dv/dt", "exp(-v)", "linear")),
-        ({"vars": {"v": ("__import__('os')", "0")}}, ("dv/dt", "arithmetic expression", "__import__")),
         ({"vars": {"v": ("Isyn", "0")}, "integration": "exact"}, ("'exact'", "decays", "linear_euler")),
     ],
     ids=repr,
@@ -493,22 +493,45 @@ def test_bad_equations(changes, parts):
         SurrogateCompiler(5, backend="reference").compile(network)
 
 
-def test_exact_integration_with_equal_time_constants_is_refused():
-    """Coupled variables with one time constant make 0/0 of the printed coefficients."""
-    neuron = UserNeuron(
-        vars={"v": ("(-v + j + Isyn) / tau_mem", "0"), "j": ("-j / tau_j", None)},
-        threshold="v - 1",
-        param_vals={"tau_mem": 10.0, "tau_j": 10.0},
-        integration="exact",
-    )
+SILENT = {
+    "no Isyn": ({"v": ("-v / 5", "0")}, "v - 1", "no equation has Isyn"),
+    "Isyn times 0": ({"v": ("-v / 5 + 0 * Isyn", "0")}, "v - 1", "no equation has Isyn"),
+    "another variable": (
+        {"v": ("-v / 5 + 0.5", "0"), "u": ("-u / 5 + Isyn + v", None)},
+        "v - 1",
+        "does not get to them",
+    ),
+    "a threshold of numbers": ({"v": ("-v / 5 + Isyn", "0")}, "0.5 - 1", "depends on no variable"),
+    "an output": ({"v": ("-v / 5", None), "u": ("-u / 5 + Isyn", None)}, None, "its output depends on v"),
+}
+HEARD = {
+    "through a variable": ({"v": ("(-v + u) / 5", "0"), "u": ("-u / 5 + Isyn", None)}, "v - 1"),
+    "through two": ({"v": ("-v + w", "0"), "w": ("-w + u", "0"), "u": ("-u + Isyn", None)}, "v - 1"),
+    "through a jump": ({"v": ("-v / 5 + 1", "u"), "u": ("-u / 5 + Isyn", None)}, "v - 1"),
+    "in the threshold": ({"v": ("-v / 5 + 1", "0"), "u": ("-u / 5 + Isyn", None)}, "v - 1 + u"),
+}
+
+
+@pytest.mark.parametrize("synapse", ["delta", Exponential(4.0)], ids=["delta", "exponential"])
+@pytest.mark.parametrize("name", [*SILENT, *HEARD])
+def test_input_must_be_able_to_change_something(name, synapse):
+    """An equation without Isyn was taken, and never spiked."""
+    variables, threshold, *parts = (SILENT | HEARD)[name]
+    readout = "sum_var" if threshold is None else None
     network = Network()
     with network:
-        a, h = Population(Input(), 2), Population(neuron, 2, name="hidden")
-        o = Population(LeakyIntegrate(readout="sum_var"), 2)
-        Connection(a, h, Dense())
-        Connection(h, o, Dense())
-    with pytest.raises(InvalidValueError, match=r"population 'hidden'.*different time constants"):
-        SurrogateCompiler(5).compile(network)
+        a = Population(Input(), 2, name="in")
+        h = Population(UserNeuron(variables, threshold, readout=readout), 2, name="hidden")
+        Connection(a, h, Dense(), synapse)
+        if threshold is not None:
+            Connection(h, Population(LeakyIntegrate(readout="sum_var"), 2), Dense(), synapse)
+    if name in HEARD:
+        SurrogateCompiler(5, backend="reference").compile(network)
+        return
+    if synapse != "delta":
+        parts = ["never changes"]  # the synaptic current itself has its input
+    with refused("population 'hidden'", "connection 'in_hidden'", *parts):
+        SurrogateCompiler(5, backend="reference").compile(network)
 
 
 def test_functions_that_no_kernel_has_are_refused():

@@ -6,14 +6,13 @@ The equations are those of :mod:`~genn_delays.codegen.transitions`, evaluated fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.expressions import evaluate
+from ...codegen.printed import compiled, evaluate
 from ...compilers.plan import PopulationPlan
 from ...errors import InvalidValueError
 from ...neurons.neuron import REFRACTORY_STATE
@@ -25,7 +24,6 @@ TERMS = np.arange(22)
 """Powers of the Taylor series of the exponential: 1 / 22! is below the precision of a double."""
 PRECISION = 1e-13
 """Of spike times, in ms."""
-_FUNCTIONS = {**vars(np), "__builtins__": {}}
 
 
 class Flow:
@@ -74,7 +72,6 @@ class Dynamics:
         held = free.copy()
         held[[self.states.index(s) for s in p.model.held]] = 0.0
         self.flows = {False: Flow(free), True: Flow(held)}
-        self._functions: dict[str, Callable[[dict[str, Any]], float]] = {}
 
     def _coefficients(self, known: dict[str, Array]) -> dict[str, npt.NDArray[Any]]:
         return {name: evaluate(text, known) for name, text in self.transitions.coefficients.items()}
@@ -95,10 +92,7 @@ class Dynamics:
 
     def _value(self, text: str, x: Array, others: dict[str, float] | None = None) -> float:
         """An expression of the state x and of other names."""
-        if text not in self._functions:
-            code = compile(text, "<equation>", "eval")
-            self._functions[text] = lambda known: float(eval(code, _FUNCTIONS, known))
-        return self._functions[text]({**self.numbers, **dict(zip(self.states, x, strict=False)), **(others or {})})
+        return float(compiled(text)({**self.numbers, **dict(zip(self.states, x, strict=False)), **(others or {})}))
 
     # --- forwards ----------------------------------------------------------------------------------------------------
 

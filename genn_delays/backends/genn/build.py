@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import BackendUnavailableError, CompileError
 from ...paths import cache_dir
-from ..cache import private_folder
+from ...private import private_folder
 from ..cpu.compiler import compiler
 
 CPU_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno")
@@ -47,7 +47,7 @@ def folder_for(description: str) -> Path:
     The same description finds what was built before.
     """
     name = hashlib.sha256(description.encode()).hexdigest()[:24]
-    parent = private_folder(cache_dir() / "genn")
+    parent = private_folder(cache_dir() / "genn", "GeNN's models", BackendUnavailableError)
     number = 0
     while (folder := parent / (f"{name}-{number}" if number else name)) in _in_use:
         number += 1

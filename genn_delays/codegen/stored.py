@@ -1,0 +1,131 @@
+"""From an entry of the cache to a derived model. Nothing of it is believed: every text is held against what it may be.
+
+What is derived is text that goes into kernels. An entry has the names of its own equations, no others, and expressions
+of :mod:`.printed`; whatever else it is, it is no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from ..neurons import Equations
+from ..neurons.neuron import REFRACTORY_STATE as REFRAC
+from .equations import DiscreteModel, describe
+from .printed import Printed, TextError, check_numpy, check_printed
+from .transitions import Transitions
+
+T = TypeVar("T")
+
+
+def read_expression(raw: Any, names: Collection[str]) -> Printed:
+    """An expression of these names in both languages.
+
+    Raises:
+        TextError: it is none.
+    """
+    if not isinstance(raw, Mapping) or set(raw) != {"c", "py"}:
+        raise TextError("not an expression in two languages")
+    return check_printed(raw["c"], raw["py"], names)
+
+
+def read_model(raw: Any, equations: Equations) -> DiscreteModel:
+    """The model that was derived of these equations.
+
+    Raises:
+        TextError: what is there is not derived of them.
+    """
+    return _Entry(equations).model(raw)
+
+
+class _Entry:
+    """What the names in an entry for these equations may be."""
+
+    def __init__(self, equations: Equations) -> None:
+        self.equations, variables = equations, tuple(equations.variables)
+        refractory = equations.refractory is not None
+        self.states = (*variables, *([REFRAC] if refractory else []))
+        self.coefficients = {f"{p}_{s}" for s in variables for p in "abc"} | {
+            f"a_{s}_{r}" for s in variables for r in variables
+        }
+        self.coefficients |= {f"{REFRAC}_steps"} if refractory else set()
+        self.given = {*equations.parameters, "dt"}
+        self.rates = {*equations.parameters, *self.states}
+        later = {f"{p}_{s}" for s in self.states for p in "lLh"}
+        times = {"Isyn", "S", "ds", "e", "e_time", "push", "hold"}
+        self.names = self.rates | self.coefficients | later | times
+
+    def model(self, raw: Any) -> DiscreteModel:
+        equations = self.equations
+        output = self.states.index(equations.output) if equations.output in equations.variables else 0
+        _same(raw["states"], list(self.states))
+        _same(raw["equations"], list(describe(equations)))
+        _same(raw["output"], output)
+        _same(raw["held"], list(equations.held) if equations.refractory is not None else [])
+        _same(raw["hold"] is None, equations.refractory is None)
+        _same(raw["transitions"] is None, equations.impulse is None)
+        _same(raw["threshold"] is None, equations.threshold is None)
+        for name in ("update", "adjoint"):
+            _same(list(raw[name]), list(self.states))
+        return DiscreteModel(
+            states=self.states,
+            equations=describe(equations),
+            coefficients=self.numbers(raw["coefficients"], self.coefficients, self.given),
+            sensitivity=_table(
+                raw["sensitivity"], equations.parameters, lambda e: self.numbers(e, self.coefficients, self.given)
+            ),
+            step_parameters=_names(raw["step_parameters"], equations.parameters),
+            update=self.expressions(raw["update"]),
+            jump=self.expressions(raw["jump"]),
+            threshold=self.expression(raw["threshold"]),
+            adjoint=self.expressions(raw["adjoint"]),
+            gradient=read_expression(raw["gradient"], self.names),
+            output=output,
+            held=tuple(raw["held"]),
+            hold=self.expression(raw["hold"]),
+            transitions=None if raw["transitions"] is None else self.transitions(raw["transitions"]),
+        )
+
+    def transitions(self, raw: Any) -> Transitions:
+        variables = tuple(self.equations.variables)
+        for name in ("flow", "rates"):
+            _same(list(raw[name]), list(variables))
+        return Transitions(
+            flow=self.expressions(raw["flow"]),
+            coefficients=self.numbers(raw["coefficients"], [f"h_{s}" for s in variables], self.given),
+            arrival=read_expression(raw["arrival"], self.names),
+            parameters=_names(raw["parameters"], self.equations.parameters),
+            spike_time=self.expression(raw["spike_time"]),
+            jump=self.expressions(raw["jump"]),
+            kept=_names(raw["kept"], variables),
+            release=self.expression(raw["release"]),
+            kept_at_release=_names(raw["kept_at_release"], variables),
+            slope=check_numpy(raw["slope"], self.rates),
+            rates=self.numbers(raw["rates"], variables, self.rates),
+        )
+
+    def expression(self, raw: Any) -> Printed | None:
+        return None if raw is None else read_expression(raw, self.names)
+
+    def expressions(self, raw: Any) -> dict[str, Printed]:
+        return _table(raw, self.states, lambda e: read_expression(e, self.names))
+
+    def numbers(self, raw: Any, keys: Collection[str], names: Collection[str]) -> dict[str, str]:
+        return _table(raw, keys, lambda e: check_numpy(e, names))
+
+
+def _same(found: Any, expected: Any) -> None:
+    if found != expected or type(found) is not type(expected):
+        raise TextError(f"expected {expected!r}")
+
+
+def _table(raw: Any, keys: Collection[str], read: Callable[[Any], T]) -> dict[str, T]:
+    if not isinstance(raw, Mapping) or not set(raw) <= set(keys):
+        raise TextError("a table of other names")
+    return {key: read(value) for key, value in raw.items()}
+
+
+def _names(raw: Any, known: Collection[str]) -> tuple[str, ...]:
+    if not isinstance(raw, (list, tuple)) or not all(isinstance(name, str) and name in known for name in raw):
+        raise TextError("a list of other names")
+    return tuple(raw)

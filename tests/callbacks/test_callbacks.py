@@ -680,9 +680,9 @@ def test_files_that_are_no_checkpoints(tmp_path, content, part):
         ({"genn_delays": "{"}, "damaged"),
         ({"genn_delays": "[]"}, "format None"),
         ({"genn_delays": "3"}, "damaged"),
-        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 2"),
-        ({"genn_delays": '{"format": 1}'}, "format 1; this version reads 2"),
-        ({"genn_delays": '{"format": 2}'}, "checksum"),
+        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 3"),
+        ({"genn_delays": '{"format": 1}'}, "format 1; this version reads 3"),
+        ({"genn_delays": '{"format": 3}'}, "checksum"),
     ],
 )
 def test_foreign_files(tmp_path, metadata, part):
@@ -697,8 +697,8 @@ def test_foreign_files(tmp_path, metadata, part):
     "other",
     [
         (lambda: described(seed=1), "network seed is 1 there and 0 here"),
-        (lambda: described(hidden=7), "is 15 there and 18 here"),
-        (lambda: described(name="hidden"), "None there"),
+        (lambda: described(hidden=7), "population 'h' has 7 neurons there and 8 here"),
+        (lambda: described(name="hidden"), "it has a population 'hidden' of 8 neurons; this network has none of that"),
     ],
     ids=["seed", "size", "name"],
 )

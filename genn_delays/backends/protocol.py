@@ -170,6 +170,11 @@ class Engine(Protocol):
     def forward(self, how: Pass) -> None:
         """Run the network; readouts fill :meth:`output`."""
 
+    def not_finite(self) -> tuple[int, ...]:
+        """Populations of which a state variable was no finite number at the end of an example, since this was last
+        asked; at least the first of them in the order of computation. What is no number stays none.
+        """
+
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         """Per output population: summed loss and number of right answers.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import Data, find_population, prepare_inputs, prepare_labels
+from .finite import learned_fault, not_finite, refuse, state_fault
 from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
@@ -103,6 +105,11 @@ class CompiledNetwork:
 
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
+            TrainingError: a loss, or after an epoch something learned or a state variable, is no finite number.
+
+        Warns:
+            UserWarning: all `num_epochs` epochs were done before, so nothing is trained; the metrics are those of the
+                last epoch that this object trained (not a number where there was none).
         """
         self.engine.check_learning(training=True)
         what = "num_epochs, counted from the network's first epoch,"
@@ -121,10 +128,13 @@ class CompiledNetwork:
         self.stop_training = False
         for callback in active:
             callback.on_train_begin()
-        metrics = self._new_metrics()
+        metrics = self._metrics
+        if self.epoch >= num_epochs:
+            warnings.warn(nothing_to_train(num_epochs), UserWarning, stacklevel=2)
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
             metrics.settle()  # an epoch whose loss is not a number has not been
+            refuse(f"after epoch {self.epoch + 1} (the first is 1)", *self._faults())
             if validation is not None:
                 metrics.validation = self._run(validation, [])
             self.epoch += 1
@@ -178,6 +188,10 @@ class CompiledNetwork:
                 callback.on_batch_end(number, metrics)
         return metrics
 
+    def _faults(self) -> tuple[str, str]:
+        """What of the network is no finite number: something learned, and a state variable."""
+        return learned_fault(self.plan, self.engine, self.populations), state_fault(self.plan, self.engine)
+
     def _pass(self, *, training: bool) -> Pass:
         """What a forward pass needs to know of where training stands."""
         kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
@@ -200,7 +214,7 @@ class CompiledNetwork:
         penalties = self._learner.regularise(batch.size) if training else {}
         parts = {index: labels[0].size for index, labels in data.labels.items()}
         result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
-        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs))
+        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults))
         if not self.engine.runs_ahead:
             metrics.settle()
         return result
@@ -253,6 +267,7 @@ class CompiledNetwork:
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
         metrics.settle()
+        refuse("while evaluating", state_fault(self.plan, self.engine))
         for callback in callbacks:
             callback.on_test_end(metrics)
         return metrics
@@ -295,6 +310,7 @@ class CompiledNetwork:
                 found[p].append(self.engine.output(p.index))
             for callback in active:
                 callback.on_batch_end(number, metrics)
+        refuse("while predicting", state_fault(self.plan, self.engine))
         for callback in active:
             callback.on_test_end(metrics)
         return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
@@ -328,6 +344,7 @@ class CompiledNetwork:
                     total += share * self.engine.gradient(owner.index, variable)
                 else:
                     total += share * self.engine.population_gradients(owner.index)[variable]
+        refuse("while gradients are computed", state_fault(self.plan, self.engine))
         return loss, sums
 
     def _owners(self, variable: str) -> dict[Connection | Population, int]:
@@ -371,13 +388,21 @@ class CompiledNetwork:
         return connection
 
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
+        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks.
+
+        Raises:
+            TrainingError: something learned is no finite number. Nothing is written, an old file stays.
+            GennDelaysError: the file cannot be written.
+        """
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
         active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
         progress["schedules"] = list(self._progress)
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
+        owners = [(f"connection {n!r}", not_finite(s.arrays())) for n, s in states.items()]
+        owners += [(f"population {n!r}", not_finite(s.tensors())) for n, s in populations.items()]
+        refuse(f"and no checkpoint {path} is written", *[f"{what} of {owner}" for owner, what in owners if what])
         save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
 
     def load(self, path: str | Path) -> None:
@@ -396,3 +421,11 @@ class CompiledNetwork:
         self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])
+
+
+def nothing_to_train(num_epochs: int) -> str:
+    """What is said where a training has nothing to do."""
+    return (
+        f"nothing was trained: num_epochs = {num_epochs} counts from the network's first epoch, and {num_epochs} are done; "
+        f"for as many more give num_epochs={2 * num_epochs}"
+    )

@@ -7,10 +7,17 @@ threshold: losses may then look like those of guessing. So it is looked at what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ..errors import TrainingError
+
+if TYPE_CHECKING:
+    from ..backends.protocol import Engine
+    from .plan import Plan
+    from .populations import PopulationState
 
 PIECE = 1 << 20
 """Numbers looked at at once: memory beside an array stays small."""
@@ -38,3 +45,31 @@ def _words(name: str) -> str:
         owner = owner.rstrip("_.")
         return f"an optimiser's moment of {_WORDS.get(owner, owner)}"
     return _WORDS.get(name, name)
+
+
+def learned_fault(plan: Plan, engine: Engine, populations: list[PopulationState]) -> str:
+    """The first of what is learned, or averaged by batch norm, that is no finite number: what it is, and whose."""
+    for c in plan.connections:
+        if c.learned and (what := not_finite(engine.state(c.index).arrays())):
+            return f"{what} of connection {c.name!r}"
+    for p, state in zip(plan.populations, populations, strict=True):
+        if what := not_finite(state.tensors()):
+            return f"{what} of population {p.name!r}"
+    return ""
+
+
+def state_fault(plan: Plan, engine: Engine) -> str:
+    """The first population of which a state variable was no finite number since an engine was last asked."""
+    found = engine.not_finite()
+    return f"a state variable of population {plan.populations[found[0]].name!r}" if found else ""
+
+
+def refuse(when: str, *faults: str) -> None:
+    """Raise a TrainingError that names the faults; none for none."""
+    named = " and ".join(filter(None, faults))
+    if named:
+        are = "are no finite numbers" if len(list(filter(None, faults))) > 1 else "is no finite number"
+        raise TrainingError(
+            f"{named} {are} {when}: weights, gradients or inputs are too large; a lower learning rate, clip_norm or "
+            "smaller initial weights may help"
+        )

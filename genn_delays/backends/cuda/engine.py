@@ -56,6 +56,7 @@ class CUDAEngine:
         step: the training step, for kernels that draw random numbers.
         history: losses and counts that nobody has looked at yet.
         updates: steps of the optimisers.
+        no_number: by population, whether a state variable was no finite number at the end of an example.
         rewired: by connection, synapses replaced by the last rewiring, and whether that failed.
         values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.
@@ -85,6 +86,8 @@ class CUDAEngine:
         self.delays: dict[int, Array] = {}
         self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
         self.rewired = device.allocate("rewired", (len(plan.connections), 2), np.int64)
+        self.no_number = device.allocate("variables that are no numbers", (len(plan.populations),), np.int32)
+        self.no_number.clear()
         self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
@@ -237,6 +240,14 @@ class CUDAEngine:
         blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
         self.replay(("forward", how.training, self.lanes, blocks), self._forward.run)
         self._forward.check()
+
+    def not_finite(self) -> tuple[int, ...]:
+        if self._closed_states is not None:
+            return ()
+        found = np.flatnonzero(self.no_number.download())
+        if found.size:
+            self.no_number.clear()
+        return tuple(found.tolist())
 
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         for p in self.plan.outputs:

@@ -154,6 +154,10 @@ class EventExactEngine:
         duration = self.plan.time_steps * p.dt
         return np.array([[min(t, default=duration) for t in lanes] for lanes in self.spike_times(p.index)])
 
+    def not_finite(self) -> tuple[int, ...]:
+        """What it solves is written out; there is nothing that a step could make of a variable."""
+        return ()
+
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}
         for p in self.plan.outputs:

@@ -109,6 +109,10 @@ class MLGeNNEngine:
         for p in self.plan.outputs:
             self._z[p.index] = self.model.read(p.index)[: self.lanes].T
 
+    def not_finite(self) -> tuple[int, ...]:
+        """mlGeNN's own state is not looked at."""
+        return ()
+
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}
         for p in self.plan.outputs:

@@ -118,9 +118,13 @@ def difference(theirs: Any, ours: dict[str, Any]) -> str:
 def _missing(kind: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """A population or connection that only one of both has."""
     for name in sorted(theirs.keys() - ours.keys()):
-        return f"it has a {kind} {_what(name, theirs[name])}; this network has none of that name, its are {_names(ours)}"
+        return (
+            f"it has a {kind} {_what(name, theirs[name])}; this network has none of that name, its are {_names(ours)}"
+        )
     for name in sorted(ours.keys() - theirs.keys()):
-        return f"this network has a {kind} {_what(name, ours[name])}; it has none of that name, its are {_names(theirs)}"
+        return (
+            f"this network has a {kind} {_what(name, ours[name])}; it has none of that name, its are {_names(theirs)}"
+        )
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from refused import refused
@@ -111,7 +113,7 @@ OTHER = UserNeuron(vars={"v": ("-v / tau + Isyn", "v - 0.4")}, threshold="v - 0.
     ids=lambda x: None if isinstance(x, dict) else x[:40],
 )  # fmt: skip
 def test_another_network_is_told_in_words(there, here, words, tmp_path):
-    """Nothing is taken over, and the error says what is there and what is here: it said "is 409 there and None here"."""
+    """Nothing is taken over, and the error says what is there and here: it said "is 409 there and None here"."""
     path = tmp_path / "x.safetensors"
     defaults = {"synapse": "delta"}
     compiled_network(network(**{**defaults, **there})).save(path)
@@ -134,7 +136,7 @@ def test_dense_and_sparse_of_one_name(tmp_path):
     compiled_network(network()).save(path)
     with dense:
         members = [Population(p.neuron, p.size, name=p.name) for p in network().populations]
-        for one, other in zip(members, members[1:], strict=False):
+        for one, other in pairwise(members):
             Connection(one, other, Dense(weight=0.6, delay=UniformInt(0, 4)))
     with refused("connection 'x_a' has 18 synapses there and 36 here", error=RunFolderError):
         compiled_network(dense).load(path)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends.protocol import Engine, Pass
-from ..callbacks import Callback, as_callbacks, by_kind, recorded
+from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, check_count, check_real, unknown
@@ -130,7 +130,8 @@ class CompiledNetwork:
             callback.on_train_begin()
         metrics = self._metrics
         if self.epoch >= num_epochs:
-            warnings.warn(nothing_to_train(num_epochs), UserWarning, stacklevel=2)
+            done = f"num_epochs = {num_epochs} counts from the network's first epoch, and so many are done"
+            warnings.warn(f"nothing was trained: {done}; ask for more", UserWarning, stacklevel=2)
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
             metrics.settle()  # an epoch whose loss is not a number has not been
@@ -242,7 +243,8 @@ class CompiledNetwork:
             self._callbacks = active
             for key, callback in by_kind(active).items():
                 if key in self._callback_states:
-                    callback.set_state(self._callback_states.pop(key))
+                    take_state(key, callback, self._callback_states[key])
+                    del self._callback_states[key]
         return active
 
     # --- evaluation --------------------------------------------------------------------------------------------------
@@ -421,11 +423,3 @@ class CompiledNetwork:
         self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])
-
-
-def nothing_to_train(num_epochs: int) -> str:
-    """What is said where a training has nothing to do."""
-    return (
-        f"nothing was trained: num_epochs = {num_epochs} counts from the network's first epoch, and {num_epochs} are done; "
-        f"for as many more give num_epochs={2 * num_epochs}"
-    )

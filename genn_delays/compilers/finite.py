@@ -24,7 +24,7 @@ PIECE = 1 << 20
 
 
 def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """In words the first of a state's arrays, by their names, that holds infinity or what is not a number; else None."""
+    """In words the first of a state's arrays, by name, that holds infinity or what is not a number; else None."""
     return next((_words(name) for name, array in arrays.items() if not _finite(array)), None)
 
 

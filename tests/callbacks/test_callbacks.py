@@ -844,13 +844,15 @@ def test_loading_and_saving_again_keeps_the_callbacks(tmp_path):
 
 
 def test_epochs_count_from_the_first():
-    """Asking for fewer than are done is a mistake; asking for as many does nothing, as on resuming a finished run."""
+    """Asking for fewer than are done is a mistake; asking for as many does nothing, and says so."""
     compiled = compiled_network()
-    train(compiled, 3)
+    last, _ = train(compiled, 3)
     with refused("num_epochs", "at least 3", "got 2"):
         train(compiled, 2)
-    train(compiled, 3)
+    with pytest.warns(UserWarning, match="nothing was trained: num_epochs = 3 counts from the network's first epoch"):
+        again, _ = train(compiled, 3)
     assert compiled.epoch == 3
+    assert (again.loss, again.accuracy) == (last.loss, last.accuracy)  # they were not a number
 
 
 def test_shuffle_is_a_truth_value():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from refused import refused
@@ -141,10 +143,10 @@ def _array(compiled, name):
     for c in compiled.plan.connections:
         if c.name == owner:
             state = compiled.engine.state(c.index)
-            return state.arrays()[name], lambda: compiled.engine.set_state(c.index, state)
+            return state.arrays()[name], partial(compiled.engine.set_state, c.index, state)
     p = next(p for p in compiled.plan.populations if p.name == owner)
     state = compiled.populations[p.index]
-    return state.tensors()[name], lambda: compiled._learner.set_population(p.index, state)
+    return state.tensors()[name], partial(compiled._learner.set_population, p.index, state)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -29,7 +29,7 @@ from .paths import atomic_write
 
 FORMAT = 3
 MOST_STEPS = (1 << 53) - 1
-"""Training steps that a file may claim: what JSON readers count exactly."""
+"""Training steps, or rewirings, that a file may claim: what JSON readers count exactly."""
 
 
 @dataclass
@@ -116,7 +116,7 @@ def _progress(path: Path, progress: Any) -> dict[str, Any]:
         steps = check_count("step", progress["step"], 0, MOST_STEPS)
         check_count("epoch", progress["epoch"], 0, steps)  # an epoch has a step at least
         for name, count in rewirings.items():
-            check_count(f"rewirings of {name!r}", count, 0)
+            check_count(f"rewirings of {name!r}", count, 0, MOST_STEPS)
         now = Progress(*(check_count(f, n, 0, MOST_STEPS) for f, n in zip(Progress._fields, schedules, strict=True)))
         check_count("schedules: epoch", now.epoch, 0, max(now.num_epochs - 1, 0))
         check_count("schedules: batch", now.batch, 0, max(now.num_batches - 1, 0))

@@ -16,7 +16,6 @@ _NAMES = """
 N L alive arrived bits carry drive dropout given grad grad_limit inverse_slope kept lambda live most no_number of_time
 of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole
 whole_count word words u8 u16 u32 u64 i64
-
 """
 _TAKEN = frozenset(_NAMES.split())
 """What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""

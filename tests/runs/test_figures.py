@@ -1,5 +1,7 @@
-"""A run folder that someone changed: figures and progress of the right form and the wrong content are one line of error;
-and a picture that cannot be drawn is a remark."""
+"""A run folder that someone changed: figures and progress of right form and wrong content are one line of error.
+
+A picture that cannot be drawn is a remark.
+"""
 
 from __future__ import annotations
 

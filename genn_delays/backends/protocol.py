@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -149,6 +149,18 @@ class Learner(Protocol):
         """
 
 
+class Finder(Protocol):
+    """How an engine that runs ahead looks for what is no finite number, without making the host wait."""
+
+    def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
+        """Begin to look at state variables at the end of examples since it last did, and at what it learned.
+
+        Returns:
+            What is called for the answer, once losses have been waited for: the first of what is learned, and the first
+            population with a state variable, that is no finite number; empty texts for none.
+        """
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A plan, allocated and ready. Activity is ``[neuron, time, lane]``; lanes are those of the last batch loaded."""
@@ -160,6 +172,10 @@ class Engine(Protocol):
     @property
     def learner(self) -> Learner | None:
         """Its own way to learn; None where that is left to the host, which asks for gradients and gives new values."""
+
+    @property
+    def finder(self) -> Finder | None:
+        """Its own way to look for what is no number; None where the host looks at states."""
 
     def check_learning(self, *, training: bool) -> None:
         """An error where it has no gradients for its plan or, `training`, cannot learn by them."""

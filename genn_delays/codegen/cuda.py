@@ -52,7 +52,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             add(name)
     _add_passes(add, plan)
     for name, wanted in (
-        ("sums", True), ("history", True), ("batch_norm", any(p.batch_norm for p in plan.populations)),
+        ("sums", True), ("history", True), ("finite", True),
+        ("batch_norm", any(p.batch_norm for p in plan.populations)),
         ("regularise", plan.regularisation is not None), ("slopes", any(p.slopes for p in plan.populations)),
         ("clip", plan.clip_norm is not None), ("limit", plan.max_spikes is not None),
     ):  # fmt: skip

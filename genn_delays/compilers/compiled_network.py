@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import Data, find_population, prepare_inputs, prepare_labels
-from .finite import learned_fault, not_finite, refuse, state_fault
+from .finite import learned_fault, not_finite, population_fault, refuse, state_fault
 from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
@@ -48,6 +48,7 @@ class CompiledNetwork:
         self._rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
         self._metrics = self._new_metrics()
         self.stop_training = False
+        self._begun: Callable[[], tuple[str, str]] | None = None  # looking for what is no number, by a device
         self._closed = False
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
@@ -134,8 +135,9 @@ class CompiledNetwork:
             warnings.warn(f"nothing was trained: {done}; ask for more", UserWarning, stacklevel=2)
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
+            faults = self._look(learned=True)
             metrics.settle()  # an epoch whose loss is not a number has not been
-            refuse(f"after epoch {self.epoch + 1} (the first is 1)", *self._faults())
+            self._refuse(f"after epoch {self.epoch + 1} (the first is 1)", faults)
             if validation is not None:
                 metrics.validation = self._run(validation, [])
             self.epoch += 1
@@ -191,7 +193,24 @@ class CompiledNetwork:
 
     def _faults(self) -> tuple[str, str]:
         """What of the network is no finite number: something learned, and a state variable."""
-        return learned_fault(self.plan, self.engine, self.populations), state_fault(self.plan, self.engine)
+        begun, self._begun = self._begun, None
+        state = begun()[1] if begun else state_fault(self.plan, self.engine)
+        return learned_fault(self.plan, self.engine, self.populations), state
+
+    def _look(self, *, learned: bool = False) -> Callable[[], tuple[str, ...]]:
+        """Begin to look for what is no number, of state variables or of all; what is called for the faults."""
+        finder, host = self.engine.finder, self._learner
+        if finder is None:
+            return self._faults if learned else lambda: (state_fault(self.plan, self.engine),)
+        found = self._begun = finder.begin(learned=learned)
+        if learned and self.engine.learner is None:  # populations are learned by the host
+            return lambda: (*found(), population_fault(self.plan, host.populations))
+        return found
+
+    def _refuse(self, when: str, faults: Callable[[], tuple[str, ...]]) -> None:
+        """An error where something is no number."""
+        named, self._begun = faults(), None
+        refuse(when, *named)
 
     def _pass(self, *, training: bool) -> Pass:
         """What a forward pass needs to know of where training stands."""
@@ -268,8 +287,9 @@ class CompiledNetwork:
             self._forward_loss(data, batch, metrics)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
+        faults = self._look()
         metrics.settle()
-        refuse("while evaluating", state_fault(self.plan, self.engine))
+        self._refuse("while evaluating", faults)
         for callback in callbacks:
             callback.on_test_end(metrics)
         return metrics
@@ -312,7 +332,7 @@ class CompiledNetwork:
                 found[p].append(self.engine.output(p.index))
             for callback in active:
                 callback.on_batch_end(number, metrics)
-        refuse("while predicting", state_fault(self.plan, self.engine))
+        self._refuse("while predicting", self._look())
         for callback in active:
             callback.on_test_end(metrics)
         return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
@@ -346,7 +366,7 @@ class CompiledNetwork:
                     total += share * self.engine.gradient(owner.index, variable)
                 else:
                     total += share * self.engine.population_gradients(owner.index)[variable]
-        refuse("while gradients are computed", state_fault(self.plan, self.engine))
+        self._refuse("while gradients are computed", self._look())
         return loss, sums
 
     def _owners(self, variable: str) -> dict[Connection | Population, int]:

@@ -25,7 +25,7 @@ PIECE = 1 << 20
 
 def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
     """In words the first of a state's arrays, by name, that holds infinity or what is not a number; else None."""
-    return next((_words(name) for name, array in arrays.items() if not _finite(array)), None)
+    return next((words(name) for name, array in arrays.items() if not _finite(array)), None)
 
 
 def _finite(array: npt.NDArray[Any]) -> bool:
@@ -38,7 +38,7 @@ def _finite(array: npt.NDArray[Any]) -> bool:
 _WORDS = {"weight": "a weight", "position": "a delay", "": "a weight", "delay": "a delay"}
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     """``weight`` is a weight, ``moment0`` an optimiser's moment of a weight, ``delay_moment1`` one of a delay."""
     owner, moment, _ = name.partition("moment")
     if moment:
@@ -52,6 +52,11 @@ def learned_fault(plan: Plan, engine: Engine, populations: list[PopulationState]
     for c in plan.connections:
         if c.learned and (what := not_finite(engine.state(c.index).arrays())):
             return f"{what} of connection {c.name!r}"
+    return population_fault(plan, populations)
+
+
+def population_fault(plan: Plan, populations: list[PopulationState]) -> str:
+    """The same of populations alone."""
     for p, state in zip(plan.populations, populations, strict=True):
         if what := not_finite(state.tensors()):
             return f"{what} of population {p.name!r}"

@@ -62,6 +62,7 @@ class CPUEngine:
 
     runs_ahead = False
     learner = None
+    finder = None
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan

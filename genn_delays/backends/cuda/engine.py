@@ -29,6 +29,7 @@ from .buffers import (
 )  # fmt: skip
 from .data import DataOnDevice
 from .device import Buffer, Device, Graph, KernelError, Mark
+from .finder import Finder
 from .forward import Forward
 from .history import History, Row
 from .learner import CUDALearner
@@ -56,7 +57,7 @@ class CUDAEngine:
         step: the training step, for kernels that draw random numbers.
         history: losses and counts that nobody has looked at yet.
         updates: steps of the optimisers.
-        no_number: by population, whether a state variable was no finite number at the end of an example.
+        finder: see :class:`~genn_delays.backends.protocol.Finder`.
         rewired: by connection, synapses replaced by the last rewiring, and whether that failed.
         values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.
@@ -86,12 +87,11 @@ class CUDAEngine:
         self.delays: dict[int, Array] = {}
         self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
         self.rewired = device.allocate("rewired", (len(plan.connections), 2), np.int64)
-        self.no_number = device.allocate("variables that are no numbers", (len(plan.populations),), np.int32)
-        self.no_number.clear()
         self._graphs: dict[Hashable, Graph] = {}
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
         self.learner = None if any(p.slopes for p in plan.populations) else CUDALearner(self)
+        self.finder = Finder(self)
         for p in plan.populations:
             self._upload_numbers(p)
             self.set_values(p.index, PopulationState.new(p).values)
@@ -244,10 +244,10 @@ class CUDAEngine:
     def not_finite(self) -> tuple[int, ...]:
         if self._closed_states is not None:
             return ()
-        found = np.flatnonzero(self.no_number.download())
-        if found.size:
-            self.no_number.clear()
-        return tuple(found.tolist())
+        states = self.finder.found.download()[: self.finder.states]
+        if states.any():
+            self.finder.found.clear()
+        return tuple(np.flatnonzero(states).tolist())
 
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         for p in self.plan.outputs:

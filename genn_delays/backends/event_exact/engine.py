@@ -41,6 +41,7 @@ class EventExactEngine:
 
     runs_ahead = False
     learner = None
+    finder = None
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)

@@ -42,6 +42,7 @@ class GeNNEngine:
 
     runs_ahead = False
     learner = None
+    finder = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         self._trains = plan.event_prop is not None

@@ -44,6 +44,7 @@ class ReferenceEngine:
 
     runs_ahead = False
     learner = None
+    finder = None
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import Data, find_population, prepare_inputs, prepare_labels
-from .finite import learned_fault, not_finite, population_fault, refuse, state_fault
+from .finite import Faults, not_finite, refuse
 from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
@@ -44,11 +44,11 @@ class CompiledNetwork:
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
         self.epoch = self.step = 0
         self._learner = engine.learner or HostLearner(plan, engine)
+        self._faults = Faults(plan, engine, self._learner)
         self._progress = Progress(0, 1, 0, 1)
         self._rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
         self._metrics = self._new_metrics()
         self.stop_training = False
-        self._begun: Callable[[], tuple[str, str]] | None = None  # looking for what is no number, by a device
         self._closed = False
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
@@ -135,9 +135,9 @@ class CompiledNetwork:
             warnings.warn(f"nothing was trained: {done}; ask for more", UserWarning, stacklevel=2)
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
-            faults = self._look(learned=True)
+            self._faults.look(learned=True)
             metrics.settle()  # an epoch whose loss is not a number has not been
-            self._refuse(f"after epoch {self.epoch + 1} (the first is 1)", faults)
+            self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
             if validation is not None:
                 metrics.validation = self._run(validation, [])
             self.epoch += 1
@@ -191,27 +191,6 @@ class CompiledNetwork:
                 callback.on_batch_end(number, metrics)
         return metrics
 
-    def _faults(self) -> tuple[str, str]:
-        """What of the network is no finite number: something learned, and a state variable."""
-        begun, self._begun = self._begun, None
-        state = begun()[1] if begun else state_fault(self.plan, self.engine)
-        return learned_fault(self.plan, self.engine, self.populations), state
-
-    def _look(self, *, learned: bool = False) -> Callable[[], tuple[str, ...]]:
-        """Begin to look for what is no number, of state variables or of all; what is called for the faults."""
-        finder, host = self.engine.finder, self._learner
-        if finder is None:
-            return self._faults if learned else lambda: (state_fault(self.plan, self.engine),)
-        found = self._begun = finder.begin(learned=learned)
-        if learned and self.engine.learner is None:  # populations are learned by the host
-            return lambda: (*found(), population_fault(self.plan, host.populations))
-        return found
-
-    def _refuse(self, when: str, faults: Callable[[], tuple[str, ...]]) -> None:
-        """An error where something is no number."""
-        named, self._begun = faults(), None
-        refuse(when, *named)
-
     def _pass(self, *, training: bool) -> Pass:
         """What a forward pass needs to know of where training stands."""
         kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
@@ -234,7 +213,7 @@ class CompiledNetwork:
         penalties = self._learner.regularise(batch.size) if training else {}
         parts = {index: labels[0].size for index, labels in data.labels.items()}
         result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
-        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults))
+        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
         if not self.engine.runs_ahead:
             metrics.settle()
         return result
@@ -287,9 +266,9 @@ class CompiledNetwork:
             self._forward_loss(data, batch, metrics)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
-        faults = self._look()
+        self._faults.look()
         metrics.settle()
-        self._refuse("while evaluating", faults)
+        self._faults.refuse("while evaluating")
         for callback in callbacks:
             callback.on_test_end(metrics)
         return metrics
@@ -332,7 +311,8 @@ class CompiledNetwork:
                 found[p].append(self.engine.output(p.index))
             for callback in active:
                 callback.on_batch_end(number, metrics)
-        self._refuse("while predicting", self._look())
+        self._faults.look()
+        self._faults.refuse("while predicting")
         for callback in active:
             callback.on_test_end(metrics)
         return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
@@ -366,7 +346,8 @@ class CompiledNetwork:
                     total += share * self.engine.gradient(owner.index, variable)
                 else:
                     total += share * self.engine.population_gradients(owner.index)[variable]
-        self._refuse("while gradients are computed", self._look())
+        self._faults.look()
+        self._faults.refuse("while gradients are computed")
         return loss, sums
 
     def _owners(self, variable: str) -> dict[Connection | Population, int]:

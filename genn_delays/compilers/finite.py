@@ -6,7 +6,7 @@ threshold: losses may then look like those of guessing. So it is looked at what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,8 @@ import numpy.typing as npt
 from ..errors import TrainingError
 
 if TYPE_CHECKING:
-    from ..backends.protocol import Engine
+    from ..backends.protocol import Engine, Learner
     from .plan import Plan
-    from .populations import PopulationState
 
 PIECE = 1 << 20
 """Numbers looked at at once: memory beside an array stays small."""
@@ -47,26 +46,56 @@ def words(name: str) -> str:
     return _WORDS.get(name, name)
 
 
-def learned_fault(plan: Plan, engine: Engine, populations: list[PopulationState]) -> str:
-    """The first of what is learned, or averaged by batch norm, that is no finite number: what it is, and whose."""
-    for c in plan.connections:
-        if c.learned and (what := not_finite(engine.state(c.index).arrays())):
-            return f"{what} of connection {c.name!r}"
-    return population_fault(plan, populations)
+class Faults:
+    """What of a compiled network is no finite number: something learned, and a state variable.
 
+    An engine that runs ahead begins to look when it is told to, and is asked for what it found when losses have been
+    waited for; of others the host looks at states.
+    """
 
-def population_fault(plan: Plan, populations: list[PopulationState]) -> str:
-    """The same of populations alone."""
-    for p, state in zip(plan.populations, populations, strict=True):
-        if what := not_finite(state.tensors()):
-            return f"{what} of population {p.name!r}"
-    return ""
+    def __init__(self, plan: Plan, engine: Engine, learner: Learner) -> None:
+        self.plan, self.engine, self.learner = plan, engine, learner
+        self._learned = False
+        self._begun: Callable[[], tuple[str, str]] | None = None
 
+    def look(self, *, learned: bool = False) -> None:
+        """Begin to look at state variables, and at what is `learned` where that is asked for."""
+        self._learned = learned
+        if self.engine.finder is not None:
+            self._begun = self.engine.finder.begin(learned=learned)
 
-def state_fault(plan: Plan, engine: Engine) -> str:
-    """The first population of which a state variable was no finite number since an engine was last asked."""
-    found = engine.not_finite()
-    return f"a state variable of population {plan.populations[found[0]].name!r}" if found else ""
+    def refuse(self, when: str) -> None:
+        """A TrainingError where something was found since :meth:`look`."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            refuse(when, self._of_connections() or self._of_populations() if self._learned else "", self._of_states())
+            return
+        learned, state = begun()
+        if self._learned and self.engine.learner is None:  # then the host learns what populations do
+            learned = learned or self._of_populations()
+        refuse(when, learned, state)
+
+    def named(self) -> tuple[str, str]:
+        """What is no number, where it is known that something is: whoever asks can wait."""
+        begun, self._begun = self._begun, None
+        state = begun()[1] if begun else self._of_states()
+        return self._of_connections() or self._of_populations(), state
+
+    def _of_connections(self) -> str:
+        for c in self.plan.connections:
+            if c.learned and (what := not_finite(self.engine.state(c.index).arrays())):
+                return f"{what} of connection {c.name!r}"
+        return ""
+
+    def _of_populations(self) -> str:
+        for p, state in zip(self.plan.populations, self.learner.populations, strict=True):
+            if what := not_finite(state.tensors()):
+                return f"{what} of population {p.name!r}"
+        return ""
+
+    def _of_states(self) -> str:
+        found = self.engine.not_finite()
+        return f"a state variable of population {self.plan.populations[found[0]].name!r}" if found else ""
 
 
 def refuse(when: str, *faults: str) -> None:

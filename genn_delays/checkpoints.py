@@ -3,7 +3,8 @@
 A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
 ``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays
 are real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is
-one JSON text, and in it a digest of all the rest, so that a file with a flipped bit is not taken for weights.
+one JSON text, and in it what the network is (:mod:`~genn_delays.identity`) and a digest of all the rest, so that a
+file with a flipped bit is not taken for weights, nor one network's for another's.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from .backends.protocol import ConnectionState
+from .compilers.finite import not_finite
 from .compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from .compilers.populations import PopulationState
-from .errors import RunFolderError
+from .errors import InvalidValueError, RunFolderError, check_count
+from .identity import describe, difference
+from .learning.schedules import Progress
 from .paths import atomic_write
 
-FORMAT = 2
-_ADVICE = "restore it from a copy, or begin another run"
+FORMAT = 3
+MOST_STEPS = (1 << 53) - 1
+"""Training steps, or rewirings, that a file may claim: what JSON readers count exactly."""
 
 
 @dataclass
@@ -61,33 +66,6 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
     atomic_write(path, save(tensors, {"genn_delays": json.dumps(about, sort_keys=True)}))
 
 
-def describe(plan: Plan) -> dict[str, Any]:
-    """What must agree between a checkpoint and the network that takes it over."""
-    return {
-        "seed": plan.network_seed,
-        "time_steps": plan.time_steps,
-        "populations": {p.name: {"size": p.size, "parameters": _fingerprint(p.parameters)} for p in plan.populations},
-        "connections": {c.name: c.connection.synapses.pre.size for c in plan.connections},
-    }
-
-
-def _fingerprint(parameters: dict[str, npt.NDArray[np.float64]]) -> str:
-    """A short text that differs where the numbers do that the kernels read (time constants, thresholds, dt in them)."""
-    digest = hashlib.sha256()
-    for name, values in parameters.items():
-        digest.update(name.encode() + values.astype(np.float32).tobytes())
-    return digest.hexdigest()[:12]
-
-
-def _first_difference(theirs: Any, ours: Any, where: str = "network") -> tuple[str, Any, Any]:
-    """The first place in which two descriptions differ, and both values."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in sorted(theirs.keys() | ours.keys()):
-            if theirs.get(key) != ours.get(key):
-                return _first_difference(theirs.get(key), ours.get(key), f"{where} {key}")
-    return where, theirs, ours
-
-
 def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
     """Read a checkpoint and check that it belongs to the network.
 
@@ -99,8 +77,8 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         raise RunFolderError(f"checkpoint {path} has format {about.get('format')!r}; this version reads {FORMAT}")
     expected = describe(plan)
     if about.get("network") != expected:
-        where, theirs, ours = _first_difference(about.get("network"), expected)
-        raise RunFolderError(f"checkpoint {path} is of another network: {where} is {theirs!r} there and {ours!r} here")
+        words = difference(about.get("network"), expected)
+        raise RunFolderError(f"checkpoint {path} is of another network: {words}")
     states = {}
     for c in plan.connections:
         own = {key.removeprefix(f"{c.name}."): a for key, a in tensors.items() if key.startswith(f"{c.name}.")}
@@ -110,22 +88,52 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
             raise RunFolderError(f"checkpoint {path} lacks {error} of connection {c.name!r}") from error
         if not _sound(c, state):
             raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
+        if (what := not_finite(state.arrays())) is not None:
+            raise RunFolderError(f"checkpoint {path} is damaged ({what} of connection {c.name!r} is no finite number)")
         states[c.name] = state
     populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations}
-    progress = about.get("progress")
+    return Checkpoint(states, populations, _progress(path, about.get("progress")))
+
+
+def _progress(path: Path, progress: Any) -> dict[str, Any]:
+    """How far training was, as a file says it, every number checked: they decide how long training goes on."""
+    damaged = f"checkpoint {path} is damaged"
     if (
         not isinstance(progress, dict)
         or not {"epoch", "step", "rewirings", "callbacks", "schedules"} <= progress.keys()
     ):
-        raise RunFolderError(f"checkpoint {path} is damaged (it does not say how far training was)")
-    return Checkpoint(states, populations, progress)
+        raise RunFolderError(f"{damaged} (it does not say how far training was)")
+    rewirings, callbacks, schedules = (progress[key] for key in ("rewirings", "callbacks", "schedules"))
+    for name, table in (("rewirings", rewirings), ("callbacks", callbacks)):
+        if not isinstance(table, dict):
+            raise RunFolderError(f"{damaged} ({name} must be a table, got {table!r:.80})")
+    for name, state in callbacks.items():
+        if not isinstance(state, dict):
+            raise RunFolderError(f"{damaged} (the state of callback {name!r} must be a table, got {state!r:.80})")
+    if not isinstance(schedules, list) or len(schedules) != len(Progress._fields):
+        raise RunFolderError(f"{damaged} (schedules must be {len(Progress._fields)} numbers, got {schedules!r:.80})")
+    try:
+        steps = check_count("step", progress["step"], 0, MOST_STEPS)
+        check_count("epoch", progress["epoch"], 0, steps)  # an epoch has a step at least
+        for name, count in rewirings.items():
+            check_count(f"rewirings of {name!r}", count, 0, MOST_STEPS)
+        now = Progress(*(check_count(f, n, 0, MOST_STEPS) for f, n in zip(Progress._fields, schedules, strict=True)))
+        check_count("schedules: epoch", now.epoch, 0, max(now.num_epochs - 1, 0))
+        check_count("schedules: batch", now.batch, 0, max(now.num_batches - 1, 0))
+    except InvalidValueError as error:
+        raise RunFolderError(f"{damaged} ({error})") from error
+    return progress
 
 
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise RunFolderError(f"there is no checkpoint {path}")
+    try:
+        if not path.is_file():
+            raise RunFolderError(f"there is no checkpoint {path}")
+        path.open("rb").close()  # safetensors says of a file that may not be read that there is none
+    except OSError as error:
+        raise RunFolderError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     try:
         with safe_open(str(path), framework="numpy") as file:
             text = (file.metadata() or {}).get("genn_delays")
@@ -133,7 +141,7 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
                 raise RunFolderError(f"{path} is not a checkpoint of genn_delays")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         about = dict(json.loads(text))
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RunFolderError(f"checkpoint {path} is damaged ({error}); restore it or begin another run") from error
     if about.get("format") == FORMAT and about.pop("digest", None) != _digest(tensors, about):
         raise RunFolderError(f"checkpoint {path} is damaged (its checksum is wrong); restore it or begin another run")
@@ -166,7 +174,7 @@ def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     inside = s.pre.min() >= 0 and s.pre.max() < c.num_pre and s.post.min() >= 0 and s.post.max() < c.num_post
     step = np.diff(s.post.astype(np.int64) * c.num_pre + s.pre)
     ordered = bool((step >= 0).all() if c.capacity > 1 else (step > 0).all())
-    return bool(inside and ordered and s.delay.max() <= c.connection.max_delay_steps)
+    return bool(inside and ordered and c.min_delay <= s.delay.min() and s.delay.max() <= c.max_delay)
 
 
 def _population_state(
@@ -180,9 +188,14 @@ def _population_state(
     for name, value in p.values.items():
         if f"population:{p.name}.{name}" in tensors and name not in state.values:
             state.values[name] = value.astype(np.float32)
-    age = about.get("ages", {}).get(p.name)
+    ages = about.get("ages")
+    age = ages.get(p.name) if isinstance(ages, dict) else None
     if age is None:
         return state
+    try:
+        state.age = check_count(f"training steps of population {p.name!r}", age, 0, MOST_STEPS)
+    except InvalidValueError as error:
+        raise RunFolderError(f"checkpoint {path} is damaged ({error})") from error
     for name, array in state.tensors().items():
         found = tensors.get(f"population:{p.name}.{name}")
         if found is None:
@@ -192,7 +205,6 @@ def _population_state(
                 f"checkpoint {path} is damaged ({name} of population {p.name!r} is no array of numbers)"
             )
         array[:] = found
-    state.age = int(age)
     return state
 
 

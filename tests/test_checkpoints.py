@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+from networks import Case
 from refused import refused
 from rewired import data, small_network
 
-from genn_delays import SGD, Adam, Callback, DeepR, GaussianKernel, RigL, SurrogateCompiler
+from genn_delays import SGD, Adam, Callback, DeepR, EarlyStopping, GaussianKernel, RigL, SurrogateCompiler
+from genn_delays import Checkpoint as WriteCheckpoint
 from genn_delays.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from genn_delays.errors import RunFolderError
 
@@ -201,3 +205,112 @@ def test_gradients_after_loading_are_those_before_saving(tmp_path):
     first.save(tmp_path / "x.safetensors")
     second.load(tmp_path / "x.safetensors")
     assert second.gradients(x, y)[0] == first.gradients(x, y)[0]
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+PROGRESS = {"epoch": 1, "step": 4, "rewirings": {"in_hidden": 3}, "callbacks": {}, "schedules": [0, 2, 3, 4]}
+ODD = [None, "one", [], {}, True, -1, 2.5, float("nan"), 10**400]
+"""What no count is, as JSON can hold it."""
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("epoch", [*ODD, 10**9]),
+        ("step", [*ODD, 0]),
+        ("rewirings", [None, "one", [], 3, *({"in_hidden": value} for value in ODD)]),
+        ("callbacks", [None, "one", [], 3, *({"Checkpoint 0": value} for value in ODD if value != {})]),
+        (
+            "schedules",
+            [None, "one", {}, 3, [], [0, 1, 0], [0, 1, 0, 1, 0], [2, 2, 0, 1], [0, 1, 4, 4]]
+            + [[0, 1, 0, v] for v in ODD],
+        ),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_wrong_progress_is_refused(field, values, tmp_path):
+    """A file whose checksum is right, and which says nonsense of how far training was: a TypeError or KeyError."""
+    compiled, path = compiled_network(INGREDIENTS[2], "reference"), tmp_path / "x.safetensors"
+    states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
+    save_checkpoint(path, compiled.plan, Checkpoint(states, {}, PROGRESS))
+    compiled.load(path)
+    before = compiled.epoch, compiled.step, compiled.rewirings
+    for value in values:
+        save_checkpoint(path, compiled.plan, Checkpoint(states, {}, PROGRESS | {field: value}))
+        with refused(str(path), "damaged", error=RunFolderError):
+            compiled.load(path)
+    assert (compiled.epoch, compiled.step, compiled.rewirings) == before
+
+
+@pytest.mark.parametrize("age", [value for value in ODD if value is not None], ids=repr)
+def test_wrong_ages_are_refused(age, tmp_path):
+    compiled, path = compiled_network(INGREDIENTS[2], "reference"), tmp_path / "x.safetensors"
+    states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
+    population = compiled.populations[1]
+    population.age = age
+    save_checkpoint(path, compiled.plan, Checkpoint(states, {"hidden": population}, PROGRESS))
+    with refused(str(path), "damaged", "training steps of population 'hidden'", error=RunFolderError):
+        compiled.load(path)
+
+
+@pytest.mark.parametrize("callback", [EarlyStopping(), WriteCheckpoint("unused")], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("state", [{}, {"best": "high"}, {"best": 0.5, "waited": "x", "best_epoch": 9}], ids=repr)
+def test_a_wrong_state_of_a_callback_is_refused(callback, state, tmp_path):
+    """When it is taken over, before anything is computed."""
+    compiled, path = compiled_network(INGREDIENTS[2], "reference"), tmp_path / "x.safetensors"
+    states = {c.name: compiled.engine.state(c.index) for c in compiled.plan.connections}
+    name = f"{type(callback).__name__} 0"
+    save_checkpoint(path, compiled.plan, Checkpoint(states, {}, PROGRESS | {"callbacks": {name: state}}))
+    compiled.load(path)
+    x, y = data(small_network(), 10)
+    with refused("damaged", repr(name), error=RunFolderError):
+        compiled.train(x, y, 2, callbacks=[callback])
+    assert compiled.step == 4
+
+
+def test_delays_below_the_shortest_are_refused(tmp_path):
+    """On a cycle there is none below 1, whatever a file says."""
+    case = Case(seed=1, recurrent=True)
+    compiled, path = case.compile("cpu"), tmp_path / "x.safetensors"
+    compiled.save(path)
+    checkpoint = load_checkpoint(path, compiled.plan)
+    name = next(c.name for c in compiled.plan.connections if c.min_delay == 1)
+    checkpoint.states[name].synapses.delay[0] = 0
+    save_checkpoint(path, compiled.plan, checkpoint)
+    with refused(str(path), "damaged", repr(name), error=RunFolderError):
+        compiled.load(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_checkpoint_that_may_not_be_read_says_so(tmp_path):
+    """It was "damaged (No such file or directory)". Root may read everything, so another user asks."""
+    compiled, path = compiled_network(INGREDIENTS[2], "reference"), tmp_path / "x.safetensors"
+    compiled.save(path)
+    path.chmod(0o000)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+        try:
+            reachable = os.access(tmp_path, os.X_OK, effective_ids=True)
+        finally:
+            os.seteuid(0)
+        for folder in [] if reachable else [tmp_path, *tmp_path.parents]:
+            if folder.stat().st_uid == 0 and "pytest" in str(folder):
+                folder.chmod(folder.stat().st_mode | 0o011)
+        os.seteuid(65534)
+    try:
+        with refused(f"cannot read checkpoint {path}: Permission denied", error=RunFolderError):
+            load_checkpoint(path, compiled.plan)
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"format": 3, "digest": ' + b"[" * 100_000], ids=["list", "table"])
+def test_json_of_any_depth_is_damage(deep, tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "x.safetensors"
+    save_file({"weight": np.ones(3, np.float32)}, path, {"genn_delays": deep.decode()})
+    with refused(str(path), "damaged", error=RunFolderError):
+        load_checkpoint(path, compiled_network(INGREDIENTS[2], "reference").plan)

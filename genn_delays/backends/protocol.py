@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -167,6 +167,18 @@ class Learner(Protocol):
         """
 
 
+class Finder(Protocol):
+    """How an engine that runs ahead looks for what is no finite number, without making the host wait."""
+
+    def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
+        """Begin to look at state variables at the end of examples since it last did, and at what it learned.
+
+        Returns:
+            What is called for the answer, once losses have been waited for: the first of what is learned, and the first
+            population with a state variable, that is no finite number; empty texts for none.
+        """
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A plan, allocated and ready. Activity is ``[neuron, time, lane]``; lanes are those of the last batch loaded."""
@@ -183,6 +195,10 @@ class Engine(Protocol):
     def survives_fork(self) -> bool:
         """Whether a process that inherits it by a fork can use its copy."""
 
+    @property
+    def finder(self) -> Finder | None:
+        """Its own way to look for what is no number; None where the host looks at states."""
+
     def after_fork(self) -> None:
         """Start again what a fork does not copy (threads); called in such a process before its first use there."""
 
@@ -194,6 +210,11 @@ class Engine(Protocol):
 
     def forward(self, how: Pass) -> None:
         """Run the network; readouts fill :meth:`output`."""
+
+    def not_finite(self) -> tuple[int, ...]:
+        """Populations of which a state variable was no finite number at the end of an example, since this was last
+        asked; at least the first of them in the order of computation. What is no number stays none.
+        """
 
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         """Per output population: summed loss and number of right answers.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InvalidValueError, unknown
+from ..errors import InvalidValueError, RunFolderError, unknown
 from .callback import Callback
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
@@ -51,6 +51,20 @@ def by_kind(callbacks: list[Callback]) -> dict[str, Callback]:
     return keyed
 
 
+def take_state(name: str, callback: Callback, state: dict[str, Any]) -> None:
+    """Let a callback take over a state out of a checkpoint, which says whatever a file says.
+
+    Raises:
+        RunFolderError: it cannot be its state.
+    """
+    try:
+        callback.set_state(state)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RunFolderError(
+            f"the checkpoint is damaged (the state of callback {name!r}: {type(error).__name__}: {error})"
+        ) from error
+
+
 def recorded(callbacks: list[Callback]) -> dict[str, Any]:
     """What callbacks recorded, by their keys."""
     return dict(data for callback in callbacks if (data := callback.get_data()) is not None)
@@ -68,4 +82,5 @@ __all__ = [
     "as_callbacks",
     "by_kind",
     "recorded",
+    "take_state",
 ]

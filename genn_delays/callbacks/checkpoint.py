@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import check_count
 from ..paths import atomic_write
 from .callback import Callback
 
@@ -38,7 +40,8 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         value = self.monitor(metrics) if self.monitor else (metrics.validation or metrics).score
-        improved = self.best is None or value > self.best
+        # what is no number is taken where there is nothing else, and gives way to the first that is one
+        improved = self.best is None or value > self.best or (math.isnan(self.best) and not math.isnan(value))
         if improved:
             self.best, self.best_epoch = value, epoch
         # the best first: a run killed in between writes the same best again when it goes on
@@ -50,4 +53,9 @@ class Checkpoint(Callback):
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        best, epoch = state["best"], state["best_epoch"]
+        last = self.compiled_network.epoch - 1
+        self.best_epoch = None if best is None and epoch is None else check_count("best_epoch", epoch, 0, max(last, 0))
+        if best is not None and (isinstance(best, bool) or not isinstance(best, int | float)):
+            raise TypeError(f"best must be a number, got {best!r:.80}")
+        self.best = best

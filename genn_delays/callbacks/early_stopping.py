@@ -47,4 +47,6 @@ class EarlyStopping(Callback):
         return {"best": self.best, "waited": self.waited}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.best, self.waited = state["best"], state["waited"]
+        best = state["best"]
+        self.waited = check_count("waited", state["waited"], 0)
+        self.best = best if best is None else check_real("EarlyStopping best", best)

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import RunFolderError
 from ..paths import atomic_write
 from .callback import Callback
 
@@ -56,16 +57,24 @@ class MetricsWriter(Callback):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a metrics file, oldest first; none where there is no file."""
+    """The whole lines of a metrics file, oldest first; none where there is no file.
+
+    Raises:
+        RunFolderError: there is one that cannot be read.
+    """
     if not path.is_file():
         return []
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     lines = []
-    for line in path.read_text(errors="replace").splitlines():
+    for line in text.splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
-        if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
+        if not isinstance(entry, dict) or type(entry.get("epoch")) is not int:
             break
         lines.append(entry)
     return lines

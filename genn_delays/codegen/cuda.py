@@ -14,9 +14,9 @@ from .printed import words_of
 from .transitions import Transitions
 
 _NAMES = """
-N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most of_time
-of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training training_step whole
-whole_count word words u8 u16 u32 u64 i64
+N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most
+no_number of_time of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training
+training_step whole whole_count word words u8 u16 u32 u64 i64
 """
 _TAKEN = frozenset(_NAMES.split())
 """What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""
@@ -54,7 +54,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             add(name)
     _add_passes(add, plan)
     for name, wanted in (
-        ("sums", True), ("history", True), ("batch_norm", any(p.batch_norm for p in plan.populations)),
+        ("sums", True), ("history", True), ("finite", True),
+        ("batch_norm", any(p.batch_norm for p in plan.populations)),
         ("regularise", plan.regularisation is not None), ("slopes", any(p.slopes for p in plan.populations)),
         ("clip", plan.clip_norm is not None), ("limit", plan.max_spikes is not None),
     ):  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends.protocol import Engine, Pass, Rewired
-from ..callbacks import Callback, as_callbacks, by_kind, recorded
+from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, check_count, check_real, unknown
@@ -22,6 +23,7 @@ from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..random import permutation
 from .data import Data, find_population, prepare_inputs, prepare_labels
+from .finite import Faults, not_finite, refuse
 from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
@@ -47,6 +49,7 @@ class CompiledNetwork:
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
         self.epoch = self.step = 0
         self._learner = engine.learner or HostLearner(plan, engine)
+        self._faults = Faults(plan, engine, self._learner)
         self._progress = Progress(0, 1, 0, 1)
         self._rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
         self._metrics = self._new_metrics()
@@ -120,6 +123,11 @@ class CompiledNetwork:
 
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
+            TrainingError: a loss, or after an epoch something learned or a state variable, is no finite number.
+
+        Warns:
+            UserWarning: all `num_epochs` epochs were done before, so nothing is trained; the metrics are those of the
+                last epoch that this object trained (not a number where there was none).
         """
         self.engine.check_learning(training=True)
         what = "num_epochs, counted from the network's first epoch,"
@@ -138,10 +146,15 @@ class CompiledNetwork:
         self.stop_training = False
         for callback in active:
             callback.on_train_begin()
-        metrics = self._new_metrics()
+        metrics = self._metrics
+        if self.epoch >= num_epochs:
+            done = f"num_epochs = {num_epochs} counts from the network's first epoch, and so many are done"
+            warnings.warn(f"nothing was trained: {done}; ask for more", UserWarning, stacklevel=2)
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
+            self._faults.look(learned=True)
             metrics.settle()  # an epoch whose loss is not a number has not been
+            self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
             if validation is not None:
                 metrics.validation = self._run(validation, [])
             self.epoch += 1
@@ -217,7 +230,7 @@ class CompiledNetwork:
         penalties = self._learner.regularise(batch.size) if training else {}
         parts = {index: labels[0].size for index, labels in data.labels.items()}
         result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
-        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs))
+        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
         if not self.engine.runs_ahead:
             metrics.settle()
         return result
@@ -247,7 +260,8 @@ class CompiledNetwork:
             self._callbacks = active
             for key, callback in by_kind(active).items():
                 if key in self._callback_states:
-                    callback.set_state(self._callback_states.pop(key))
+                    take_state(key, callback, self._callback_states[key])
+                    del self._callback_states[key]
         return active
 
     # --- evaluation --------------------------------------------------------------------------------------------------
@@ -272,7 +286,9 @@ class CompiledNetwork:
             self._forward_loss(data, batch, metrics)
             for callback in callbacks:
                 callback.on_batch_end(number, metrics)
+        self._faults.look()
         metrics.settle()
+        self._faults.refuse("while evaluating")
         for callback in callbacks:
             callback.on_test_end(metrics)
         return metrics
@@ -316,6 +332,8 @@ class CompiledNetwork:
                 found[p].append(self.engine.output(p.index))
             for callback in active:
                 callback.on_batch_end(number, metrics)
+        self._faults.look()
+        self._faults.refuse("while predicting")
         for callback in active:
             callback.on_test_end(metrics)
         return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
@@ -350,6 +368,8 @@ class CompiledNetwork:
                     total += share * self.engine.gradient(owner.index, variable)
                 else:
                     total += share * self.engine.population_gradients(owner.index)[variable]
+        self._faults.look()
+        self._faults.refuse("while gradients are computed")
         return loss, sums
 
     def _owners(self, variable: str) -> dict[Connection | Population, int]:
@@ -396,13 +416,21 @@ class CompiledNetwork:
 
     @in_turn
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
+        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks.
+
+        Raises:
+            TrainingError: something learned is no finite number. Nothing is written, an old file stays.
+            GennDelaysError: the file cannot be written.
+        """
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
         active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
         progress["schedules"] = list(self._progress)
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
+        owners = [(f"connection {n!r}", not_finite(s.arrays())) for n, s in states.items()]
+        owners += [(f"population {n!r}", not_finite(s.tensors())) for n, s in populations.items()]
+        refuse(f"and no checkpoint {path} is written", *[f"{what} of {owner}" for owner, what in owners if what])
         save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
 
     @in_turn

@@ -319,4 +319,4 @@ class Plan:
         if any(c.kernel is not None for c in inside):
             return 1  # their synapses reach down to the shortest lag
         smallest = min(int(delays[c.index].min(initial=self.time_steps)) for c in inside)
-        return min(smallest, self.time_steps)
+        return max(1, min(smallest, self.time_steps))  # a block of no steps would never come to its end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import TrainingError
@@ -34,8 +34,13 @@ class BatchResult:
         """The mean loss of an example, summed over outputs, with what regularisation adds."""
         return sum(loss / self.size for loss, _ in self.losses.values()) + sum(self.penalties.values())
 
-    def count(self, populations: list[Population], outputs: dict[Population, OutputMetric]) -> None:
-        """Add it to an epoch's figures.
+    def count(
+        self,
+        populations: list[Population],
+        outputs: dict[Population, OutputMetric],
+        faults: Callable[[], Sequence[str]] = lambda: (),
+    ) -> None:
+        """Add it to an epoch's figures; `faults` says where the loss is none what of the network is no number.
 
         Raises:
             TrainingError: the loss is not a finite number.
@@ -44,7 +49,9 @@ class BatchResult:
             outputs[populations[index]].add(loss, correct / self.parts[index], self.size)
         total = self.mean()
         if not math.isfinite(total):
+            named = " and ".join(filter(None, faults()))
             raise TrainingError(
-                f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs): weights or inputs "
-                "are too large; a lower learning rate or smaller initial weights may help"
+                f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs)"
+                + (f", where {named} is no finite number" if named else "")
+                + ": weights or inputs are too large; a lower learning rate or smaller initial weights may help"
             )

@@ -311,7 +311,7 @@ def _connection(table: Table) -> ConnectionConfig:
 def _compiler(table: Table) -> CompilerConfig:
     _plain_keys("[compiler]", table, CompilerConfig)
     kind = table.get("kind", CompilerConfig.kind)
-    _registered("kind in [compiler]", kind, COMPILERS)
+    registered("kind in [compiler]", kind, COMPILERS)
     for other, keys in METHOD_KEYS.items():
         for key in keys:
             if other != kind and key in table:
@@ -330,7 +330,7 @@ def _compiler(table: Table) -> CompilerConfig:
     check_count("[compiler] batch_size", table.get("batch_size", 1))
     check_count("[compiler] rng_seed", table.get("rng_seed", 0), 0, MAX_SEED)
     check_real("[compiler] dt", table.get("dt", 1.0), 0.0, open_low=True)
-    _registered("backend in [compiler]", table.get("backend", CompilerConfig.backend), BACKENDS)
+    registered("backend in [compiler]", table.get("backend", CompilerConfig.backend), BACKENDS)
     if "threads" in table:
         check_count("[compiler] threads", table["threads"], 1, 1024)
     losses = complete("loss", LOSSES, "[compiler] losses", table.pop("losses", "sparse_categorical_crossentropy"))
@@ -346,7 +346,7 @@ def with_compiler(config: Config, kind: Any) -> Config:
 
 def _training(table: Table) -> TrainingConfig:
     _plain_keys("[training]", table, TrainingConfig)
-    _registered("dataset in [training]", table["dataset"], DATASETS)
+    registered("dataset in [training]", table["dataset"], DATASETS)
     _flag("[training] shuffle", table.get("shuffle", True))
     check_count("[training] num_epochs", table["num_epochs"])
     check_real("[training] validation", table.get("validation", 0.1), 0.0, 1.0, open_high=True)
@@ -381,7 +381,8 @@ def _rewiring(table: Table) -> RewiringConfig:
     )
 
 
-def _registered(what: str, name: Any, registry: Mapping[str, Any]) -> None:
+def registered(what: str, name: Any, registry: Mapping[str, Any]) -> None:
+    """An error for what is no name of a registry, whatever type it has."""
     if not isinstance(name, str) or name not in registry:
         raise unknown(what, name, registry)
 

@@ -10,9 +10,9 @@ from ..compilers.registry import COMPILERS
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
-from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig, with_compiler
+from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig, registered, with_compiler
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
-from .tables import arguments_of, complete
+from .tables import arguments_of, as_text, complete
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class Overrides:
         """
         config = self._apply_numbers(config)
         if self.compiler is not None:
-            if self.compiler not in COMPILERS:
-                raise unknown("--compiler", self.compiler, COMPILERS)
+            registered("--compiler", self.compiler, COMPILERS)
             config = with_compiler(config, self.compiler)
         if self.hidden is not None:
             config = with_hidden(config, hidden_sizes(self.hidden))
@@ -84,8 +83,7 @@ class Overrides:
         if self.threads is not None:
             compiler = replace(compiler, threads=check_count("--threads", self.threads, 1, 1024))
         if self.backend is not None:
-            if self.backend not in BACKENDS:
-                raise unknown("--backend", self.backend, BACKENDS)
+            registered("--backend", self.backend, BACKENDS)
             compiler = replace(compiler, backend=self.backend)
         if self.epochs is not None:
             training = replace(training, num_epochs=check_count("--epochs", self.epochs))
@@ -93,7 +91,7 @@ class Overrides:
             validation = check_real("--validation", self.validation, 0.0, 1.0, open_high=True)
             training = replace(training, validation=validation)
         if self.data_dir is not None:
-            training = replace(training, data_dir=str(self.data_dir))
+            training = replace(training, data_dir=as_text("--data-dir", self.data_dir))
         return replace(config, compiler=compiler, training=training)
 
     def _rewiring(self, rewiring: RewiringConfig) -> RewiringConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -20,6 +21,7 @@ from ..metrics import Metrics
 from ..paths import atomic_write
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
 from .config import NO_OPTIMISER, Config
+from .figures import check_figures
 from .folder import RUNS, RunFolder, numbered_folder, versions
 
 BY_VALIDATION, BY_TEST = "validation set", "test set"
@@ -145,7 +147,8 @@ def train(
             with folder.locked():
                 if not resume:
                     folder.check_new()  # once more: another process may have begun in the meantime
-                return _train(config, folder, compiled, data, _restore(folder, compiled, resume, note), start, progress)
+                before = _restore(folder, compiled, resume, note)
+                return _train(config, folder, compiled, data, before, start, progress, note)
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
 
@@ -179,18 +182,20 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
         return 0.0
     compiled.load(folder.last)
     lines = read_metrics(folder.metrics)[: compiled.epoch]
-    if [line["epoch"] for line in lines] != list(range(compiled.epoch)) or not folder.best.exists():
+    epochs = [line["epoch"] for line in lines]
+    if len(lines) != compiled.epoch or epochs != list(range(len(lines))) or not folder.best.exists():
         raise RunFolderError(
             f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
             + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")
         )
+    check_figures(folder, lines)
     note(f"going on with {folder} after epoch {compiled.epoch}")
     return float(lines[-1].get("seconds") or 0.0)
 
 
 def _train(
     config: Config, folder: RunFolder, compiled: CompiledNetwork, data: Dataset, before: float, start: float,
-    progress: bool,
+    progress: bool, note: Callable[[str], None],
 ) -> Result:  # fmt: skip
     folder.write_config(config)
     source, output = check_data(config, compiled.network, data)
@@ -201,25 +206,36 @@ def _train(
     validation: dict[str, Any] = {} if held_out is None else {
         "validation_x": {source: take(data.x_train, held_out)}, "validation_y": {output: data.y_train[held_out]},
     }  # fmt: skip
-    compiled.train(
-        {source: take(data.x_train, learned)},
-        {output: data.y_train[learned]},
-        config.training.num_epochs,
-        shuffle=config.training.shuffle,
-        callbacks=[
-            *([BatchProgressBar()] if progress else []),
-            observer,
-            MetricsWriter(folder.metrics, observer.figures),
-            checkpoint,
-        ],
-        **validation,
-    )
+    with warnings.catch_warnings():  # a finished run that is resumed has nothing to train, as was remarked
+        warnings.filterwarnings("ignore", "nothing was trained", UserWarning)
+        compiled.train(
+            {source: take(data.x_train, learned)},
+            {output: data.y_train[learned]},
+            config.training.num_epochs,
+            shuffle=config.training.shuffle,
+            callbacks=[
+                *([BatchProgressBar()] if progress else []),
+                observer,
+                MetricsWriter(folder.metrics, observer.figures),
+                checkpoint,
+            ],
+            **validation,
+        )
     result = _result(config, folder, compiled, observer, checkpoint)
     atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
-    from .curve import draw_learning_curve
-
-    draw_learning_curve(folder.curve, read_metrics(folder.metrics), result)
+    _draw(folder, result, note)
     return result
+
+
+def _draw(folder: RunFolder, result: Result, note: Callable[[str], None]) -> None:
+    """The learning curve; the run is complete without it, so that it cannot be drawn is a remark."""
+    try:
+        from .curve import draw_learning_curve
+
+        draw_learning_curve(folder.curve, read_metrics(folder.metrics), result)
+    except Exception as error:  # of a drawing library, out of memory or of room on the disk: whatever it is
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        note(f"the learning curve {folder.curve} could not be drawn: {' '.join(reason.split())}")
 
 
 def _result(
@@ -228,7 +244,11 @@ def _result(
     lines = read_metrics(folder.metrics)
     last = lines[-1]
     best = max(lines, key=lambda line: line["test_accuracy"])  # the first of equals
-    assert checkpoint.best_epoch is not None
+    if checkpoint.best_epoch is None:
+        raise RunFolderError(
+            f"checkpoint {folder.last} is damaged (it does not say which epoch was the best); restore it, or begin "
+            "another run with another --out"
+        )
     every = [compiled.synapses(c) for c in compiled.network.connections]
     synapses = sum(s.pre.size for s in every)
     connected = sum(np.unique(np.stack([s.pre, s.post]), axis=1).shape[1] for s in every)

@@ -680,9 +680,9 @@ def test_files_that_are_no_checkpoints(tmp_path, content, part):
         ({"genn_delays": "{"}, "damaged"),
         ({"genn_delays": "[]"}, "format None"),
         ({"genn_delays": "3"}, "damaged"),
-        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 2"),
-        ({"genn_delays": '{"format": 1}'}, "format 1; this version reads 2"),
-        ({"genn_delays": '{"format": 2}'}, "checksum"),
+        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 3"),
+        ({"genn_delays": '{"format": 1}'}, "format 1; this version reads 3"),
+        ({"genn_delays": '{"format": 3}'}, "checksum"),
     ],
 )
 def test_foreign_files(tmp_path, metadata, part):
@@ -697,8 +697,8 @@ def test_foreign_files(tmp_path, metadata, part):
     "other",
     [
         (lambda: described(seed=1), "network seed is 1 there and 0 here"),
-        (lambda: described(hidden=7), "is 15 there and 18 here"),
-        (lambda: described(name="hidden"), "None there"),
+        (lambda: described(hidden=7), "population 'h' has 7 neurons there and 8 here"),
+        (lambda: described(name="hidden"), "it has a population 'hidden' of 8 neurons; this network has none of that"),
     ],
     ids=["seed", "size", "name"],
 )
@@ -844,13 +844,15 @@ def test_loading_and_saving_again_keeps_the_callbacks(tmp_path):
 
 
 def test_epochs_count_from_the_first():
-    """Asking for fewer than are done is a mistake; asking for as many does nothing, as on resuming a finished run."""
+    """Asking for fewer than are done is a mistake; asking for as many does nothing, and says so."""
     compiled = compiled_network()
-    train(compiled, 3)
+    last, _ = train(compiled, 3)
     with refused("num_epochs", "at least 3", "got 2"):
         train(compiled, 2)
-    train(compiled, 3)
+    with pytest.warns(UserWarning, match="nothing was trained: num_epochs = 3 counts from the network's first epoch"):
+        again, _ = train(compiled, 3)
     assert compiled.epoch == 3
+    assert (again.loss, again.accuracy) == (last.loss, last.accuracy)  # they were not a number
 
 
 def test_shuffle_is_a_truth_value():

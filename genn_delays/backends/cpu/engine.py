@@ -71,6 +71,7 @@ class CPUEngine:
     runs_ahead = False
     learner = None
     survives_fork = True
+    finder = None
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan
@@ -177,6 +178,10 @@ class CPUEngine:
         for p in self.plan.populations:
             if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
                 check_spikes(p, self._population_arrays[p.index]["most"], self.plan.max_spikes)
+
+    def not_finite(self) -> tuple[int, ...]:
+        first, self._net.no_number = self._net.no_number, 0
+        return (first - 1,) if first else ()
 
     def _use_running_averages(self, p: PopulationPlan) -> None:
         assert p.batch_norm is not None

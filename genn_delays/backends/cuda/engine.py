@@ -30,6 +30,7 @@ from .buffers import (
 )  # fmt: skip
 from .data import DataOnDevice
 from .device import Buffer, Device, Graph, KernelError, Mark
+from .finder import Finder
 from .forward import Forward
 from .history import History, Row
 from .learner import CUDALearner
@@ -59,6 +60,7 @@ class CUDAEngine:
         step: the training step, for kernels that draw random numbers.
         history: losses and counts that nobody has looked at yet.
         updates: steps of the optimisers.
+        finder: see :class:`~genn_delays.backends.protocol.Finder`.
         rewired: by connection, synapses replaced by the last rewiring, whether that failed, and how many were newborn.
         values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.
@@ -96,6 +98,7 @@ class CUDAEngine:
         self._closed_states: list[ConnectionState] | None = None
         self._rewiring = Rewiring(self)
         self.learner = None if any(p.slopes for p in plan.populations) else CUDALearner(self)
+        self.finder = Finder(self)
         for p in plan.populations:
             self._upload_numbers(p)
             self.set_values(p.index, PopulationState.new(p).values)
@@ -268,6 +271,14 @@ class CUDAEngine:
         blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)
         self.replay(("forward", how.training, self.lanes, blocks), self._forward.run)
         self._forward.check()
+
+    def not_finite(self) -> tuple[int, ...]:
+        if self._closed_states is not None:
+            return ()
+        states = self.finder.found.download()[: self.finder.states]
+        if states.any():
+            self.finder.found.clear()
+        return tuple(np.flatnonzero(states).tolist())
 
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         for p in self.plan.outputs:

@@ -103,7 +103,7 @@ class Forward:
     def _membrane(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """Through the neurons of a population."""
         e, b = self.engine, self.engine.population[p.index]
-        arguments: list[Any] = [b["current"], b["par"], b["tape"], b["carry"]]
+        arguments: list[Any] = [b["current"], b["par"], b["tape"], b["carry"], e.finder.found]
         if p.spiking:
             arguments += [b["bits"], *([b["resets"]] if p.dropout else []), b["totals"]]
         arguments += [b[name] for name in ("bias", "factor", "offset") if name in b]

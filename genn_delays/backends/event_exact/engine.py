@@ -43,6 +43,7 @@ class EventExactEngine:
     runs_ahead = False
     learner = None
     survives_fork = True
+    finder = None
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)
@@ -159,6 +160,10 @@ class EventExactEngine:
             return readout.forward(self._read(p), p.dt)
         duration = self.plan.time_steps * p.dt
         return np.array([[min(t, default=duration) for t in lanes] for lanes in self.spike_times(p.index)])
+
+    def not_finite(self) -> tuple[int, ...]:
+        """What it solves is written out; there is nothing that a step could make of a variable."""
+        return ()
 
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}

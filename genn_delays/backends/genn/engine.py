@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...compilers.finite import not_finite
 from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError
@@ -42,6 +43,7 @@ class GeNNEngine:
 
     runs_ahead = False
     learner = None
+    finder = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         self._trains = plan.event_prop is not None
@@ -53,6 +55,7 @@ class GeNNEngine:
         self._dz: dict[int, Array] = {}
         self._recorded: dict[int, list[Array]] = {}
         self._kept: set[int] = set()
+        self._no_number: set[int] = set()
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         self._numbers = {p.index: _numbers(p) for p in plan.populations}
         self._states = [ConnectionState.new(c.initial_synapses(), c) for c in plan.connections]
@@ -143,6 +146,7 @@ class GeNNEngine:
         self.model.set_param("backward", 0)
         for _ in self._rounds():
             self.model.run()
+            self._no_number |= {p.index for p in self.plan.populations if not_finite(self._variables(p))}
             if self._recorded:
                 self.model.genn.pull_recording_buffers_from_device()
             for index, rounds in self._recorded.items():
@@ -152,6 +156,18 @@ class GeNNEngine:
                 check_spikes(p, self.spikes(p.index).sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
             self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
+
+    def _variables(self, p: PopulationPlan) -> dict[str, Array]:
+        """A population's state variables as a round left them."""
+        group, found = self.model.parts.neurons[p.index], {}
+        for name in p.model.states if p.model else ():
+            group.vars[name].pull_from_device()
+            found[name] = np.asarray(group.vars[name]._view)
+        return found
+
+    def not_finite(self) -> tuple[int, ...]:
+        found, self._no_number = self._no_number, set()
+        return tuple(sorted(found))
 
     def _rounds(self) -> Iterator[int]:
         """The first lanes of all rounds of a batch, one after the other; the model knows of them."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.expressions import evaluate
+from ...compilers.finite import not_finite
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
@@ -45,6 +46,7 @@ class ReferenceEngine:
     runs_ahead = False
     learner = None
     survives_fork = True
+    finder = None
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth
@@ -71,6 +73,7 @@ class ReferenceEngine:
         self._drive: dict[int, Array] = {}
         self._slopes: dict[int, dict[str, Array]] = {}  # dL/dcoefficient of learned parameters
         self._current_tape: dict[int, Array] = {}
+        self._no_number: set[int] = set()
         self.how = Pass()
         self.lanes = 0
 
@@ -114,11 +117,16 @@ class ReferenceEngine:
                     current = normed[p.index][:, t] if p.index in normed else self._current(p, t, acting)
                     self._current_tape[p.index][:, t] = current
                     after[p.index] = self._step(p, t, after[p.index], current)
+            self._no_number |= {i for i, state in after.items() if not_finite(state)}
         for p in self.plan.populations:
             if self.plan.max_spikes is not None and p.index in self.spiked:
                 check_spikes(p, self.spiked[p.index].sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
             self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
+
+    def not_finite(self) -> tuple[int, ...]:
+        found, self._no_number = self._no_number, set()
+        return tuple(sorted(found))
 
     def _acting(self, c: ConnectionPlan) -> Synapses:
         """Synapses as they act in this pass: one for every lag of a synapse that is spread over several."""

@@ -40,6 +40,7 @@ class MLGeNNEngine:
 
     runs_ahead = False
     learner = None
+    finder = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         check_plan(plan, backend, lanes)
@@ -117,6 +118,10 @@ class MLGeNNEngine:
                     check_spikes(p, self._spikes[p.index].sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
             self._z[p.index] = self.model.read(p.index)[: self.lanes].T
+
+    def not_finite(self) -> tuple[int, ...]:
+        """mlGeNN's own state is not looked at."""
+        return ()
 
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
         results = {}

@@ -1,0 +1,67 @@
+"""Looking for what is no number on the device: the answer is a row of the history, for which nobody need wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...compilers.finite import words
+from .buffers import state_shapes
+from .device import Buffer
+from .history import Row
+
+if TYPE_CHECKING:
+    from .engine import CUDAEngine
+
+
+class Finder:
+    """See :class:`~genn_delays.backends.protocol.Finder`.
+
+    Attributes:
+        found: by population whether a state variable was no number at the end of an example; after them the same of
+            all arrays that the device learns.
+    """
+
+    def __init__(self, engine: CUDAEngine) -> None:
+        self.engine, plan = engine, engine.plan
+        self._arrays: list[tuple[str, Buffer, int]] = []
+        for c in plan.connections:
+            for name, (_, dtype) in state_shapes(c).items():
+                if c.learned and dtype == np.float32:
+                    whose = f"{words(name)} of connection {c.name!r}"
+                    self._arrays.append((whose, engine.connection[c.index][name], c.size))
+        for p in plan.populations if engine.learner is not None else ():
+            for name in engine.population[p.index]:
+                if name.startswith("batch_norm_") and not name.endswith(".grad"):
+                    whose = f"{words(name)} of population {p.name!r}"
+                    self._arrays.append((whose, engine.population[p.index][name], p.size))
+        self.states = len(plan.populations)
+        self.found = engine.device.allocate("what is no number", (self.states + len(self._arrays),), np.int32)
+        self.found.clear()
+
+    def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
+        e = self.engine
+        result = e.history.later("finite", {0: partial(_column, 0), 1: partial(_column, 1)})
+        e.replay(("finite", learned), partial(self._look, learned))
+        return lambda: (self._learned(result[1]), self._state(result[0]))
+
+    def _look(self, learned: bool) -> None:
+        e, end = self.engine, self.states + len(self._arrays)
+        for place, (_, buffer, size) in enumerate(self._arrays if learned else (), self.states):
+            e.each("find_not_finite", size, buffer, self.found, place, size)
+        row = e.history.row("finite")
+        e.launch("note_not_finite", 1, self.found, *row, 0, 0, self.states)
+        e.launch("note_not_finite", 1, self.found, *row, 1, self.states, end)
+
+    def _learned(self, first: int) -> str:
+        return "" if first < 0 else self._arrays[first - self.states][0]
+
+    def _state(self, first: int) -> str:
+        return "" if first < 0 else f"a state variable of population {self.engine.plan.populations[first].name!r}"
+
+
+def _column(column: int, row: Row) -> int:
+    return int(row[column])

@@ -1,0 +1,46 @@
+"""Figures of a run's epochs as they are read again: a file that someone changed must not end in a traceback."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..errors import RunFolderError
+from .folder import RunFolder
+
+NEEDED = ("train_accuracy", "test_accuracy", "step_ms")
+"""Without these there is no result."""
+OPTIONAL = ("train_loss", "test_loss", "validation_loss", "validation_accuracy", "seconds")
+"""Numbers where they are there; what was no number when it was written is null."""
+
+
+def check_figures(folder: RunFolder, lines: list[dict[str, Any]]) -> None:
+    """An error where a line of ``metrics.jsonl`` lacks a figure that is needed, or one of them is no number.
+
+    Raises:
+        RunFolderError: it names the line and the figure.
+    """
+    for number, line in enumerate(lines, 1):
+        rewirings = line.get("rewirings", {})
+        if not isinstance(rewirings, dict):
+            raise _damaged(folder, number, "rewirings", "a table of numbers", rewirings)
+        figures = {f"rewirings of {name}": count for name, count in rewirings.items()}
+        figures |= {name: line.get(name) for name in NEEDED}
+        figures |= {name: line[name] for name in OPTIONAL if line.get(name) is not None}
+        for name, value in figures.items():
+            if not _is_number(value):
+                raise _damaged(folder, number, name, "a number", value)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def _damaged(folder: RunFolder, number: int, name: str, what: str, value: Any) -> RunFolderError:
+    return RunFolderError(
+        f"run folder {folder} is damaged: {name} in line {number} of metrics.jsonl must be {what}, got {value!r:.80}; "
+        "restore that file, or begin another run with another --out"
+    )

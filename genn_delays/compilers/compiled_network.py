@@ -26,6 +26,7 @@ from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
 from .result import BatchResult
+from .summary import summary
 
 
 class CompiledNetwork:
@@ -349,6 +350,23 @@ class CompiledNetwork:
         return found
 
     # --- what it has become ------------------------------------------------------------------------------------------
+
+    def summary(self) -> str:
+        """Its populations and connections, with synapses and delays as they are now, and what learns by which
+        optimiser and what does not: a few lines of text.
+
+        Example::
+
+            network of seed 0: 3 populations, 2 connections, 18,944 synapses
+            pixels: 64 x SpikeInput, input
+            hidden: 1,024 x LeakyIntegrateFire
+            digit: 10 x LeakyIntegrate, output by 'sum_softmax'
+            pixels_hidden: pixels -> hidden, 16,384 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            hidden_digit: hidden -> digit, 2,560 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            learned: weights of pixels_hidden, hidden_digit by Adam(alpha=0.003); not learned: delays of all connections
+        """
+        delays = {c.index: self.delays(c.connection) for c in self.plan.connections}
+        return summary(self.network, self.plan, delays)
 
     def population(self, key: Population | str) -> Population:
         """A population, given itself or by name."""

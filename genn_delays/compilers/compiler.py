@@ -107,9 +107,13 @@ class Compiler(ABC):
             optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable,
                 ``{"weight": optimiser, "delay": optimiser}``, and by population (itself, its name, or
                 ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such
-                as ``"tau_mem"``. What is not named is not learned; without the argument all weights and batch norms
-                are, by Adam.
-            rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``; none where not given.
+                as ``"tau_mem"``. Entries that overlap merge by variable, and what is said of one goes before what is
+                said of all: ``{"all_connections": {"weight": Adam()}, connection: {"delay": Adam(0.1)}}`` learns all
+                weights, and the delays of one connection too; ``{"weight": None}`` leaves its weights out. What is not
+                named is not learned; without the argument all weights and batch norms are, by Adam.
+                :meth:`CompiledNetwork.summary` tells what came of it.
+            rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``, or None for none; none
+                where not given.
 
         Raises:
             InvalidValueError: the network or the request cannot work.
@@ -136,9 +140,9 @@ class Compiler(ABC):
         losses = self.output_losses(network)
         learned = learned_variables(network, optimisers)
         rules = {
-            index: rule
-            for index, value in by_connection(network, "rewiring", rewiring or {}).items()
-            if (rule := as_rewiring(f"connection {network.connections[index].name!r}", value)) is not None
+            c.index: rule
+            for c, said in by_connection(network, "rewiring", {} if rewiring is None else rewiring).items()
+            if (rule := as_rewiring(f"connection {c.name!r}", said[-1])) is not None
         }
         for index, rule in rules.items():
             _check_rewiring(network.connections[index], rule, index in learned.weights)

@@ -161,7 +161,7 @@ def test_what_spikes():
         (-3, ("number of neurons", "at least 1", "-3")),
         (2.0, ("number of neurons", "whole number", "2.0")),
         (True, ("number of neurons", "whole number", "True")),
-        ("12", ("number of neurons", "whole number", "'1'")),
+        ("12", ("number of neurons", "whole number", "'12'")),
         (None, ("number of neurons", "whole number", "None")),
         ((4, 0), ("number of neurons", "at least 1", "got 0")),
         ((), ("shape", "at least one size", "()")),

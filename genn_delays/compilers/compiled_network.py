@@ -16,7 +16,7 @@ from ..backends.protocol import Engine, Pass
 from ..callbacks import Callback, as_callbacks, by_kind, recorded
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
-from ..errors import InvalidValueError, check_count, check_real, unknown
+from ..errors import InvalidValueError, check_count, check_path, check_real, check_switch, shown, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
@@ -108,9 +108,8 @@ class CompiledNetwork:
         self.engine.check_learning(training=True)
         what = "num_epochs, counted from the network's first epoch,"
         num_epochs = check_count(what, num_epochs, max(1, self.epoch))
-        check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
-        if not isinstance(shuffle, bool):
-            raise InvalidValueError(f"shuffle must be true or false, got {shuffle!r}")
+        validation_split = check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
+        check_switch("shuffle", shuffle)
         data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
         if self.plan.batch_size > data.examples.size:
             raise InvalidValueError(
@@ -278,6 +277,8 @@ class CompiledNetwork:
             outputs = list(self.network.outputs)
         elif isinstance(outputs, (str, Population)):
             outputs = [outputs]
+        elif not isinstance(outputs, Sequence) or isinstance(outputs, bytes):
+            raise InvalidValueError(f"predict: outputs must be a population or a list of them, got {shown(outputs)}")
         wanted = [self.population(p) for p in outputs]
         for p in wanted:
             if p not in self.network.outputs:
@@ -338,12 +339,12 @@ class CompiledNetwork:
         for c in self.plan.connections:
             names = {"weight", "delay"} if c.real_delays else {"weight"}
             known |= names
-            if variable in names:
+            if isinstance(variable, str) and variable in names:
                 found[c.connection] = c.size
         for p, state in zip(self.plan.populations, self.populations, strict=True):
             names = {name for name in state.values if name not in ("batch_norm_mean", "batch_norm_var")}
             known |= names
-            if variable in names:
+            if isinstance(variable, str) and variable in names:
                 found[self.network.populations[p.index]] = p.size
         if not found:
             raise unknown("variable with a gradient", variable, known)
@@ -384,19 +385,22 @@ class CompiledNetwork:
     def _connection(self, connection: Connection | str) -> Connection:
         if isinstance(connection, str):
             connection = self.network.find("connection", connection)
+        if not isinstance(connection, Connection):
+            raise unknown("connection", connection, [c.name for c in self.network.connections])
         if connection not in self.network.connections:
             raise InvalidValueError(f"connection {connection!r} belongs to another network")
         return connection
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks."""
+        target = check_path("path of a checkpoint", path)
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
         active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
         progress["schedules"] = list(self._progress)
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
-        save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
+        save_checkpoint(target, self.plan, Checkpoint(states, populations, progress))
 
     def load(self, path: str | Path) -> None:
         """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
@@ -404,7 +408,7 @@ class CompiledNetwork:
         Raises:
             RunFolderError: it is missing, damaged or of another network. The network is left as it was.
         """
-        checkpoint = load_checkpoint(Path(path), self.plan)
+        checkpoint = load_checkpoint(check_path("path of a checkpoint", path), self.plan)
         for c in self.plan.connections:
             self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends import as_backend
-from ..errors import InvalidValueError, check_count, check_real
+from ..errors import InvalidValueError, check_count, check_real, shown
 from ..learning.losses import Loss, as_losses
 from ..learning.regularisation import SpikeRegularisation
 from ..network import Connection, Network
@@ -72,7 +72,7 @@ class Compiler(ABC):
         self.batch_size = check_count("batch_size", batch_size)
         if self.example_timesteps * self.batch_size > (1 << 31) - 1:
             raise InvalidValueError(
-                f"example_timesteps x batch_size must be below 2**31, got {example_timesteps} x {batch_size}"
+                f"example_timesteps x batch_size must be below 2**31, got {self.example_timesteps} x {self.batch_size}"
             )
         self.losses = as_losses(losses)
         self.dt = check_real("dt", dt, 0.0, open_low=True)
@@ -117,6 +117,7 @@ class Compiler(ABC):
 
         Raises:
             InvalidValueError: the network or the request cannot work.
+            GennDelaysWarning: (a warning) synapses have delays so long that nothing can arrive through them.
             BackendUnavailableError: the backend cannot run here.
             CompileError: the generated code did not compile.
         """
@@ -136,7 +137,7 @@ class Compiler(ABC):
         The arguments and errors are those of :meth:`compile`; no backend is needed.
         """
         if not isinstance(network, Network):
-            raise InvalidValueError(f"compile needs a Network, got {network!r}")
+            raise InvalidValueError(f"compile needs a Network, got {shown(network)}")
         losses = self.output_losses(network)
         learned = learned_variables(network, optimisers)
         rules = {

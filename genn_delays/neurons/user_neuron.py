@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import keywords_only
 from ..errors import InvalidValueError
 from .leaky_integrate_fire import check_integration
 from .neuron import DynamicNeuron, Equations, Integration
@@ -40,7 +41,8 @@ TAKEN = frozenset((_KERNEL + _CPP + " linux unix errno ").split())
 """What kernels call their own variables, and the words of C++: names stand in generated code as they are written."""
 
 
-@dataclass
+@keywords_only
+@dataclass(kw_only=True)
 class UserNeuron(DynamicNeuron):
     """A neuron given by equations; the update and its adjoint are derived from them.
 
@@ -79,9 +81,6 @@ class UserNeuron(DynamicNeuron):
             raise InvalidValueError("UserNeuron needs at least one variable in vars, got none")
         self._check_names()
         self._check_texts()
-        for name in self.var_vals:
-            if name not in self.vars:
-                raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")
         self._check_readout(spiking=self.threshold is not None)
         if self.readout is not None and self.threshold is None and self.output_var_name not in self.vars:
             raise InvalidValueError(
@@ -104,6 +103,9 @@ class UserNeuron(DynamicNeuron):
             makes = {f"{name}_{end}" for end in ends} & TAKEN if name in states else set()
             if name in TAKEN | derived or makes or keyword.iskeyword(name) or _MACRO.fullmatch(name):
                 raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name: generated code uses it; take another")
+        for name in self.var_vals:
+            if name not in self.vars:
+                raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")
         for name in self.param_vals:
             if name in self.vars:
                 raise InvalidValueError(f"UserNeuron: {name!r} is both a variable and a parameter; names must differ")

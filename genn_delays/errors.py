@@ -159,14 +159,15 @@ def check_real(
     interval = f"{left}{low:g}, {high:g}{right}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or _is_duration(value):
         raise InvalidValueError(f"{what} must be a number in {interval}, got {shown(value)}")
-    x = as_float(value)
+    given: Any = value
+    x = as_float(given)
     inside = math.isfinite(x) and low <= x <= high and not (open_low and x == low) and not (open_high and x == high)
     if not inside:
-        raise InvalidValueError(f"{what} must lie in {interval}, got {shown(value) if isinstance(value, int) else x}")
+        raise InvalidValueError(f"{what} must lie in {interval}, got {shown(given) if isinstance(given, int) else x}")
     return x
 
 
-def as_float(value: numbers.Real) -> float:
+def as_float(value: Any) -> float:
     """A real number as the float whose shortest decimal it has: ``np.float32(0.9)`` is 0.9, not 0.8999999761581421.
 
     All real arguments come through here, once and at the door, so that nothing is computed from a number that was

@@ -277,7 +277,7 @@ class CompiledNetwork:
             outputs = list(self.network.outputs)
         elif isinstance(outputs, (str, Population)):
             outputs = [outputs]
-        elif not isinstance(outputs, Sequence) or isinstance(outputs, bytes):
+        elif not isinstance(outputs, (list, tuple)):
             raise InvalidValueError(f"predict: outputs must be a population or a list of them, got {shown(outputs)}")
         wanted = [self.population(p) for p in outputs]
         for p in wanted:

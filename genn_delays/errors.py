@@ -122,7 +122,11 @@ def check_path(what: str, value: object) -> Path:
     import os
 
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(text, str) or not text or "\0" in text:
+    try:
+        named = isinstance(text, str) and text != "" and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a character that no file system takes
+        named = False
+    if not isinstance(text, str) or not named:
         raise InvalidValueError(f"{what} must be a path, a text of at least one character, got {shown(value)}")
     return Path(text)
 

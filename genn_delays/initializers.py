@@ -141,6 +141,16 @@ def real_array(what: str, values: Any, shape: tuple[int, ...], *, single: bool =
     return array
 
 
+def sampled(what: str, initializer: Initializer, u: F64, fan_in: int) -> F64:
+    """An initialiser's values, or an error where single precision cannot hold them."""
+    with np.errstate(over="ignore"):
+        values = initializer.quantile(u, fan_in)
+    bad = ~(np.abs(values) <= np.finfo(np.float32).max)
+    if bad.any():
+        raise InvalidValueError(f"{what} must be finite in single precision, got {values[bad][0]:g} of {initializer}")
+    return values
+
+
 def as_array(what: str, values: Any) -> npt.NDArray[Any]:
     """Values as an array, or an error that says why they are none."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):

@@ -87,7 +87,7 @@ class Network:
         check_choice("kind of member", kind, ("population", "connection"))
         members: Sequence[Population | Connection] = self.populations if kind == "population" else self.connections
         for member in members:
-            if member.name == name:
+            if isinstance(name, str) and member.name == name:
                 return member
         raise unknown(kind, name, [member.name for member in members])
 

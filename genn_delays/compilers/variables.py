@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..codegen.derivations import discrete_model
-from ..errors import InvalidValueError, unknown
+from ..errors import InvalidValueError, shown, unknown
 from ..learning.optimisers import Adam, Optimiser, as_optimiser
 from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron
@@ -39,7 +39,8 @@ def learned_variables(network: Network, optimisers: Mapping[Any, Any] | None) ->
         optimisers = {ALL: {"weight": Adam()}, **{p: {"batch_norm": Adam()} for p in norms}}
     if not isinstance(optimisers, Mapping):
         raise InvalidValueError(
-            f"optimisers must be a dict by connection, population, {ALL!r} or {ALL_POPULATIONS!r}, got {optimisers!r}"
+            f"optimisers must be a dict by connection, population, {ALL!r} or {ALL_POPULATIONS!r}, got "
+            f"{shown(optimisers)}"
         )
     of_connections: dict[Any, Any] = {}
     of_populations: dict[Population, Any] = {}
@@ -91,7 +92,7 @@ def by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> dic
     Of two that say something of the same thing, the last is meant.
     """
     if not isinstance(values, Mapping):
-        raise InvalidValueError(f"{what} must be a dict by connection or 'all_connections', got {values!r}")
+        raise InvalidValueError(f"{what} must be a dict by connection or 'all_connections', got {shown(values)}")
     own: dict[Connection, Any] = {}
     names = [c.name for c in network.connections]
     for key, value in values.items():
@@ -148,7 +149,7 @@ def _population_optimisers(population: Population, value: Any) -> dict[str, Opti
     known = learnable(population)
     if not isinstance(value, Mapping) or not value:
         raise InvalidValueError(
-            f"optimisers of {what} must be a dict such as {{'batch_norm': Adam()}}, got {value!r}; it can learn: "
+            f"optimisers of {what} must be a dict such as {{'batch_norm': Adam()}}, got {shown(value)}; it can learn: "
             f"{', '.join(known) or 'nothing'}"
         )
     found: dict[str, Optimiser | None] = {}

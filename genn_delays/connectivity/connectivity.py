@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
-from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array
+from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
 from ..random import Purpose, philox, sample_distinct, uniform
 from .synapses import Synapses, ordinals, sort_order
 
@@ -61,7 +61,7 @@ class Connectivity(ABC):
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count
-        weight = self.weight_initializer.quantile(uniform(words[0]), fan_in).astype(np.float32)
+        weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
         delay = self.delay_initializer.from_words(words[1])
         if self.kernel_count > 1:
             if self.distinct_delays:
@@ -253,7 +253,7 @@ class Sparse(Connectivity):
         if self._weight is not None:
             weight = self._weight[order]
         else:
-            weight = self.weight_initializer.quantile(uniform(words[0]), num_pre).astype(np.float32)
+            weight = sampled("weight", self.weight_initializer, uniform(words[0]), num_pre).astype(np.float32)
         if self._delay is not None:
             return Synapses(pre, post, self._delay[order], weight)
         delay = self.delay_initializer.from_words(words[1])

@@ -104,7 +104,8 @@ class NormalInt(DelayInitializer):
     def cumulative(self) -> npt.NDArray[np.float64]:
         from scipy.special import ndtr
 
-        return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
+        with np.errstate(over="ignore"):  # of a deviation close to 0: what is infinite is at an end
+            return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
 
 
 class EmpiricalInt(DelayInitializer):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_choice, check_real, check_switch
-from ..initializers import Initializer, as_initializer, real_array
+from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS
 from ..random import Purpose, philox, uniform
 
@@ -131,7 +131,7 @@ def sample_per_neuron(what: str, value: Any, owner: int, index: int, size: int, 
     if isinstance(value, (list, tuple, np.ndarray)):
         return real_array(what, value, (size,))
     words = philox(seed, Purpose.PARAMETER, owner, np.arange(size), index)
-    return as_initializer(what, value).quantile(uniform(words[0]), 1)
+    return sampled(what, as_initializer(what, value), uniform(words[0]), 1)
 
 
 def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_low: bool = False) -> Any:
@@ -153,8 +153,10 @@ def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None
     """
     thresh, reset = values["v_thresh"], 0.0 if relative else values["v_reset"]
     try:
-        thresh, reset = np.broadcast_arrays(np.asarray(thresh, np.float64), np.asarray(reset, np.float64))
-    except (TypeError, ValueError):
+        thresh, reset = np.broadcast_arrays(np.asarray(thresh), np.asarray(reset))
+    except ValueError:
+        return
+    if thresh.dtype.kind not in "iuf" or reset.dtype.kind not in "iuf":
         return
     never = ~(thresh > reset)
     if never.any():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import keywords_only
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, shown
 from .leaky_integrate_fire import check_integration
 from .neuron import DynamicNeuron, Equations, Integration
 
@@ -76,7 +76,7 @@ class UserNeuron(DynamicNeuron):
         check_integration(self.integration)
         for what, value in (("vars", self.vars), ("param_vals", self.param_vals), ("var_vals", self.var_vals)):
             if not isinstance(value, Mapping):
-                raise InvalidValueError(f"UserNeuron {what} must be a dict by name, got {value!r}")
+                raise InvalidValueError(f"UserNeuron {what} must be a dict by name, got {shown(value)}")
         if not self.vars:
             raise InvalidValueError("UserNeuron needs at least one variable in vars, got none")
         self._check_names()
@@ -117,12 +117,12 @@ class UserNeuron(DynamicNeuron):
         for name, equation in self.vars.items():
             if not isinstance(equation, (tuple, list)) or len(equation) != 2 or not isinstance(equation[0], str):
                 raise InvalidValueError(
-                    f"UserNeuron: vars[{name!r}] must be (right-hand side, value after a spike), got {equation!r}"
+                    f"UserNeuron: vars[{name!r}] must be (right-hand side, value after a spike), got {shown(equation)}"
                 )
             rates[f"d{name}/dt"], at_spike[f"{name} after a spike"] = equation
         for what, text in at_spike.items():
             if text is not None and not isinstance(text, str):
-                raise InvalidValueError(f"UserNeuron: {what} must be a text or None, got {text!r}")
+                raise InvalidValueError(f"UserNeuron: {what} must be a text or None, got {shown(text)}")
             if text is not None and (found := re.search(r"\b(Isyn|dt)\b", text)):
                 raise InvalidValueError(
                     f"UserNeuron: {what} = {text!r} uses {found[0]!r}; allowed are variables and parameters"
@@ -147,7 +147,8 @@ class UserNeuron(DynamicNeuron):
 def _check_expression(what: str, text: str) -> None:
     try:
         tree = ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        raise InvalidValueError(f"UserNeuron: {what} = {text!r} is not an expression: {error.msg}") from error
+    except (SyntaxError, ValueError) as error:  # ValueError: characters that no source text has
+        why = error.msg if isinstance(error, SyntaxError) else error
+        raise InvalidValueError(f"UserNeuron: {what} = {text!r} is not an expression: {why}") from error
     if any(isinstance(node, (ast.Compare, ast.BoolOp)) for node in ast.walk(tree)):
         raise InvalidValueError(f"UserNeuron: {what} = {text!r} is a comparison; write what is >= 0 at a spike")

@@ -153,7 +153,8 @@ def sampled(what: str, initializer: Initializer, u: F64, fan_in: int) -> F64:
 
 def as_array(what: str, values: Any) -> npt.NDArray[Any]:
     """Values as an array, or an error that says why they are none."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+    masked = isinstance(values, (list, tuple)) and any(value is np.ma.masked for value in values)
+    if masked or (isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values)):
         raise InvalidValueError(f"{what} is a masked array; what is masked has no value")
     if isinstance(values, (list, tuple)):  # numbers of fewer digits would be widened beside others
         values = [as_float(v) if isinstance(v, np.floating) else v for v in values]

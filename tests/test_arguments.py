@@ -31,6 +31,7 @@ from genn_delays import (
 )
 from genn_delays.errors import GennDelaysWarning
 from genn_delays.initializers import real_array
+from genn_delays.runs.tables import plain
 
 NEURONS: list[Any] = [LeakyIntegrateFire, LeakyIntegrate, AdaptiveLeakyIntegrateFire, UserNeuron]
 
@@ -43,6 +44,20 @@ def test_neurons_take_their_parameters_by_name(kind: Any, count: int) -> None:
         kind(*[1.0, 0.0, 0.0, 20.0][:count])
     kinds = {p.kind for p in inspect.signature(kind).parameters.values()}
     assert kinds == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: gd.Dense(1.0), "Dense"),  # type: ignore[misc]
+        (lambda: gd.Dense(1.0, 3), "Dense"),  # type: ignore[misc]
+        (lambda: FixedProbability(0.5, 1.0), "FixedProbability"),  # type: ignore[misc]
+        (lambda: FixedNumber(0.5, 1.0, 2), "FixedNumber"),  # type: ignore[misc]
+    ],
+)
+def test_connectivities_take_weights_and_delays_by_name(make: Any, name: str) -> None:
+    with refused(name, "by name", "weight, delay, kernel_count"):
+        make()
 
 
 @pytest.mark.parametrize("kind", [LeakyIntegrateFire, AdaptiveLeakyIntegrateFire])
@@ -169,6 +184,15 @@ def test_arrays_are_read_as_their_numbers_are(kind: Any) -> None:
     if np.dtype(kind).itemsize == 4:  # explicit weights are single precision: their bits stay
         weights = Sparse(range(4), [0] * 4, values).sample(4, 1, 0, 0).weight
         assert np.array_equal(weights, values.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_model_files_in_python_too(kind: Any) -> None:
+    """A ``build()`` may give NumPy's numbers."""
+    values = np.array([0.1, 0.9]).astype(kind)
+    assert plain("x", {"a": kind(0.9), "b": values, "c": np.array(kind(0.9)), "d": np.arange(2)}) == {
+        "a": 0.9, "b": [0.1, 0.9], "c": 0.9, "d": [0, 1],
+    }  # fmt: skip
 
 
 def test_what_is_masked_is_no_number() -> None:

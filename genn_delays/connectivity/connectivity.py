@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import keywords_only
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
 from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
@@ -114,6 +115,7 @@ def home_words(pre: Any, post: Any, ordinal: Any, seed: int, owner: int) -> npt.
     return philox(seed, Purpose.HOME, owner, pre, post, ordinal)
 
 
+@keywords_only
 @dataclass
 class Dense(Connectivity):
     """Every source neuron to every target neuron.
@@ -126,6 +128,7 @@ class Dense(Connectivity):
         return np.arange(num_pre * num_post, dtype=np.int64)
 
 
+@keywords_only
 @dataclass
 class FixedProbability(Connectivity):
     """Every pair with probability `p`, independently.
@@ -152,6 +155,7 @@ class FixedProbability(Connectivity):
         return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
 
 
+@keywords_only
 @dataclass
 class FixedNumber(Connectivity):
     """``int((1 - sparsity) * num_pre * num_post)`` pairs, every choice of them equally likely.

@@ -15,7 +15,6 @@ import numpy as np
 from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
 from ..compilers.compiled_network import CompiledNetwork
-from ..compilers.summary import what_learns
 from ..datasets import Dataset
 from ..errors import GennDelaysWarning, RunFolderError
 from ..metrics import Metrics
@@ -140,8 +139,6 @@ def train(
         check_schedules(config, learned)
         steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
         _remarks(config, folder if resume else None, steps, note)
-        if not progress:  # the progress bar says it itself
-            note(what_learns(compiled.plan))
         start = time.perf_counter() - seconds
         folder = folder or numbered_folder(config.model.name)
         folder.create()

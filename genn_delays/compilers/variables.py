@@ -55,14 +55,15 @@ def learned_variables(network: Network, optimisers: Mapping[Any, Any] | None) ->
             of_populations[population] = _population_optimisers(population, value)
     if ALL_POPULATIONS in optimisers:
         norms = [p for p in network.populations if p.batch_norm is not None]
-        if not norms:
+        general = optimisers[ALL_POPULATIONS]
+        if not norms and not (isinstance(general, Mapping) and list(general) == ["batch_norm"]):
             raise InvalidValueError(
-                f"optimisers name {ALL_POPULATIONS!r}, all with a batch norm, and no population has one; name the "
-                "population itself for what else it can learn"
+                f"optimisers of {ALL_POPULATIONS!r}, all with a batch norm, must be a dict such as {{'batch_norm': "
+                f"Adam()}} where none has one, got {shown(general)}; what else populations learn is named for each"
             )
         for population in norms:
-            general = _population_optimisers(population, optimisers[ALL_POPULATIONS])
-            of_populations[population] = general | of_populations.get(population, {})
+            of_all = _population_optimisers(population, general)
+            of_populations[population] = of_all | of_populations.get(population, {})
     found = Learned()
     for connection, values in by_connection(network, "optimisers", of_connections).items():
         merged: dict[str, Any] = {}

@@ -102,8 +102,9 @@ def test_populations_merge_too() -> None:
     learned = planned(said, batch_norm=True).populations[1].learned
     assert learned == {"batch_norm_scale": GENERAL, "batch_norm_shift": GENERAL, "tau_mem": OWN}
     assert planned({**said, "h": {"batch_norm": None}}, batch_norm=True).populations[1].learned == {}
-    with refused("all_populations", "batch norm"):
-        planned(said)
+    assert planned(said).populations[1].learned == {"tau_mem": OWN}  # none has a batch norm: nothing is left out
+    with refused("all_populations", "batch norm", "tau_mem"):  # without one this was dropped silently
+        planned({"all_populations": {"tau_mem": OWN}})
 
 
 def test_rewiring_of_one_goes_before_that_of_all() -> None:

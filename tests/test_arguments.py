@@ -114,9 +114,10 @@ def test_delays_through_which_nothing_arrives_are_told(delay: Any) -> None:
     assert len(caught) == 1 and caught[0].filename == __file__
 
 
-def test_delays_within_the_example_are_not() -> None:
-    SurrogateCompiler(10).plan(small(UniformInt(0, 9)))  # a warning would be an error here
-    SurrogateCompiler(10).plan(small(Sparse([0], [0]).delay))
+@pytest.mark.filterwarnings("error::genn_delays.errors.GennDelaysWarning")
+@pytest.mark.parametrize("delay", [0, 9, UniformInt(0, 9)])
+def test_delays_within_the_example_are_not(delay: Any) -> None:
+    SurrogateCompiler(10).plan(small(delay))
 
 
 # --- real numbers of few digits --------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ class Population:
         self.name = _unique(name, f"population{self.index}", "population", network.populations)
         self.network = network
         self.batch_norm = as_batch_norm(batch_norm)
-        bias = check_parameter(f"bias of population {self.name!r}", bias)
+        bias = 0.0 if bias is None else check_parameter(f"bias of population {self.name!r}", bias)
         self.bias = None if isinstance(bias, float) and bias == 0 else bias
         if self.bias is not None and (self.batch_norm is not None or not isinstance(neuron, DynamicNeuron)):
             why = "has batch_norm, whose shift it is" if self.batch_norm else "is an input"

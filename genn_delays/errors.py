@@ -5,8 +5,13 @@ The command line turns every :class:`GennDelaysError` into one line on standard 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import numbers
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class GennDelaysError(Exception):
@@ -39,6 +44,10 @@ class CompileError(GennDelaysError):
         self.stage, self.log, self.source = stage, log, source
 
 
+class GennDelaysWarning(UserWarning):
+    """Something works, and cannot be what is wanted."""
+
+
 class TrainingError(GennDelaysError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
@@ -60,28 +69,90 @@ def install_extra(name: str) -> str:
     return f"pip install 'genn-delays[{name}]' (in a clone: pip install '.[{name}]')"
 
 
+def shown(value: object) -> str:
+    """A value as messages show it: its ``repr`` on one line, cut where it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever a stranger's __repr__ does, or a whole number of more digits than Python prints
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+_SHOWN = 200
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> InvalidValueError:
     """The error for a name that is not in a registry, with the nearest known name."""
     names = sorted(known)
-    same = [known_name for known_name in names if known_name.lower() == str(name).lower()]
-    near = same or get_close_matches(str(name), names, n=1)
+    text = name if isinstance(name, str) else shown(name)
+    same = [known_name for known_name in names if known_name.lower() == text.lower()]
+    near = same or get_close_matches(text[:_SHOWN], names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if isinstance(name, type):
         hint = f" That is a class: give an object, {name.__name__}(...)."
-    return InvalidValueError(f"unknown {what} {name!r}; known: {', '.join(names) or 'none'}.{hint}")
+    return InvalidValueError(f"unknown {what} {shown(name)}; known: {', '.join(names) or 'none'}.{hint}")
+
+
+def check_registered(what: str, value: T, registry: Mapping[str, Any]) -> T:
+    """``value`` if a registry has its very class, or an error that says how to put it there.
+
+    Kernels are chosen by what a class says of itself, so one that nobody registered, a subclass of a known one too,
+    would be the known one on some backends and itself on others.
+    """
+    if type(value) not in registry.values():
+        kind = type(value).__name__
+        kinds = ", ".join(sorted(getattr(k, "__name__", str(k)) for k in registry.values()))
+        raise InvalidValueError(
+            f"{what}: class {kind} is not registered, so backends do not know what it computes; registered: {kinds}. "
+            "Register it by a name in its module's dict of them, with a kernel template for every target that is to "
+            "compute it"
+        )
+    return value
+
+
+def check_choice(what: str, value: object, known: Iterable[str]) -> str:
+    """``value`` if it is one of the known names, or an error that names them."""
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        raise unknown(what, value, names)
+    return str(value)
+
+
+def check_switch(what: str, value: object) -> bool:
+    """``value`` if it is true or false, or an error that names it."""
+    if not isinstance(value, bool):
+        raise InvalidValueError(f"{what} must be true or false, got {shown(value)}")
+    return value
+
+
+def check_path(what: str, value: object) -> Path:
+    """``value`` as a path: a text that is not empty, or a path object."""
+    import os
+
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    try:
+        named = isinstance(text, str) and text != "" and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:  # a character that no file system takes
+        named = False
+    if not isinstance(text, str) or not named:
+        raise InvalidValueError(f"{what} must be a path, a text of at least one character, got {shown(value)}")
+    return Path(text)
 
 
 def check_count(what: str, value: object, low: int = 1, high: int | None = None) -> int:
-    """``value`` as an integer in [low, high], or an error that names it."""
-    import numbers
+    """``value`` as an integer in [low, high], or an error that names it; without `high` up to 2**31 - 1."""
 
     limit = f"at least {low}" if high is None else f"from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InvalidValueError(f"{what} must be a whole number {limit}, got {value!r}")
-    number = int(value)
-    if number < low or (high is not None and number > high):
-        raise InvalidValueError(f"{what} must be {limit}, got {number}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or _is_duration(value):
+        raise InvalidValueError(f"{what} must be a whole number {limit}, got {shown(value)}")
+    number, top = int(value), max(low, _LARGEST) if high is None else high
+    if not low <= number <= top:
+        limit = f"at least {low}" if number < low and high is None else f"from {low} to {top}"
+        raise InvalidValueError(f"{what} must be {limit}, got {shown(number)}")
     return number
+
+
+_LARGEST = (1 << 31) - 1
 
 
 def check_real(
@@ -93,23 +164,45 @@ def check_real(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """``value`` as a finite float within the interval, or an error that names it."""
+    """``value`` as a finite float within the interval, or an error that names it; see :func:`as_float`."""
     import math
-    import numbers
 
     left, right = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
     interval = f"{left}{low:g}, {high:g}{right}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidValueError(f"{what} must be a number in {interval}, got {value!r}")
-    x = float(value)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or _is_duration(value):
+        raise InvalidValueError(f"{what} must be a number in {interval}, got {shown(value)}")
+    given: Any = value
+    x = as_float(given)
     inside = math.isfinite(x) and low <= x <= high and not (open_low and x == low) and not (open_high and x == high)
     if not inside:
-        raise InvalidValueError(f"{what} must lie in {interval}, got {value}")
+        raise InvalidValueError(f"{what} must lie in {interval}, got {shown(given) if isinstance(given, int) else x}")
     return x
 
 
-def check_flag(what: str, value: object) -> bool:
-    """``value`` if it is true or false, or an error that names it."""
-    if not isinstance(value, bool):
-        raise InvalidValueError(f"{what} must be true or false, got {value!r}")
-    return value
+def as_float(value: Any) -> float:
+    """A real number as the float whose shortest decimal it has: ``np.float32(0.9)`` is 0.9, not 0.8999999761581421.
+
+    All real arguments come through here, once and at the door, so that nothing is computed from a number that was
+    rounded to fewer digits than it is computed with. What a float cannot hold is infinite.
+    """
+    import numpy as np
+
+    if isinstance(value, np.floating) and value.dtype.itemsize < 8:
+        return float(str(value))
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _is_duration(value: object) -> bool:
+    """NumPy counts its time differences among the whole numbers."""
+    import numpy as np
+
+    return isinstance(value, np.timedelta64)
+
+
+def keep(owner: object, **values: object) -> None:
+    """Set fields of a dataclass, frozen or not, to what the checks at the door made of them."""
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)

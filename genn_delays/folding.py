@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from .compilers.compiled_network import CompiledNetwork
 from .connectivity import Sparse
-from .errors import InvalidValueError
+from .errors import InvalidValueError, shown
 from .network import Connection, Network, Population
 from .neurons import DynamicNeuron
 from .neurons.batch_norm import factor_and_offset
@@ -36,7 +36,9 @@ def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
     running averages: what :meth:`CompiledNetwork.evaluate` computes, but for the rounding of ``factor w``.
     """
     if not isinstance(compiled, CompiledNetwork):
-        raise InvalidValueError(f"fold_batch_norm needs a compiled network, what compile() returned; got {compiled!r}")
+        raise InvalidValueError(
+            f"fold_batch_norm needs a compiled network, what compile() returned; got {shown(compiled)}"
+        )
     old, broken = compiled.network, {}
     network, populations, synapses = Network(seed=old.seed), [], []
     factors: dict[int, npt.NDArray[Any]] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InvalidValueError, check_real, unknown
+from .errors import InvalidValueError, as_float, check_real, keep, unknown
 from .random import first_true
 
 F64 = npt.NDArray[np.float64]
@@ -42,7 +42,7 @@ class Constant(Initializer):
     value: float
 
     def __post_init__(self) -> None:
-        check_real("Constant value", self.value)
+        keep(self, value=check_real("Constant value", self.value))
 
     def quantile(self, u: F64, fan_in: int) -> F64:
         return np.full_like(u, self.value)
@@ -56,8 +56,8 @@ class Uniform(Initializer):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        check_real("Uniform low", self.low)
-        check_real("Uniform high", self.high, self.low)
+        low = check_real("Uniform low", self.low)
+        keep(self, low=low, high=check_real("Uniform high", self.high, low))
 
     def quantile(self, u: F64, fan_in: int) -> F64:
         return self.low + (self.high - self.low) * u
@@ -71,8 +71,7 @@ class Normal(Initializer):
     sd: float = 1.0
 
     def __post_init__(self) -> None:
-        check_real("Normal mean", self.mean)
-        check_real("Normal sd", self.sd, 0.0)
+        keep(self, mean=check_real("Normal mean", self.mean), sd=check_real("Normal sd", self.sd, 0.0))
 
     def quantile(self, u: F64, fan_in: int) -> F64:
         from scipy.special import ndtri
@@ -91,7 +90,7 @@ class KaimingUniform(Initializer):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        check_real("KaimingUniform gain", self.gain, 0.0, open_low=True)
+        keep(self, gain=check_real("KaimingUniform gain", self.gain, 0.0, open_low=True))
 
     def quantile(self, u: F64, fan_in: int) -> F64:
         bound = self.gain * np.sqrt(6.0 / fan_in)
@@ -119,21 +118,50 @@ def as_initializer(what: str, value: Any) -> Initializer:
     return Constant(check_real(what, value))
 
 
-def real_array(what: str, values: Any, shape: tuple[int, ...]) -> F64:
-    """An array of numbers that single precision can hold, or an error that names the first bad one."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # NumPy has no array whose rows differ in length
-        raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
+def real_array(what: str, values: Any, shape: tuple[int, ...], *, single: bool = False) -> F64:
+    """An array of numbers that single precision can hold, or an error that names the first bad one.
+
+    Args:
+        single: it will be rounded to single precision, so that what is given in that need not be read as
+            :func:`~genn_delays.errors.as_float` reads numbers.
+    """
+    array = as_array(what, values)
     if array.dtype.kind not in "iuf":
         raise InvalidValueError(f"{what} must be real numbers, got dtype {array.dtype}")
     if array.shape != shape:
         raise InvalidValueError(f"{what} must have shape {shape}, got {array.shape}")
-    array = array.astype(np.float64)
+    if array.dtype.kind == "f" and array.dtype.itemsize < (4 if single else 8):
+        found, place = np.unique(array, return_inverse=True)
+        array = found.astype(str).astype(np.float64)[place.reshape(shape)]
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64)
     bad = ~(np.abs(array) <= np.finfo(np.float32).max)
     if bad.any():
         raise InvalidValueError(f"{what} must be finite in single precision, got {array[bad][0]}")
     return array
+
+
+def sampled(what: str, initializer: Initializer, u: F64, fan_in: int) -> F64:
+    """An initialiser's values, or an error where single precision cannot hold them."""
+    with np.errstate(over="ignore"):
+        values = initializer.quantile(u, fan_in)
+    bad = ~(np.abs(values) <= np.finfo(np.float32).max)
+    if bad.any():
+        raise InvalidValueError(f"{what} must be finite in single precision, got {values[bad][0]:g} of {initializer}")
+    return values
+
+
+def as_array(what: str, values: Any) -> npt.NDArray[Any]:
+    """Values as an array, or an error that says why they are none."""
+    masked = isinstance(values, (list, tuple)) and any(value is np.ma.masked for value in values)
+    if masked or (isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values)):
+        raise InvalidValueError(f"{what} is a masked array; what is masked has no value")
+    if isinstance(values, (list, tuple)):  # numbers of fewer digits would be widened beside others
+        values = [as_float(v) if isinstance(v, np.floating) else v for v in values]
+    try:
+        return np.asarray(values)
+    except (ValueError, OverflowError) as error:  # NumPy has no array whose rows differ in length
+        raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
 
 
 def negative_threshold(initializer: Initializer, fan_in: int) -> int:

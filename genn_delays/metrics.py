@@ -119,7 +119,7 @@ class Metrics:
     def __getitem__(self, population: Population | str) -> OutputMetric:
         """The figures of an output population, given itself or by name."""
         for output, metric in self.outputs.items():
-            if population is output or population == output.name:
+            if population is output or (isinstance(population, str) and population == output.name):
                 return metric
         raise unknown("output", getattr(population, "name", population), [p.name for p in self.outputs])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import cached_property
 from math import prod
 from types import TracebackType
@@ -13,15 +14,24 @@ import numpy.typing as npt
 
 from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
-from .errors import InvalidValueError, OutOfMemoryError, check_count, check_real
+from .errors import (
+    InvalidValueError,
+    OutOfMemoryError,
+    check_choice,
+    check_count,
+    check_real,
+    check_registered,
+    shown,
+)
 from .floating import usual_errors
 from .memory import MOST_SYNAPSES, SAMPLING, SYNAPSE, check_host
-from .neurons import BatchNorm, DynamicNeuron, Equations, Neuron, as_batch_norm
+from .neurons import NEURONS, BatchNorm, DynamicNeuron, Equations, Neuron, as_batch_norm
 from .neurons.neuron import check_parameter, sample_per_neuron
 from .random import MAX_OWNER, MAX_SEED
 from .synapses import Delta, Synapse, as_synapse
 
-_open_networks: list[Network] = []
+_open_networks: ContextVar[tuple[Network, ...]] = ContextVar("genn_delays_open_networks", default=())
+"""The networks whose ``with`` blocks are open, the innermost last: of this thread and this task alone."""
 _BATCH_NORM = 1 << 16
 """Where the random numbers of batch norms begin among those of a population's parameters."""
 _SYNAPSE = _BATCH_NORM + 16
@@ -34,6 +44,8 @@ class Network:
     Args:
         seed: owns everything that is sampled: connectivity, weights, delays and parameters are functions of
             (seed, connection or population) alone, whatever is compiled from the network later.
+
+    A ``with`` block is open in its own thread and task alone: two threads, or two asyncio tasks, each describe theirs.
 
     Example::
 
@@ -50,13 +62,23 @@ class Network:
         self.connections: list[Connection] = []
 
     def __enter__(self) -> Network:
-        _open_networks.append(self)
+        _open_networks.set((*_open_networks.get(), self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _open_networks.remove(self)
+        found = list(_open_networks.get())
+        for place in reversed(range(len(found))):  # the innermost: it may be open twice
+            if found[place] is self:
+                del found[place]
+                break
+        _open_networks.set(tuple(found))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Network of seed {self.seed}: {len(self.populations)} populations, {len(self.connections)} connections>"
+        )
 
     @property
     def outputs(self) -> list[Population]:
@@ -72,9 +94,10 @@ class Network:
         """The population or connection called `name`; `kind` is ``"population"`` or ``"connection"``."""
         from .errors import unknown
 
+        check_choice("kind of member", kind, ("population", "connection"))
         members: Sequence[Population | Connection] = self.populations if kind == "population" else self.connections
         for member in members:
-            if member.name == name:
+            if isinstance(name, str) and member.name == name:
                 return member
         raise unknown(kind, name, [member.name for member in members])
 
@@ -120,10 +143,11 @@ class Population:
     ) -> None:
         network = _network("Population", network)
         if not isinstance(neuron, Neuron):
-            raise InvalidValueError(f"neuron must be a neuron such as LeakyIntegrateFire(), got {neuron!r}")
+            raise InvalidValueError(f"neuron must be a neuron such as LeakyIntegrateFire(), got {shown(neuron)}")
+        check_registered("neuron", neuron, NEURONS)
         if isinstance(shape, Sequence) and not shape:
-            raise InvalidValueError(f"population shape must name at least one size, got {shape!r}")
-        sizes = (shape,) if isinstance(shape, (int, np.integer)) or not isinstance(shape, Sequence) else tuple(shape)
+            raise InvalidValueError(f"population shape must name at least one size, got {shown(shape)}")
+        sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, (str, bytes)) else (shape,)
         self.shape = tuple(check_count("number of neurons", size) for size in sizes)
         self.size = check_count("number of neurons", prod(self.shape), 1, (1 << 31) - 1)
         self.neuron = neuron
@@ -131,12 +155,11 @@ class Population:
         self.name = _unique(name, f"population{self.index}", "population", network.populations)
         self.network = network
         self.batch_norm = as_batch_norm(batch_norm)
-        self.bias = None if isinstance(bias, (int, float)) and bias == 0 else bias
-        if self.bias is not None:
-            check_parameter(f"bias of population {self.name!r}", bias)
-            if self.batch_norm is not None or not isinstance(neuron, DynamicNeuron):
-                why = "has batch_norm, whose shift it is" if self.batch_norm else "is an input"
-                raise InvalidValueError(f"bias {bias!r}: population {self.name!r} {why}")
+        bias = 0.0 if bias is None else check_parameter(f"bias of population {self.name!r}", bias)
+        self.bias = None if isinstance(bias, float) and bias == 0 else bias
+        if self.bias is not None and (self.batch_norm is not None or not isinstance(neuron, DynamicNeuron)):
+            why = "has batch_norm, whose shift it is" if self.batch_norm else "is an input"
+            raise InvalidValueError(f"bias {shown(bias)}: population {self.name!r} {why}")
         self.dropout = check_real(f"dropout of population {self.name!r}", dropout, 0.0, 1.0, open_high=True)
         if self.batch_norm and not isinstance(neuron, DynamicNeuron):
             raise InvalidValueError(f"batch_norm: population {self.name!r} is an input and has no input current")
@@ -223,14 +246,16 @@ class Connection:
     ) -> None:
         for what, population in (("source", source), ("target", target)):
             if not isinstance(population, Population):
-                raise InvalidValueError(f"connection {what} must be a Population, got {population!r}")
+                raise InvalidValueError(f"connection {what} must be a Population, got {shown(population)}")
         network = source.network
-        if target.network is not network or _open_networks[-1:] not in ([], [network]):
+        if target.network is not network or _open_networks.get()[-1:] not in ((), (network,)):
             raise InvalidValueError(
                 f"dangling connection: {source.name!r} and {target.name!r} must both be of the network being described"
             )
         if not isinstance(connectivity, Connectivity):
-            raise InvalidValueError(f"connectivity must be one such as FixedNumber(sparsity=0.9), got {connectivity!r}")
+            raise InvalidValueError(
+                f"connectivity must be one such as FixedNumber(sparsity=0.9), got {shown(connectivity)}"
+            )
         if target.neuron.is_input:
             raise InvalidValueError(f"connection target {target.name!r} is an input; inputs receive no connections")
         if not source.spiking and not source.neuron.is_input:
@@ -302,11 +327,12 @@ class Connection:
 def _network(what: str, network: Network | None) -> Network:
     if network is not None:
         if not isinstance(network, Network):
-            raise InvalidValueError(f"network must be a Network, got {network!r}")
+            raise InvalidValueError(f"network must be a Network, got {shown(network)}")
         return network
-    if not _open_networks:
+    found = _open_networks.get()
+    if not found:
         raise InvalidValueError(f"{what} made outside a network: write it inside 'with network:'")
-    return _open_networks[-1]
+    return found[-1]
 
 
 def _free(name: str, members: Sequence[Population | Connection]) -> str:
@@ -322,7 +348,7 @@ def _free(name: str, members: Sequence[Population | Connection]) -> str:
 def _unique(name: str | None, default: str, kind: str, members: Sequence[Population | Connection]) -> str:
     name = default if name is None else name
     if not isinstance(name, str) or not name or not name.isprintable():  # it stands in comments of generated code
-        raise InvalidValueError(f"{kind} name must be a text of one line and at least one character, got {name!r}")
+        raise InvalidValueError(f"{kind} name must be a text of one line and at least one character, got {shown(name)}")
     if any(member.name == name for member in members):
         raise InvalidValueError(f"two of a network's {kind}s are called {name!r}; names must differ")
     return name

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InvalidValueError, unknown
+from .errors import InvalidValueError, keep, shown, unknown
 from .neurons import Equations
 from .neurons.neuron import check_parameter
 
@@ -56,7 +56,7 @@ class Exponential(Synapse):
     current: ClassVar[str] = "i_syn"
 
     def __post_init__(self) -> None:
-        check_parameter("Exponential tau", self.tau, 0.0, open_low=True)
+        keep(self, tau=check_parameter("Exponential tau", self.tau, 0.0, open_low=True))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Exponential):
@@ -95,7 +95,7 @@ def as_synapse(what: str, value: Any) -> Synapse:
     if isinstance(value, Synapse):
         return value
     if not isinstance(value, str):
-        raise InvalidValueError(f"{what} must be a synapse such as 'delta' or Exponential(5.0), got {value!r}")
+        raise InvalidValueError(f"{what} must be a synapse such as 'delta' or Exponential(5.0), got {shown(value)}")
     if value not in SYNAPSES:
         raise unknown(what, value, SYNAPSES)
     return SYNAPSES[value]()

@@ -27,8 +27,8 @@ def small(
     network, synapse = Network(seed=2), Exponential(20.0) if synapse is None else synapse
     with network:
         a = Population(source or SpikeInput(), 7, name="in")
-        b = Population(hidden or LeakyIntegrateFire(15.0, scale_i=True), 5, name=names[0], **arguments)
-        c = Population(output or LeakyIntegrate(30.0, scale_i=True, readout="avg_var"), 3, name=names[1])
+        b = Population(hidden or LeakyIntegrateFire(tau_mem=15.0, scale_i=True), 5, name=names[0], **arguments)
+        c = Population(output or LeakyIntegrate(tau_mem=30.0, scale_i=True, readout="avg_var"), 3, name=names[1])
         sparse = FixedNumber(sparsity=0.5, weight=Normal(1.0, 0.5), delay=UniformInt(1, 9))
         Connection(a, b, connectivity or sparse, synapse, delay_kernel=delay_kernel)
         Connection(

@@ -108,7 +108,11 @@ def users(jump, threshold="v - 0.5", **parameters):
     with network:
         a = Population(Input(), 6, name="in")
         parameters = {"tau_mem": Uniform(4.0, 12.0), "zero": 0.0, **parameters}
-        h = Population(UserNeuron({"v": ("-v / tau_mem + Isyn", jump)}, threshold, parameters), 8, name="hidden")
+        h = Population(
+            UserNeuron(vars={"v": ("-v / tau_mem + Isyn", jump)}, threshold=threshold, param_vals=parameters),
+            8,
+            name="hidden",
+        )
         o = Population(LeakyIntegrate(readout="sum_var"), 3, name="out")
         Connection(a, h, FixedNumber(sparsity=0.3, weight=Normal(0.2, 0.5)))
         Connection(h, o, Dense())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from refused import refused
@@ -161,7 +165,7 @@ def test_what_spikes():
         (-3, ("number of neurons", "at least 1", "-3")),
         (2.0, ("number of neurons", "whole number", "2.0")),
         (True, ("number of neurons", "whole number", "True")),
-        ("12", ("number of neurons", "whole number", "'1'")),
+        ("12", ("number of neurons", "whole number", "'12'")),
         (None, ("number of neurons", "whole number", "None")),
         ((4, 0), ("number of neurons", "at least 1", "got 0")),
         ((), ("shape", "at least one size", "()")),
@@ -330,3 +334,57 @@ def test_populations_left_alone():
         Population(Input(), 2, "unheard")
     with refused("'unheard'", "no outgoing connection"):
         compile_it(network)
+
+
+def _describe(number: int, meet: threading.Barrier | None = None) -> list[str]:
+    """Names of the populations that a thread finds in its network; all threads have theirs open at once."""
+    network = Network(seed=number)
+    with network:
+        for k in range(5):
+            if meet is not None:
+                meet.wait()
+            Population(Input(), 1, name=f"{number}:{k}")
+    return [p.name for p in network.populations]
+
+
+def test_threads_that_describe_networks_at_once():
+    """They mixed their populations: there was one list of open networks for all."""
+    meet = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: _describe(number, meet), range(4)))
+    assert found == [[f"{number}:{k}" for k in range(5)] for number in range(4)]
+
+
+def test_tasks_that_describe_networks_at_once():
+    async def describe(number: int) -> list[str]:
+        network = Network(seed=number)
+        with network:
+            for k in range(5):
+                await asyncio.sleep(0)
+                Population(Input(), 1, name=f"{number}:{k}")
+        return [p.name for p in network.populations]
+
+    async def together() -> list[list[str]]:
+        return list(await asyncio.gather(*(describe(number) for number in range(4))))
+
+    assert asyncio.run(together()) == [[f"{number}:{k}" for k in range(5)] for number in range(4)]
+
+
+def test_a_block_within_a_block_and_one_that_raises():
+    outer, inner = Network(), Network(1)
+    with outer:
+        with inner, outer:
+            Population(Input(), 1)
+        with pytest.raises(ZeroDivisionError), inner:
+            1 / 0  # noqa: B018
+        Population(Input(), 1)
+    assert (len(outer.populations), len(inner.populations)) == (2, 0)
+    with refused("outside a network"):
+        Population(Input(), 1)
+
+
+def test_a_network_shows_what_it_is():
+    network = Network(seed=7)
+    with network:
+        Population(Input(), 3)
+    assert repr(network) == "<Network of seed 7: 1 populations, 0 connections>"

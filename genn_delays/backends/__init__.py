@@ -23,7 +23,7 @@ def as_backend(value: Any) -> Backend:
         return BACKENDS[value]()
     if isinstance(value, type) and hasattr(value, "build"):
         return as_backend(value())
-    if not hasattr(value, "build"):
+    if not callable(getattr(value, "build", None)):
         raise unknown("backend", value, BACKENDS)
     backend: Backend = value
     return backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InvalidValueError, RunFolderError, unknown
+from ..errors import InvalidValueError, RunFolderError, shown, unknown
 from .callback import Callback
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
@@ -26,8 +26,8 @@ _BY_NAME_ALONE = ("batch_progress_bar", "early_stopping")
 
 def as_callbacks(values: Sequence[Any]) -> list[Callback]:
     """Callbacks, or the names of those that need no argument, as callbacks."""
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise InvalidValueError(f"callbacks must be a list, got {values!r}")
+    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
+        raise InvalidValueError(f"callbacks must be a list, got {shown(values)}")
     found: list[Callback] = []
     for value in values:
         if isinstance(value, Callback):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import check_count
+from ..errors import InvalidValueError, check_count, check_path, shown
 from ..paths import atomic_write
 from .callback import Callback
 
@@ -29,7 +29,9 @@ class Checkpoint(Callback):
     runs_last = True
 
     def __init__(self, folder: str | Path, monitor: Callable[[Metrics], float] | None = None) -> None:
-        self.folder, self.monitor = Path(folder), monitor
+        if monitor is not None and not callable(monitor):
+            raise InvalidValueError(f"Checkpoint monitor must be a function of the metrics, got {shown(monitor)}")
+        self.folder, self.monitor = check_path("Checkpoint folder", folder), monitor
         self.best: float | None = None
         self.best_epoch: int | None = None
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunFolderError
+from ..errors import InvalidValueError, RunFolderError, check_path, shown
 from ..paths import atomic_write
 from .callback import Callback
 
@@ -27,7 +27,11 @@ class MetricsWriter(Callback):
     """
 
     def __init__(self, path: str | Path, extra: Any = None) -> None:
-        self.path, self.extra = Path(path), extra
+        if extra is not None and not callable(extra):
+            raise InvalidValueError(
+                f"MetricsWriter extra must be a function of the epoch and its metrics, got {shown(extra)}"
+            )
+        self.path, self.extra = check_path("MetricsWriter path", path), extra
         self._lines: list[dict[str, Any]] = []
 
     def on_train_begin(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..compilers.summary import what_learns
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -16,12 +19,19 @@ INTERVAL = 0.1
 
 
 class BatchProgressBar(Callback):
-    """One line an epoch on standard error: batches done, loss and accuracy so far, the validation's at the end."""
+    """One line an epoch on standard error: batches done, loss and accuracy so far, the validation's at the end.
+
+    The first line of a training says what is learned, by which optimiser, and what is not.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._epoch: int | None = None
         self._looked = 0.0
+
+    def on_train_begin(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a standard error that is closed hears nothing
+            print(what_learns(self.compiled_network.plan), file=sys.stderr, flush=True)
 
     def on_epoch_begin(self, epoch: int) -> None:
         self._epoch = epoch

@@ -7,12 +7,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, shown
 from ..network import Population
 from .callback import Callback
 
 if TYPE_CHECKING:
     from ..metrics import Metrics
+
+
+def check_population(what: str, value: Any) -> Population | str:
+    """A population or the name of one, or an error."""
+    if not isinstance(value, (Population, str)):
+        raise InvalidValueError(f"{what} population must be a population or its name, got {shown(value)}")
+    return value
+
+
+def check_key(what: str, value: Any) -> str | None:
+    """A text or None, or an error."""
+    if value is not None and not isinstance(value, str):
+        raise InvalidValueError(f"{what} key must be a text, got {shown(value)}")
+    return value
 
 
 class SpikeRecorder(Callback):
@@ -22,11 +36,12 @@ class SpikeRecorder(Callback):
 
     Args:
         population: the population, or its name.
-        key: under which name the data are returned; the population's where not given.
+        key: under which name the data are returned; ``<population>_spikes`` where not given.
     """
 
     def __init__(self, population: Population | str, key: str | None = None) -> None:
-        self._population, self.key = population, key
+        self._population = check_population("SpikeRecorder", population)
+        self.key = check_key("SpikeRecorder", key)
         self._times: list[npt.NDArray[np.floating[Any]]] = []
         self._neurons: list[npt.NDArray[np.int64]] = []
 
@@ -60,7 +75,10 @@ class VarRecorder(Callback):
     """
 
     def __init__(self, population: Population | str, var: str = "v", key: str | None = None) -> None:
-        self._population, self.var, self.key = population, var, key
+        self._population = check_population("VarRecorder", population)
+        if not isinstance(var, str):
+            raise InvalidValueError(f"VarRecorder var must be the name of a variable, got {shown(var)}")
+        self.var, self.key = var, check_key("VarRecorder", key)
         self._values: list[npt.NDArray[np.float32]] = []
 
     def set_params(self, compiled_network: Any, num_epochs: int, num_batches: int) -> None:

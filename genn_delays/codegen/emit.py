@@ -21,11 +21,29 @@ from .equations import DiscreteModel
 from .printed import Printed, words_of
 
 
+class _Loader(jinja2.PackageLoader):
+    """The library's own templates of a target; one that is not there is an error of whoever named it."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__("genn_delays.codegen", f"templates/{target}")
+        self._target = target
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> Any:
+        try:
+            return super().get_source(environment, template)
+        except jinja2.TemplateNotFound as error:
+            name = template.split(".")[0]
+            raise InvalidValueError(
+                f"there is no kernel template {name!r} for target {self._target!r}: what is registered under that name "
+                "is computed by backend 'reference' alone; a template makes it known to the others"
+            ) from error
+
+
 @cache
 def environment(target: str) -> jinja2.Environment:
     """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("genn_delays.codegen", f"templates/{target}"),
+        loader=_Loader(target),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

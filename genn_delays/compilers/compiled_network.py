@@ -17,7 +17,7 @@ from ..backends.protocol import Engine, Pass, Rewired
 from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
 from ..checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from ..connectivity import Synapses
-from ..errors import InvalidValueError, check_count, check_real, unknown
+from ..errors import InvalidValueError, check_count, check_path, check_real, check_switch, shown, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
@@ -28,6 +28,7 @@ from .learner import HostLearner
 from .plan import Plan
 from .populations import PopulationState
 from .result import BatchResult
+from .summary import summary
 from .turns import Turns, in_turn
 
 
@@ -132,9 +133,8 @@ class CompiledNetwork:
         self.engine.check_learning(training=True)
         what = "num_epochs, counted from the network's first epoch,"
         num_epochs = check_count(what, num_epochs, max(1, self.epoch))
-        check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
-        if not isinstance(shuffle, bool):
-            raise InvalidValueError(f"shuffle must be true or false, got {shuffle!r}")
+        validation_split = check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
+        check_switch("shuffle", shuffle)
         data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
         if self.plan.batch_size > data.examples.size:
             raise InvalidValueError(
@@ -314,6 +314,8 @@ class CompiledNetwork:
             outputs = list(self.network.outputs)
         elif isinstance(outputs, (str, Population)):
             outputs = [outputs]
+        elif not isinstance(outputs, (list, tuple)):
+            raise InvalidValueError(f"predict: outputs must be a population or a list of them, got {shown(outputs)}")
         wanted = [self.population(p) for p in outputs]
         for p in wanted:
             if p not in self.network.outputs:
@@ -379,18 +381,35 @@ class CompiledNetwork:
         for c in self.plan.connections:
             names = {"weight", "delay"} if c.real_delays else {"weight"}
             known |= names
-            if variable in names:
+            if isinstance(variable, str) and variable in names:
                 found[c.connection] = c.size
         for p, state in zip(self.plan.populations, self.populations, strict=True):
             names = {name for name in state.values if name not in ("batch_norm_mean", "batch_norm_var")}
             known |= names
-            if variable in names:
+            if isinstance(variable, str) and variable in names:
                 found[self.network.populations[p.index]] = p.size
         if not found:
             raise unknown("variable with a gradient", variable, known)
         return found
 
     # --- what it has become ------------------------------------------------------------------------------------------
+
+    def summary(self) -> str:
+        """Its populations and connections, with synapses and delays as they are now, and what learns by which
+        optimiser and what does not: a few lines of text.
+
+        Example::
+
+            network of seed 0: 3 populations, 2 connections, 18,944 synapses
+            pixels: 64 x SpikeInput, input
+            hidden: 1,024 x LeakyIntegrateFire
+            digit: 10 x LeakyIntegrate, output by 'sum_softmax'
+            pixels_hidden: pixels -> hidden, 16,384 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            hidden_digit: hidden -> digit, 2,560 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            learned: weights of pixels_hidden, hidden_digit by Adam(alpha=0.003); not learned: delays of all connections
+        """
+        delays = {c.index: self.delays(c.connection) for c in self.plan.connections}
+        return summary(self.network, self.plan, delays)
 
     def population(self, key: Population | str) -> Population:
         """A population, given itself or by name."""
@@ -410,6 +429,8 @@ class CompiledNetwork:
     def _connection(self, connection: Connection | str) -> Connection:
         if isinstance(connection, str):
             connection = self.network.find("connection", connection)
+        if not isinstance(connection, Connection):
+            raise unknown("connection", connection, [c.name for c in self.network.connections])
         if connection not in self.network.connections:
             raise InvalidValueError(f"connection {connection!r} belongs to another network")
         return connection
@@ -422,6 +443,7 @@ class CompiledNetwork:
             TrainingError: something learned is no finite number. Nothing is written, an old file stays.
             GennDelaysError: the file cannot be written.
         """
+        target = check_path("path of a checkpoint", path)
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
         active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
@@ -430,8 +452,8 @@ class CompiledNetwork:
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
         owners = [(f"connection {n!r}", not_finite(s.arrays())) for n, s in states.items()]
         owners += [(f"population {n!r}", not_finite(s.tensors())) for n, s in populations.items()]
-        refuse(f"and no checkpoint {path} is written", *[f"{what} of {owner}" for owner, what in owners if what])
-        save_checkpoint(Path(path), self.plan, Checkpoint(states, populations, progress))
+        refuse(f"and no checkpoint {target} is written", *[f"{what} of {owner}" for owner, what in owners if what])
+        save_checkpoint(target, self.plan, Checkpoint(states, populations, progress))
 
     @in_turn
     def load(self, path: str | Path) -> None:
@@ -440,7 +462,7 @@ class CompiledNetwork:
         Raises:
             RunFolderError: it is missing, damaged or of another network. The network is left as it was.
         """
-        checkpoint = load_checkpoint(Path(path), self.plan)
+        checkpoint = load_checkpoint(check_path("path of a checkpoint", path), self.plan)
         for c in self.plan.connections:
             self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:

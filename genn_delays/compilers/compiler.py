@@ -8,7 +8,7 @@ from typing import Any
 
 from ..backends import as_backend
 from ..backends.foresight import foresee_sampling
-from ..errors import InvalidValueError, check_count, check_real
+from ..errors import InvalidValueError, check_count, check_real, shown
 from ..floating import usual_errors
 from ..learning.losses import Loss, as_losses
 from ..learning.regularisation import SpikeRegularisation
@@ -74,7 +74,7 @@ class Compiler(ABC):
         self.batch_size = check_count("batch_size", batch_size)
         if self.example_timesteps * self.batch_size > (1 << 31) - 1:
             raise InvalidValueError(
-                f"example_timesteps x batch_size must be below 2**31, got {example_timesteps} x {batch_size}"
+                f"example_timesteps x batch_size must be below 2**31, got {self.example_timesteps} x {self.batch_size}"
             )
         self.losses = as_losses(losses)
         self.dt = check_real("dt", dt, 0.0, open_low=True)
@@ -109,12 +109,17 @@ class Compiler(ABC):
             optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable,
                 ``{"weight": optimiser, "delay": optimiser}``, and by population (itself, its name, or
                 ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such
-                as ``"tau_mem"``. What is not named is not learned; without the argument all weights and batch norms
-                are, by Adam.
-            rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``; none where not given.
+                as ``"tau_mem"``. Entries that overlap merge by variable, and what is said of one goes before what is
+                said of all: ``{"all_connections": {"weight": Adam()}, connection: {"delay": Adam(0.1)}}`` learns all
+                weights, and the delays of one connection too; ``{"weight": None}`` leaves its weights out. What is not
+                named is not learned; without the argument all weights and batch norms are, by Adam.
+                :meth:`CompiledNetwork.summary` tells what came of it.
+            rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``, or None for none; none
+                where not given.
 
         Raises:
             InvalidValueError: the network or the request cannot work.
+            GennDelaysWarning: (a warning) synapses have delays so long that nothing can arrive through them.
             BackendUnavailableError: the backend cannot run here.
             CompileError: the generated code did not compile.
         """
@@ -137,13 +142,13 @@ class Compiler(ABC):
         The arguments and errors are those of :meth:`compile`; no backend is needed.
         """
         if not isinstance(network, Network):
-            raise InvalidValueError(f"compile needs a Network, got {network!r}")
+            raise InvalidValueError(f"compile needs a Network, got {shown(network)}")
         losses = self.output_losses(network)
         learned = learned_variables(network, optimisers)
         rules = {
-            index: rule
-            for index, value in by_connection(network, "rewiring", rewiring or {}).items()
-            if (rule := as_rewiring(f"connection {network.connections[index].name!r}", value)) is not None
+            c.index: rule
+            for c, said in by_connection(network, "rewiring", {} if rewiring is None else rewiring).items()
+            if (rule := as_rewiring(f"connection {c.name!r}", said[-1])) is not None
         }
         for index, rule in rules.items():
             _check_rewiring(network.connections[index], rule, index in learned.weights)

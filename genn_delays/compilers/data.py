@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends.protocol import DenseData, EventData, InputData
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, unknown
 from ..learning.losses import Loss, Truth
 from ..network import Network, Population
 from ..neurons import SpikeInput
@@ -34,7 +34,9 @@ def find_population(network: Network, key: Population | str) -> Population:
         if key.network is not network:
             raise InvalidValueError(f"population {key.name!r} belongs to another network")
         return key
-    found: Population = network.find("population", str(key))
+    if not isinstance(key, str):
+        raise unknown("population", key, [p.name for p in network.populations])
+    found: Population = network.find("population", key)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy.typing as npt
 from ..codegen.derivations import discrete_model, surrogate_code
 from ..codegen.equations import DiscreteModel
 from ..codegen.printed import evaluate, words_of
-from ..errors import InvalidValueError
+from ..errors import GennDelaysWarning, InvalidValueError
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import Surrogate
-from ..network import Network, Population
+from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, Input
 from ..neurons.neuron import REFRACTORY_STATE
 from ..rewiring import RewiringRule
@@ -109,6 +110,7 @@ def _connections(
                 f"the delay kernel of connection {c.name!r} has {c.max_delay_steps + 1} lags (max_delay_steps + 1), "
                 f"allowed are at most {time_steps}, the time steps of an example"
             )
+        _warn_of_lost(c, time_steps)
         signs = None
         if c.index in under_dale:  # one sign per source neuron in all its connections under the law
             signs = dale_signs(c.source, [other for other in c.source.outgoing if other.index in under_dale])
@@ -133,6 +135,21 @@ def _connections(
             )
         )
     return tuple(plans)
+
+
+def _warn_of_lost(c: Connection, time_steps: int) -> None:
+    """A warning where synapses have delays so long that nothing can arrive through them."""
+    if c.connectivity.delay_initializer.high < time_steps:
+        return
+    delay = c.synapses.delay
+    lost = int((delay >= time_steps).sum())
+    if lost:
+        warnings.warn(
+            f"connection {c.name!r}: nothing can arrive through {lost:,} of its {delay.size:,} synapses, as their "
+            f"delays are {time_steps} steps or more (up to {delay.max()}), and an example lasts {time_steps}",
+            GennDelaysWarning,
+            stacklevel=6,
+        )
 
 
 class _Keeps(NamedTuple):

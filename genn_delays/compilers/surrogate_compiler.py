@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, check_switch
 from ..learning.readouts import READOUTS
 from ..learning.surrogates import as_surrogate
 from ..network import Network
@@ -59,9 +59,7 @@ class SurrogateCompiler(Compiler):
             reg_lambda_lower=reg_lambda_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
             clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
         )  # fmt: skip
-        if not isinstance(detach_reset, bool):
-            raise InvalidValueError(f"detach_reset must be true or false, got {detach_reset!r}")
-        self.surrogate, self.detach_reset = as_surrogate(surrogate), detach_reset
+        self.surrogate, self.detach_reset = as_surrogate(surrogate), check_switch("detach_reset", detach_reset)
 
     def _check(self, network: Network, learned: Learned) -> None:
         for p in network.outputs:

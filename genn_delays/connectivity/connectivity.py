@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import keywords_only
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
-from ..errors import InvalidValueError, check_count, check_real
-from ..initializers import Initializer, as_initializer, negative_threshold, real_array
+from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
+from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
 from ..random import Purpose, philox, sample_distinct, uniform
 from .synapses import Synapses, ordinals, sort_order
 
@@ -36,9 +37,8 @@ class Connectivity(ABC):
     distinct_delays: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_count("kernel_count", self.kernel_count, 1, MAX_DELAY)
-        if not isinstance(self.distinct_delays, bool):
-            raise InvalidValueError(f"distinct_delays must be true or false, got {self.distinct_delays!r}")
+        keep(self, kernel_count=check_count("kernel_count", self.kernel_count, 1, MAX_DELAY))
+        check_switch("distinct_delays", self.distinct_delays)
         self.weight_initializer: Initializer = as_initializer("weight", self.weight)
         self.delay_initializer: DelayInitializer = as_delay_initializer("delay", self.delay)
         lags = self.delay_initializer.num_possible
@@ -66,7 +66,7 @@ class Connectivity(ABC):
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count
-        weight = self.weight_initializer.quantile(uniform(words[0]), fan_in).astype(np.float32)
+        weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
         delay = self.delay_initializer.from_words(words[1])
         if self.kernel_count > 1:
             if self.distinct_delays:
@@ -119,9 +119,14 @@ def home_words(pre: Any, post: Any, ordinal: Any, seed: int, owner: int) -> npt.
     return philox(seed, Purpose.HOME, owner, pre, post, ordinal)
 
 
+@keywords_only
 @dataclass
 class Dense(Connectivity):
-    """Every source neuron to every target neuron."""
+    """Every source neuron to every target neuron.
+
+    Args:
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+    """
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return num_pre * num_post * self.kernel_count
@@ -130,19 +135,24 @@ class Dense(Connectivity):
         return np.arange(num_pre * num_post, dtype=np.int64)
 
 
+@keywords_only
 @dataclass
 class FixedProbability(Connectivity):
     """Every pair with probability `p`, independently.
 
     The number of pairs is drawn from its binomial distribution and then as many distinct pairs: the same distribution
     as a coin for every pair, in O(synapses).
+
+    Args:
+        p: probability, in (0, 1].
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
     """
 
     p: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("FixedProbability p", self.p, 0.0, 1.0, open_low=True)
+        keep(self, p=check_real("FixedProbability p", self.p, 0.0, 1.0, open_low=True))
 
     def _count(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         """Number of pairs."""
@@ -159,15 +169,21 @@ class FixedProbability(Connectivity):
         return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
 
 
+@keywords_only
 @dataclass
 class FixedNumber(Connectivity):
-    """``int((1 - sparsity) * num_pre * num_post)`` pairs, every choice of them equally likely."""
+    """``int((1 - sparsity) * num_pre * num_post)`` pairs, every choice of them equally likely.
+
+    Args:
+        sparsity: share of the pairs without a synapse, in [0, 1).
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+    """
 
     sparsity: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("sparsity", self.sparsity, 0.0, 1.0, open_high=True)
+        keep(self, sparsity=check_real("sparsity", self.sparsity, 0.0, 1.0, open_high=True))
 
     def count(self, num_pre: int, num_post: int) -> int:
         """Number of synapses."""
@@ -211,7 +227,7 @@ class Sparse(Connectivity):
         if size == 0:
             raise InvalidValueError("Sparse needs at least one synapse, got none")
         if isinstance(weight, (list, tuple, np.ndarray)):
-            self._weight = real_array("Sparse weight", weight, (size,)).astype(np.float32)
+            self._weight = real_array("Sparse weight", weight, (size,), single=True).astype(np.float32)
             weight = 0.0
         if isinstance(delay, (list, tuple, np.ndarray)):
             steps = whole_array("Sparse delay", delay, MAX_DELAY)
@@ -220,7 +236,7 @@ class Sparse(Connectivity):
             self._delay = steps.astype(np.uint16)
             delay = EmpiricalInt(self._delay)
         super().__init__(weight=weight, delay=delay)
-        self.multapses = multapses
+        self.multapses = check_switch("Sparse multapses", multapses)
 
     @property
     def explicit_weights(self) -> bool:
@@ -261,7 +277,7 @@ class Sparse(Connectivity):
         if self._weight is not None:
             weight = self._weight[order]
         else:
-            weight = self.weight_initializer.quantile(uniform(words[0]), num_pre).astype(np.float32)
+            weight = sampled("weight", self.weight_initializer, uniform(words[0]), num_pre).astype(np.float32)
         if self._delay is not None:
             return Synapses(pre, post, self._delay[order], weight)
         delay = self.delay_initializer.from_words(words[1])
@@ -271,13 +287,10 @@ class Sparse(Connectivity):
 
 def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:
     """A one-dimensional array of whole numbers in [0, high], or an error that names the first bad one."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # NumPy has no array whose rows differ in length
-        raise InvalidValueError(f"{what} must be a one-dimensional array, got rows of different lengths") from error
-    if array.size == 0:
+    array = as_array(what, values)
+    if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)  # an empty list is of no type
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+    if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InvalidValueError(
             f"{what} must be a one-dimensional array of whole numbers, got shape {array.shape}, dtype {array.dtype}"
         )

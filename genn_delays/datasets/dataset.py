@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DatasetError, InvalidValueError, check_count, check_real
+from ..random import MAX_SEED
 
 
 class Events(NamedTuple):
@@ -145,7 +146,7 @@ def stratified_split(
         (4, 2)
     """
     fraction = check_real("fraction", fraction, 0, 1, open_low=True, open_high=True)
-    seed = check_count("seed", seed, low=0)
+    seed = check_count("seed", seed, 0, MAX_SEED)
     y = np.asarray(labels)
     if y.ndim != 1 or y.size == 0 or not np.issubdtype(y.dtype, np.integer):
         raise InvalidValueError(f"labels must be a list of integers, got {y.dtype} of shape {y.shape}")

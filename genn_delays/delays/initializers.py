@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_count, check_real, unknown
+from ..errors import InvalidValueError, check_count, check_real, keep, unknown
 
 MAX_DELAY = 65_535
 """The largest delay in time steps: delays are stored in 16 bits."""
@@ -54,7 +54,7 @@ class ConstantInt(DelayInitializer):
     value: int
 
     def __post_init__(self) -> None:
-        check_count("delay", self.value, 0, MAX_DELAY)
+        keep(self, value=check_count("delay", self.value, 0, MAX_DELAY))
 
     @property
     def low(self) -> int:  # type: ignore[override]
@@ -78,8 +78,8 @@ class UniformInt(DelayInitializer):
     high: int
 
     def __post_init__(self) -> None:
-        check_count("UniformInt low", self.low, 0, MAX_DELAY)
-        check_count("UniformInt high", self.high, self.low, MAX_DELAY)
+        low = check_count("UniformInt low", self.low, 0, MAX_DELAY)
+        keep(self, low=low, high=check_count("UniformInt high", self.high, low, MAX_DELAY))
 
     def cumulative(self) -> npt.NDArray[np.float64]:
         n = self.high - self.low + 1
@@ -96,15 +96,16 @@ class NormalInt(DelayInitializer):
     high: int
 
     def __post_init__(self) -> None:
-        check_real("NormalInt mean", self.mean)
-        check_real("NormalInt sd", self.sd, 0.0, open_low=True)
-        check_count("NormalInt low", self.low, 0, MAX_DELAY)
-        check_count("NormalInt high", self.high, self.low, MAX_DELAY)
+        keep(self, mean=check_real("NormalInt mean", self.mean))
+        keep(self, sd=check_real("NormalInt sd", self.sd, 0.0, open_low=True))
+        low = check_count("NormalInt low", self.low, 0, MAX_DELAY)
+        keep(self, low=low, high=check_count("NormalInt high", self.high, low, MAX_DELAY))
 
     def cumulative(self) -> npt.NDArray[np.float64]:
         from scipy.special import ndtr
 
-        return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
+        with np.errstate(over="ignore"):  # of a deviation close to 0: what is infinite is at an end
+            return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
 
 
 class EmpiricalInt(DelayInitializer):
@@ -135,6 +136,6 @@ def as_delay_initializer(what: str, value: Any) -> DelayInitializer:
             kind = DELAY_INITIALIZERS[value].__name__
             raise InvalidValueError(f"{what} {value!r} needs its numbers: give {kind}(...) or a whole number of steps")
         raise unknown(f"initializer for {what}", value, DELAY_INITIALIZERS)
-    if isinstance(value, float):
+    if isinstance(value, (float, np.floating)):
         raise InvalidValueError(f"{what} must be a whole number of time steps, got {value}")
     return ConstantInt(check_count(what, value, 0, MAX_DELAY))

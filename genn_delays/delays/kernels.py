@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_real, unknown
+from ..errors import check_real, check_registered, keep, unknown
 from ..learning.schedules import Progress
 
 Array = npt.NDArray[Any]
@@ -70,9 +70,9 @@ class DelayKernel(ABC):
     def __post_init__(self) -> None:
         name = type(self).__name__
         if self.sigma is not None:
-            check_real(f"{name} sigma", self.sigma, 0.0, open_low=True)
-        check_real(f"{name} final_sigma", self.final_sigma, 0.0, open_low=True)
-        check_real(f"{name} shrink", self.shrink, 0.0, 1.0)
+            keep(self, sigma=check_real(f"{name} sigma", self.sigma, 0.0, open_low=True))
+        keep(self, final_sigma=check_real(f"{name} final_sigma", self.final_sigma, 0.0, open_low=True))
+        keep(self, shrink=check_real(f"{name} shrink", self.shrink, 0.0, 1.0))
 
     def width(self, max_delay: int, progress: Progress) -> float:
         """The kernel's width at a point of training: sigma and the offset, in time steps."""
@@ -173,10 +173,10 @@ DELAY_KERNELS: dict[str, type[DelayKernel]] = {"gaussian": GaussianKernel, "tria
 
 def as_delay_kernel(value: Any) -> DelayKernel | None:
     """A registered name, a kernel, or None (``"none"``) as a kernel or None."""
-    if value is None or value == "none":
+    if value is None or (isinstance(value, str) and value == "none"):
         return None
     if isinstance(value, DelayKernel):
-        return value
+        return check_registered("delay kernel", value, DELAY_KERNELS)
     if isinstance(value, str) and value in DELAY_KERNELS:
         return DELAY_KERNELS[value]()
     raise unknown("delay kernel", value, [*DELAY_KERNELS, "none"])

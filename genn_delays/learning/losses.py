@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_real, unknown
+from ..errors import InvalidValueError, check_real, check_registered, check_switch, keep, unknown
 from .readouts import READOUTS, softmax
 
 Array = npt.NDArray[Any]
@@ -97,11 +97,10 @@ class SparseCategoricalCrossentropy(Loss):
     ground_truth = "example_label"
 
     def __post_init__(self) -> None:
-        check_real("label_smoothing", self.label_smoothing, 0.0, 1.0, open_high=True)
-        if not isinstance(self.per_timestep, bool):
-            raise InvalidValueError(f"per_timestep must be true or false, got {self.per_timestep!r}")
-        check_real("softmax_temperature", self.softmax_temperature, 0.0, open_low=True)
-        check_real("ttfs_alpha", self.ttfs_alpha, 0.0)
+        keep(self, label_smoothing=check_real("label_smoothing", self.label_smoothing, 0.0, 1.0, open_high=True))
+        check_switch("per_timestep", self.per_timestep)
+        temperature = check_real("softmax_temperature", self.softmax_temperature, 0.0, open_low=True)
+        keep(self, softmax_temperature=temperature, ttfs_alpha=check_real("ttfs_alpha", self.ttfs_alpha, 0.0))
 
     def on(self, readout: str, duration: float) -> Loss | None:
         if self.per_timestep:
@@ -232,7 +231,7 @@ class RelativeMeanSquareError(Loss):
     ground_truth = "example_label"
 
     def __post_init__(self) -> None:
-        check_real("delta", self.delta, 0.0)
+        keep(self, delta=check_real("delta", self.delta, 0.0))
 
     def on(self, readout: str, duration: float) -> Loss | None:
         return self if readout == FIRST_SPIKE_TIME else None
@@ -260,7 +259,7 @@ LOSSES: dict[str, type[Loss]] = {
 def as_loss(value: Any) -> Loss:
     """A registered name or a loss as a loss."""
     if isinstance(value, Loss):
-        return value
+        return check_registered("loss", value, LOSSES)
     if not isinstance(value, str) or value not in LOSSES:
         raise unknown("loss", value, LOSSES)
     kind: Any = LOSSES[value]

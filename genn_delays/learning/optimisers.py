@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_flag, check_real, unknown
+from ..errors import check_real, check_registered, check_switch, keep, unknown
 from .schedules import Progress, Schedule, as_schedule
 
 F32 = npt.NDArray[np.float32]
@@ -42,22 +43,28 @@ class Optimiser(ABC):
     """Numbers kept per synapse besides its age."""
 
     def __post_init__(self) -> None:
-        check_real(f"{type(self).__name__} alpha", self.alpha, 0.0, open_low=True)
-        check_real(f"{type(self).__name__} l1", self.l1, 0.0)
-        check_real(f"{type(self).__name__} weight_decay", self.weight_decay, 0.0)
-        check_flag(f"{type(self).__name__} decoupled_l1", self.decoupled_l1)
-        object.__setattr__(self, "schedule", as_schedule(self.schedule))
+        name = type(self).__name__
+        keep(self, alpha=check_real(f"{name} alpha", self.alpha, 0.0, open_low=True))
+        keep(self, l1=check_real(f"{name} l1", self.l1, 0.0))
+        keep(self, weight_decay=check_real(f"{name} weight_decay", self.weight_decay, 0.0))
+        check_switch(f"{name} decoupled_l1", self.decoupled_l1)
+        keep(self, schedule=as_schedule(self.schedule))
 
     def numbers(self) -> dict[str, float]:
         """What the kernels read, by name."""
         return {name: value for name, value in vars(self).items() if name not in ("decoupled_l1", "schedule")}
 
     def at(self, progress: Progress) -> Optimiser:
-        """The optimiser as the schedule has it at a point of training."""
+        """The optimiser as the schedule has it at a point of training.
+
+        The schedule's numbers are not checked as a user's are: a rate that has decayed to nothing is 0.
+        """
         if self.schedule is None:
             return self
         values = {name: v for name, v in self.schedule.values(self.alpha, progress).items() if hasattr(self, name)}
-        return replace(self, schedule=None, **values)
+        now = copy(self)
+        keep(now, schedule=None, **values)
+        return now
 
     @abstractmethod
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
@@ -125,9 +132,9 @@ class Adam(Optimiser):
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
-        check_real(f"{name} beta1", self.beta1, 0.0, 1.0, open_high=True)
-        check_real(f"{name} beta2", self.beta2, 0.0, 1.0, open_high=True)
-        check_real(f"{name} epsilon", self.epsilon, 0.0, open_low=True)
+        keep(self, beta1=check_real(f"{name} beta1", self.beta1, 0.0, 1.0, open_high=True))
+        keep(self, beta2=check_real(f"{name} beta2", self.beta2, 0.0, 1.0, open_high=True))
+        keep(self, epsilon=check_real(f"{name} epsilon", self.epsilon, 0.0, open_low=True))
 
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
         one = np.float32(1)
@@ -155,7 +162,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("AdamW decay", self.decay, 0.0)
+        keep(self, decay=check_real("AdamW decay", self.decay, 0.0))
 
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
         shrunk = weight - np.float32(self.alpha) * np.float32(self.decay) * weight
@@ -178,7 +185,7 @@ class SGD(Optimiser):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("SGD momentum", self.momentum, 0.0, 1.0, open_high=True)
+        keep(self, momentum=check_real("SGD momentum", self.momentum, 0.0, 1.0, open_high=True))
 
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
         (m,) = moments
@@ -207,7 +214,7 @@ OPTIMISERS: dict[str, type[Optimiser]] = {"adam": Adam, "adam_w": AdamW, "sgd": 
 def as_optimiser(what: str, value: Any) -> Optimiser:
     """A registered name or an optimiser as an optimiser."""
     if isinstance(value, Optimiser):
-        return value
+        return check_registered(f"optimiser of {what}", value, OPTIMISERS)
     if isinstance(value, str) and value in OPTIMISERS:
         return OPTIMISERS[value]()
     raise unknown(f"optimiser of {what}", value, OPTIMISERS)

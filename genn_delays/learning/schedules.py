@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import cos, pi
 from typing import Any, Literal, NamedTuple
 
-from ..errors import InvalidValueError, check_count, check_real, unknown
+from ..errors import InvalidValueError, check_choice, check_count, check_real, keep, unknown
 
 
 class Progress(NamedTuple):
@@ -41,10 +41,9 @@ class Schedule(ABC):
     length: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.per not in ("epoch", "batch"):
-            raise unknown(f"{type(self).__name__} per", self.per, ("epoch", "batch"))
+        check_choice(f"{type(self).__name__} per", self.per, ("epoch", "batch"))
         if self.length is not None:
-            check_count(f"{type(self).__name__} length", self.length)
+            keep(self, length=check_count(f"{type(self).__name__} length", self.length))
 
     def check(self, num_epochs: int, num_batches: int) -> None:
         """An error where the schedule is shorter than a training of so many epochs of so many batches."""
@@ -86,7 +85,7 @@ class CosineAnnealing(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("CosineAnnealing minimum", self.minimum, 0.0)
+        keep(self, minimum=check_real("CosineAnnealing minimum", self.minimum, 0.0))
 
     def at(self, alpha: float, step: int, total: int) -> dict[str, float]:
         return {"alpha": _between(alpha, self.minimum, step / total)}
@@ -104,7 +103,7 @@ class ExponentialDecay(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("ExponentialDecay gamma", self.gamma, 0.0, 1.0, open_low=True)
+        keep(self, gamma=check_real("ExponentialDecay gamma", self.gamma, 0.0, 1.0, open_low=True))
 
     def at(self, alpha: float, step: int, total: int) -> dict[str, float]:
         return {"alpha": alpha * self.gamma**step}
@@ -135,10 +134,10 @@ class OneCycle(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("maximum", "div_factor", "final_div_factor"):
-            check_real(f"OneCycle {name}", getattr(self, name), 0.0, open_low=True)
-        check_real("OneCycle rise", self.rise, 0.0, 1.0)
+            keep(self, **{name: check_real(f"OneCycle {name}", getattr(self, name), 0.0, open_low=True)})
+        keep(self, rise=check_real("OneCycle rise", self.rise, 0.0, 1.0))
         for name in ("base_momentum", "max_momentum"):
-            check_real(f"OneCycle {name}", getattr(self, name), 0.0, 1.0, open_high=True)
+            keep(self, **{name: check_real(f"OneCycle {name}", getattr(self, name), 0.0, 1.0, open_high=True)})
 
     def at(self, alpha: float, step: int, total: int) -> dict[str, float]:
         start = self.maximum / self.div_factor
@@ -168,7 +167,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 def as_schedule(value: Any) -> Schedule | None:
     """A registered name, a schedule, or None (``"constant"``) as a schedule or None."""
-    if value is None or value == "constant":
+    if value is None or (isinstance(value, str) and value == "constant"):
         return None
     if isinstance(value, Schedule):
         return value

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import check_real, unknown
+from ..errors import check_real, check_registered, keep, unknown
 
 
 class Surrogate(ABC):
@@ -34,7 +34,7 @@ class ArcTan(Surrogate):
     alpha: float = 5.0
 
     def __post_init__(self) -> None:
-        check_real("ArcTan alpha", self.alpha, 0.0, open_low=True)
+        keep(self, alpha=check_real("ArcTan alpha", self.alpha, 0.0, open_low=True))
 
     def spike(self, x: Any) -> Any:
         import sympy
@@ -52,7 +52,7 @@ class Triangle(Surrogate):
     width: float = 1.0
 
     def __post_init__(self) -> None:
-        check_real("Triangle width", self.width, 0.0, open_low=True)
+        keep(self, width=check_real("Triangle width", self.width, 0.0, open_low=True))
 
     @property
     def support(self) -> float:  # type: ignore[override]
@@ -73,7 +73,7 @@ SURROGATES: dict[str, type[Surrogate]] = {"arctan": ArcTan, "triangle": Triangle
 def as_surrogate(value: Any) -> Surrogate:
     """A registered name or a surrogate as a surrogate."""
     if isinstance(value, Surrogate):
-        return value
+        return check_registered("surrogate", value, SURROGATES)
     if not isinstance(value, str) or value not in SURROGATES:
         raise unknown("surrogate", value, SURROGATES)
     return SURROGATES[value]()

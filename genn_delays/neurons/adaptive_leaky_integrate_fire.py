@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from ..arguments import keywords_only
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset, check_switch
 
 
-@dataclass
+@keywords_only
+@dataclass(kw_only=True)
 class AdaptiveLeakyIntegrateFire(DynamicNeuron):
     """Adaptive leaky integrate-and-fire neuron (ALIF; Bellec et al. 2018, arXiv 1803.09574).
+
+    Its parameters are given by name: their order is not mlGeNN's.
 
     With the defaults, beside the membrane of :class:`LeakyIntegrateFire`::
 
@@ -20,7 +27,7 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
     Args:
         tau_mem: membrane time constant in ms.
         tau_adapt: time constant of the adaptation in ms.
-        v_thresh: threshold of a neuron at rest.
+        v_thresh: threshold of a neuron at rest; above 0 with `relative_reset`, else above `v_reset`.
         beta: how much a spike raises the threshold.
         v_reset: potential after a spike, where the reset is absolute.
         v, a: initial potential and adaptation.
@@ -46,15 +53,17 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_readout(spiking=True)
-        for name in ("tau_mem", "tau_adapt"):
-            check_parameter(name, getattr(self, name), 0.0, open_low=True)
-        if self.tau_refrac is not None:
-            check_parameter("tau_refrac", self.tau_refrac, 0.0, open_low=True)
+        for name in ("tau_mem", "tau_adapt", *(["tau_refrac"] if self.tau_refrac is not None else [])):
+            setattr(self, name, check_parameter(name, getattr(self, name), 0.0, open_low=True))
         for name in ("v_thresh", "beta", "v_reset", "v", "a"):
-            check_parameter(name, getattr(self, name))
+            setattr(self, name, check_parameter(name, getattr(self, name)))
         check_integration(self.integration)
         check_switch("scale_i", self.scale_i)
         check_switch("relative_reset", self.relative_reset)
+        check_reset(f"{type(self).__name__} ", vars(self), relative=self.relative_reset)
+
+    def check_sampled(self, population: str, values: dict[str, npt.NDArray[np.float64]]) -> None:
+        check_reset(f"population {population!r}: ", values, relative=self.relative_reset)
 
     def equations(self) -> Equations:
         reset = "v - v_thresh" if self.relative_reset else "v_reset"

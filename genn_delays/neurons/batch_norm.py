@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_real
+from ..errors import InvalidValueError, check_real, keep, shown
 from .neuron import check_parameter
 
 Array = npt.NDArray[Any]
@@ -36,10 +36,10 @@ class BatchNorm:
     shift: Any = 0.0
 
     def __post_init__(self) -> None:
-        check_real("BatchNorm epsilon", self.epsilon, 0.0, open_low=True)
-        check_real("BatchNorm momentum", self.momentum, 0.0, 1.0, open_low=True)
-        check_parameter("BatchNorm scale", self.scale)
-        check_parameter("BatchNorm shift", self.shift)
+        keep(self, epsilon=check_real("BatchNorm epsilon", self.epsilon, 0.0, open_low=True))
+        keep(self, momentum=check_real("BatchNorm momentum", self.momentum, 0.0, 1.0, open_low=True))
+        keep(self, scale=check_parameter("BatchNorm scale", self.scale))
+        keep(self, shift=check_parameter("BatchNorm shift", self.shift))
 
 
 def as_batch_norm(value: Any) -> BatchNorm | None:
@@ -50,7 +50,7 @@ def as_batch_norm(value: Any) -> BatchNorm | None:
         return BatchNorm()
     if isinstance(value, BatchNorm):
         return value
-    raise InvalidValueError(f"batch_norm must be true, false or a BatchNorm, got {value!r}")
+    raise InvalidValueError(f"batch_norm must be true, false or a BatchNorm, got {shown(value)}")
 
 
 def factor_and_offset(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..arguments import keywords_only
 from .leaky_integrate_fire import check_integration, leak
 from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
 
 
-@dataclass
+@keywords_only
+@dataclass(kw_only=True)
 class LeakyIntegrate(DynamicNeuron):
     """Leaky integrator ``u[t] = (1 - dt / tau_mem) u[t-1] + Isyn[t] dt`` (with the defaults).
+
+    Its parameters are given by name: their order is not mlGeNN's.
 
     Args:
         tau_mem: membrane time constant in ms.
@@ -32,8 +36,8 @@ class LeakyIntegrate(DynamicNeuron):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_readout(spiking=False)
-        check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
-        check_parameter("v", self.v)
+        self.tau_mem = check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
+        self.v = check_parameter("v", self.v)
         check_integration(self.integration)
         check_switch("scale_i", self.scale_i)
 

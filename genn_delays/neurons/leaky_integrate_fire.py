@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
+import numpy as np
+import numpy.typing as npt
+
+from ..arguments import keywords_only
+from ..errors import check_choice
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset, check_switch
 
 
-@dataclass
+@keywords_only
+@dataclass(kw_only=True)
 class LeakyIntegrateFire(DynamicNeuron):
-    """Leaky integrate-and-fire neuron.
+    """Leaky integrate-and-fire neuron. Its parameters are given by name: their order is not mlGeNN's.
 
     With the defaults (Mészáros, Knight & Nowotny 2024, Eq. 1-2)::
 
@@ -20,7 +26,7 @@ class LeakyIntegrateFire(DynamicNeuron):
 
     Args:
         tau_mem: membrane time constant in ms.
-        v_thresh: threshold, in the unit of the membrane potential.
+        v_thresh: threshold, in the unit of the membrane potential; above `v_reset`, or above 0 with `relative_reset`.
         v_reset: potential after a spike (absolute reset).
         v: initial potential.
         scale_i: divide the input current by `tau_mem` too, as mlGeNN 3 does: ``dv/dt = (-v + Isyn) / tau_mem``.
@@ -43,15 +49,17 @@ class LeakyIntegrateFire(DynamicNeuron):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_readout(spiking=True)
-        check_parameter("tau_mem", self.tau_mem, 0.0, open_low=True)
-        if self.tau_refrac is not None:
-            check_parameter("tau_refrac", self.tau_refrac, 0.0, open_low=True)
-        check_parameter("v_thresh", self.v_thresh)
-        check_parameter("v_reset", self.v_reset)
-        check_parameter("v", self.v)
+        for name in ("tau_mem", *(["tau_refrac"] if self.tau_refrac is not None else [])):
+            setattr(self, name, check_parameter(name, getattr(self, name), 0.0, open_low=True))
+        for name in ("v_thresh", "v_reset", "v"):
+            setattr(self, name, check_parameter(name, getattr(self, name)))
         check_integration(self.integration)
         check_switch("scale_i", self.scale_i)
         check_switch("relative_reset", self.relative_reset)
+        check_reset(f"{type(self).__name__} ", vars(self), relative=self.relative_reset)
+
+    def check_sampled(self, population: str, values: dict[str, npt.NDArray[np.float64]]) -> None:
+        check_reset(f"population {population!r}: ", values, relative=self.relative_reset)
 
     def equations(self) -> Equations:
         return Equations(
@@ -73,7 +81,4 @@ def leak(scale_i: bool) -> str:
 
 def check_integration(integration: str) -> None:
     """An error for an unknown integration rule."""
-    from ..errors import unknown
-
-    if integration not in ("linear_euler", "exact"):
-        raise unknown("integration", integration, ("linear_euler", "exact"))
+    check_choice("integration", integration, ("linear_euler", "exact"))

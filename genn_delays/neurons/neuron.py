@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_real, unknown
-from ..initializers import Initializer, as_initializer, real_array
+from ..errors import InvalidValueError, check_choice, check_real, check_switch
+from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS
 from ..random import Purpose, philox, uniform
 
 Integration = Literal["linear_euler", "exact"]
+__all__ = ["REFRACTORY_STATE", "DynamicNeuron", "Equations", "Input", "Integration", "Neuron", "SpikeInput"]
+__all__ += ["check_parameter", "check_reset", "check_switch", "sample_per_neuron"]
 REFRACTORY_STATE = "refrac"
 """The variable that counts the steps until a neuron may spike again."""
 
@@ -81,8 +84,8 @@ class DynamicNeuron(Neuron, ABC):
     readout: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.readout is not None and self.readout not in list(READOUTS):
-            raise unknown("readout", self.readout, READOUTS)
+        if self.readout is not None:
+            check_choice("readout", self.readout, READOUTS)
 
     def _check_readout(self, *, spiking: bool) -> None:
         """An error where the readout reads what the neuron does not have."""
@@ -116,7 +119,11 @@ class DynamicNeuron(Neuron, ABC):
             values[name] = sample_per_neuron(what, value, owner, index, size, seed)
             if name.startswith("tau") and name in self.equations().parameters and not (values[name] > 0).all():
                 raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
+        self.check_sampled(population, values)
         return values
+
+    def check_sampled(self, population: str, values: dict[str, npt.NDArray[np.float64]]) -> None:
+        """An error where parameters do not fit each other, ``[neuron]`` each."""
 
 
 def sample_per_neuron(what: str, value: Any, owner: int, index: int, size: int, seed: int) -> npt.NDArray[np.float64]:
@@ -124,16 +131,39 @@ def sample_per_neuron(what: str, value: Any, owner: int, index: int, size: int, 
     if isinstance(value, (list, tuple, np.ndarray)):
         return real_array(what, value, (size,))
     words = philox(seed, Purpose.PARAMETER, owner, np.arange(size), index)
-    return as_initializer(what, value).quantile(uniform(words[0]), 1)
+    return sampled(what, as_initializer(what, value), uniform(words[0]), 1)
 
 
-def check_switch(what: str, value: Any) -> None:
-    """An error for a switch that is neither true nor false."""
-    if not isinstance(value, bool):
-        raise InvalidValueError(f"{what} must be true or false, got {value!r}")
+def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_low: bool = False) -> Any:
+    """A parameter as it is kept: a plain number in range, as a float; arrays and initialisers as they are.
+
+    Those are checked when they are sampled, as it is the population that says how many neurons there are.
+    """
+    if isinstance(value, (list, tuple, np.ndarray, Initializer, str)):
+        return value
+    return check_real(what, value, low, open_low=open_low)
 
 
-def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_low: bool = False) -> None:
-    """An error at once where a plain number is out of range; arrays and initialisers are checked when sampled."""
-    if not isinstance(value, (list, tuple, np.ndarray, Initializer, str)):
-        check_real(what, value, low, open_low=open_low)
+def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None:
+    """An error where a spike leaves a neuron at or above its threshold, so that it would spike for ever.
+
+    Args:
+        values: `v_thresh` and `v_reset`; nothing is said of what is not numbers yet, but initialisers.
+        relative: whether the threshold is subtracted at a spike, in place of setting the potential to `v_reset`.
+    """
+    thresh, reset = values["v_thresh"], 0.0 if relative else values["v_reset"]
+    try:
+        thresh, reset = np.broadcast_arrays(np.asarray(thresh), np.asarray(reset))
+    except ValueError:
+        return
+    if thresh.dtype.kind not in "iuf" or reset.dtype.kind not in "iuf":
+        return
+    never = ~(thresh > reset)
+    if never.any():
+        got = f"{thresh[never].flat[0]:g}"
+        if relative:
+            raise InvalidValueError(f"{what}v_thresh must be above 0, as it is subtracted at a spike; got {got}")
+        raise InvalidValueError(
+            f"{what}v_thresh must be above v_reset, or a spike would lead to the next for ever; got v_thresh {got} and "
+            f"v_reset {reset[never].flat[0]:g}"
+        )

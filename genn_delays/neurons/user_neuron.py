@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError
+from ..arguments import keywords_only
+from ..errors import InvalidValueError, shown
 from ..grammar import FUNCTIONS, expression_tree
 from .leaky_integrate_fire import check_integration
 from .neuron import DynamicNeuron, Equations, Integration
@@ -41,7 +42,8 @@ TAKEN = frozenset((_KERNEL + _CPP + _MATH + " linux unix errno ").split())
 """What kernels call their own variables, and the words of C++: names stand in generated code as they are written."""
 
 
-@dataclass
+@keywords_only
+@dataclass(kw_only=True)
 class UserNeuron(DynamicNeuron):
     """A neuron given by equations; the update and its adjoint are derived from them.
 
@@ -76,14 +78,11 @@ class UserNeuron(DynamicNeuron):
         check_integration(self.integration)
         for what, value in (("vars", self.vars), ("param_vals", self.param_vals), ("var_vals", self.var_vals)):
             if not isinstance(value, Mapping):
-                raise InvalidValueError(f"UserNeuron {what} must be a dict by name, got {value!r}")
+                raise InvalidValueError(f"UserNeuron {what} must be a dict by name, got {shown(value)}")
         if not self.vars:
             raise InvalidValueError("UserNeuron needs at least one variable in vars, got none")
         self._check_names()
         self._check_texts()
-        for name in self.var_vals:
-            if name not in self.vars:
-                raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")
         self._check_readout(spiking=self.threshold is not None)
         if self.readout is not None and self.threshold is None and self.output_var_name not in self.vars:
             raise InvalidValueError(
@@ -106,6 +105,9 @@ class UserNeuron(DynamicNeuron):
             makes = {f"{name}_{end}" for end in ends} & TAKEN if name in states else set()
             if name in TAKEN | derived or makes or keyword.iskeyword(name) or _MACRO.fullmatch(name):
                 raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name: generated code uses it; take another")
+        for name in self.var_vals:
+            if name not in self.vars:
+                raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")
         for name in self.param_vals:
             if name in self.vars:
                 raise InvalidValueError(f"UserNeuron: {name!r} is both a variable and a parameter; names must differ")
@@ -117,12 +119,12 @@ class UserNeuron(DynamicNeuron):
         for name, equation in self.vars.items():
             if not isinstance(equation, (tuple, list)) or len(equation) != 2 or not isinstance(equation[0], str):
                 raise InvalidValueError(
-                    f"UserNeuron: vars[{name!r}] must be (right-hand side, value after a spike), got {equation!r}"
+                    f"UserNeuron: vars[{name!r}] must be (right-hand side, value after a spike), got {shown(equation)}"
                 )
             rates[f"d{name}/dt"], at_spike[f"{name} after a spike"] = equation
         for what, text in at_spike.items():
             if text is not None and not isinstance(text, str):
-                raise InvalidValueError(f"UserNeuron: {what} must be a text or None, got {text!r}")
+                raise InvalidValueError(f"UserNeuron: {what} must be a text or None, got {shown(text)}")
             if text is not None and (found := re.search(r"\b(Isyn|dt)\b", text)):
                 raise InvalidValueError(
                     f"UserNeuron: {what} = {text!r} uses {found[0]!r}; allowed are variables and parameters"

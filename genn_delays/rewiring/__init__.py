@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import unknown
+from ..errors import check_registered, unknown
 from .deep_r import DeepR
 from .rigl import RigL
 from .rule import RewiringRule
@@ -15,10 +15,10 @@ REWIRING: dict[str, type[RewiringRule]] = {"deep_r": DeepR, "rigl": RigL, "set":
 
 def as_rewiring(what: str, value: Any) -> RewiringRule | None:
     """A registered name, a rule, or None (``"none"``) as a rule or None."""
-    if value is None or value == "none":
+    if value is None or (isinstance(value, str) and value == "none"):
         return None
     if isinstance(value, RewiringRule):
-        return value
+        return check_registered(f"rewiring of {what}", value, REWIRING)
     if isinstance(value, str) and value in REWIRING:
         return REWIRING[value]()
     raise unknown(f"rewiring of {what}", value, [*REWIRING, "none"])

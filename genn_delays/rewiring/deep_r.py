@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_flag, check_real
+from ..errors import check_real, check_switch, keep
 from ..learning.schedules import Progress
 from .rule import RewiringRule
 
@@ -44,10 +44,10 @@ class DeepR(RewiringRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_real("DeepR l1", self.l1, 0.0)
-        check_real("DeepR temperature", self.temperature, 0.0)
-        check_flag("DeepR decoupled_l1", self.decoupled_l1)
-        check_flag("DeepR dale", self.dale)
+        keep(self, l1=check_real("DeepR l1", self.l1, 0.0))
+        keep(self, temperature=check_real("DeepR temperature", self.temperature, 0.0))
+        check_switch("DeepR decoupled_l1", self.decoupled_l1)
+        check_switch("DeepR dale", self.dale)
 
     def num_dropped(self, size: int, progress: Progress) -> int:
         return 0

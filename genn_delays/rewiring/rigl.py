@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_count
+from ..errors import check_count, keep
 from ..learning.schedules import Progress
 from .rule import RewiringRule, check_share, smallest
 
@@ -38,9 +38,9 @@ class RigL(RewiringRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share("RigL fraction", self.fraction)
-        check_count("RigL interval", self.interval)
-        check_share("RigL end", self.end)
+        keep(self, fraction=check_share("RigL fraction", self.fraction))
+        keep(self, interval=check_count("RigL interval", self.interval))
+        keep(self, end=check_share("RigL end", self.end))
 
     @property
     def every(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_count, check_real, unknown
+from ..errors import check_choice, check_count, check_real, keep
 from ..learning.schedules import Progress
 
 GROWTH_DELAYS = ("pair", "redraw", "best")
@@ -52,12 +52,10 @@ class RewiringRule(ABC):
     growth: Literal["random", "gradient"] = field(default="random", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.growth_delay not in GROWTH_DELAYS:
-            raise unknown("growth_delay", self.growth_delay, GROWTH_DELAYS)
-        if self.growth not in ("random", "gradient"):
-            raise unknown("growth", self.growth, ("random", "gradient"))
+        check_choice("growth_delay", self.growth_delay, GROWTH_DELAYS)
+        check_choice("growth", self.growth, ("random", "gradient"))
         if self.candidates is not None:
-            check_count(f"{type(self).__name__} candidates", self.candidates)
+            keep(self, candidates=check_count(f"{type(self).__name__} candidates", self.candidates))
 
     @property
     def uses_gradient(self) -> bool:
@@ -107,6 +105,6 @@ def smallest(weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def check_share(what: str, value: float) -> None:
-    """An error unless a share of the synapses lies in (0, 1]."""
-    check_real(what, value, 0.0, 1.0, open_low=True)
+def check_share(what: str, value: float) -> float:
+    """A share of the synapses, or an error unless it lies in (0, 1]."""
+    return check_real(what, value, 0.0, 1.0, open_low=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import check_count
+from ..errors import check_count, keep
 from ..learning.schedules import Progress
 from .rule import RewiringRule, check_share, smallest
 
@@ -33,8 +33,8 @@ class SET(RewiringRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share("SET fraction", self.fraction)
-        check_count("SET interval", self.interval)
+        keep(self, fraction=check_share("SET fraction", self.fraction))
+        keep(self, interval=check_count("SET interval", self.interval))
 
     @property
     def every(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..delays import DELAY_INITIALIZERS
-from ..errors import GennDelaysError, InvalidValueError, unknown
+from ..errors import GennDelaysError, InvalidValueError, as_float, unknown
 from ..initializers import INITIALIZERS
 from ..learning import SCHEDULES
 
@@ -161,11 +161,11 @@ def plain(section: str, value: Any) -> Any:
             if entry is not None
         }
     if isinstance(value, np.ndarray):
-        value = value.tolist()
+        value = list(value) if value.ndim else value[()]
     if isinstance(value, (list, tuple)):
         return [plain(f"{section}[{number}]", entry) for number, entry in enumerate(value)]
     if isinstance(value, np.generic):
-        value = value.item()
+        value = as_float(value) if isinstance(value, np.floating) else value.item()
     if not isinstance(value, (str, bool, int, float)):
         raise InvalidValueError(f"{section} must be a text, a number, a list or a table, got {value!r}")
     return value

@@ -16,7 +16,7 @@ from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
 from ..compilers.compiled_network import CompiledNetwork
 from ..datasets import Dataset
-from ..errors import RunFolderError
+from ..errors import GennDelaysWarning, RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
@@ -131,7 +131,7 @@ def train(
     elif not resume:
         folder.check_new()
     start = time.perf_counter()
-    with compile_network(config) as compiled:
+    with _compiled(config, note) as compiled:
         compiled.engine.check_learning(training=True)  # before anything is downloaded, and before there is a folder
         seconds = time.perf_counter() - start
         data = load_data(config, quiet=not progress)
@@ -151,6 +151,19 @@ def train(
                 return _train(config, folder, compiled, data, before, start, progress, note)
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
+
+
+def _compiled(config: Config, note: Callable[[str], None]) -> CompiledNetwork:
+    """The compiled network; the library's own warnings become remarks."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GennDelaysWarning)
+        compiled = compile_network(config)
+    for warning in caught:
+        if issubclass(warning.category, GennDelaysWarning):
+            note(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return compiled
 
 
 def _remarks(config: Config, resumed: RunFolder | None, steps: int, note: Callable[[str], None]) -> None:

@@ -307,6 +307,10 @@ def test_it_does_not_train() -> None:
         compiled_exactly(network).train(x, y, 1, callbacks=[])
 
 
+STUCK = UserNeuron(vars={"v": ("-v / tau + Isyn", "1")}, threshold="v - 1", param_vals={"tau": 20.0})
+"""A spike leaves it at its threshold."""
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -321,7 +325,7 @@ def test_it_does_not_train() -> None:
         ({"reg": 1.0}, ["regularised"]),
         ({"readout": "spike_count"}, ["'c'", "spike times", "'spike_count'"]),
         ({"v": 1.5}, ["'b'", "at the start", "from below"]),
-        ({"v_reset": 1.0}, ["'b'", "after a spike", "from below"]),
+        ({"neuron": STUCK}, ["'b'", "after a spike", "from below"]),
     ],
 )
 def test_bad_input(change: dict[str, Any], parts: list[str]) -> None:
@@ -329,7 +333,7 @@ def test_bad_input(change: dict[str, Any], parts: list[str]) -> None:
     with network:
         a = Population(Input(), 2, name="a")
         b = Population(
-            LeakyIntegrateFire(v=change.get("v", 0.0), v_reset=change.get("v_reset", 0.0)), 2, name="b",
+            change.get("neuron") or LeakyIntegrateFire(v=change.get("v", 0.0)), 2, name="b",
             batch_norm=change.get("batch_norm"), dropout=change.get("dropout", 0.0),
         )  # fmt: skip
         spiking = change.get("readout")

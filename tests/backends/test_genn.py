@@ -294,7 +294,9 @@ def test_several_synapses_a_pair_are_not_rewired():
 
 @pytest.mark.parametrize("taken", ["id", "depth", "spike_step", "tape_v"])
 def test_names_that_genn_needs(taken):
-    neuron = UserNeuron({taken: (f"-{taken} / tau + Isyn", "0")}, f"{taken} - 1", {"tau": 5.0})
+    neuron = UserNeuron(
+        vars={taken: (f"-{taken} / tau + Isyn", "0")}, threshold=f"{taken} - 1", param_vals={"tau": 5.0}
+    )
     with refused("'hidden'", f"'{taken}'", "'genn'"):
         chain("genn", neuron)
 

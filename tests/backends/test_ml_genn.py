@@ -123,8 +123,8 @@ def test_a_spike_in_the_last_step_does_not_hide_earlier_ones() -> None:
     """mlGeNN's backward pass waits for such a spike for good, and misses all before it."""
     network = Network()
     with network:
-        a, b = Population(SpikeInput(), 1, name="in"), Population(LeakyIntegrateFire(15.0, scale_i=True), 1)
-        c = Population(LeakyIntegrate(30.0, scale_i=True, readout="avg_var"), 2, name="out")
+        a, b = Population(SpikeInput(), 1, name="in"), Population(LeakyIntegrateFire(tau_mem=15.0, scale_i=True), 1)
+        c = Population(LeakyIntegrate(tau_mem=30.0, scale_i=True, readout="avg_var"), 2, name="out")
         Connection(a, b, Sparse([0], [0], [9.0], [2]), Exponential(20.0))
         Connection(b, c, Sparse([0, 0], [0, 1], [1.0, -1.0], [0, 3]), Exponential(20.0))
     x, y = {"in": [([5.0], [0])]}, {"out": np.array([0])}
@@ -182,7 +182,7 @@ def test_a_delay_at_the_maximum_arrives(largest: int, learned: bool) -> None:
     network = Network()
     with network:
         a = Population(SpikeInput(), 1, name="in")
-        o = Population(LeakyIntegrate(1000.0, readout="sum_var", integration="exact"), 3, name="out")
+        o = Population(LeakyIntegrate(tau_mem=1000.0, readout="sum_var", integration="exact"), 3, name="out")
         delays = [0, largest, max(largest - 1, 0)]
         Connection(a, o, Sparse([0, 0, 0], [0, 1, 2], [1.0, 1.0, 1.0], delays), Exponential(900.0), None, largest)
     x = {"in": [([0.0], [0])]}
@@ -199,7 +199,7 @@ def test_several_synapses_of_a_pair() -> None:
     network = Network()
     with network:
         a = Population(SpikeInput(), 2, name="in")
-        o = Population(LeakyIntegrate(30.0, readout="avg_var", scale_i=True), 2, name="out")
+        o = Population(LeakyIntegrate(tau_mem=30.0, readout="avg_var", scale_i=True), 2, name="out")
         pairs = Sparse([0, 1, 0, 0, 1], [1, 0, 1, 1, 0], [1.0, 2.0, 3.0, 4.0, 5.0], [9, 2, 0, 4, 7], multapses=True)
         c = Connection(a, o, pairs, Exponential(20.0), max_delay_steps=12)
     x, y = {"in": [([0.0, 3.0, 9.0], [0, 1, 0])]}, {"out": np.array([1])}
@@ -285,7 +285,7 @@ def test_a_checkpoint_of_a_rewired_network(tmp_path: Any) -> None:
     network = Network(seed=1)
     with network:
         a = Population(SpikeInput(), 6, name="in")
-        o = Population(LeakyIntegrate(30.0, readout="avg_var"), 20, name="out")
+        o = Population(LeakyIntegrate(tau_mem=30.0, readout="avg_var"), 20, name="out")
         connectivity = FixedNumber(sparsity=0.9, weight=Uniform(-1, 1), delay=UniformInt(0, 5))
         c = Connection(a, o, connectivity, Exponential(20.0))
     x, y = {"in": [(np.arange(0, 18, 2) * 1.0, np.arange(9) % 6)]}, {"out": np.array([1])}

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.genn
 
 
 def test_round_trip_keeps_every_synapse() -> None:
-    network = small(LeakyIntegrateFire(15.0, v_thresh=Uniform(0.5, 1.0), v=0.1, scale_i=True))
+    network = small(LeakyIntegrateFire(tau_mem=15.0, v_thresh=Uniform(0.5, 1.0), v=0.1, scale_i=True))
     described = to_ml_genn(network)
     again = from_ml_genn(described.network)
     for c, other in zip(network.connections, again.connections, strict=True):
@@ -53,7 +53,7 @@ def test_round_trip_keeps_every_synapse() -> None:
 
 
 def test_weights_of_other_units_are_scaled() -> None:
-    network = small(LeakyIntegrateFire(15.0), LeakyIntegrate(30.0, readout="max_var"))
+    network = small(LeakyIntegrateFire(tau_mem=15.0), LeakyIntegrate(30.0, readout="max_var"))
     again = from_ml_genn(to_ml_genn(network))
     for c, other, tau in zip(network.connections, again.connections, (15.0, 15.0, 30.0), strict=True):
         np.testing.assert_array_equal(other.synapses.weight, c.synapses.weight * np.float32(tau))

@@ -57,8 +57,11 @@ pytestmark = pytest.mark.genn
         (lambda: small(LeakyIntegrateFire(tau_refrac=2.0)), ("'hidden'", "tau_refrac 2.0", "refractory")),
         (lambda: small(LeakyIntegrateFire(Uniform(5, 9))), ("'hidden'", "tau_mem from 5", "one time constant")),
         (lambda: small(synapse=Exponential(Uniform(5, 9))), ("'hidden'", "tau_syn from 6", "one time constant")),
-        (lambda: small(LeakyIntegrateFire(20.0)), ("'hidden'", "tau_mem = tau_syn = 20", "differ")),
-        (lambda: small(output=LeakyIntegrate(9.0, readout="sum_softmax")), ("'out'", "sum_softmax", "'avg_var'")),
+        (lambda: small(LeakyIntegrateFire(tau_mem=20.0)), ("'hidden'", "tau_mem = tau_syn = 20", "differ")),
+        (
+            lambda: small(output=LeakyIntegrate(tau_mem=9.0, readout="sum_softmax")),
+            ("'out'", "sum_softmax", "'avg_var'"),
+        ),
         (lambda: small(delay_kernel=GaussianKernel()), ("connection 'in_hidden'", "GaussianKernel")),
         (
             lambda: small(connectivity=Sparse([0], [0], [1.0], [65_535])),
@@ -174,7 +177,7 @@ def test_other_things_the_trainer_refuses() -> None:
         SurrogateCompiler(20, 1, backend=TRAINER).compile(small())
     network = small()
     with network:
-        p = Population(LeakyIntegrate(20.5, scale_i=True, readout="avg_var"), 3, name="other")
+        p = Population(LeakyIntegrate(tau_mem=20.5, scale_i=True, readout="avg_var"), 3, name="other")
         Connection(network.populations[1], p, Dense(), Exponential(20.0))
     with refused("'out' and 'other'", "30 and 20.5", "the same"):
         EventPropCompiler(20, 1, backend=TRAINER).compile(network)

@@ -48,8 +48,11 @@ THRESHOLD = 0.6
 def described(seed: int = 0, hidden: int = 8, name: str = "h") -> Network:
     network = Network(seed)
     with network:
-        x, h = Population(SpikeInput(), 6, "x"), Population(LeakyIntegrateFire(5.0, v_thresh=THRESHOLD), hidden, name)
-        o = Population(LeakyIntegrate(5.0, readout="sum_softmax"), 3, "o")
+        x, h = (
+            Population(SpikeInput(), 6, "x"),
+            Population(LeakyIntegrateFire(tau_mem=5.0, v_thresh=THRESHOLD), hidden, name),
+        )
+        o = Population(LeakyIntegrate(tau_mem=5.0, readout="sum_softmax"), 3, "o")
         Connection(x, h, FixedNumber(sparsity=0.5, weight=Normal(0.5, 0.8), delay=UniformInt(0, 4)))
         Connection(h, o, FixedNumber(sparsity=0.25, weight=Normal(0, 0.8), delay=UniformInt(0, 4)))
     return network

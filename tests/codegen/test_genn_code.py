@@ -78,7 +78,11 @@ def test_names_that_code_needs():
     network = Network()
     with network:
         a = Population(SpikeInput(), 2, name="a")
-        h = Population(UserNeuron({"v": ("-v / depth + Isyn", "0")}, "v - 1", {"depth": 5.0}), 3, name="h")
+        h = Population(
+            UserNeuron(vars={"v": ("-v / depth + Isyn", "0")}, threshold="v - 1", param_vals={"depth": 5.0}),
+            3,
+            name="h",
+        )
         o = Population(LeakyIntegrate(readout="avg_var"), 2, name="o")
         for source, target in ((a, h), (h, o)):
             Connection(source, target, Sparse([0], [0], [1.0], [0]))
@@ -93,7 +97,7 @@ def test_the_clock():
     with network:
         a = Population(SpikeInput(), 2, name="a")
         one, two, three = (
-            Population(UserNeuron({"v": ("-v / 5 + Isyn", "0")}, "v - 1", {}), 2, name=n)
+            Population(UserNeuron(vars={"v": ("-v / 5 + Isyn", "0")}, threshold="v - 1"), 2, name=n)
             for n in ("one", "two", "three")
         )
         o = Population(LeakyIntegrate(readout="avg_var"), 2, name="o")

@@ -409,7 +409,7 @@ def test_keys_are_populations_or_names():
         ({"real": REAL}, ("inputs missing", "'spikes'")),
         ({"spikes": EVENTS, "rael": REAL}, ("population", "'rael'", "Did you mean 'real'?")),
         ({"spikes": EVENTS, "real": REAL, "hidden": REAL}, ("inputs", "'hidden'", "'spikes', 'real'")),
-        ({"spikes": EVENTS, "real": REAL, 3: REAL}, ("population", "'3'", "hidden")),
+        ({"spikes": EVENTS, "real": REAL, 3: REAL}, ("population", "population 3", "hidden")),
         ({"spikes": EVENTS, "real": REAL, NETWORK.inputs[1]: REAL}, ("inputs", "twice", "'real'")),
         ({"spikes": EVENTS, described().inputs[1]: REAL}, ("'real'", "another network")),
         (REAL, ("inputs", "dict", "ndarray")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import Case
@@ -36,6 +38,39 @@ def test_cosine_and_exponential():
 def test_per_batch_counts_batches():
     schedule = ExponentialDecay(0.5, per="batch")
     assert schedule.values(1.0, Progress(1, 4, 1, 3)) == {"alpha": 0.5**4}
+
+
+class _Rate(Callback):
+    """The optimisers' learning rates in the last training step."""
+
+    def on_batch_end(self, batch, metrics):
+        net = self.compiled_network
+        self.rate = net.plan.optimisers(net._progress)[0].weight.alpha
+
+
+@pytest.mark.parametrize("optimiser", [Adam, SGD])
+def test_a_rate_that_decays_to_nothing_is_no_error(backend, optimiser):
+    """``ExponentialDecay(per="batch")`` ended training after 14,393 batches at its default gamma."""
+    case = replace(Case.numbered(0), batch_size=2)
+    schedule = ExponentialDecay(1e-200, per="batch")  # 0 from the third batch on
+    with case.compile(backend, optimisers={"all_connections": {"weight": optimiser(0.1, schedule=schedule)}}) as net:
+        rate = _Rate()
+        net.train(*case.data(), 1, callbacks=[])
+        before = [net.synapses(c).weight.copy() for c in net.network.connections]
+        net.train(*case.data(), 3, callbacks=[rate])
+        after = [net.synapses(c).weight for c in net.network.connections]
+    assert net.step == 6 and rate.rate == 0.0
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("gamma", [0.95, 0.5, 1e-300])
+@pytest.mark.parametrize("kind", [Adam, SGD])
+def test_schedules_reach_0(gamma, kind):
+    optimiser = kind(1e-3, schedule=ExponentialDecay(gamma, per="batch"))
+    for batch in (0, 1, 1_066, 14_393, 10_000_000):
+        now = optimiser.at(Progress(0, 1, batch, 10_000_001))
+        assert now.schedule is None and now.alpha == 1e-3 * gamma**batch and type(now) is kind
+    assert optimiser.alpha == 1e-3 and optimiser.schedule is not None
 
 
 @pytest.mark.torch

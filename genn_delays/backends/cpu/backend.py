@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ...compilers.plan import Plan
-from ...errors import BackendUnavailableError, check_count
+from ...errors import BackendUnavailableError, check_count, keep
 from ..protocol import Availability, Engine
 from .compiler import compiler
 
@@ -25,7 +25,7 @@ class CPU:
 
     def __post_init__(self) -> None:
         if self.threads is not None:
-            check_count("threads", self.threads, 1, 1024)
+            keep(self, threads=check_count("threads", self.threads, 1, 1024))
 
     @property
     def num_threads(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...compilers.plan import Plan
-from ...errors import BackendUnavailableError, check_count, unknown
+from ...errors import BackendUnavailableError, check_choice, check_count, keep
 from ..protocol import Availability, Engine
 
 TAPES = ("float32", "float16")
@@ -30,9 +30,8 @@ class CUDA:
     name = "cuda"
 
     def __post_init__(self) -> None:
-        check_count("device", self.device, 0)
-        if self.tape not in TAPES:
-            raise unknown("tape", self.tape, TAPES)
+        keep(self, device=check_count("device", self.device, 0))
+        check_choice("tape", self.tape, TAPES)
 
     def availability(self) -> Availability:
         from .real import gpus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...compilers.plan import Plan
-from ...errors import BackendUnavailableError, unknown
+from ...errors import BackendUnavailableError, check_choice
 from ..protocol import Availability, Engine
 from . import ml_genn, packages
 from .build import check_tools
@@ -29,10 +29,9 @@ class GeNN:
     name = "genn"
 
     def __post_init__(self) -> None:
-        if self.backend is not None and self.backend not in BACKENDS:
-            raise unknown("backend of GeNN", self.backend, BACKENDS)
-        if self.trainer not in TRAINERS:
-            raise unknown("trainer of GeNN", self.trainer, TRAINERS)
+        if self.backend is not None:
+            check_choice("backend of GeNN", self.backend, BACKENDS)
+        check_choice("trainer of GeNN", self.trainer, TRAINERS)
 
     def availability(self) -> Availability:
         try:

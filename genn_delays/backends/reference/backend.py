@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...compilers.plan import Plan
-from ...errors import InvalidValueError, unknown
+from ...errors import check_choice, check_switch
 from ..protocol import Availability
 from .engine import ReferenceEngine
 
@@ -27,10 +27,8 @@ class Reference:
     name = "reference"
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("float32", "float64"):
-            raise unknown("dtype", self.dtype, ("float32", "float64"))
-        if not isinstance(self.smooth_spikes, bool):
-            raise InvalidValueError(f"smooth_spikes must be true or false, got {self.smooth_spikes!r}")
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        check_switch("smooth_spikes", self.smooth_spikes)
 
     def availability(self) -> Availability:
         import numpy

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ....connectivity import Synapses
-from ....errors import BackendUnavailableError, InvalidValueError
+from ....errors import BackendUnavailableError, InvalidValueError, shown
 from ....network import Connection, Network, Population
 from ....neurons import LeakyIntegrate, LeakyIntegrateFire, SpikeInput
 from ....synapses import Exponential
@@ -87,7 +87,7 @@ def to_ml_genn(network: Network | CompiledNetwork) -> MLGeNNNetwork:
         synapses = [c.synapses for c in network.connections]
         delays, learned = [s.delay for s in synapses], [{} for _ in network.populations]
     else:
-        raise InvalidValueError(f"to_ml_genn needs a Network or a compiled network, got {network!r}")
+        raise InvalidValueError(f"to_ml_genn needs a Network or a compiled network, got {shown(network)}")
     values = [p.parameters() | dict(own) for p, own in zip(network.populations, learned, strict=True)]
     return carry(network, synapses, delays, values)
 

@@ -44,9 +44,14 @@ class EventPropCompiler(Compiler):
             given: memory for spikes grows with them.
         grad_limit: where a potential only just reaches the threshold, the time of the spike is very sensitive; the
             inverse of the slope is cut at this (ms), above 0.
+        phantom_spike: an output neuron with readout ``"first_spike_time"`` that does not spike is pushed as if it had
+            spiked at the end of the example, its potential rising by a unit in so many ms, at least 0; 0 for no push.
+            mlGeNN's push is that of its neurons' `tau_mem`; see
+            :meth:`~genn_delays.learning.readouts.FirstSpikeTime.phantom_push`.
     """
 
     GRAD_LIMIT: ClassVar[float] = 100.0
+    PHANTOM_SPIKE: ClassVar[float] = 20.0
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class EventPropCompiler(Compiler):
         losses: Any = "sparse_categorical_crossentropy",
         *,
         grad_limit: float = GRAD_LIMIT,
+        phantom_spike: float = PHANTOM_SPIKE,
         dt: float = 1.0,
         backend: Any = "cpu",
         reg_lambda_upper: float = 0.0,
@@ -72,9 +78,11 @@ class EventPropCompiler(Compiler):
             clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
         )  # fmt: skip
         self.grad_limit = check_real("grad_limit", grad_limit, 0.0, open_low=True)
+        self.phantom_spike = check_real("phantom_spike", phantom_spike, 0.0)
 
     def _method(self) -> dict[str, Any]:
-        return {"surrogate": None, "detach_reset": True, "event_prop": EventProp(self.grad_limit)}
+        method = EventProp(self.grad_limit, self.phantom_spike)
+        return {"surrogate": None, "detach_reset": True, "event_prop": method}
 
     def _check(self, network: Network, learned: Learned) -> None:
         for p in network.populations:

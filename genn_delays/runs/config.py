@@ -9,7 +9,7 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
                         name, synapse, max_delay_steps, delay_kernel
     [compiler]          kind = "surrogate" or "eventprop", example_timesteps, batch_size, losses, dt, backend, threads,
                         rng_seed, reg_lambda_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
-                        the first kind, grad_limit of the second
+                        the first kind, grad_limit and phantom_spike of the second
     [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
                         delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir
     [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
@@ -42,7 +42,7 @@ from ..rewiring import REWIRING
 from ..synapses import SYNAPSES
 from .tables import Table, as_table, as_text, check_keys, complete, complete_value, plain
 
-METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit",)}
+METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}
 """Keys of ``[compiler]`` that only one kind has."""
 _METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
 NO_OPTIMISER = "none"
@@ -110,6 +110,7 @@ class CompilerConfig:
     surrogate: Table | None = None
     detach_reset: bool | None = None
     grad_limit: float | None = None
+    phantom_spike: float | None = None
     dt: float = 1.0
     backend: str = "cpu"
     rng_seed: int = 0
@@ -324,6 +325,8 @@ def _compiler(table: Table) -> CompilerConfig:
     else:
         limit = table.get("grad_limit", EventPropCompiler.GRAD_LIMIT)
         table["grad_limit"] = check_real("[compiler] grad_limit", limit, 0.0, open_low=True)
+        push = table.get("phantom_spike", EventPropCompiler.PHANTOM_SPIKE)
+        table["phantom_spike"] = check_real("[compiler] phantom_spike", push, 0.0)
     if "max_spikes" in table:
         check_count("[compiler] max_spikes", table["max_spikes"])
     check_count("[compiler] example_timesteps", table["example_timesteps"])

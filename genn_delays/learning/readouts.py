@@ -162,9 +162,9 @@ class FirstSpikeTime:
 
             dL/dv(T dt) = -inverse_slope max(dL/dz, 0)
 
-        None is pushed to be more silent still. Source: mlGeNN's EventProp compiler. Its version 2 has this for the label's
-        neuron, ``LambdaV += ttfs_alpha / (0.01 T dt)^2 / batch_size``, which is the last term of its cross-entropy's
-        derivative at the end and, for ``LambdaV = -dL/dv / tau_mem``, an inverse slope of `tau_mem`. Its version 3
+        None is pushed to be more silent still. Source: mlGeNN's EventProp compiler. Its version 2 has this for the
+        label's neuron under cross-entropy, ``LambdaV += ttfs_alpha / (0.01 T dt)^2 / batch_size``: the last term of the
+        derivative at the end and, as its ``LambdaV`` is ``-dL/dv / tau_mem``, an inverse slope of `tau_mem`. Version 3
         takes the whole derivative, as here, but the slope that the potential happens to have, which may be negative.
         """
         silent = ~(v != 0).any(axis=1)

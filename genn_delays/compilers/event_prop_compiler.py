@@ -22,9 +22,10 @@ class EventPropCompiler(Compiler):
     ``optimisers`` are learned as real numbers and rounded to steps in the simulation (Mészáros et al. 2025, arXiv
     2501.07331).
 
-    Spikes that are missing have no gradient: a hidden neuron that never spikes never learns. `reg_lambda_upper` and
-    `reg_lambda_lower` act as mlGeNN's do (Nowotny, Turner & Knight 2022): at each spike, as if the count of spikes grew
-    by one for each unit of potential above the threshold.
+    Spikes that are missing have no gradient: a hidden neuron that never spikes never learns, and an output neuron that
+    has become silent learns by `phantom_spike` alone. `reg_strength_upper` and `reg_strength_lower` act at each spike,
+    as if the count of spikes grew by one for each unit of potential above the threshold (Nowotny, Turner & Knight
+    2022). The numbers of mlGeNN's ``reg_lambda_upper`` and ``reg_lambda_lower`` are others.
 
     Args:
         example_timesteps: T, time steps an example lasts.
@@ -34,9 +35,9 @@ class EventPropCompiler(Compiler):
             ``"relative_mean_square_error"``.
         dt: length of a time step in ms.
         backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
-        reg_lambda_upper, reg_lambda_lower: strength with which hidden neurons that spike more often than
+        reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
-            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`.
+            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.
         reg_nu_upper, reg_nu_lower: those spike counts, at least 0; the lower one is the upper one where not given.
         clip_norm: scale all gradients of a step down to this norm where theirs, over everything learned, is larger.
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
@@ -63,8 +64,8 @@ class EventPropCompiler(Compiler):
         phantom_spike: float = PHANTOM_SPIKE,
         dt: float = 1.0,
         backend: Any = "cpu",
-        reg_lambda_upper: float = 0.0,
-        reg_lambda_lower: float = 0.0,
+        reg_strength_upper: float = 0.0,
+        reg_strength_lower: float = 0.0,
         reg_nu_upper: float = 0.0,
         reg_nu_lower: float | None = None,
         clip_norm: float | None = None,
@@ -73,8 +74,8 @@ class EventPropCompiler(Compiler):
         **moved: Any,
     ) -> None:
         super().__init__(
-            example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_lambda_upper=reg_lambda_upper,
-            reg_lambda_lower=reg_lambda_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
+            example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_strength_upper=reg_strength_upper,
+            reg_strength_lower=reg_strength_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
             clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
         )  # fmt: skip
         self.grad_limit = check_real("grad_limit", grad_limit, 0.0, open_low=True)

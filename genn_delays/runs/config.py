@@ -8,7 +8,7 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
     [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
                         name, synapse, max_delay_steps, delay_kernel
     [compiler]          kind = "surrogate" or "eventprop", example_timesteps, batch_size, losses, dt, backend, threads,
-                        rng_seed, reg_lambda_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
+                        rng_seed, reg_strength_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
                         the first kind, grad_limit and phantom_spike of the second
     [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
                         delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends import BACKENDS
+from ..compilers.compiler import refuse_mlgenns
 from ..compilers.event_prop_compiler import EventPropCompiler
 from ..compilers.registry import COMPILERS
 from ..connectivity.connectivity import CONNECTIVITY
@@ -115,8 +116,8 @@ class CompilerConfig:
     backend: str = "cpu"
     rng_seed: int = 0
     threads: int | None = None
-    reg_lambda_upper: float = 0.0
-    reg_lambda_lower: float = 0.0
+    reg_strength_upper: float = 0.0
+    reg_strength_lower: float = 0.0
     reg_nu_upper: float = 0.0
     reg_nu_lower: float | None = None
     clip_norm: float | None = None
@@ -310,6 +311,9 @@ def _connection(table: Table) -> ConnectionConfig:
 
 
 def _compiler(table: Table) -> CompilerConfig:
+    for key in table:
+        if key.startswith("reg_lambda"):  # its number would be another one
+            refuse_mlgenns(key)
     _plain_keys("[compiler]", table, CompilerConfig)
     kind = table.get("kind", CompilerConfig.kind)
     _registered("kind in [compiler]", kind, COMPILERS)

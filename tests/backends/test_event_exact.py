@@ -337,7 +337,7 @@ def test_bad_input(change: dict[str, Any], parts: list[str]) -> None:
         c = Population(output, 3, name="c")
         Connection(a, b, Dense(), change.get("synapse", "exponential"), delay_kernel=change.get("kernel"))
         Connection(b, c, Dense(), "exponential")
-    compiler = SurrogateCompiler(10, 1, backend=EventExact(), reg_lambda_upper=change.get("reg", 0.0))
+    compiler = SurrogateCompiler(10, 1, backend=EventExact(), reg_strength_upper=change.get("reg", 0.0))
     with refused(*parts):
         compiled = compiler.compile(network, optimisers=change.get("optimisers"))
         compiled.gradients({"a": np.full((1, 10, 2), 5, np.float32)}, {"c": np.array([0])})

@@ -47,7 +47,7 @@ class EventPropCompiler(Compiler):
             inverse of the slope is cut at this (ms), above 0.
         phantom_spike: an output neuron with readout ``"first_spike_time"`` that does not spike is pushed as if it had
             spiked at the end of the example, its potential rising by a unit in so many ms, at least 0; 0 for no push.
-            mlGeNN's push is that of its neurons' `tau_mem`; see
+            mlGeNN 2's push is that of its neurons' `tau_mem`; see
             :meth:`~genn_delays.learning.readouts.FirstSpikeTime.phantom_push`.
     """
 

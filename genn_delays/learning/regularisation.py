@@ -27,7 +27,8 @@ class SpikeRegularisation(NamedTuple):
             1                  of "first_spike_time" with cross-entropy,
 
     with `tau_mem` of the hidden neurons and `tau_out` of the output's, both in ms: a factor of `tau_mem` squared where
-    the readout is an average and all neurons are alike.
+    the readout is an average and all neurons are alike. The ``reg_lambda`` of its version 3 is another rule, which also
+    divides by the slope at the spike and by the time that is left of the example.
     """
 
     lambda_upper: float

@@ -152,7 +152,7 @@ class FirstSpikeCrossentropy(Loss):
         L = crossentropy(softmax(-t / softmax_temperature), l) + ttfs_alpha / (1.01 D - t_l)
 
     Both terms are those whose derivatives mlGeNN's EventProp compiler drives its outputs with. There the temperature is
-    left out of the softmax itself, and a neuron that does not spike has no share in it, where here it has t = D. The two
+    left out of the softmax itself, and a neuron that does not spike has no share in it, here it has t = D: the two
     agree where the temperature is 1 and all neurons spike.
     """
 

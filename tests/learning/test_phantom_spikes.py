@@ -30,6 +30,9 @@ from genn_delays import (
     UniformInt,
     UserNeuron,
 )
+from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
+from genn_delays.codegen.cuda import emit_cuda
+from genn_delays.errors import BackendUnavailableError
 from genn_delays.learning.readouts import FirstSpikeTime
 from genn_delays.runs.config import Config
 from genn_delays.runs.models import load_model
@@ -166,6 +169,18 @@ def test_tiles_of_lanes(monkeypatch: Any) -> None:
     tiled, _ = gradients(network, "crossentropy", CPU(threads=2))
     for key, g in whole.items():
         assert largest_difference(tiled[key], g) < 1e-6
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("phantom_spike", [0.0, 20.0])
+def test_cuda_compiles_without_a_warning(recurrent: bool, phantom_spike: float) -> None:
+    try:
+        find_compiler()
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    compiler = EventPropCompiler(STEPS, LANES, phantom_spike=phantom_spike)
+    plan = compiler.plan(described(OUTPUTS["user"], recurrent), optimisers=LEARNED)
+    assert compile_cubin(emit_cuda(plan), "sm_90", warnings_are_errors=True)[:4] == b"\x7fELF"
 
 
 @pytest.mark.genn

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from ..compilers.plan import PopulationPlan
+from ..compilers.plan import PHANTOM, PopulationPlan
 from ..learning.losses import Truth
-from ..learning.readouts import READOUTS, answers
+from ..learning.readouts import READOUTS, FirstSpikeTime, answers
 
 Array = npt.NDArray[Any]
 
@@ -37,3 +38,12 @@ def direct(p: PopulationPlan, read: Array, derivative: Array) -> Array:
     """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
     assert p.loss is not None
     return derivative if p.loss.stepwise else READOUTS[str(p.readout)].backward(read, derivative)
+
+
+def phantom_push(p: PopulationPlan, read: Array, derivative: Array) -> Array:
+    """dL/d(output variable) at the end of an example, ``[neuron, lane]``: what phantom spikes do; nothing without."""
+    readout = READOUTS[str(p.readout)]
+    if not (p.has_phantoms and isinstance(readout, FirstSpikeTime)):
+        return np.zeros_like(read[:, 0])
+    inverse_slope = p.parameters[PHANTOM].astype(np.float32).astype(read.dtype)
+    return readout.phantom_push(read, derivative, inverse_slope)

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from .. import __version__
-from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ..compilers.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..errors import InvalidValueError
 from ..learning.optimisers import Optimiser
 from ..learning.readouts import READOUTS
@@ -372,6 +372,7 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "num_lambdas": p.num_lambdas,
         "num_vars": len(p.model.states) if p.model else 0,
         "output": p.model.output if p.model else 0,
+        "phantom": list(p.parameters).index(PHANTOM) if p.has_phantoms else None,
         "incoming": [
             {
                 "index": c.index,

@@ -21,7 +21,13 @@ from .outputs import output_losses
 from .plan import Plan
 from .variables import Learned, by_connection, learned_variables
 
+_STRENGTH = (
+    "reg_strength_{0}, for which its number is multiplied by tau_mem of the hidden neurons and, for a readout of a "
+    "potential, tau_mem of the output in ms ('sum_var' and 'max_var': also by example_timesteps)"
+)
 _MOVED = {
+    "reg_lambda_upper": _STRENGTH.format("upper"),
+    "reg_lambda_lower": _STRENGTH.format("lower"),
     "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
     "delay_learn_conns": "compile(network, optimisers={connection: {'delay': ...}})",
     "per_timestep_loss": "losses=SparseCategoricalCrossentropy(per_timestep=True)",
@@ -42,9 +48,9 @@ class Compiler(ABC):
             ``"relative_mean_square_error"``.
         dt: length of a time step in ms.
         backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
-        reg_lambda_upper, reg_lambda_lower: strength with which hidden neurons that spike more often than
+        reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
-            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`.
+            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.
         reg_nu_upper, reg_nu_lower: those spike counts, at least 0; the lower one is the upper one where not given.
         clip_norm: scale all gradients of a step down to this norm where theirs, over everything learned, is larger.
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
@@ -60,8 +66,8 @@ class Compiler(ABC):
         *,
         dt: float = 1.0,
         backend: Any = "cpu",
-        reg_lambda_upper: float = 0.0,
-        reg_lambda_lower: float = 0.0,
+        reg_strength_upper: float = 0.0,
+        reg_strength_lower: float = 0.0,
         reg_nu_upper: float = 0.0,
         reg_nu_lower: float | None = None,
         clip_norm: float | None = None,
@@ -79,8 +85,8 @@ class Compiler(ABC):
         self.losses = as_losses(losses)
         self.dt = check_real("dt", dt, 0.0, open_low=True)
         numbers = {
-            "reg_lambda_upper": reg_lambda_upper,
-            "reg_lambda_lower": reg_lambda_lower,
+            "reg_strength_upper": reg_strength_upper,
+            "reg_strength_lower": reg_strength_lower,
             "reg_nu_upper": reg_nu_upper,
             "reg_nu_lower": reg_nu_upper if reg_nu_lower is None else reg_nu_lower,
         }
@@ -178,9 +184,18 @@ class Compiler(ABC):
 
 def _refuse_moved(arguments: Mapping[str, Any]) -> None:
     for name in arguments:
-        if name in _MOVED:
-            raise InvalidValueError(f"{name!r} is mlGeNN 2's; here it is {_MOVED[name]}")
+        refuse_mlgenns(name)
         raise InvalidValueError(f"unknown argument {name!r}")
+
+
+def refuse_mlgenns(name: str) -> None:
+    """An error where an argument is mlGeNN's and another one here."""
+    if name == "reg_lambda":
+        raise InvalidValueError(
+            f"{name!r} is mlGeNN 3's; here it is reg_strength_upper and reg_strength_lower, whose numbers are others"
+        )
+    if name in _MOVED:
+        raise InvalidValueError(f"{name!r} is mlGeNN 2's; here it is {_MOVED[name]}")
 
 
 def _check_rewiring(connection: Connection, rule: RewiringRule, learned: bool) -> None:

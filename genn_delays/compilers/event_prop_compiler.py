@@ -22,9 +22,10 @@ class EventPropCompiler(Compiler):
     ``optimisers`` are learned as real numbers and rounded to steps in the simulation (Mészáros et al. 2025, arXiv
     2501.07331).
 
-    Spikes that are missing have no gradient: a hidden neuron that never spikes never learns. `reg_lambda_upper` and
-    `reg_lambda_lower` act as mlGeNN's do (Nowotny, Turner & Knight 2022): at each spike, as if the count of spikes grew
-    by one for each unit of potential above the threshold.
+    Spikes that are missing have no gradient: a hidden neuron that never spikes never learns, and an output neuron that
+    has become silent learns by `phantom_spike` alone. `reg_strength_upper` and `reg_strength_lower` act at each spike,
+    as if the count of spikes grew by one for each unit of potential above the threshold (Nowotny, Turner & Knight
+    2022). The numbers of mlGeNN's ``reg_lambda_upper`` and ``reg_lambda_lower`` are others.
 
     Args:
         example_timesteps: T, time steps an example lasts.
@@ -34,9 +35,9 @@ class EventPropCompiler(Compiler):
             ``"relative_mean_square_error"``.
         dt: length of a time step in ms.
         backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
-        reg_lambda_upper, reg_lambda_lower: strength with which hidden neurons that spike more often than
+        reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
-            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`.
+            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.
         reg_nu_upper, reg_nu_lower: those spike counts, at least 0; the lower one is the upper one where not given.
         clip_norm: scale all gradients of a step down to this norm where theirs, over everything learned, is larger.
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
@@ -44,9 +45,14 @@ class EventPropCompiler(Compiler):
             given: memory for spikes grows with them.
         grad_limit: where a potential only just reaches the threshold, the time of the spike is very sensitive; the
             inverse of the slope is cut at this (ms), above 0.
+        phantom_spike: an output neuron with readout ``"first_spike_time"`` that does not spike is pushed as if it had
+            spiked at the end of the example, its potential rising by a unit in so many ms, at least 0; 0 for no push.
+            mlGeNN 2's push is that of its neurons' `tau_mem`; see
+            :meth:`~genn_delays.learning.readouts.FirstSpikeTime.phantom_push`.
     """
 
     GRAD_LIMIT: ClassVar[float] = 100.0
+    PHANTOM_SPIKE: ClassVar[float] = 20.0
 
     def __init__(
         self,
@@ -55,10 +61,11 @@ class EventPropCompiler(Compiler):
         losses: Any = "sparse_categorical_crossentropy",
         *,
         grad_limit: float = GRAD_LIMIT,
+        phantom_spike: float = PHANTOM_SPIKE,
         dt: float = 1.0,
         backend: Any = "cpu",
-        reg_lambda_upper: float = 0.0,
-        reg_lambda_lower: float = 0.0,
+        reg_strength_upper: float = 0.0,
+        reg_strength_lower: float = 0.0,
         reg_nu_upper: float = 0.0,
         reg_nu_lower: float | None = None,
         clip_norm: float | None = None,
@@ -67,14 +74,16 @@ class EventPropCompiler(Compiler):
         **moved: Any,
     ) -> None:
         super().__init__(
-            example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_lambda_upper=reg_lambda_upper,
-            reg_lambda_lower=reg_lambda_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
+            example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_strength_upper=reg_strength_upper,
+            reg_strength_lower=reg_strength_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
             clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
         )  # fmt: skip
         self.grad_limit = check_real("grad_limit", grad_limit, 0.0, open_low=True)
+        self.phantom_spike = check_real("phantom_spike", phantom_spike, 0.0)
 
     def _method(self) -> dict[str, Any]:
-        return {"surrogate": None, "detach_reset": True, "event_prop": EventProp(self.grad_limit)}
+        method = EventProp(self.grad_limit, self.phantom_spike)
+        return {"surrogate": None, "detach_reset": True, "event_prop": method}
 
     def _check(self, network: Network, learned: Learned) -> None:
         for p in network.populations:

@@ -14,6 +14,7 @@ from ..codegen.printed import evaluate, words_of
 from ..errors import GennDelaysWarning, InvalidValueError
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser
+from ..learning.readouts import READOUTS
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
@@ -22,7 +23,7 @@ from ..neurons.neuron import REFRACTORY_STATE
 from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
 from .order import computation_order
-from .plan import ConnectionPlan, EventProp, Kind, Plan, PopulationPlan
+from .plan import PHANTOM, ConnectionPlan, EventProp, Kind, Plan, PopulationPlan
 
 
 def lower(
@@ -190,7 +191,7 @@ def _population(
         numbers |= {name: values[name] for name in model.step_parameters}
         numbers |= {f"{s}_initial": values.get(s, np.zeros(p.size)) for s in model.states}
         if event_prop is not None:
-            numbers |= _transition_numbers(p, model, values)
+            numbers |= _transition_numbers(p, model, values) | _phantom(p, event_prop)
     else:
         kind = "real_input" if isinstance(p.neuron, Input) else "spike_input"
     if p.batch_norm is not None and cyclic:
@@ -258,6 +259,14 @@ def _transition_numbers(
         )
     found = {name: evaluate(e, values) + np.zeros(p.size) for name, e in transitions.coefficients.items()}
     return found | {name: values[name] for name in transitions.parameters if name not in model.step_parameters}
+
+
+def _phantom(p: Population, event_prop: EventProp) -> dict[str, npt.NDArray[np.float64]]:
+    """The inverse slope of phantom spikes (ms), where a readout has them."""
+    readout = p.neuron.readout
+    if readout is None or READOUTS[readout].derivative != "time" or event_prop.phantom_spike == 0:
+        return {}
+    return {PHANTOM: np.full(p.size, event_prop.phantom_spike)}
 
 
 def _coefficients(

@@ -30,6 +30,9 @@ from ..rewiring import RewiringRule
 
 Kind = Literal["real_input", "spike_input", "neuron"]
 
+PHANTOM = "phantom_spike"
+"""The number per neuron with which phantom spikes push, where there are any."""
+
 
 @dataclass(frozen=True)
 class EventProp:
@@ -37,9 +40,12 @@ class EventProp:
 
     Attributes:
         grad_limit: the inverse of the slope with which the threshold is crossed (ms) is cut at this.
+        phantom_spike: the inverse slope (ms) of the spike that an output neuron is taken to have had at the end of an
+            example in which it had none; see :class:`~genn_delays.learning.readouts.FirstSpikeTime`.
     """
 
     grad_limit: float
+    phantom_spike: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ class PopulationPlan:
         if self.model is None:
             return 0
         return len(self.model.states) + len(self.slopes) + int(self.event_prop and self.model.hold is not None)
+
+    @property
+    def has_phantoms(self) -> bool:
+        """Whether neurons that do not spike are pushed by phantom spikes."""
+        return PHANTOM in self.parameters
 
     @property
     def kept_values(self) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ class SurrogateCompiler(Compiler):
         detach_reset: leave the reset out of the derivative.
         dt: length of a time step in ms.
         backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
-        reg_lambda_upper, reg_lambda_lower: strength with which hidden neurons that spike more often than
+        reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
-            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`.
+            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.
         reg_nu_upper, reg_nu_lower: those spike counts, at least 0; the lower one is the upper one where not given.
         clip_norm: scale all gradients of a step down to this norm where theirs, over everything learned, is larger.
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
@@ -45,8 +45,8 @@ class SurrogateCompiler(Compiler):
         detach_reset: bool = True,
         dt: float = 1.0,
         backend: Any = "cpu",
-        reg_lambda_upper: float = 0.0,
-        reg_lambda_lower: float = 0.0,
+        reg_strength_upper: float = 0.0,
+        reg_strength_lower: float = 0.0,
         reg_nu_upper: float = 0.0,
         reg_nu_lower: float | None = None,
         clip_norm: float | None = None,
@@ -55,8 +55,8 @@ class SurrogateCompiler(Compiler):
         **moved: Any,
     ) -> None:
         super().__init__(
-            example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_lambda_upper=reg_lambda_upper,
-            reg_lambda_lower=reg_lambda_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
+            example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_strength_upper=reg_strength_upper,
+            reg_strength_lower=reg_strength_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
             clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
         )  # fmt: skip
         self.surrogate, self.detach_reset = as_surrogate(surrogate), check_switch("detach_reset", detach_reset)

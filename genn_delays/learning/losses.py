@@ -150,8 +150,9 @@ class FirstSpikeCrossentropy(Loss):
 
         L = crossentropy(softmax(-t / softmax_temperature), l) + ttfs_alpha / (1.01 D - t_l)
 
-    Both terms are those whose derivatives mlGeNN's EventProp compiler drives its outputs with; there the temperature is
-    left out of the softmax itself, so that the two agree where it is 1.
+    Both terms are those whose derivatives mlGeNN's EventProp compiler drives its outputs with. There the temperature is
+    left out of the softmax itself, and a neuron that does not spike has no share in it, here it has t = D: the two
+    agree where the temperature is 1 and all neurons spike.
     """
 
     label_smoothing: float
@@ -219,7 +220,7 @@ class RelativeMeanSquareError(Loss):
 
         L = 1/(N - 1) sum over k != l of (t_k - t_l - delta)^2
 
-    mlGeNN takes half the sum.
+    mlGeNN takes half the sum, and of a batch the sum of its examples.
 
     Args:
         delta: in ms, at least 0.

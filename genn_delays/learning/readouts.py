@@ -136,7 +136,8 @@ class FirstSpikeTime:
     """``z_i``, the time in ms of neuron i's first spike, ``t dt``; without one the example's length, ``T dt``.
 
     The earliest is the answer. mlGeNN's of the same name gives the negative time. The derivative acts on the time of
-    that spike, in its step; where there is no spike there is nothing to move, and it is lost.
+    that spike, in its step. Where there is no spike there is nothing to move, so that a neuron that has become silent
+    would never be heard again. Under EventProp it is pushed by a phantom spike (:meth:`phantom_push`).
     """
 
     reads: Literal["variable", "spikes"] = "spikes"
@@ -151,6 +152,23 @@ class FirstSpikeTime:
     def backward(self, v: Array, dz: Array) -> Array:
         first = (v != 0) & (np.cumsum(v != 0, axis=1) == 1)
         return np.where(first, dz[:, None], 0).astype(v.dtype)
+
+    def phantom_push(self, v: Array, dz: Array, inverse_slope: Array) -> Array:
+        """dL/d(potential) at the end of the example, ``[neuron, lane]``, of neurons that did not spike in it.
+
+        Such a neuron is taken to have spiked at the end, where `z` has it, its potential rising by a unit in
+        `inverse_slope` ms (``[neuron]``). A higher potential would then have made it spike earlier, at a spike's own
+        rule (Wunderlich & Pehle 2021)::
+
+            dL/dv(T dt) = -inverse_slope max(dL/dz, 0)
+
+        None is pushed to be more silent still. Source: mlGeNN's EventProp compiler. Its version 2 has this for the
+        label's neuron under cross-entropy, ``LambdaV += ttfs_alpha / (0.01 T dt)^2 / batch_size``: the last term of the
+        derivative at the end and, as its ``LambdaV`` is ``-dL/dv / tau_mem``, an inverse slope of `tau_mem`. Version 3
+        takes the whole derivative, as here, but the slope that the potential happens to have, which may be negative.
+        """
+        silent = ~(v != 0).any(axis=1)
+        return np.where(silent, -inverse_slope[:, None] * np.maximum(dz, 0), 0).astype(v.dtype)
 
 
 READOUTS: dict[str, Readout] = {

@@ -17,7 +17,7 @@ from ..grammar import FUNCTIONS, expression_tree
 from .leaky_integrate_fire import check_integration
 from .neuron import DynamicNeuron, Equations, Integration
 
-RESERVED = ("Isyn", "dt", "S", "e", "ds", "e_time", "l_time", "push", "hold", "refrac")
+RESERVED = ("Isyn", "dt", "S", "e", "ds", "e_time", "l_time", "push", "hold", "refrac", "phantom_spike")
 """Names with a meaning in every model's equations and their adjoint."""
 _KERNEL = """
 B T active active_start after count current distance e_row factor here i Isyn_row lambda lane moving n offset p spiked

@@ -70,7 +70,7 @@ def build_compiler(config: Config) -> Compiler:
     compiler: Compiler = within(
         "[compiler]", COMPILERS[c.kind], c.example_timesteps, c.batch_size,
         construct(LOSSES, "[compiler] losses", c.losses), dt=c.dt, backend=build_backend(config), rng_seed=c.rng_seed,
-        reg_lambda_upper=c.reg_lambda_upper, reg_lambda_lower=c.reg_lambda_lower, reg_nu_upper=c.reg_nu_upper,
+        reg_strength_upper=c.reg_strength_upper, reg_strength_lower=c.reg_strength_lower, reg_nu_upper=c.reg_nu_upper,
         reg_nu_lower=c.reg_nu_lower, clip_norm=c.clip_norm, max_spikes=c.max_spikes, **method,
     )  # fmt: skip
     return compiler

@@ -8,8 +8,8 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
     [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
                         name, synapse, max_delay_steps, delay_kernel
     [compiler]          kind = "surrogate" or "eventprop", example_timesteps, batch_size, losses, dt, backend, threads,
-                        rng_seed, reg_lambda_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
-                        the first kind, grad_limit of the second
+                        rng_seed, reg_strength_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
+                        the first kind, grad_limit and phantom_spike of the second
     [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
                         delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir
     [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends import BACKENDS
+from ..compilers.compiler import refuse_mlgenns
 from ..compilers.event_prop_compiler import EventPropCompiler
 from ..compilers.registry import COMPILERS
 from ..connectivity.connectivity import CONNECTIVITY
@@ -42,7 +43,7 @@ from ..rewiring import REWIRING
 from ..synapses import SYNAPSES
 from .tables import Table, as_table, as_text, check_keys, complete, complete_value, plain
 
-METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit",)}
+METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}
 """Keys of ``[compiler]`` that only one kind has."""
 _METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
 NO_OPTIMISER = "none"
@@ -110,12 +111,13 @@ class CompilerConfig:
     surrogate: Table | None = None
     detach_reset: bool | None = None
     grad_limit: float | None = None
+    phantom_spike: float | None = None
     dt: float = 1.0
     backend: str = "cpu"
     rng_seed: int = 0
     threads: int | None = None
-    reg_lambda_upper: float = 0.0
-    reg_lambda_lower: float = 0.0
+    reg_strength_upper: float = 0.0
+    reg_strength_lower: float = 0.0
     reg_nu_upper: float = 0.0
     reg_nu_lower: float | None = None
     clip_norm: float | None = None
@@ -309,6 +311,9 @@ def _connection(table: Table) -> ConnectionConfig:
 
 
 def _compiler(table: Table) -> CompilerConfig:
+    for key in table:
+        if key.startswith("reg_lambda"):  # its number would be another one
+            refuse_mlgenns(key)
     _plain_keys("[compiler]", table, CompilerConfig)
     kind = table.get("kind", CompilerConfig.kind)
     registered("kind in [compiler]", kind, COMPILERS)
@@ -324,6 +329,8 @@ def _compiler(table: Table) -> CompilerConfig:
     else:
         limit = table.get("grad_limit", EventPropCompiler.GRAD_LIMIT)
         table["grad_limit"] = check_real("[compiler] grad_limit", limit, 0.0, open_low=True)
+        push = table.get("phantom_spike", EventPropCompiler.PHANTOM_SPIKE)
+        table["phantom_spike"] = check_real("[compiler] phantom_spike", push, 0.0)
     if "max_spikes" in table:
         check_count("[compiler] max_spikes", table["max_spikes"])
     check_count("[compiler] example_timesteps", table["example_timesteps"])

@@ -238,7 +238,7 @@ def test_a_regularised_population_on_a_cycle_that_sends_nothing(backend):
         Connection(h, o, one)
     x = np.random.default_rng(0).random((5, 30, 3), dtype=np.float32)
     found = []
-    bounds = {"reg_lambda_upper": 3.0, "reg_nu_upper": 0.5}
+    bounds = {"reg_strength_upper": 3.0, "reg_nu_upper": 0.5}
     for each in (backend, "reference"):
         with SurrogateCompiler(30, 5, backend=each, **bounds).compile(network) as compiled:
             assert compiled.plan.connections[2].size == 0

@@ -28,7 +28,7 @@ extern "C" __global__ void copy(const int* x, int* y) { y[threadIdx.x] = x[threa
 def compiled_for(backend, rule=None, **arguments):
     """A network with all that is learned: weights, delays, batch norm; clipped, regularised, rewired."""
     network = small_network(kernel=GaussianKernel(sigma=2.0), dropout=0.2, batch_norm=True)
-    limits = {"clip_norm": 0.5, "reg_lambda_upper": 0.01, "reg_nu_upper": 2.0, "max_spikes": 100} | arguments
+    limits = {"clip_norm": 0.5, "reg_strength_upper": 0.01, "reg_nu_upper": 2.0, "max_spikes": 100} | arguments
     compiler = SurrogateCompiler(16, 4, backend=backend, rng_seed=5, **limits)
     optimisers = {
         "all_connections": {"weight": Adam(0.05), "delay": Adam(0.1)},

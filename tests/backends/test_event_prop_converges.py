@@ -77,4 +77,7 @@ def test_gradients_come_to_the_exact_ones(name: str, backend: str) -> None:
 def test_so_do_those_of_first_spike_times(name: str, seed: int, backend: str) -> None:
     neuron, recurrent, _ = CASES[name]
     output = LeakyIntegrateFire(tau_mem=12.0, v_thresh=0.4, integration="exact", readout="first_spike_time")
-    check_convergence(lambda dt: described(neuron, recurrent, seed, dt, output), *data(seed), DURATION, backend)
+    # of spikes that are there: phantom ones feel hidden spikes that barely reach their threshold, which steps miss
+    check_convergence(
+        lambda dt: described(neuron, recurrent, seed, dt, output), *data(seed), DURATION, backend, phantom_spike=0.0
+    )

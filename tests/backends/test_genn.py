@@ -117,7 +117,7 @@ def test_gradients_of_every_readout(readout):
 
 def test_gradients_with_regularised_spike_counts():
     case = replace(Case.current_based(4), neuron="plain", batch_size=7)
-    arguments = {"reg_lambda_upper": 0.01, "reg_lambda_lower": 0.02, "reg_nu_upper": 2.0, "reg_nu_lower": 1.0}
+    arguments = {"reg_strength_upper": 0.01, "reg_strength_lower": 0.02, "reg_nu_upper": 2.0, "reg_nu_lower": 1.0}
     _, found = gradients(case, "genn", arguments)
     _, expected = gradients(case, "reference", arguments)
     _, without = gradients(case, "reference")

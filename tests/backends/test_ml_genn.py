@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -139,6 +140,31 @@ def test_a_spike_in_the_last_step_does_not_hide_earlier_ones() -> None:
     for c in network.connections:
         assert np.linalg.norm(found[c]) > 0.1 * np.linalg.norm(expected[c])
         assert found[c] @ ours[c] > 0.9 * np.linalg.norm(found[c]) * np.linalg.norm(ours[c])
+
+
+@pytest.mark.parametrize(("readout", "weak"), [("avg_var", 1.0), ("sum_var", 0.05)])
+def test_the_factor_between_mlgenns_reg_lambda_and_our_strength(readout: str, weak: float, monkeypatch: Any) -> None:
+    """The factor that SpikeRegularisation states makes mlGeNN's regularisation ours, beside the loss's gradient."""
+    import ml_genn.compilers
+
+    dt, reg_lambda, plain = 0.0625, 1e-4, ml_genn.compilers.EventPropCompiler
+    network, (x, y) = described(0, dt, readout, weak=weak), data(0)
+    _, hidden, out = network.populations
+    factor = hidden.neuron.tau_mem * out.neuron.tau_mem * (DURATION / dt if readout == "sum_var" else 1)
+    into_hidden = network.connections[0]
+    strengths = {"reg_strength_upper": reg_lambda * factor, "reg_strength_lower": reg_lambda * factor}
+
+    def found(backend: Any, **arguments: Any) -> np.ndarray:
+        with compiled(network, backend, dt, {into_hidden: Adam()}, **arguments) as c:
+            return np.asarray(c.gradients(x, y)[1][into_hidden])
+
+    ours = found("cpu", **strengths, reg_nu_upper=3.0) - found("cpu")
+    before = found(TRAINER)
+    numbers = {"reg_lambda_upper": reg_lambda, "reg_lambda_lower": reg_lambda, "reg_nu_upper": 3.0}
+    monkeypatch.setattr(ml_genn.compilers, "EventPropCompiler", partial(plain, **numbers))
+    theirs = found(TRAINER) - before
+    assert np.linalg.norm(ours) > 0.01 * np.linalg.norm(before)
+    assert np.linalg.norm(theirs - ours) < 0.1 * np.linalg.norm(ours)
 
 
 # --- the engine ------------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def test_only_networks_of_version_2_are_read(monkeypatch: pytest.MonkeyPatch) ->
     [
         ({}, {"batch_size": 2}, {}, ("batch_size 2", "single_threaded_cpu", "takes 1")),
         ({}, {"grad_limit": 5.0}, {}, ("grad_limit 5", "100")),
-        ({}, {"reg_lambda_upper": 1.0, "reg_nu_upper": 1.0}, {}, ("regularisation", "reg_lambda")),
+        ({}, {"reg_strength_upper": 1.0, "reg_nu_upper": 1.0}, {}, ("regularisation", "reg_strength")),
         ({}, {"losses": MeanSquareError()}, {}, ("loss PerNeuronMeanSquareError", "'out'", "SparseCategorical")),
         ({}, {"losses": SparseCategoricalCrossentropy(label_smoothing=0.1)}, {}, ("label_smoothing 0.1", "'out'", "0")),
         ({}, {"losses": SparseCategoricalCrossentropy(per_timestep=True)}, {}, ("Timestep", "'out'", "whole examples")),

@@ -10,13 +10,26 @@ from differences import SMOOTH, check_gradient
 from networks import Case, largest_difference
 from refused import refused
 
-from genn_delays import CPU, Adam
+from genn_delays import (
+    CPU,
+    Adam,
+    Connection,
+    EventPropCompiler,
+    Exponential,
+    LeakyIntegrate,
+    LeakyIntegrateFire,
+    Network,
+    Population,
+    Sparse,
+    SpikeInput,
+    SurrogateCompiler,
+)
 from genn_delays.learning.regularisation import SpikeRegularisation
 from genn_delays.runs.build import build_compiler
 from genn_delays.runs.config import Config
 from genn_delays.runs.models import load_model
 
-BOUNDS = {"reg_lambda_upper": 0.3, "reg_lambda_lower": 0.2, "reg_nu_upper": 3.0, "reg_nu_lower": 1.5}
+BOUNDS = {"reg_strength_upper": 0.3, "reg_strength_lower": 0.2, "reg_nu_upper": 3.0, "reg_nu_lower": 1.5}
 CASES = [replace(Case.numbered(seed), batch_size=2, time_steps=12) for seed in (0, 1, 3, 6, 9)]
 CASES += [replace(Case.published(seed), batch_size=2, time_steps=20) for seed in (1, 4, 6)]
 """Both kinds of reset, cycles, skips; batch norm, dropout, delay kernels."""
@@ -31,7 +44,7 @@ def first(case, count=2):
 def test_gradient_is_the_derivative_of_the_loss(case):
     """The penalty is in the loss, and strong enough to be seen in every gradient."""
     x, y = first(case)
-    strong = {**BOUNDS, "reg_lambda_upper": 3.0, "reg_lambda_lower": 2.0}
+    strong = {**BOUNDS, "reg_strength_upper": 3.0, "reg_strength_lower": 2.0}
     compiled = case.compile(SMOOTH, strong)
     check_gradient(compiled, x, y, "weight", case.seed)
     plain = case.compile(SMOOTH).gradients(x, y)[1]
@@ -97,9 +110,9 @@ def test_counts_are_those_of_all_tiles(case, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "rises"),
     [
-        ({"reg_lambda_upper": 1.0, "reg_nu_upper": 1.0}, False),
-        ({"reg_lambda_lower": 1.0, "reg_nu_upper": 18.0, "reg_nu_lower": 18.0}, True),
-        ({"reg_lambda_lower": 1.0, "reg_nu_upper": 18.0}, True),
+        ({"reg_strength_upper": 1.0, "reg_nu_upper": 1.0}, False),
+        ({"reg_strength_lower": 1.0, "reg_nu_upper": 18.0, "reg_nu_lower": 18.0}, True),
+        ({"reg_strength_lower": 1.0, "reg_nu_upper": 18.0}, True),
     ],
 )
 def test_rates_move_towards_their_bounds(arguments, rises, backend):
@@ -153,9 +166,9 @@ def test_bad_numbers(name, value):
 def test_bounds_that_cross():
     with refused("reg_nu_lower", "at most reg_nu_upper = 3.0", "got 3.5"):
         Case(seed=3).compile("reference", {**BOUNDS, "reg_nu_lower": 3.5})
-    same = Case(seed=3).compile("reference", {"reg_lambda_lower": 1.0, "reg_nu_upper": 3.0})
+    same = Case(seed=3).compile("reference", {"reg_strength_lower": 1.0, "reg_nu_upper": 3.0})
     assert same.plan.regularisation == SpikeRegularisation(0.0, 1.0, 3.0, 3.0)
-    alone = Case(seed=3).compile("reference", {"reg_lambda_lower": 1.0, "reg_nu_lower": 2.0})  # no upper one to cross
+    alone = Case(seed=3).compile("reference", {"reg_strength_lower": 1.0, "reg_nu_lower": 2.0})  # no upper one to cross
     assert alone.plan.regularisation == SpikeRegularisation(0.0, 1.0, 0.0, 2.0)
 
 
@@ -168,3 +181,40 @@ def test_bounds_in_a_model_file():
     tables["compiler"]["reg_nu_lower"] = 4.0
     with refused("[compiler]", "reg_nu_lower", "3.0", "4.0"):
         build_compiler(Config.from_tables(tables))
+
+
+@pytest.mark.parametrize("compiler", [SurrogateCompiler, EventPropCompiler])
+def test_mlgenns_names_are_refused_with_the_factor(compiler):
+    """Their numbers would mean something else."""
+    for side in ("upper", "lower"):
+        with refused(f"'reg_lambda_{side}'", f"reg_strength_{side}", "tau_mem", "sum_var"):
+            compiler(10, **{f"reg_lambda_{side}": 1e-8})
+        tables = load_model("digits").tables()
+        tables["compiler"][f"reg_lambda_{side}"] = 1e-8
+        with refused(f"'reg_lambda_{side}'", f"reg_strength_{side}", "tau_mem"):
+            Config.from_tables(tables)
+    with refused("'reg_lambda'", "mlGeNN 3", "reg_strength_upper", "reg_strength_lower"):
+        compiler(10, reg_lambda=1e-8)
+
+
+def test_event_prop_adds_the_drive_to_the_adjoint_at_each_spike(backend):
+    """By hand: one hidden spike; what the penalty does to its weight is drive dV/dw, the definition's own factor."""
+    tau, tau_syn, steps, delay, sent, weight = 10.0, 5.0, 40, 2, 3, 0.45
+    network = Network()
+    with network:
+        a = Population(SpikeInput(), 1, "in")
+        b = Population(LeakyIntegrateFire(tau_mem=tau, integration="exact"), 1, "hidden")
+        o = Population(LeakyIntegrate(tau_mem=tau, integration="exact", readout="avg_var"), 2, "out")
+        c = Connection(a, b, Sparse([0], [0], [weight], [delay]), Exponential(tau_syn))
+        Connection(b, o, Sparse([0, 0], [0, 1], [0.0, 0.0], [1, 1]), Exponential(tau_syn))  # the loss feels nothing
+    x, y = {"in": [([float(sent)], [0])] * 3}, {"out": np.array([0, 1, 0])}
+    for numbers, drive in (
+        ({"reg_strength_upper": 0.3, "reg_nu_upper": 0.25}, 0.3 * 0.75),
+        ({"reg_strength_lower": 0.2, "reg_nu_upper": 4.0}, -0.2 * 3.0),
+    ):
+        with EventPropCompiler(steps, 3, backend=backend, **numbers).compile(network) as compiled:
+            found = compiled.gradients(x, y)[1][c][0]
+            (spike,) = np.flatnonzero(compiled.engine.spikes(1)[0, :, 0])
+        late = spike - sent - delay  # V(t) = w (exp(-t / tau) - exp(-t / tau_syn)) / (1 / tau_syn - 1 / tau)
+        potential = (np.exp(-late / tau) - np.exp(-late / tau_syn)) / (1 / tau_syn - 1 / tau)
+        assert found == pytest.approx(drive * potential, rel=1e-4)

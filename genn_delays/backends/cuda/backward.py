@@ -53,6 +53,9 @@ class Backward:
             )
         else:
             e.launch(f"readout_back_{p.index}", p.size * e.L, *e.readout_arguments(p, b["dz"]))
+        if p.has_phantoms:
+            sizes = [p.size, e.plan.time_steps, e.L]
+            e.launch(f"phantom_{p.index}", p.size * e.L, b["bits"], b["dz"], b["par"], b["lambda"], *sizes)
 
     def _felt(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """What a population's spikes do to the loss over its synapses, added to what a readout makes of them."""

@@ -16,7 +16,7 @@ from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
 from ..foresight import foresee
 from ..outcome import direct as felt_directly
-from ..outcome import outcome
+from ..outcome import outcome, phantom_push
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .dynamics import Array, Dynamics
 from .trajectory import Adjoint, Arrival, Spike, Trajectory
@@ -185,6 +185,9 @@ class EventExactEngine:
         for group in reversed(self.plan.groups):
             direct = {p: self._direct(self.plan.populations[p]) for p in group}
             adjoints = [(p, lane, n, Adjoint(run)) for p, lane, n, run in self._each(group)]
+            phantoms = {p: self._phantoms(self.plan.populations[p]) for p in group}
+            for population, lane, neuron, adjoint in adjoints:
+                adjoint.push(self._dt, float(phantoms[population][neuron, lane]))
             for _ in self._windows(group):
                 for population, lane, neuron, adjoint in adjoints:
                     for arrival, impulse, time in adjoint.run(direct[population][neuron, :, lane]):
@@ -202,6 +205,13 @@ class EventExactEngine:
                 if run.spikes:
                     run.spikes[0].felt = float(dz)
         return none
+
+    def _phantoms(self, p: PopulationPlan) -> Array:
+        """dL/d(output variable) at the end of the example by phantom spikes, ``[neuron, lane]``."""
+        if not p.has_phantoms:
+            return np.zeros((p.size, self.lanes))
+        spiked = np.array([[times.size > 0 for times in lanes] for lanes in self.spike_times(p.index)], dtype=float)
+        return phantom_push(p, spiked[:, None], self.dz[p.index])
 
     def _account(self, arrival: Arrival, impulse: float, time: float) -> None:
         """What an arrival, whose impulse and time do this to the loss, means for its synapse and its spike."""

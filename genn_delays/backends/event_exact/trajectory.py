@@ -152,6 +152,11 @@ class Adjoint:
         self._left = len(trajectory.log)
         self._windows = len(trajectory.marks)
 
+    def push(self, after: float, slope: float) -> None:
+        """The loss depends on the output variable, by `slope`, so many ms after the last step."""
+        dynamics = self.trajectory.dynamics
+        self.value = self.value + slope * dynamics.flows[self.held].over(after)[dynamics.output, :-1]
+
     def run(self, direct: Array) -> Iterator[tuple[Arrival, float, float]]:
         """Read the log back through one more window.
 

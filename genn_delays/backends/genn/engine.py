@@ -23,7 +23,7 @@ from ...learning.optimisers import L1, Optimisers
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ..foresight import foresee
-from ..outcome import direct, outcome
+from ..outcome import direct, outcome, phantom_push
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
@@ -197,6 +197,8 @@ class GeNNEngine:
             felt = direct(p, self._read(p), self._dz[p.index])
             view = self.model.array(p.index, "direct", -1, self.plan.time_steps, p.size)
             view[: self.lanes], view[self.lanes :] = felt.transpose(2, 1, 0), 0
+            if p.has_phantoms:  # of neurons without a spike, of which nothing else is felt
+                view[: self.lanes, -1] += phantom_push(p, self._read(p), self._dz[p.index]).T
             self.model.push(p.index, "direct")
         self.model.genn.custom_update("zero")
         self.model.set_param("backward", 1)

@@ -23,7 +23,7 @@ from ...learning.readouts import READOUTS
 from ...random import Purpose, dropout_threshold, philox
 from ..foresight import foresee
 from ..outcome import direct as felt_directly
-from ..outcome import outcome
+from ..outcome import outcome, phantom_push
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
@@ -247,6 +247,9 @@ class ReferenceEngine:
                 later[p.index] = {s: np.zeros((p.size, self.lanes), self.dtype) for s in p.model.states}
                 if p.readout is not None:
                     direct[p.index] = felt_directly(p, self._read(p), self.dz[p.index])
+                if p.has_phantoms:
+                    push = phantom_push(p, self._read(p), self.dz[p.index])
+                    later[p.index][p.model.states[p.model.output]] += push
             for t in reversed(range(self.plan.time_steps)):
                 for p in group:
                     e = self._felt(p, t, acting, self.h if p.event_prop else self.g) * self._kept(p)

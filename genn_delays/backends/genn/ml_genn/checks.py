@@ -45,7 +45,9 @@ def check_plan(plan: Plan, backend: str, lanes: int) -> None:
             f"batch_size {plan.batch_size}", f"on GeNN's backend {backend!r} takes {lanes}; trainer 'own' any"
         )
     if plan.regularisation is not None:
-        raise _refused("regularisation of spike counts", "has none; leave reg_lambda_* at 0 or use trainer 'own'")
+        raise _refused(
+            "regularisation of spike counts", "has none here; leave reg_strength_* at 0 or use trainer 'own'"
+        )
     for p in plan.outputs:
         _check_output(p)
     _check_shares(plan)

@@ -21,6 +21,8 @@ from ..paths import atomic_write
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
 from .config import NO_OPTIMISER, Config
 from .folder import RUNS, RunFolder, numbered_folder, versions
+from .lock import Lock
+from .resume import Configuration, check_resumable
 
 BY_VALIDATION, BY_TEST = "validation set", "test set"
 
@@ -77,6 +79,16 @@ class Result:
     def json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self))
+
+
+class Guard(Callback):
+    """Ends training where the run's folder is taken away, before anything is written there again."""
+
+    def __init__(self, folder: RunFolder, lock: Lock) -> None:
+        self._folder, self._lock = folder, lock
+
+    def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        self._folder.check_kept(self._lock, begun=epoch > 0)
 
 
 class _Observer(Callback):
@@ -142,10 +154,19 @@ def train(
         folder = folder or numbered_folder(config.model.name)
         folder.create()
         try:
-            with folder.locked():
-                if not resume:
-                    folder.check_new()  # once more: another process may have begun in the meantime
-                return _train(config, folder, compiled, data, _restore(folder, compiled, resume, note), start, progress)
+            with folder.locked(note) as lock:
+                # once more: another process may have begun, or have gone on, in the meantime
+                if resume:
+                    check_resumable(folder, config)
+                else:
+                    folder.check_new()
+                before = _restore(folder, compiled, resume, note)
+                if compiled.epoch > config.training.num_epochs:
+                    raise RunFolderError(
+                        f"num_epochs in {folder.config} is {config.training.num_epochs}, but {compiled.epoch} epochs are "
+                        "done; set it back"
+                    )
+                return _train(config, folder, lock, compiled, data, before, start, progress)
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
 
@@ -189,7 +210,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
 
 
 def _train(
-    config: Config, folder: RunFolder, compiled: CompiledNetwork, data: Dataset, before: float, start: float,
+    config: Config, folder: RunFolder, lock: Lock, compiled: CompiledNetwork, data: Dataset, before: float, start: float,
     progress: bool,
 ) -> Result:  # fmt: skip
     folder.write_config(config)
@@ -209,16 +230,20 @@ def _train(
         callbacks=[
             *([BatchProgressBar()] if progress else []),
             observer,
+            Guard(folder, lock),  # before what writes
+            Configuration(config),
             MetricsWriter(folder.metrics, observer.figures),
             checkpoint,
         ],
         **validation,
     )
+    folder.check_kept(lock, begun=True)
     result = _result(config, folder, compiled, observer, checkpoint)
     atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
     from .curve import draw_learning_curve
 
     draw_learning_curve(folder.curve, read_metrics(folder.metrics), result)
+    folder.check_kept(lock, begun=True)
     return result
 
 

@@ -90,7 +90,7 @@ def locked(folder: Path, note: Callable[[str], None]) -> Iterator[Lock]:
 def _open(folder: Path) -> int:
     """The lock's file, made where there is none, never truncated and never through a link: it may be anyone's file."""
     path = folder / LOCK
-    # O_NONBLOCK: opening a pipe of that name would wait for its other end. Writing is asked for as NFS needs it to lock.
+    # O_NONBLOCK: opening a pipe of that name would wait for its other end. O_RDWR: NFS locks only what may be written.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o666)

@@ -45,7 +45,7 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
     if folder.is_empty():
         if model is None:
             what = "holds no run yet" if folder.path.exists() else "does not exist"
-            raise RunFolderError(f"run folder {folder} {what}: there is nothing to go on with; give MODEL to begin there")
+            raise RunFolderError(f"run folder {folder} {what}: nothing can be gone on with; give MODEL to begin a run")
         return None
     kept = folder.read_config()
     folder.check_writable()
@@ -90,8 +90,8 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
     if folder.last.exists():
         for key, old, new in trained_otherwise(folder.last, config):
             raise RunFolderError(
-                f"{key} in {folder.config} is {new!r}, but the run was trained with {old!r}: a run cannot change; set it "
-                "back, or begin another run with another --out"
+                f"{key} in {folder.config} is {new!r}, but the run was trained with {old!r}: set it back, or begin "
+                "another run with another --out"
             )
 
 

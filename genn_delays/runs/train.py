@@ -161,11 +161,9 @@ def train(
                 else:
                     folder.check_new()
                 before = _restore(folder, compiled, resume, note)
-                if compiled.epoch > config.training.num_epochs:
-                    raise RunFolderError(
-                        f"num_epochs in {folder.config} is {config.training.num_epochs}, but {compiled.epoch} epochs are "
-                        "done; set it back"
-                    )
+                if compiled.epoch > (asked := config.training.num_epochs):
+                    done = f"{compiled.epoch} epochs are done; set it back"
+                    raise RunFolderError(f"num_epochs in {folder.config} is {asked}, but {done}")
                 return _train(config, folder, lock, compiled, data, before, start, progress)
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
@@ -210,8 +208,8 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
 
 
 def _train(
-    config: Config, folder: RunFolder, lock: Lock, compiled: CompiledNetwork, data: Dataset, before: float, start: float,
-    progress: bool,
+    config: Config, folder: RunFolder, lock: Lock, compiled: CompiledNetwork, data: Dataset, before: float,
+    start: float, progress: bool,
 ) -> Result:  # fmt: skip
     folder.write_config(config)
     source, output = check_data(config, compiled.network, data)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import CompileError, GennDelaysError, InvalidValueError, unknown
+from .paths import expanded
+from .streams import Tolerant, drop, open_streams, say, settle_errors
 
 if TYPE_CHECKING:
     from .runs.evaluate import Evaluation
@@ -57,28 +57,33 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 for an error, 130 where the keyboard interrupted it."""
     try:
+        open_streams()
         parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
         status: int = parsed.command(parsed)
         sys.stdout.flush()
         return status
     except GennDelaysError as error:
-        print(f"genn-delays: error: {_one_line(error)}", file=sys.stderr)
+        say(f"genn-delays: error: {_one_line(error)}")
         return 2
     except KeyboardInterrupt as interrupt:
         folder = getattr(interrupt, "folder", None)
         hint = "" if folder is None else f"; go on with: genn-delays train --resume --out {folder}"
-        print(f"\ngenn-delays: interrupted{hint}", file=sys.stderr)
+        if Tolerant(sys.stderr).isatty():
+            say("")  # ends the line on which the terminal has shown ^C
+        say(f"genn-delays: interrupted{hint}")
         return 130
     except MemoryError as error:
-        print(f"genn-delays: error: not enough memory for this network ({error})", file=sys.stderr)
+        say(f"genn-delays: error: not enough memory for this network ({error})")
         return 2
     except OSError as error:
         if error.filename is None:
-            _drop_output()
+            drop(sys.stdout)
         if isinstance(error, BrokenPipeError):  # `genn-delays show-code digits | head`: what was wanted has been read
             return 0
-        print(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        say(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}")
         return 2
+    finally:
+        settle_errors()
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -96,14 +101,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             raise unknown(f"option of {parsed.name}", rest[0].split("=")[0], known)
         raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
     return parsed
-
-
-def _drop_output() -> None:
-    """What standard output still holds goes nowhere: Python would try to write it again at its end, and complain."""
-    with contextlib.suppress(OSError, ValueError):  # a standard output without a file
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _one_line(error: GennDelaysError) -> str:
@@ -237,7 +234,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _note(text: str) -> None:
-    print(f"genn-delays: {text}", file=sys.stderr)
+    say(f"genn-delays: {text}")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -249,7 +246,7 @@ def _train(args: argparse.Namespace) -> int:
     overrides = Overrides(
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
-        None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute()),
+        None if args.data_dir is None else str(expanded(args.data_dir).absolute()),
         args.delays, args.kernel_count, args.hidden, args.compiler,
     )  # fmt: skip
     folder = None if args.out is None else RunFolder(args.out)
@@ -286,7 +283,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from .runs.evaluate import evaluate
     from .runs.folder import RunFolder
 
-    data_dir = None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute())
+    data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
     found: Evaluation = evaluate(
         RunFolder(args.run), args.checkpoint, data_dir=data_dir, backend=args.backend, threads=args.threads,
         progress=not args.quiet,
@@ -313,7 +310,7 @@ def _show_code(args: argparse.Namespace) -> int:
     else:
         from .paths import atomic_write
 
-        atomic_write(Path(args.output), source.encode())
+        atomic_write(expanded(args.output), source.encode())
     return 0
 
 

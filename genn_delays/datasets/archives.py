@@ -11,8 +11,8 @@ from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
-from ..errors import DatasetError
-from ..paths import atomic_path
+from ..errors import DatasetError, InvalidValueError
+from ..paths import atomic_path, expanded
 
 
 def existing_path(what: str, path: str | PathLike[str]) -> Path:
@@ -21,7 +21,10 @@ def existing_path(what: str, path: str | PathLike[str]) -> Path:
     Raises:
         DatasetError: there is none; the message starts with ``what``, the argument or variable that named it.
     """
-    found = Path(path).expanduser().absolute()
+    try:
+        found = expanded(path, what).absolute()
+    except InvalidValueError as error:
+        raise DatasetError(str(error)) from error
     if not found.exists():
         raise DatasetError(f"{what} names {found}, which does not exist")
     return found

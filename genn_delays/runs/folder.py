@@ -24,7 +24,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import GennDelaysError, RunFolderError
-from ..paths import atomic_write
+from ..paths import atomic_write, expanded
 from .config import Config, config_of, read_toml
 from .lock import LOCK, Lock, locked
 
@@ -44,7 +44,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = expanded(path, "run folder")
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"

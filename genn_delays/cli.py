@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import CompileError, GennDelaysError, InvalidValueError, unknown
+from .interrupts import INTERRUPTED, raise_again
 from .paths import expanded
 from .streams import Tolerant, drop, open_streams, say, settle_errors
 
@@ -58,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 for an error, 130 where the keyboard interrupted it."""
     try:
         open_streams()
-        parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
+        try:
+            parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
+        except SystemExit:  # --help
+            sys.stdout.flush()
+            raise
         status: int = parsed.command(parsed)
         sys.stdout.flush()
         return status
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if Tolerant(sys.stderr).isatty():
             say("")  # ends the line on which the terminal has shown ^C
         say(f"genn-delays: interrupted{hint}")
-        return 130
+        return INTERRUPTED
     except MemoryError as error:
         say(f"genn-delays: error: not enough memory for this network ({error})")
         return 2
@@ -243,6 +248,7 @@ def _train(args: argparse.Namespace) -> int:
     from .runs.resume import new_config, resumed_config
     from .runs.train import train
 
+    raise_again()
     overrides = Overrides(
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
@@ -283,6 +289,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from .runs.evaluate import evaluate
     from .runs.folder import RunFolder
 
+    raise_again()
     data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
     found: Evaluation = evaluate(
         RunFolder(args.run), args.checkpoint, data_dir=data_dir, backend=args.backend, threads=args.threads,
@@ -304,6 +311,7 @@ def _show_code(args: argparse.Namespace) -> int:
     from .runs.code import annotated_source
     from .runs.models import load_model
 
+    raise_again()
     source = annotated_source(load_model(args.model), args.backend)
     if args.output is None:
         sys.stdout.write(source)
@@ -317,9 +325,12 @@ def _show_code(args: argparse.Namespace) -> int:
 def _info(args: argparse.Namespace) -> int:
     from .runs.info import report
 
+    raise_again()
     print(report())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from genn_delays.__main__ import main as _ready_to_be_interrupted
+
+    sys.exit(_ready_to_be_interrupted())

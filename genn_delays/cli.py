@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .errors import CompileError, GennDelaysError, InvalidValueError, unknown
+from .errors import CompileError, GennDelaysError, InvalidValueError
 from .interrupts import INTERRUPTED, raise_again
 from .paths import expanded
 from .streams import Tolerant, drop, open_streams, say, settle_errors
@@ -99,13 +100,44 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             what = name.upper() if name in ("model", "run") else f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")
     if rest:
-        known = [
-            option for action in commands[parsed.name]._actions for option in action.option_strings if option != "-h"
-        ]
         if rest[0].startswith("-"):
-            raise unknown(f"option of {parsed.name}", rest[0].split("=")[0], known)
+            raise _unknown_option(parsed.name, rest[0].split("=")[0], commands[parsed.name])
         raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
     return parsed
+
+
+_MEANT = {
+    "--batch": "--batch-size", "--checkpoint-dir": "--out", "--cpus": "--threads", "--cuda": "--backend",
+    "--data": "--data-dir", "--data-path": "--data-dir", "--device": "--backend", "--gpu": "--backend",
+    "--jobs": "--threads", "--layers": "--hidden", "--logdir": "--out", "--num-epochs": "--epochs",
+    "--num-hidden": "--hidden", "--num-threads": "--threads", "--num-workers": "--threads", "--output": "--out",
+    "--output-dir": "--out", "--save-dir": "--out", "--workers": "--threads",
+}  # fmt: skip
+"""Options of other programs that train, and ours."""
+_IN_THE_MODEL = {
+    **dict.fromkeys(("--lr", "--learning-rate", "--alpha"), "alpha of optimiser in [training]"),
+    **dict.fromkeys(("--optimiser", "--optimizer", "--weight-decay", "--schedule"), "optimiser in [training]"),
+    **dict.fromkeys(("--dataset",), "dataset in [training]"),
+    **dict.fromkeys(("--loss", "--losses"), "losses in [compiler]"),
+    **dict.fromkeys(("--dt", "--surrogate", "--clip-norm", "--max-spikes"), "a key of [compiler]"),
+    **dict.fromkeys(("--l1", "--temperature", "--fraction", "--interval"), "a key of [rewiring]"),
+    **dict.fromkeys(("--tau-mem", "--v-thresh", "--dropout", "--batch-norm", "--readout"), "a key of [[populations]]"),
+}
+"""What no option sets, and where a model's file says it."""
+
+
+def _unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -> InvalidValueError:
+    """The error for an option that a command does not have, with the one that was meant, as far as can be told."""
+    known = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+    asked = given.lower().replace("_", "-")
+    if _MEANT.get(asked) in known:
+        hint = f" Did you mean {_MEANT[asked]!r}?"
+    elif command == "train" and asked in _IN_THE_MODEL:
+        hint = f" The model's file says that: {_IN_THE_MODEL[asked]}; give MODEL as the path of a copy."
+    else:  # compared without the dashes, which all have
+        near = get_close_matches(given.strip("-"), [name[2:] for name in known - {"--help"}], n=1, cutoff=0.7)
+        hint = f" Did you mean '--{near[0]}'?" if near else ""
+    return InvalidValueError(f"unknown option of {command} {given!r}; known: {', '.join(sorted(known))}.{hint}")
 
 
 def _one_line(error: GennDelaysError) -> str:
@@ -278,9 +310,9 @@ def _summary(r: Result) -> str:
         rows.append(("validation accuracy", f"{100 * r.validation_accuracy:6.2f} %  last epoch"))
     rows.append(("test accuracy", f"{100 * r.test_accuracy:6.2f} %  last epoch"))
     if r.selected_by != r.best_test_chosen_on:
-        where = f"epoch {r.selected_epoch + 1}, chosen on the {r.selected_by}"
+        where = f"epoch {r.selected_epoch}, chosen on the {r.selected_by}"
         rows.append(("selected test accuracy", f"{100 * r.selected_test_accuracy:6.2f} %  {where}"))
-    where = f"epoch {r.best_test_epoch + 1}, chosen on the {r.best_test_chosen_on}"
+    where = f"epoch {r.best_test_epoch}, chosen on the {r.best_test_chosen_on}"
     rows += [("best test accuracy", f"{100 * r.best_test_accuracy:6.2f} %  {where}"), ("run folder", r.out)]
     return "\n".join([r.model, *(f"  {name:<22}  {text}" for name, text in rows)])
 
@@ -301,7 +333,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         chosen = "" if found.selected_by is None else f", chosen on the {found.selected_by}"
         print(
             f"{found.model}: test accuracy {100 * found.test_accuracy:.2f} %, loss {found.test_loss:.4f} on "
-            f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch + 1}"
+            f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch}"
             f"{chosen})"
         )
     return 0

@@ -87,11 +87,11 @@ class _Line:
 
     def __init__(self, stream: Tolerant, label: str, total: int) -> None:
         self._stream, self._label, self._total = stream, label, total
-        self._start = time.monotonic()
+        self._start, self._done = time.monotonic(), 0
 
     def update(self, metrics: Metrics) -> None:
-        """Nothing to be seen yet."""
+        self._done += 1  # figures are not looked at: a backend that runs ahead would be waited for
 
     def close(self, summary: str) -> None:
-        batches = f"{self._total} batch{'es'[: 2 * (self._total > 1)]} in {time.monotonic() - self._start:.1f} s"
+        batches = f"{self._done}/{self._total} batches in {time.monotonic() - self._start:.1f} s"
         self._stream.write(f"{self._label}: {', '.join(filter(None, (batches, summary)))}\n")

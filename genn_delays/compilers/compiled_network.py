@@ -111,10 +111,6 @@ class CompiledNetwork:
         if not isinstance(shuffle, bool):
             raise InvalidValueError(f"shuffle must be true or false, got {shuffle!r}")
         data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
-        if self.plan.batch_size > data.examples.size:
-            raise InvalidValueError(
-                f"batch_size must be at most {data.examples.size}, the number of examples, got {self.plan.batch_size}"
-            )
         for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)

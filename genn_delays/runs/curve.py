@@ -53,7 +53,7 @@ def _title(result: Result) -> str:
 
 
 def _series(ax: Axes, lines: list[dict[str, Any]], figure: str, factor: float) -> None:
-    epochs = [line["epoch"] + 1 for line in lines]
+    epochs = [line["epoch"] for line in lines]
     marker = "o" if len(lines) < 15 else ""
     for part, colour in _COLOURS.items():
         values = [line.get(f"{part}_{figure}") for line in lines]
@@ -65,7 +65,7 @@ def _series(ax: Axes, lines: list[dict[str, Any]], figure: str, factor: float) -
 def _accuracy(ax: Axes, lines: list[dict[str, Any]], result: Result) -> None:
     _series(ax, lines, "accuracy", 100.0)
     ax.axvline(
-        result.selected_epoch + 1, color="0.35", linewidth=1.0, linestyle=":",
+        result.selected_epoch, color="0.35", linewidth=1.0, linestyle=":",
         label=f"epoch chosen on the {result.selected_by}",
     )  # fmt: skip
     ax.set_ylabel("accuracy (%)")
@@ -73,8 +73,8 @@ def _accuracy(ax: Axes, lines: list[dict[str, Any]], result: Result) -> None:
 
 
 def _rewirings(ax: Axes, lines: list[dict[str, Any]]) -> None:
-    epochs = [line["epoch"] + 1 for line in lines]
-    ax.bar(epochs, [sum(line["rewirings"].values()) for line in lines], width=0.85, color=_COLOURS["rewired"])
+    epochs = [line["epoch"] for line in lines]
+    ax.bar(epochs, [line["rewirings"] for line in lines], width=0.85, color=_COLOURS["rewired"])
     ax.set_ylabel("synapses rewired in the epoch")
     ax.yaxis.get_major_formatter().set_useOffset(False)  # type: ignore[attr-defined]
 

@@ -20,7 +20,7 @@ class Evaluation:
     """Figures of a checkpoint on the test set.
 
     Attributes:
-        epoch: after which it was written, counted from 0.
+        epoch: after which it was written, counted from 1.
         selected_by: on which set that epoch was chosen; None for the last one, which is not chosen.
     """
 
@@ -78,7 +78,7 @@ def evaluate(
         dataset=config.training.dataset,
         backend=config.compiler.backend,
         checkpoint=checkpoint,
-        epoch=compiled.epoch - 1,
+        epoch=compiled.epoch,
         selected_by=chosen if checkpoint == "best" else None,
         test_accuracy=metrics.accuracy,
         test_loss=metrics.loss,

@@ -2,7 +2,7 @@
 
 ===========================  =============================================================================
 ``config.toml``              the complete configuration, with versions; can be given back as a model
-``metrics.jsonl``            one JSON object an epoch
+``metrics.jsonl``            one JSON object an epoch, counted from 1
 ``checkpoints/``             ``last.safetensors`` and ``best.safetensors``
 ``learning_curve.png``       accuracy, loss and rewirings over the epochs
 ``result.json``              the figures that the command line prints, once training has ended

@@ -37,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Result:
-    """What a run comes to. Epochs count from 0, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
+    """What a run comes to. Epochs count from 1, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
 
     Attributes:
         synapses: of all connections together.
@@ -149,6 +149,8 @@ def train(
         learned = len(split(config, data)[0])
         check_schedules(config, learned)
         steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
+        if config.compiler.batch_size > learned:
+            note(f"batch_size is {config.compiler.batch_size}: all {learned} training examples are one batch")
         _remarks(config, folder if resume else None, steps, note)
         start = time.perf_counter() - seconds
         folder = folder or numbered_folder(config.model.name)
@@ -198,7 +200,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
         return 0.0
     compiled.load(folder.last)
     lines = read_metrics(folder.metrics)[: compiled.epoch]
-    if [line["epoch"] for line in lines] != list(range(compiled.epoch)) or not folder.best.exists():
+    if [line["epoch"] for line in lines] != list(range(1, compiled.epoch + 1)) or not folder.best.exists():
         raise RunFolderError(
             f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
             + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")
@@ -268,7 +270,7 @@ def _result(
         train_accuracy=last["train_accuracy"],
         validation_accuracy=last.get("validation_accuracy"),
         test_accuracy=last["test_accuracy"],
-        selected_epoch=checkpoint.best_epoch,
+        selected_epoch=checkpoint.best_epoch + 1,
         selected_by=BY_TEST if checkpoint.monitor else BY_VALIDATION,
         selected_test_accuracy=lines[checkpoint.best_epoch]["test_accuracy"],
         best_test_accuracy=best["test_accuracy"],

@@ -38,7 +38,6 @@ def check(done, *named: str) -> None:
         (["--epochs", "0"], ["--epochs", "at least 1", "0"]),
         (["--epochs", "2.5"], ["--epochs", "'2.5'"]),
         (["--batch-size", "0"], ["--batch-size", "at least 1"]),
-        (["--batch-size", "5000"], ["batch_size", "1295", "5000"]),
         (["--threads", "0"], ["--threads", "from 1 to 1024"]),
         (["--threads", "1025"], ["--threads", "1025"]),
         (["--seed", "-1"], ["--seed", "-1"]),

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser, commands = _parsers()
     parsed, rest = parser.parse_known_args(arguments)
-    for name in ("model", "run", "data_dir", "out"):  # an empty text would be the current folder
+    for name in ("model", "run", "data_dir", "out", "output"):  # an empty text would be the current folder
         if getattr(parsed, name, None) == "":
             what = name.upper() if name in ("model", "run") else f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")

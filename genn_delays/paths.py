@@ -76,6 +76,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         GennDelaysError: the folder or the file cannot be written, or the body wrote nothing. Errors of the body pass
             unchanged.
     """
+    if not path.name or path.is_dir():  # "/", "." and the like
+        raise GennDelaysError(f"cannot write {path}: it is a folder")
     # Not tempfile.mkstemp: it makes the file readable by its owner alone, and os.replace would keep that.
     part = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:

@@ -87,7 +87,7 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
     if folder.is_empty():
         return
     _check_goes_on(folder, folder.read_config(), config)
-    if folder.last.exists():
+    if folder.last.is_file():
         for key, old, new in trained_otherwise(folder.last, config):
             raise RunFolderError(
                 f"{key} in {folder.config} is {new!r}, but the run was trained with {old!r}: set it back, or begin "

@@ -190,7 +190,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
     if not resume:
         return 0.0
     folder.clear_temporaries()
-    if not folder.last.exists():
+    if not folder.last.is_file():
         if len(read_metrics(folder.metrics)) > 1:  # a run that was only begun has one line at most
             raise RunFolderError(
                 f"run folder {folder} is damaged: it has figures of {len(read_metrics(folder.metrics))} epochs and no "
@@ -200,7 +200,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
         return 0.0
     compiled.load(folder.last)
     lines = read_metrics(folder.metrics)[: compiled.epoch]
-    if [line["epoch"] for line in lines] != list(range(1, compiled.epoch + 1)) or not folder.best.exists():
+    if [line["epoch"] for line in lines] != list(range(1, compiled.epoch + 1)) or not folder.best.is_file():
         raise RunFolderError(
             f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
             + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")

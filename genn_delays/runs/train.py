@@ -15,7 +15,7 @@ from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
 from ..compilers.compiled_network import CompiledNetwork
 from ..datasets import Dataset
-from ..errors import RunFolderError
+from ..errors import GennDelaysError, RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
@@ -166,7 +166,11 @@ def train(
                 if compiled.epoch > (asked := config.training.num_epochs):
                     done = f"{compiled.epoch} epochs are done; set it back"
                     raise RunFolderError(f"num_epochs in {folder.config} is {asked}, but {done}")
-                return _train(config, folder, lock, compiled, data, before, start, progress)
+                try:
+                    return _train(config, folder, lock, compiled, data, before, start, progress)
+                except GennDelaysError:
+                    lock.check()  # what could not be written, as the whole folder is gone
+                    raise
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
 

@@ -2,114 +2,30 @@
 
 __version__ = "0.1.0"
 
-from .backends import CPU, CUDA, GeNN, Reference
-from .backends.event_exact import EventExact
-from .backends.genn import from_ml_genn, to_ml_genn
-from .callbacks import (
-    BatchProgressBar,
-    Callback,
-    Checkpoint,
-    EarlyStopping,
-    MetricsWriter,
-    SpikeRecorder,
-    VarRecorder,
-)
-from .compilers.compiled_network import CompiledNetwork
-from .compilers.event_prop_compiler import EventPropCompiler
-from .compilers.surrogate_compiler import SurrogateCompiler
-from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
-from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, UniformInt
-from .errors import GennDelaysError
-from .folding import Folded, fold_batch_norm
-from .initializers import Constant, KaimingUniform, Normal, Uniform
-from .learning import (
-    SGD,
-    Adam,
-    AdamW,
-    ArcTan,
-    CosineAnnealing,
-    ExponentialDecay,
-    MeanSquareError,
-    OneCycle,
-    PerNeuronMeanSquareError,
-    RelativeMeanSquareError,
-    SparseCategoricalCrossentropy,
-    Triangle,
-)
-from .network import Connection, Network, Population
-from .neurons import (
-    AdaptiveLeakyIntegrateFire,
-    BatchNorm,
-    Input,
-    LeakyIntegrate,
-    LeakyIntegrateFire,
-    SpikeInput,
-    UserNeuron,
-)
-from .rewiring import SET, DeepR, RigL
-from .synapses import Delta, Exponential
+TYPE_CHECKING = False  # without importing typing: nothing is imported here until something is asked for
+if TYPE_CHECKING:
+    from typing import Any
 
-__all__ = [
-    "CPU",
-    "CUDA",
-    "SET",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "AdaptiveLeakyIntegrateFire",
-    "ArcTan",
-    "BatchNorm",
-    "BatchProgressBar",
-    "Callback",
-    "Checkpoint",
-    "CompiledNetwork",
-    "Connection",
-    "Constant",
-    "ConstantInt",
-    "CosineAnnealing",
-    "DeepR",
-    "Delta",
-    "Dense",
-    "EarlyStopping",
-    "EventExact",
-    "EventPropCompiler",
-    "Exponential",
-    "ExponentialDecay",
-    "FixedNumber",
-    "FixedProbability",
-    "Folded",
-    "GaussianKernel",
-    "GeNN",
-    "GennDelaysError",
-    "Input",
-    "KaimingUniform",
-    "LeakyIntegrate",
-    "LeakyIntegrateFire",
-    "MeanSquareError",
-    "MetricsWriter",
-    "Network",
-    "Normal",
-    "NormalInt",
-    "OneCycle",
-    "PerNeuronMeanSquareError",
-    "Population",
-    "Reference",
-    "RelativeMeanSquareError",
-    "RigL",
-    "Sparse",
-    "SparseCategoricalCrossentropy",
-    "SpikeInput",
-    "SpikeRecorder",
-    "SurrogateCompiler",
-    "Synapses",
-    "Triangle",
-    "TriangleKernel",
-    "Uniform",
-    "UniformInt",
-    "UserNeuron",
-    "VarRecorder",
-    "__version__",
-    "fold_batch_norm",
-    "from_ml_genn",
-    "to_ml_genn",
-]
+    from ._api import *  # noqa: F403
+
+
+def __getattr__(name: str) -> "Any":
+    """What is imported with the first name that is asked for (PEP 562), see ``_api``."""
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import genn_delays._api as api
+
+    found = globals()
+    if name == "__all__":
+        return ["__version__", *api.__all__]
+    if hasattr(api, name):
+        found[name] = getattr(api, name)
+    if name not in found:  # nor a module of the package, which importing them has put here
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found[name]
+
+
+def __dir__() -> list[str]:
+    import genn_delays._api as api
+
+    return sorted({*globals(), *api.__all__})

@@ -125,6 +125,16 @@ def _progress(path: Path, progress: Any) -> dict[str, Any]:
     return progress
 
 
+def read_progress(path: Path) -> dict[str, Any]:
+    """How far training was, and the state of callbacks, of a checkpoint of whatever network.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
+    progress = _read(path)[1].get("progress")
+    return progress if isinstance(progress, dict) else {}
+
+
 def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 

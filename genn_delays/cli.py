@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
-from .errors import CompileError, GennDelaysError, InvalidValueError, unknown
+from .errors import CompileError, GennDelaysError, InvalidValueError
+from .interrupts import INTERRUPTED, raise_again
+from .paths import expanded
+from .streams import Tolerant, drop, open_streams, say, settle_errors
 
 if TYPE_CHECKING:
     from .runs.evaluate import Evaluation
@@ -57,53 +59,85 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 2 for an error, 130 where the keyboard interrupted it."""
     try:
-        parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
+        open_streams()
+        try:
+            parsed = _parse(sys.argv[1:] if arguments is None else list(arguments))
+        except SystemExit:  # --help
+            sys.stdout.flush()
+            raise
         status: int = parsed.command(parsed)
         sys.stdout.flush()
         return status
     except GennDelaysError as error:
-        print(f"genn-delays: error: {_one_line(error)}", file=sys.stderr)
+        say(f"genn-delays: error: {_one_line(error)}")
         return 2
     except KeyboardInterrupt as interrupt:
         folder = getattr(interrupt, "folder", None)
         hint = "" if folder is None else f"; go on with: genn-delays train --resume --out {folder}"
-        print(f"\ngenn-delays: interrupted{hint}", file=sys.stderr)
-        return 130
+        if Tolerant(sys.stderr).isatty():
+            say("")  # ends the line on which the terminal has shown ^C
+        say(f"genn-delays: interrupted{hint}")
+        return INTERRUPTED
     except MemoryError as error:
-        print(f"genn-delays: error: not enough memory for this network ({error})", file=sys.stderr)
+        say(f"genn-delays: error: not enough memory for this network ({error})")
         return 2
     except OSError as error:
         if error.filename is None:
-            _drop_output()
+            drop(sys.stdout)
         if isinstance(error, BrokenPipeError):  # `genn-delays show-code digits | head`: what was wanted has been read
             return 0
-        print(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        say(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}")
         return 2
+    finally:
+        settle_errors()
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser, commands = _parsers()
     parsed, rest = parser.parse_known_args(arguments)
-    for name in ("model", "run", "data_dir", "out"):  # an empty text would be the current folder
+    for name in ("model", "run", "data_dir", "out", "output"):  # an empty text would be the current folder
         if getattr(parsed, name, None) == "":
             what = name.upper() if name in ("model", "run") else f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")
     if rest:
-        known = [
-            option for action in commands[parsed.name]._actions for option in action.option_strings if option != "-h"
-        ]
         if rest[0].startswith("-"):
-            raise unknown(f"option of {parsed.name}", rest[0].split("=")[0], known)
+            raise _unknown_option(parsed.name, rest[0].split("=")[0], commands[parsed.name])
         raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
     return parsed
 
 
-def _drop_output() -> None:
-    """What standard output still holds goes nowhere: Python would try to write it again at its end, and complain."""
-    with contextlib.suppress(OSError, ValueError):  # a standard output without a file
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+_MEANT = {
+    "--batch": "--batch-size", "--checkpoint-dir": "--out", "--cpus": "--threads", "--cuda": "--backend",
+    "--data": "--data-dir", "--data-path": "--data-dir", "--device": "--backend", "--gpu": "--backend",
+    "--jobs": "--threads", "--layers": "--hidden", "--logdir": "--out", "--num-epochs": "--epochs",
+    "--num-hidden": "--hidden", "--num-threads": "--threads", "--num-workers": "--threads", "--output": "--out",
+    "--output-dir": "--out", "--save-dir": "--out", "--workers": "--threads",
+}  # fmt: skip
+"""Options of other programs that train, and ours."""
+_IN_THE_MODEL = {
+    **dict.fromkeys(("--lr", "--learning-rate", "--alpha"), "alpha of optimiser in [training]"),
+    **dict.fromkeys(("--optimiser", "--optimizer", "--weight-decay", "--schedule"), "optimiser in [training]"),
+    **dict.fromkeys(("--dataset",), "dataset in [training]"),
+    **dict.fromkeys(("--loss", "--losses"), "losses in [compiler]"),
+    **dict.fromkeys(("--dt", "--surrogate", "--clip-norm", "--max-spikes"), "a key of [compiler]"),
+    **dict.fromkeys(("--l1", "--temperature", "--fraction", "--interval"), "a key of [rewiring]"),
+    **dict.fromkeys(("--tau-mem", "--v-thresh", "--dropout", "--batch-norm", "--readout"), "a key of [[populations]]"),
+}
+"""What no option sets, and where a model's file says it."""
+
+
+def _unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -> InvalidValueError:
+    """The error for an option that a command does not have, with the one that was meant, as far as can be told."""
+    known = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+    asked = given.lower().replace("_", "-")
+    if _MEANT.get(asked) in known:
+        hint = f" Did you mean {_MEANT[asked]!r}?"
+    elif command == "train" and asked in _IN_THE_MODEL:
+        hint = f" The model's file says that: {_IN_THE_MODEL[asked]}; give MODEL as the path of a copy."
+    else:  # compared without the dashes, which all have
+        near = get_close_matches(given.strip("-"), [name[2:] for name in known - {"--help"}], n=1, cutoff=0.7)
+        hint = f" Did you mean '--{near[0]}'?" if near else ""
+    return InvalidValueError(f"unknown option of {command} {given!r}; known: {', '.join(sorted(known))}.{hint}")
 
 
 def _one_line(error: GennDelaysError) -> str:
@@ -237,7 +271,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _note(text: str) -> None:
-    print(f"genn-delays: {text}", file=sys.stderr)
+    say(f"genn-delays: {text}")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -246,10 +280,11 @@ def _train(args: argparse.Namespace) -> int:
     from .runs.resume import new_config, resumed_config
     from .runs.train import train
 
+    raise_again()
     overrides = Overrides(
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
-        None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute()),
+        None if args.data_dir is None else str(expanded(args.data_dir).absolute()),
         args.delays, args.kernel_count, args.hidden, args.compiler,
     )  # fmt: skip
     folder = None if args.out is None else RunFolder(args.out)
@@ -275,9 +310,9 @@ def _summary(r: Result) -> str:
         rows.append(("validation accuracy", f"{100 * r.validation_accuracy:6.2f} %  last epoch"))
     rows.append(("test accuracy", f"{100 * r.test_accuracy:6.2f} %  last epoch"))
     if r.selected_by != r.best_test_chosen_on:
-        where = f"epoch {r.selected_epoch + 1}, chosen on the {r.selected_by}"
+        where = f"epoch {r.selected_epoch}, chosen on the {r.selected_by}"
         rows.append(("selected test accuracy", f"{100 * r.selected_test_accuracy:6.2f} %  {where}"))
-    where = f"epoch {r.best_test_epoch + 1}, chosen on the {r.best_test_chosen_on}"
+    where = f"epoch {r.best_test_epoch}, chosen on the {r.best_test_chosen_on}"
     rows += [("best test accuracy", f"{100 * r.best_test_accuracy:6.2f} %  {where}"), ("run folder", r.out)]
     return "\n".join([r.model, *(f"  {name:<22}  {text}" for name, text in rows)])
 
@@ -286,7 +321,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     from .runs.evaluate import evaluate
     from .runs.folder import RunFolder
 
-    data_dir = None if args.data_dir is None else str(Path(args.data_dir).expanduser().absolute())
+    raise_again()
+    data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
     found: Evaluation = evaluate(
         RunFolder(args.run), args.checkpoint, data_dir=data_dir, backend=args.backend, threads=args.threads,
         progress=not args.quiet,
@@ -297,7 +333,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         chosen = "" if found.selected_by is None else f", chosen on the {found.selected_by}"
         print(
             f"{found.model}: test accuracy {100 * found.test_accuracy:.2f} %, loss {found.test_loss:.4f} on "
-            f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch + 1}"
+            f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch}"
             f"{chosen})"
         )
     return 0
@@ -307,22 +343,26 @@ def _show_code(args: argparse.Namespace) -> int:
     from .runs.code import annotated_source
     from .runs.models import load_model
 
+    raise_again()
     source = annotated_source(load_model(args.model), args.backend)
     if args.output is None:
         sys.stdout.write(source)
     else:
         from .paths import atomic_write
 
-        atomic_write(Path(args.output), source.encode())
+        atomic_write(expanded(args.output), source.encode())
     return 0
 
 
 def _info(args: argparse.Namespace) -> int:
     from .runs.info import report
 
+    raise_again()
     print(report())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from genn_delays.__main__ import main as _ready_to_be_interrupted
+
+    sys.exit(_ready_to_be_interrupted())

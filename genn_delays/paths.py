@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import GennDelaysError
+from .errors import GennDelaysError, InvalidValueError
 
 CACHE_VARIABLE = "GENN_DELAYS_CACHE"
 
@@ -18,13 +18,47 @@ def cache_dir() -> Path:
 
     ``$GENN_DELAYS_CACHE`` where it is set and not empty, else the user's cache folder of the platform. The folder is
     not created here; :func:`atomic_write` and :func:`atomic_path` create what they need.
+
+    Raises:
+        GennDelaysError: it is not chosen, and there is no home folder.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser().absolute()  # "-dash" would be an option to whom it is passed
+        return expanded(chosen, f"${CACHE_VARIABLE}").absolute()  # "-dash" would be an option to whom it is passed
     import platformdirs  # only where the default is needed: importing the library stays cheap
 
-    return Path(platformdirs.user_cache_dir("genn-delays"))
+    try:
+        found = Path(platformdirs.user_cache_dir("genn-delays"))
+    except (RuntimeError, KeyError) as error:
+        raise _homeless() from error
+    if found.parts[:1] == ("~",):  # left as it was, as there is nothing to put in its place
+        raise _homeless()
+    return found
+
+
+def _homeless() -> GennDelaysError:
+    return GennDelaysError(
+        f"there is no cache folder: this user has no home folder ($HOME is not set); set {CACHE_VARIABLE} "
+        "to a folder of your own"
+    )
+
+
+def expanded(path: str | os.PathLike[str], what: str = "the path") -> Path:
+    """A path with ``~`` and ``~user`` expanded.
+
+    Args:
+        what: names the path in the error.
+
+    Raises:
+        InvalidValueError: nobody knows that home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        home = Path(path).parts[0]
+        raise InvalidValueError(
+            f"{what} {os.fspath(path)!r}: there is no home folder {home}; give a full path"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -42,6 +76,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         GennDelaysError: the folder or the file cannot be written, or the body wrote nothing. Errors of the body pass
             unchanged.
     """
+    if not path.name or path.is_dir():  # "/", "." and the like
+        raise GennDelaysError(f"cannot write {path}: it is a folder")
     # Not tempfile.mkstemp: it makes the file readable by its owner alone, and os.replace would keep that.
     part = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:

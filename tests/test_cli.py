@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from genn_delays import __version__
-from genn_delays.cli import main
+from genn_delays.cli import _parse, main
 
 
 def test_help_of_everything(capsys):
@@ -40,6 +43,14 @@ def test_version(capsys):
         (["show-code"], "MODEL"),
         (["show-code", "digitz"], "Did you mean 'digits'?"),
         (["info", "--all"], "'--all'"),
+        (["train", "digits", "--lr", "0.01"], "alpha of optimiser in [training]"),
+        (["train", "digits", "--learning_rate=0.01"], "alpha of optimiser in [training]"),
+        (["train", "digits", "--device", "cuda"], "Did you mean '--backend'?"),
+        (["train", "digits", "--num_epochs", "3"], "Did you mean '--epochs'?"),
+        (["train", "digits", "--Sparsity", "0.5"], "Did you mean '--sparsity'?"),
+        (["train", "digits", "-s", "0.5"], "unknown option of train '-s'"),
+        (["evaluate", "run", "--ckeckpoint", "last"], "Did you mean '--checkpoint'?"),
+        (["evaluate", "run", "--lr", "0.1"], "unknown option of evaluate '--lr'"),
         (["--verbose", "info"], "'--verbose'"),
     ],
 )
@@ -48,6 +59,25 @@ def test_wrong_command_lines_are_one_line_and_status_2(capsys, arguments, named)
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
     assert err.startswith("genn-delays: error: ") and named in err
+
+
+@pytest.mark.parametrize("option", ["--lr", "--lrx", "-x", "--hep", "--hello", "--rho", "--k", "--" + "x" * 50])
+@pytest.mark.parametrize("command", [["train", "digits"], ["evaluate", "run"], ["show-code", "digits"], ["info"]])
+def test_help_is_never_what_was_meant(capsys, command, option):
+    assert main([*command, option]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert repr(option) in line and "Did you mean '--help'" not in line
+
+
+def test_the_commands_that_the_readme_and_the_help_show_are_commands(capsys):
+    shown = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown += capsys.readouterr().out.splitlines()
+    lines = [found[1] for line in shown if (found := re.match(r" *genn-delays (\w.*?)(  |#|$)", line))]
+    assert len(lines) >= 10
+    for line in lines:
+        assert _parse(shlex.split(line)).command is not None
 
 
 def test_help_imports_nothing_heavy():

@@ -50,7 +50,9 @@ def run_compiler(command: Sequence[str], text: Path, part: Path) -> None:
         CompileError: it could not be run, refused the source, or wrote nothing; with all that it said.
     """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(  # what a compiler prints may be in any encoding
+            command, check=False, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CompileError("compile", f"{shlex.join(command)}\n{error}", str(text)) from error
     if done.returncode != 0:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 class MetricsWriter(Callback):
     """Writes one JSON object an epoch to a file, whole lines only.
 
+    Every figure is a plain number: ``epoch`` counts from 1, as on the screen; ``rewirings`` is the sum over all
+    connections, ``rewirings_<connection>`` what was dropped and grown in one of them, ``newborn_rewirings`` how many of
+    those that were dropped had only just been grown.
+
     Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line goes. What
     is not a number, such as the accuracy of outputs with real targets, is null.
 
@@ -37,11 +41,11 @@ class MetricsWriter(Callback):
     def on_train_begin(self) -> None:
         lines = read_metrics(self.path)
         self._write(lines)  # a file that cannot be written must be known before anything is computed
-        self._lines = [line for line in lines if line["epoch"] < self.compiled_network.epoch]
+        self._lines = [line for line in lines if line["epoch"] <= self.compiled_network.epoch]
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         line: dict[str, Any] = {
-            "epoch": epoch,
+            "epoch": epoch + 1,
             "train_loss": metrics.loss,
             "train_accuracy": metrics.accuracy,
             "step_ms": round(metrics.step_ms, 4),
@@ -52,6 +56,7 @@ class MetricsWriter(Callback):
             line |= {"validation_loss": metrics.validation.loss, "validation_accuracy": metrics.validation.accuracy}
         if self.extra is not None:
             line |= self.extra(epoch, metrics)
+        line = _flat(line)
         line = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in line.items()}
         self._lines.append(line)
         self._write(self._lines)
@@ -60,8 +65,22 @@ class MetricsWriter(Callback):
         atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
+    """A line whose figures by connection are their sum, and a figure for each connection; what are none is left."""
+    flat: dict[str, Any] = {}
+    for key, value in line.items():
+        if isinstance(value, dict) and all(type(n) in (int, float) for n in value.values()):
+            flat[key] = sum(value.values())
+            flat |= {f"{key}_{name}": n for name, n in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a metrics file, oldest first; none where there is no file.
+
+    Files of version 0.1.0, whose epochs count from 0 and whose rewirings are tables, are read as if written today.
 
     Raises:
         RunFolderError: there is one that cannot be read.
@@ -81,4 +100,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         if not isinstance(entry, dict) or type(entry.get("epoch")) is not int:
             break
         lines.append(entry)
-    return lines
+    if lines and lines[0]["epoch"] == 0:
+        lines = [{**line, "epoch": line["epoch"] + 1} for line in lines]
+    return [_flat(line) for line in lines]

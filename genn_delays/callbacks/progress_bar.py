@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from ..compilers.summary import what_learns
+from ..streams import Tolerant, say
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ INTERVAL = 0.1
 class BatchProgressBar(Callback):
     """One line an epoch on standard error: batches done, loss and accuracy so far, the validation's at the end.
 
-    The first line of a training says what is learned, by which optimiser, and what is not.
+    The first line of a training says what is learned, by which optimiser, and what is not. In a terminal or a notebook
+    the line of an epoch grows while it lasts; elsewhere, in a file for example, it is written once, when the epoch is
+    over. Where it cannot be written nothing is said, and training goes on.
     """
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._bar: _Bar | _Line | None = None
         self._epoch: int | None = None
-        self._looked = 0.0
 
     def on_train_begin(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a standard error that is closed hears nothing
-            print(what_learns(self.compiled_network.plan), file=sys.stderr, flush=True)
+        say(what_learns(self.compiled_network.plan))
 
     def on_epoch_begin(self, epoch: int) -> None:
         self._epoch = epoch
@@ -42,16 +42,13 @@ class BatchProgressBar(Callback):
             self._open("evaluate")
 
     def _open(self, label: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=self.num_batches, desc=label, unit="batch", dynamic_ncols=True)
+        stream = Tolerant(sys.stderr)
+        live = stream.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+        self._bar = (_Bar if live else _Line)(stream, label, self.num_batches)
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
-        now = time.monotonic()
-        if now - self._looked >= INTERVAL:
-            self._bar.set_postfix_str(metrics.summary(), refresh=False)
-            self._looked = now
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.update(metrics)
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         self._close(metrics)
@@ -64,6 +61,42 @@ class BatchProgressBar(Callback):
         self._epoch = None
 
     def _close(self, metrics: Metrics) -> None:
-        self._bar.set_postfix_str(metrics.summary())
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close(metrics.summary())
         self._bar = None
+
+
+class _Bar:
+    """A line that is written over and over."""
+
+    def __init__(self, stream: Tolerant, label: str, total: int) -> None:
+        from tqdm import tqdm
+
+        self._bar: Any = tqdm(total=total, desc=label, unit="batch", dynamic_ncols=True, file=stream)
+        self._looked = 0.0
+
+    def update(self, metrics: Metrics) -> None:
+        now = time.monotonic()
+        if now - self._looked >= INTERVAL:
+            self._bar.set_postfix_str(metrics.summary(), refresh=False)
+            self._looked = now
+        self._bar.update()
+
+    def close(self, summary: str) -> None:
+        self._bar.set_postfix_str(summary)
+        self._bar.close()
+
+
+class _Line:
+    """A line that is written once."""
+
+    def __init__(self, stream: Tolerant, label: str, total: int) -> None:
+        self._stream, self._label, self._total = stream, label, total
+        self._start, self._done = time.monotonic(), 0
+
+    def update(self, metrics: Metrics) -> None:
+        self._done += 1  # figures are not looked at: a backend that runs ahead would be waited for
+
+    def close(self, summary: str) -> None:
+        batches = f"{self._done}/{self._total} batches in {time.monotonic() - self._start:.1f} s"
+        self._stream.write(f"{self._label}: {', '.join(filter(None, (batches, summary)))}\n")

@@ -136,10 +136,6 @@ class CompiledNetwork:
         validation_split = check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
         check_switch("shuffle", shuffle)
         data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
-        if self.plan.batch_size > data.examples.size:
-            raise InvalidValueError(
-                f"batch_size must be at most {data.examples.size}, the number of examples, got {self.plan.batch_size}"
-            )
         for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)

@@ -42,7 +42,7 @@ class Compiler(ABC):
 
     Args:
         example_timesteps: T, time steps an example lasts.
-        batch_size: examples computed together; a last, smaller batch is used too.
+        batch_size: examples computed together; a last, smaller batch is used too, and fewer examples are one batch.
         losses: loss of the outputs, a name or an object, or a dict of them by output population:
             ``"sparse_categorical_crossentropy"``, ``"mean_square_error"``, ``"per_neuron_mean_square_error"``,
             ``"relative_mean_square_error"``.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path, PurePosixPath
 
-from ..errors import DatasetError
-from ..paths import atomic_path
+from ..errors import DatasetError, InvalidValueError
+from ..paths import atomic_path, expanded
 from .members import members
 from .saying import say
 
@@ -19,7 +19,10 @@ def existing_path(what: str, path: str | PathLike[str]) -> Path:
     Raises:
         DatasetError: there is none; the message starts with ``what``, the argument or variable that named it.
     """
-    found = Path(path).expanduser().absolute()
+    try:
+        found = expanded(path, what).absolute()
+    except InvalidValueError as error:
+        raise DatasetError(str(error)) from error
     if not found.exists():
         raise DatasetError(f"{what} names {found}, which does not exist")
     return found

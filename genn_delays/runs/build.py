@@ -188,16 +188,11 @@ def take(examples: Examples, indices: Any) -> Examples:
 def split(config: Config, data: Dataset) -> tuple[Any, Any]:
     """Indices of the training examples that are learned, and of those held out for validation (None for none).
 
-    The split is the same for every seed. A batch that is larger than what is left to learn is an error.
+    The split is the same for every seed.
     """
     learned, held_out = np.arange(len(data.y_train)), None
     if config.training.validation > 0:
         learned, held_out = stratified_split(data.y_train, config.training.validation, 0)
-    if config.compiler.batch_size > len(learned):
-        raise InvalidValueError(
-            f"batch_size must be at most {len(learned)}, the number of training examples, "
-            f"got {config.compiler.batch_size}"
-        )
     return learned, held_out
 
 

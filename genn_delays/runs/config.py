@@ -174,7 +174,10 @@ class Config:
         Raises:
             InvalidValueError: a section, a key or a name that does not exist, or a value of the wrong kind.
         """
-        check = as_table("a model", plain("a model", tables))
+        try:
+            check = as_table("a model", plain("a model", tables))
+        except RecursionError as error:
+            raise InvalidValueError("a model's tables or lists are nested too deeply") from error
         check_keys("a model", check, SECTIONS)
         for section in ("model", "populations", "connections", "compiler", "training"):
             if section not in check:
@@ -227,11 +230,13 @@ def read_toml(path: Path) -> Table:
         InvalidValueError: it cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark before the first letter
     except OSError as error:
         raise InvalidValueError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise InvalidValueError(f"{path} is not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise InvalidValueError(f"{path} is not read: its tables or lists are nested too deeply") from error
 
 
 def config_of(where: str, tables: Mapping[str, Any]) -> Config:

@@ -54,7 +54,7 @@ def _title(result: Result) -> str:
 
 
 def _series(ax: Axes, lines: list[dict[str, Any]], figure: str, factor: float) -> None:
-    epochs = [line["epoch"] + 1 for line in lines]
+    epochs = [line["epoch"] for line in lines]
     marker = "o" if len(lines) < 15 else ""
     for part, colour in _COLOURS.items():
         values = [line.get(f"{part}_{figure}") for line in lines]
@@ -66,7 +66,7 @@ def _series(ax: Axes, lines: list[dict[str, Any]], figure: str, factor: float) -
 def _accuracy(ax: Axes, lines: list[dict[str, Any]], result: Result) -> None:
     _series(ax, lines, "accuracy", 100.0)
     ax.axvline(
-        result.selected_epoch + 1, color="0.35", linewidth=1.0, linestyle=":",
+        result.selected_epoch, color="0.35", linewidth=1.0, linestyle=":",
         label=f"epoch chosen on the {result.selected_by}",
     )  # fmt: skip
     ax.set_ylabel("accuracy (%)")
@@ -76,9 +76,9 @@ def _accuracy(ax: Axes, lines: list[dict[str, Any]], result: Result) -> None:
 def _rewirings(ax: Axes, lines: list[dict[str, Any]]) -> None:
     """Established synapses that died, which is change, and newborn ones, which is search; there may be a thousand
     times as many of these."""
-    epochs = [line["epoch"] + 1 for line in lines]
-    newborn = [sum(line.get("newborn_rewirings", {}).values()) for line in lines]
-    dropped = [sum(line["rewirings"].values()) for line in lines]
+    epochs = [line["epoch"] for line in lines]
+    newborn = [line.get("newborn_rewirings", 0) for line in lines]
+    dropped = [line["rewirings"] for line in lines]
     parts = {"established": [n - young for n, young in zip(dropped, newborn, strict=True)], "newborn": newborn}
     for part, counts in parts.items():
         if part == "established" or any(counts):

@@ -9,6 +9,7 @@ from ..errors import unknown
 from .build import build_network, check_data, compile_network, load_data, validate, with_data_dir
 from .folder import RunFolder
 from .overrides import Overrides
+from .resume import check_evaluable
 from .train import BY_TEST, BY_VALIDATION
 
 CHECKPOINTS = ("best", "last")
@@ -19,7 +20,7 @@ class Evaluation:
     """Figures of a checkpoint on the test set.
 
     Attributes:
-        epoch: after which it was written, counted from 0.
+        epoch: after which it was written, counted from 1.
         selected_by: on which set that epoch was chosen; None for the last one, which is not chosen.
     """
 
@@ -64,8 +65,10 @@ def evaluate(
     validate(config)
     data = load_data(config, quiet=not progress)
     check_data(config, build_network(config), data)
+    path = folder.best if checkpoint == "best" else folder.last
+    check_evaluable(folder, path, config)
     with compile_network(config) as compiled:
-        compiled.load(folder.best if checkpoint == "best" else folder.last)
+        compiled.load(path)
         source, output = check_data(config, compiled.network, data)
         bar = [BatchProgressBar()] if progress else []
         metrics, _ = compiled.evaluate({source: data.x_test}, {output: data.y_test}, callbacks=bar)
@@ -75,7 +78,7 @@ def evaluate(
         dataset=config.training.dataset,
         backend=config.compiler.backend,
         checkpoint=checkpoint,
-        epoch=compiled.epoch - 1,
+        epoch=compiled.epoch,
         selected_by=chosen if checkpoint == "best" else None,
         test_accuracy=metrics.accuracy,
         test_loss=metrics.loss,

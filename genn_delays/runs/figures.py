@@ -21,15 +21,15 @@ def check_figures(folder: RunFolder, lines: list[dict[str, Any]]) -> None:
         RunFolderError: it names the line and the figure.
     """
     for number, line in enumerate(lines, 1):
-        rewirings = line.get("rewirings", {})
-        if not isinstance(rewirings, dict):
-            raise _damaged(folder, number, "rewirings", "a table of numbers", rewirings)
-        figures = {f"rewirings of {name}": count for name, count in rewirings.items()}
+        figures = {name: value for name, value in line.items() if "rewirings" in name}
         figures |= {name: line.get(name) for name in NEEDED}
         figures |= {name: line[name] for name in OPTIONAL if line.get(name) is not None}
         for name, value in figures.items():
             if not _is_number(value):
-                raise _damaged(folder, number, name, "a number", value)
+                raise RunFolderError(
+                    f"run folder {folder} is damaged: {name} in line {number} of metrics.jsonl must be a number, got "
+                    f"{value!r:.80}; restore that file, or begin another run with another --out"
+                )
 
 
 def _is_number(value: Any) -> bool:
@@ -37,10 +37,3 @@ def _is_number(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond all floats
         return False
-
-
-def _damaged(folder: RunFolder, number: int, name: str, what: str, value: Any) -> RunFolderError:
-    return RunFolderError(
-        f"run folder {folder} is damaged: {name} in line {number} of metrics.jsonl must be {what}, got {value!r:.80}; "
-        "restore that file, or begin another run with another --out"
-    )

@@ -2,7 +2,7 @@
 
 ===========================  =============================================================================
 ``config.toml``              the complete configuration, with versions; can be given back as a model
-``metrics.jsonl``            one JSON object an epoch
+``metrics.jsonl``            one JSON object an epoch, counted from 1
 ``checkpoints/``             ``last.safetensors`` and ``best.safetensors``
 ``learning_curve.png``       accuracy, loss and rewirings over the epochs
 ``result.json``              the figures that the command line prints, once training has ended
@@ -18,15 +18,16 @@ import contextlib
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from .. import __version__
 from ..errors import GennDelaysError, RunFolderError
-from ..paths import atomic_write
+from ..paths import atomic_write, expanded
 from .config import Config, config_of, read_toml
+from .lock import LOCK, Lock, locked
 
-_LOCK = ".lock"
 _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}-.+")  # the names that paths.atomic_path gives
 _MOST = 100_000
 
@@ -43,7 +44,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = expanded(path, "run folder")
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.jsonl"
         self.checkpoints = self.path / "checkpoints"
@@ -70,7 +71,7 @@ class RunFolder:
             entries = list(self.path.iterdir())
         except OSError as error:
             raise RunFolderError(f"cannot read run folder {self}: {error.strerror or error}") from error
-        return all(_TEMPORARY.fullmatch(entry.name) or entry.name == _LOCK for entry in entries)
+        return all(_TEMPORARY.fullmatch(entry.name) or entry.name == LOCK for entry in entries)
 
     def check_new(self) -> None:
         """An error where a new run would overwrite something or could not be written."""
@@ -127,29 +128,24 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"cannot make run folder {self}: {error.strerror or error}") from error
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """While the body runs, no other process may write this run. The lock ends with the process, killed or not.
+    def locked(self, note: Callable[[str], None]) -> AbstractContextManager[Lock]:
+        """While the body runs, no other process may write this run; see :func:`.lock.locked`."""
+        return locked(self.path, note)
+
+    def check_kept(self, lock: Lock, *, begun: bool) -> None:
+        """An error where what this run has written was taken away since.
+
+        Args:
+            lock: the one this process holds.
+            begun: whether an epoch has been kept already.
 
         Raises:
-            RunFolderError: another process is writing it.
+            RunFolderError: the folder was removed, moved or replaced, or files are gone that are not written again.
         """
-        try:
-            import fcntl
-        except ImportError:  # not POSIX
-            yield
-            return
-        with (self.path / _LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunFolderError(
-                    f"another process is writing run folder {self}: wait for it, or choose another --out"
-                ) from error
-            try:
-                yield
-            finally:
-                (self.path / _LOCK).unlink(missing_ok=True)
+        lock.check()
+        for path in (self.config, self.best) if begun else (self.config,):
+            if not path.is_file():
+                raise RunFolderError(f"{path} was removed while this run was written; nothing more is written there")
 
     def clear_temporaries(self) -> None:
         """Remove half-written files of a process that was killed."""

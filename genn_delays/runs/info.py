@@ -10,6 +10,7 @@ from ..backends import BACKENDS
 from ..backends.cpu.backend import available_processors
 from ..datasets import DATASETS
 from ..datasets.fsdd import DATA_VARIABLE
+from ..errors import GennDelaysError
 from ..paths import CACHE_VARIABLE, cache_dir
 from .models import model_names, models_folder
 
@@ -27,7 +28,10 @@ def report() -> str:
         found = make().availability()
         lines.append(f"  {name:<11} {'available' if found.available else 'not available'}: {found.detail}")
     lines.append(f"threads       {available_processors()} (processors this process may use; --threads chooses)")
-    lines.append(f"cache         {cache_dir()} (${CACHE_VARIABLE} chooses)")
+    try:
+        lines.append(f"cache         {cache_dir()} (${CACHE_VARIABLE} chooses)")
+    except GennDelaysError as error:
+        lines.append(f"cache         none: {error}")
     data = os.environ.get(DATA_VARIABLE)
     lines.append(f"data          {data or 'downloaded where needed'} (${DATA_VARIABLE} or --data-dir chooses)")
     lines.append(f"data sets     {', '.join(sorted(DATASETS))}")

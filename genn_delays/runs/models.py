@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidValueError, unknown
+from ..paths import expanded
 from .config import Config, config_of, read_toml
 from .overrides import Overrides
 from .tables import as_table, check_keys
@@ -68,7 +69,7 @@ def load_model(model: str, folder: Path | None = None) -> Config:
     names = model_names(folder)
     if model in names:
         return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)
-    path = Path(model).expanduser()
+    path = expanded(model, "model")
     if path.suffix not in (".toml", ".py"):
         raise unknown("model (a name, or the path of a .toml or .py file)", model, names)
     if not path.is_file():

@@ -12,7 +12,7 @@ from ..random import MAX_SEED
 from ..rewiring import REWIRING
 from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig, registered, with_compiler
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
-from .tables import arguments_of, as_text, complete
+from .tables import arguments_of, as_text, check_utf8, complete
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,13 @@ class Overrides:
             compiler = replace(compiler, backend=self.backend)
         if self.epochs is not None:
             training = replace(training, num_epochs=check_count("--epochs", self.epochs))
+            check_count("--epochs", self.epochs, high=(1 << 63) - 1)
         if self.validation is not None:
             validation = check_real("--validation", self.validation, 0.0, 1.0, open_high=True)
             training = replace(training, validation=validation)
         if self.data_dir is not None:
-            training = replace(training, data_dir=as_text("--data-dir", self.data_dir))
+            check_utf8("--data-dir", as_text("--data-dir", self.data_dir))
+            training = replace(training, data_dir=self.data_dir)
         return replace(config, compiler=compiler, training=training)
 
     def _rewiring(self, rewiring: RewiringConfig) -> RewiringConfig:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ..callbacks import Callback
+from ..checkpoints import read_progress
 from ..errors import InvalidValueError, RunFolderError
-from .config import Config
+from .config import Config, config_of
 from .folder import RunFolder
 from .models import load_model
 from .overrides import Overrides, overrides_in
 
 _MAY_CHANGE = ("epochs", "threads", "data_dir")
 _NOT_COMPARED = ("compiler.threads", "training.num_epochs", "training.data_dir")
+_FREE_IN_EVALUATION = ("compiler.backend", "compiler.batch_size")
+_LONG = 64
 
 
 def new_config(model: str | None, overrides: Overrides) -> Config:
     """The configuration of a new run."""
     if model is None:
-        raise InvalidValueError(
-            "train needs a MODEL; it can be left out only with --resume and an --out that holds a run"
-        )
+        raise InvalidValueError("train needs a MODEL; it can be left out only with --resume")
     return overrides.apply(load_model(model))
 
 
@@ -30,12 +35,17 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
     Settings that are not given now keep the run's values. Where a model is given, all else that it says must agree.
 
     Returns:
-        None where the folder holds nothing yet (the run was killed before it wrote its configuration).
+        None where the folder holds nothing yet (the run was killed before it wrote its configuration) and a model
+        is given.
 
     Raises:
-        RunFolderError: the folder holds something that is no run, or the run has another setting.
+        RunFolderError: the folder holds something that is no run, or nothing and no model is given, or the run has
+            another setting.
     """
     if folder.is_empty():
+        if model is None:
+            what = "holds no run yet" if folder.path.exists() else "does not exist"
+            raise RunFolderError(f"run folder {folder} {what}: nothing can be gone on with; give MODEL to begin a run")
         return None
     kept = folder.read_config()
     folder.check_writable()
@@ -46,6 +56,15 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
             raise _changed(folder, f"--{name.replace('_', '-')}", old, value)
     asked = Overrides(**{**before.given(), **overrides.given()})
     now = asked.apply(kept if model is None else load_model(model))
+    _check_goes_on(folder, kept, now)
+    return replace(
+        kept,
+        compiler=replace(kept.compiler, threads=now.compiler.threads),
+        training=replace(kept.training, num_epochs=now.training.num_epochs, data_dir=now.training.data_dir),
+    )
+
+
+def _check_goes_on(folder: RunFolder, kept: Config, now: Config) -> None:
     for key, old, new in differences(kept.tables(), now.tables()):
         if key not in _NOT_COMPARED and (key == "model.name" or not key.startswith("model.")):
             raise _changed(folder, key, old, new)
@@ -54,11 +73,86 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
             f"--epochs of the run in {folder} is {kept.training.num_epochs}; on --resume it may grow, not shrink to "
             f"{now.training.num_epochs}"
         )
-    return replace(
-        kept,
-        compiler=replace(kept.compiler, threads=now.compiler.threads),
-        training=replace(kept.training, num_epochs=now.training.num_epochs, data_dir=now.training.data_dir),
-    )
+
+
+def check_resumable(folder: RunFolder, config: Config) -> None:
+    """An error where a configuration does not go on with what is in a folder, which this process has locked.
+
+    Another process may have written the folder since its configuration was read, and somebody may have edited
+    ``config.toml``: what was learned is then of another network than the one about to be trained.
+
+    Raises:
+        RunFolderError: it says what differs.
+    """
+    if folder.is_empty():
+        return
+    _check_goes_on(folder, folder.read_config(), config)
+    if folder.last.is_file():
+        for key, old, new in trained_otherwise(folder.last, config):
+            raise RunFolderError(
+                f"{key} in {folder.config} is {new!r}, but the run was trained with {old!r}: set it back, or begin "
+                "another run with another --out"
+            )
+
+
+def check_evaluable(folder: RunFolder, checkpoint: Path, config: Config) -> None:
+    """An error where the network that ``config.toml`` describes is not the one that a checkpoint was trained with.
+
+    Raises:
+        RunFolderError: it says what differs.
+    """
+    for key, old, new in trained_otherwise(checkpoint, config):
+        if key not in _FREE_IN_EVALUATION and not key.startswith(("training.", "rewiring.")):
+            raise RunFolderError(
+                f"{key} in {folder.config} is {new!r}, but {checkpoint.name} was trained with {old!r}; set it back"
+            )
+
+
+class Configuration(Callback):
+    """Has every checkpoint of a run say which configuration it is of, so that an edited one is not taken for it."""
+
+    def __init__(self, config: Config) -> None:
+        self._tables = recorded_tables(config)
+
+    def state(self) -> dict[str, Any]:
+        return self._tables
+
+
+def recorded_tables(config: Config) -> dict[str, Any]:
+    """A configuration without what may change on ``--resume``; of long lists, such as explicit synapses, a digest."""
+    tables = {section: entry for section, entry in config.tables().items() if section != "model"}
+    for key in _NOT_COMPARED:
+        section, name = key.split(".")
+        tables[section] = {k: v for k, v in tables[section].items() if k != name}
+    shortened: dict[str, Any] = _shortened(tables)
+    return shortened
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shortened(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        if len(value) > _LONG and not isinstance(value[0], dict):
+            digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+            return [f"{len(value)} values", digest]  # still a list, as `complete` expects one there
+        return [_shortened(entry) for entry in value]
+    return value
+
+
+def trained_otherwise(checkpoint: Path, config: Config) -> list[tuple[str, Any, Any]]:
+    """Where the configuration that a checkpoint is of differs from another one: as :func:`differences`.
+
+    Nothing differs from a checkpoint that does not say, as those of older versions.
+    """
+    callbacks = read_progress(checkpoint).get("callbacks")
+    kept = callbacks.get(f"{Configuration.__name__} 0") if isinstance(callbacks, dict) else None
+    if not isinstance(kept, dict):
+        return []
+    free = {"num_epochs": config.training.num_epochs}
+    kept = {**kept, "model": {"name": config.model.name}, "training": {**kept.get("training", {}), **free}}
+    # read as a file would be, so that settings that have come since have their defaults on both sides
+    before = config_of(f"the configuration in {checkpoint}", kept)
+    return differences(recorded_tables(before), recorded_tables(config))
 
 
 def _changed(folder: RunFolder, name: str, old: Any, new: Any) -> RunFolderError:

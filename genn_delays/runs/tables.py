@@ -168,4 +168,16 @@ def plain(section: str, value: Any) -> Any:
         value = as_float(value) if isinstance(value, np.floating) else value.item()
     if not isinstance(value, (str, bool, int, float)):
         raise InvalidValueError(f"{section} must be a text, a number, a list or a table, got {value!r}")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        raise InvalidValueError(f"{section} must be a number of at most 64 bits, got one of {value.bit_length()}")
+    if isinstance(value, str):
+        check_utf8(section, value)
     return value
+
+
+def check_utf8(what: str, text: str) -> None:
+    """An error where a text cannot be written to a file, such as a path whose name is no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidValueError(f"{what} must be UTF-8, as config.toml keeps it, got {text!r}") from error

@@ -16,13 +16,15 @@ from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
 from ..compilers.compiled_network import CompiledNetwork
 from ..datasets import Dataset
-from ..errors import GennDelaysWarning, RunFolderError
+from ..errors import GennDelaysError, GennDelaysWarning, RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
 from .config import NO_OPTIMISER, Config
 from .figures import check_figures
 from .folder import RUNS, RunFolder, numbered_folder, versions
+from .lock import Lock
+from .resume import Configuration, check_resumable
 
 BY_VALIDATION, BY_TEST = "validation set", "test set"
 
@@ -37,7 +39,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Result:
-    """What a run comes to. Epochs count from 0, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
+    """What a run comes to. Epochs count from 1, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
 
     Attributes:
         synapses: of all connections together.
@@ -79,6 +81,16 @@ class Result:
     def json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self))
+
+
+class Guard(Callback):
+    """Ends training where the run's folder is taken away, before anything is written there again."""
+
+    def __init__(self, folder: RunFolder, lock: Lock) -> None:
+        self._folder, self._lock = folder, lock
+
+    def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
+        self._folder.check_kept(self._lock, begun=epoch > 0)
 
 
 class _Observer(Callback):
@@ -139,16 +151,28 @@ def train(
         learned = len(split(config, data)[0])
         check_schedules(config, learned)
         steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
+        if config.compiler.batch_size > learned:
+            note(f"batch_size is {config.compiler.batch_size}: all {learned} training examples are one batch")
         _remarks(config, folder if resume else None, steps, note)
         start = time.perf_counter() - seconds
         folder = folder or numbered_folder(config.model.name)
         folder.create()
         try:
-            with folder.locked():
-                if not resume:
-                    folder.check_new()  # once more: another process may have begun in the meantime
+            with folder.locked(note) as lock:
+                # once more: another process may have begun, or have gone on, in the meantime
+                if resume:
+                    check_resumable(folder, config)
+                else:
+                    folder.check_new()
                 before = _restore(folder, compiled, resume, note)
-                return _train(config, folder, compiled, data, before, start, progress, note)
+                if compiled.epoch > (asked := config.training.num_epochs):
+                    done = f"{compiled.epoch} epochs are done; set it back"
+                    raise RunFolderError(f"num_epochs in {folder.config} is {asked}, but {done}")
+                try:
+                    return _train(config, folder, lock, compiled, data, before, start, progress, note)
+                except GennDelaysError:
+                    lock.check()  # what could not be written, as the whole folder is gone
+                    raise
         except KeyboardInterrupt:
             raise Interrupted(folder) from None
 
@@ -185,7 +209,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
     if not resume:
         return 0.0
     folder.clear_temporaries()
-    if not folder.last.exists():
+    if not folder.last.is_file():
         if len(read_metrics(folder.metrics)) > 1:  # a run that was only begun has one line at most
             raise RunFolderError(
                 f"run folder {folder} is damaged: it has figures of {len(read_metrics(folder.metrics))} epochs and no "
@@ -196,7 +220,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
     compiled.load(folder.last)
     lines = read_metrics(folder.metrics)[: compiled.epoch]
     epochs = [line["epoch"] for line in lines]
-    if len(lines) != compiled.epoch or epochs != list(range(len(lines))) or not folder.best.exists():
+    if epochs != list(range(1, compiled.epoch + 1)) or not folder.best.is_file():
         raise RunFolderError(
             f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
             + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")
@@ -207,8 +231,8 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
 
 
 def _train(
-    config: Config, folder: RunFolder, compiled: CompiledNetwork, data: Dataset, before: float, start: float,
-    progress: bool, note: Callable[[str], None],
+    config: Config, folder: RunFolder, lock: Lock, compiled: CompiledNetwork, data: Dataset, before: float,
+    start: float, progress: bool, note: Callable[[str], None],
 ) -> Result:  # fmt: skip
     folder.write_config(config)
     source, output = check_data(config, compiled.network, data)
@@ -229,14 +253,18 @@ def _train(
             callbacks=[
                 *([BatchProgressBar()] if progress else []),
                 observer,
+                Guard(folder, lock),  # before what writes
+                Configuration(config),
                 MetricsWriter(folder.metrics, observer.figures),
                 checkpoint,
             ],
             **validation,
         )
+    folder.check_kept(lock, begun=True)
     result = _result(config, folder, compiled, observer, checkpoint)
     atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
     _draw(folder, result, note)
+    folder.check_kept(lock, begun=True)
     return result
 
 
@@ -278,7 +306,7 @@ def _result(
         train_accuracy=last["train_accuracy"],
         validation_accuracy=last.get("validation_accuracy"),
         test_accuracy=last["test_accuracy"],
-        selected_epoch=checkpoint.best_epoch,
+        selected_epoch=checkpoint.best_epoch + 1,
         selected_by=BY_TEST if checkpoint.monitor else BY_VALIDATION,
         selected_test_accuracy=lines[checkpoint.best_epoch]["test_accuracy"],
         best_test_accuracy=best["test_accuracy"],

@@ -12,7 +12,7 @@ import pytest
 from networks import Case
 
 from genn_delays import CPU, GennDelaysError
-from genn_delays.backends.cpu.compiler import compile_source, find_compiler
+from genn_delays.backends.cpu.compiler import compile_source, compiler, find_compiler
 from genn_delays.errors import BackendUnavailableError, CompileError
 
 SOURCE = 'extern "C" int answer(void) {{ return {}; }}\n'
@@ -161,3 +161,27 @@ def test_a_program_that_is_no_compiler(cache, monkeypatch):
     monkeypatch.setenv("CXX", "/bin/true")
     with pytest.raises((CompileError, BackendUnavailableError), match=r"no output|does not run"):
         compile_source(SOURCE.format(3))
+
+
+@pytest.mark.parametrize("text", ["'", '"', "g++ '-O3", 'g++ "', "g++ \\", " ", "''", "'' x", "\t"])
+def test_a_compiler_that_is_no_command_is_named(monkeypatch, text):
+    monkeypatch.setenv("CXX", text)
+    with pytest.raises(BackendUnavailableError, match="CXX") as caught:
+        compiler()
+    assert repr(text) in str(caught.value)
+    assert not CPU().availability().available  # what `info` asks
+
+
+@pytest.mark.parametrize("words", [b"g\xfc++ 12", b"\xff\xfe\x00", "größer".encode("utf-16")])
+def test_what_a_compiler_prints_may_be_in_any_encoding(monkeypatch, tmp_path, words):
+    """It says its version, and refuses everything, in letters that are not UTF-8."""
+    (tmp_path / "words").write_bytes(words)
+    tool = script(
+        tmp_path / "cxx", 'cat "${0%cxx}words"; [ "$1" = --version ] && exit 0; cat "${0%cxx}words" >&2; exit 1'
+    )
+    monkeypatch.setenv("CXX", tool)
+    monkeypatch.setenv("GENN_DELAYS_CACHE", str(tmp_path / "cache"))
+    assert CPU().availability().available
+    with pytest.raises(CompileError) as caught:
+        compile_source("int x;")
+    assert words.decode("utf-8", "replace")[:2] in caught.value.log

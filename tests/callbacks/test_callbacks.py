@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -397,7 +399,7 @@ def test_metrics_writer(tmp_path):
     text = path.read_text()
     assert text.endswith("\n")
     lines = [json.loads(line) for line in text.splitlines()]
-    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["twice"] for line in lines] == [0, 2, 4]
     assert all(line["never"] is None for line in lines)
     last = lines[-1]
@@ -405,8 +407,9 @@ def test_metrics_writer(tmp_path):
     assert last["train_loss"] == found.loss
     assert last["validation_accuracy"] == found.validation.accuracy
     assert last["validation_loss"] == found.validation.loss
-    assert last["rewirings"] == found.rewirings
-    assert {name: sum(line["rewirings"][name] for line in lines) for name in ("x_h", "h_o")} == compiled.rewirings
+    assert last["rewirings"] == sum(found.rewirings.values())
+    assert {n: last[f"rewirings_{n}"] for n in ("x_h", "h_o")} == found.rewirings
+    assert {n: sum(line[f"rewirings_{n}"] for line in lines) for n in ("x_h", "h_o")} == compiled.rewirings
     assert sum(compiled.rewirings.values()) > 0
     assert all(line["step_ms"] > 0 for line in lines)
     assert read_metrics(path) == lines
@@ -417,14 +420,26 @@ def test_metrics_writer(tmp_path):
 )
 def test_a_torn_last_line_goes(tmp_path, torn):
     path = tmp_path / "metrics.jsonl"
-    whole = b'{"epoch": 0, "a": 1}\n{"epoch": 1, "a": 2}\n'
+    whole = b'{"epoch": 1, "a": 1}\n{"epoch": 2, "a": 2}\n'
     path.write_bytes(whole + torn)
-    assert read_metrics(path) == [{"epoch": 0, "a": 1}, {"epoch": 1, "a": 2}]
+    assert read_metrics(path) == [{"epoch": 1, "a": 1}, {"epoch": 2, "a": 2}]
     compiled = compiled_network()
     compiled.epoch = 2
     train(compiled, 3, MetricsWriter(path))
     assert path.read_bytes().startswith(whole)
-    assert [line["epoch"] for line in read_metrics(path)] == [0, 1, 2]
+    assert [line["epoch"] for line in read_metrics(path)] == [1, 2, 3]
+
+
+def test_files_that_count_from_0_go_on_counting_from_1(tmp_path):
+    """As version 0.1.0 wrote them, with rewirings in a table."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 0, "rewirings": {"x_h": 2, "h_o": 1}}\n{"epoch": 1, "rewirings": {}}\n')
+    flat = [{"epoch": 1, "rewirings": 3, "rewirings_x_h": 2, "rewirings_h_o": 1}, {"epoch": 2, "rewirings": 0}]
+    assert read_metrics(path) == flat
+    compiled = compiled_network()
+    compiled.epoch = 2
+    train(compiled, 3, MetricsWriter(path))
+    assert read_metrics(path)[:2] == flat and [line["epoch"] for line in read_metrics(path)] == [1, 2, 3]
 
 
 def test_epochs_that_are_trained_again_are_replaced(tmp_path):
@@ -436,7 +451,7 @@ def test_epochs_that_are_trained_again_are_replaced(tmp_path):
     train(compiled, 2)
     train(compiled, 4, MetricsWriter(path))
     after = read_metrics(path)
-    assert [line["epoch"] for line in after] == [0, 1, 2, 3]
+    assert [line["epoch"] for line in after] == [1, 2, 3, 4]
     assert after[:2] == before[:2]
     assert all(a["train_loss"] == b["train_loss"] for a, b in zip(after, before, strict=True))
     assert [line["step_ms"] for line in after[2:]] != [line["step_ms"] for line in before[2:]]
@@ -489,9 +504,15 @@ def test_figures_are_settled_when_they_are_read():
     assert order == [1, 2]
 
 
-def test_the_progress_bar_looks_at_figures_now_and_then(monkeypatch, capsys):
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_progress_bar_looks_at_figures_now_and_then(monkeypatch):
     """A backend that runs ahead is waited for whenever they are read."""
     looks, summary = [], Metrics.summary
+    monkeypatch.setattr(sys, "stderr", _Terminal())
     monkeypatch.setattr(Metrics, "summary", lambda self: (looks.append(1), summary(self))[1])
     found = {}
     for interval in (0.0, 1e9):
@@ -501,7 +522,7 @@ def test_the_progress_bar_looks_at_figures_now_and_then(monkeypatch, capsys):
         found[interval] = len(looks)
     batches = found[0.0] - 2  # and once at the end of each epoch
     assert batches == 6 and found[1e9] == 2
-    assert "accuracy" in capsys.readouterr().err
+    assert "accuracy" in sys.stderr.getvalue()  # type: ignore[attr-defined]
 
 
 # --- checkpoints while training --------------------------------------------------------------------------------------

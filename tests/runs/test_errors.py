@@ -38,7 +38,6 @@ def check(done, *named: str) -> None:
         (["--epochs", "0"], ["--epochs", "at least 1", "0"]),
         (["--epochs", "2.5"], ["--epochs", "'2.5'"]),
         (["--batch-size", "0"], ["--batch-size", "at least 1"]),
-        (["--batch-size", "5000"], ["batch_size", "1295", "5000"]),
         (["--threads", "0"], ["--threads", "from 1 to 1024"]),
         (["--threads", "1025"], ["--threads", "1025"]),
         (["--seed", "-1"], ["--seed", "-1"]),
@@ -259,3 +258,68 @@ def test_what_genn_cannot_train_is_refused_before_data_are_looked_for(call, tmp_
         pytest.skip(GeNN().availability().detail)
     nowhere = tmp_path / "nowhere"
     check(call("train", "fsdd", "--backend", "genn", "--data-dir", nowhere), "'genn'", "EventPropCompiler")
+
+
+def deep(text: str) -> str:
+    """A list in a list in a list, and so on."""
+    return text + "\n[extra]\na = " + "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (deep, "nested too deeply"),
+        (lambda s: s + "\n[" + ".".join(["a"] * 20_000) + "]", "nested too deeply"),
+        (lambda s: s.replace("size = 64", "size = " + "9" * 5000, 1), "not a TOML file"),
+        (lambda s: s.replace("size = 64", "size = 0x" + "f" * 5000, 1), "64 bits"),
+        (lambda s: s.replace("num_epochs = 2", "num_epochs = " + "9" * 400, 1), "64 bits"),
+    ],
+)  # fmt: skip
+def test_files_beyond_measure(call, small, tmp_path, change, named):
+    path = small()
+    path.write_text(change(path.read_text()))
+    check(call("train", path, "--out", tmp_path / "run"), str(path), named)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mark_before_the_first_letter_is_not_read(call, small, tmp_path):
+    path = small()
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert call("train", path, "--out", tmp_path / "run", "--quiet", "--epochs", 1).status == 0
+
+
+def test_names_that_are_no_text(call, small, tmp_path):
+    """A file's name may be any bytes; what config.toml has to keep must be UTF-8."""
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
+    Path(odd).mkdir()
+    check(call("train", small(), "--data-dir", odd, "--out", tmp_path / "run"), "--data-dir", "UTF-8", r"\udcff")
+    assert call("train", small(), "--out", f"{odd}/run", "--quiet", "--epochs", 1).status == 0
+    assert call("evaluate", f"{odd}/run", "--quiet").status == 0
+
+
+@pytest.mark.parametrize("place", ["/", ".", "..", "folder", "folder/"])
+def test_code_is_not_written_over_a_folder(call, tmp_path, monkeypatch, place):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    check(call("show-code", "digits", "--output", place), "is a folder")
+    check(call("show-code", "digits", "--output", ""), "--output must not be empty")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    "name", ["config.toml", "metrics.jsonl", "checkpoints/last.safetensors", "checkpoints/best.safetensors"]
+)
+@pytest.mark.parametrize("kind", ["folder", "dangling", "pipe"])
+def test_what_is_no_file_in_a_run_folder(call, small, tmp_path, name, kind):
+    out = tmp_path / "run"
+    assert call("train", small(), "--epochs", "2", "--out", out, "--quiet").status == 0
+    (out / name).unlink()
+    if kind == "folder":
+        (out / name).mkdir()
+    elif kind == "dangling":
+        (out / name).symlink_to("nowhere")
+    else:
+        os.mkfifo(out / name)
+    check(call("train", "--resume", "--epochs", "3", "--out", out, "--quiet"), Path(name).name)
+    evaluated = call("evaluate", out, "--quiet")
+    assert evaluated.status == (2 if name.endswith(("config.toml", "best.safetensors")) else 0)

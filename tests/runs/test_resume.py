@@ -204,3 +204,114 @@ def test_a_folder_of_something_else_is_an_error(call, small, tmp_path):
     assert done.status == 2
     assert "is not a run folder" in done.err
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.txt"]
+
+
+def edit(out: Path, old: str, new: str) -> None:
+    text = (out / "config.toml").read_text()
+    assert old in text, old
+    (out / "config.toml").write_text(text.replace(old, new, 1))
+
+
+EDITS = [
+    ("tau_mem = 30.0", "tau_mem = 20.0", "populations[1].tau_mem", False),
+    ("v_thresh = 1.0", "v_thresh = 1.5", "populations[1].v_thresh", False),
+    ('readout = "sum_softmax"', 'readout = "sum_var"', "populations[2].readout", False),
+    ("gain = 2.0", "gain = 1.0", "connections[0].weight.gain", False),
+    ("high = 9", "high = 8", "connections[0].delay.high", False),
+    ("sparsity = 0.75", "sparsity = 0.5", "connections[0].sparsity", False),
+    ("seed = 0", "seed = 1", "network.seed", False),
+    ("example_timesteps = 30", "example_timesteps = 31", "compiler.example_timesteps", False),
+    ("detach_reset = true", "detach_reset = false", "compiler.detach_reset", False),
+    ("batch_size = 128", "batch_size = 64", "compiler.batch_size", True),
+    ('backend = "cpu"', 'backend = "reference"', "compiler.backend", True),
+    ("\nalpha = 0.01", "\nalpha = 0.02", "training.optimiser.alpha", True),
+    ("shuffle = true", "shuffle = false", "training.shuffle", True),
+    ("validation = 0.1", "validation = 0.2", "training.validation", True),
+    ("l1 = 0.0001", "l1 = 0.001", "rewiring.l1", True),
+    ('neuron = "leaky_integrate_fire"', 'neuron = "leaky_integrate_fire"\ndropout = 0.5', "[1].dropout", False),
+    ('growth_delay = "pair"', 'growth_delay = "redraw"', "rewiring.growth_delay", True),
+]
+
+
+def test_an_edited_configuration_is_an_error_that_names_what_differs(call, small, tmp_path):
+    out = tmp_path / "run"
+    assert call("train", small(), "--out", out, "--epochs", 1, "--quiet").status == 0
+    text = (out / "config.toml").read_text()
+    for old, new, key, evaluates in EDITS:
+        (out / "config.toml").write_text(text)
+        edit(out, old, new)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        done = call("train", "--resume", "--out", out, "--epochs", 2, "--quiet")
+        assert done.status == 2 and len(done.err.splitlines()) == 1, done
+        assert key in done.err and str(out / "config.toml") in done.err and "was trained with" in done.err, done
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+        if not evaluates:  # of the others nothing but the way of training differs
+            done = call("evaluate", out, "--quiet")
+            assert done.status == 2 and key in done.err, done
+    assert call("evaluate", out, "--quiet").status == 0  # with another growth_delay
+
+
+def test_edits_of_what_may_change_are_taken(call, small, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    assert call("train", small(), "--out", whole, "--epochs", 2, "--quiet").status == 0
+    assert call("train", small(), "--out", out, "--epochs", 1, "--quiet", "--threads", 1).status == 0
+    edit(out, "num_epochs = 1", "num_epochs = 2")
+    edit(out, "threads = 1\n", "threads = 2\n")
+    edit(out, 'name = "small"', 'name = "small"\ndescription = "a note of mine"')
+    assert call("train", "--resume", "--out", out, "--quiet").status == 0
+    assert checkpoints(out) == checkpoints(whole)
+
+
+def test_fewer_epochs_than_are_done_are_refused(call, small, whole):
+    edit(whole, f"num_epochs = {EPOCHS}", "num_epochs = 2")
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    done = call("train", "--resume", "--out", whole, "--quiet")
+    assert done.status == 2
+    assert "num_epochs" in done.err and "is 2" in done.err and f"{EPOCHS} epochs are done" in done.err
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_long_lists_are_compared_too_and_kept_as_a_digest(call, tmp_path):
+    source = """
+def build():
+    pairs = [(i, j) for i in range(64) for j in range(10)]
+    return {
+        "model": {"name": "listed"},
+        "populations": [{"name": "in", "neuron": "spike_input", "size": 64},
+                        {"name": "out", "neuron": "leaky_integrate", "size": 10, "readout": "sum_var"}],
+        "connections": [{"source": "in", "target": "out", "connectivity": "sparse", "pre": [i for i, _ in pairs],
+                         "post": [j for _, j in pairs], "weight": 0.01, "delay": [(i + j) % 5 for i, j in pairs]}],
+        "compiler": {"example_timesteps": 30, "batch_size": 256},
+        "training": {"dataset": "digits", "num_epochs": 1},
+    }
+"""
+    (tmp_path / "listed.py").write_text(source)
+    out = tmp_path / "run"
+    assert call("train", tmp_path / "listed.py", "--out", out, "--quiet").status == 0
+    assert call("evaluate", out, "--quiet").status == 0
+    assert call("train", "--resume", "--out", out, "--epochs", 2, "--quiet").status == 0
+    edit(out, "delay = [\n    0,", "delay = [\n    4,")
+    done = call("train", "--resume", "--out", out, "--epochs", 3, "--quiet")
+    assert done.status == 2 and "connections[0].delay" in done.err
+
+
+def test_a_checkpoint_that_does_not_say_its_configuration_is_gone_on_with(call, small, whole, tmp_path, monkeypatch):
+    """As those of version 0.1.0."""
+    from genn_delays.runs.resume import Configuration
+
+    out = tmp_path / "old"
+    with monkeypatch.context() as m:
+        m.setattr(Configuration, "state", lambda self: {})
+        assert call("train", small(), "--out", out, "--epochs", 2, "--quiet").status == 0
+    assert call("evaluate", out, "--quiet").status == 0
+    assert call("train", "--resume", "--out", out, "--epochs", EPOCHS, "--quiet").status == 0
+    assert checkpoints(out) == checkpoints(whole)
+
+
+@pytest.mark.parametrize(("make", "what"), [(False, "does not exist"), (True, "holds no run yet")])
+def test_resuming_nothing_without_a_model_names_the_folder(call, tmp_path, make, what):
+    if make:
+        (tmp_path / "nosuch").mkdir()
+    done = call("train", "--resume", "--out", tmp_path / "nosuch")
+    assert done.status == 2
+    assert f"run folder {tmp_path / 'nosuch'} {what}" in done.err and "give MODEL" in done.err

@@ -42,14 +42,16 @@ def test_a_run_leaves_a_complete_folder(call, small, tmp_path, pictures):
         "checkpoints/best.safetensors",
     }  # fmt: skip
     lines = lines_of(out / "metrics.jsonl")
-    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert all(type(figure) in (int, float) for line in lines for figure in line.values())
+    assert all(line["rewirings"] == line["rewirings_pixels_hidden"] + line["rewirings_hidden_digit"] for line in lines)
     assert lines[-1]["test_accuracy"] == result["test_accuracy"]
     assert lines[-1]["train_accuracy"] == result["train_accuracy"]
     assert max(line["test_accuracy"] for line in lines) == result["best_test_accuracy"]
-    assert sum(sum(line["rewirings"].values()) for line in lines) == result["rewirings"]
+    assert sum(line["rewirings"] for line in lines) == result["rewirings"]
     validation = [line["validation_accuracy"] for line in lines]
-    assert result["selected_epoch"] == int(np.argmax(validation))
-    assert result["selected_test_accuracy"] == lines[result["selected_epoch"]]["test_accuracy"]
+    assert result["selected_epoch"] == int(np.argmax(validation)) + 1
+    assert result["selected_test_accuracy"] == lines[result["selected_epoch"] - 1]["test_accuracy"]
     assert (out / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -65,6 +67,29 @@ def test_the_figures_are_those_that_evaluate_finds(call, small, tmp_path):
     text = call("evaluate", out)
     assert f"test accuracy {100 * result['selected_test_accuracy']:.2f} %" in text.out
     assert "best checkpoint" in text.out and "chosen on the validation set" in text.out
+
+
+def test_files_and_screen_count_epochs_alike(call, small, tmp_path):
+    out = tmp_path / "run"
+    done = call("train", small(), "--out", out, "--epochs", 3)
+    result, lines = json.loads((out / "result.json").read_text()), lines_of(out / "metrics.jsonl")
+    assert [line.split("/")[0] for line in done.err.splitlines()] == [f"epoch {line['epoch']}" for line in lines]
+    assert f"epoch {result['selected_epoch']}, chosen on the validation set" in done.out
+    assert f"epoch {result['best_test_epoch']}, chosen on the test set" in done.out
+    for checkpoint, epoch in (("best", result["selected_epoch"]), ("last", 3)):
+        assert f"{checkpoint} checkpoint, epoch {epoch}" in call("evaluate", out, "--checkpoint", checkpoint).out
+        found = json.loads(call("evaluate", out, "--checkpoint", checkpoint, "--json", "--quiet").out)
+        assert found["epoch"] == epoch
+
+
+def test_a_batch_larger_than_the_data_is_all_of_them(call, small, tmp_path):
+    exact = call("train", small(), "--out", tmp_path / "exact", "--batch-size", 1295, "--quiet")
+    more = call("train", small(), "--out", tmp_path / "more", "--batch-size", 5000, "--quiet")
+    assert (exact.status, more.status) == (0, 0)
+    assert exact.err == "" and "batch_size is 5000: all 1295 training examples are one batch" in more.err
+    losses = [[line["train_loss"] for line in lines_of(tmp_path / n / "metrics.jsonl")] for n in ("exact", "more")]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert call("evaluate", tmp_path / "more", "--quiet").status == 0
 
 
 def test_evaluate_agrees_on_both_backends(call, small, tmp_path):
@@ -215,7 +240,7 @@ def test_the_learning_curve_is_drawn_for_one_epoch_and_for_many(tmp_path, rule, 
         )  # fmt: skip
         lines = [
             {
-                "epoch": e, "train_accuracy": 0.5, "train_loss": None if e else 1.0, "rewirings": {"a": e},
+                "epoch": e + 1, "train_accuracy": 0.5, "train_loss": None if e else 1.0, "rewirings": e,
                 "test_accuracy": 0.4, "test_loss": 1.1,
             }
             for e in range(epochs)

@@ -42,8 +42,13 @@ def find_compiler(cxx: str | None = None) -> HostCompiler:
         BackendUnavailableError: ``$CXX`` does not run, or no compiler is there.
     """
     if cxx:
-        command = tuple(shlex.split(cxx))
-        version = _version(command)
+        try:
+            command = tuple(shlex.split(cxx))
+        except ValueError as error:
+            raise BackendUnavailableError(
+                f"the C++ compiler $CXX = {cxx!r} is no command ({error}); unset CXX or name one"
+            ) from error
+        version = _version(command) if command else None
         if version is None:
             raise BackendUnavailableError(
                 f"the C++ compiler $CXX = {cxx!r} does not run; unset CXX or name one that does"
@@ -73,7 +78,9 @@ def _has_zig() -> bool:
 
 def _version(command: tuple[str, ...]) -> str | None:
     try:
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(  # what a compiler prints may be in any encoding
+            [*command, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout.strip() else None
@@ -83,7 +90,7 @@ def _version(command: tuple[str, ...]) -> str | None:
 def processor() -> str:
     """What ``-march=native`` means here: the processor's model and features."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         kept = {line for line in lines if line.split("\t")[0] in ("model name", "flags", "Features", "CPU part")}
         text = "\n".join(sorted(kept))
     except OSError:

@@ -74,7 +74,8 @@ def result(setting: Setting, seed: int, runs: Path, threads: int) -> dict[str, A
     figures = ("test_accuracy", "best_test_accuracy", "synapses", "epochs", "seconds")
     return {
         **setting._asdict(), "seed": seed, **{key: found[key] for key in figures},
-        "rewired_in_last_epoch": sum(last["rewirings"].values()), "unused_at_the_end": unused,
+        "rewired_in_last_epoch": sum(last["rewirings"].values()),
+        "newborn_in_last_epoch": sum(last["newborn_rewirings"].values()), "unused_at_the_end": unused,
     }  # fmt: skip
 
 
@@ -84,23 +85,24 @@ def kept() -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """By model and sparsity the last epoch's test accuracy (mean, and every seed), and what was rewired in it."""
+    """By model and sparsity the last epoch's test accuracy (mean, and every seed), what died in it, and which share of
+    the synapses is where it was born: places that are being tried."""
     lines = [
-        "| model | sparsity | L1 | last, mean | last, by seed | best, mean | rewired in the last epoch | unused |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | sparsity | L1 | last, mean | last, by seed | best, mean | died in the last epoch: established | newborn | unused |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for key in sorted({(r["model"], r["sparsity"], r["decoupled"], r["l1"]) for r in rows}):
         model, sparsity, decoupled, l1 = key
         mine = [r for r in rows if (r["model"], r["sparsity"], r["decoupled"], r["l1"]) == key]
         last = [100 * r["test_accuracy"] for r in mine]
-        best, rewired, unused = (
+        best, rewired, newborn, unused = (
             statistics.mean(r[k] for r in mine)
-            for k in ("best_test_accuracy", "rewired_in_last_epoch", "unused_at_the_end")
+            for k in ("best_test_accuracy", "rewired_in_last_epoch", "newborn_in_last_epoch", "unused_at_the_end")
         )
         lines.append(
             f"| {model} | {100 * sparsity:g} % | {'drift' if decoupled else 'gradient'} {l1:g} | "
             f"{statistics.mean(last):.1f} | {', '.join(f'{v:.1f}' for v in last)} | {100 * best:.1f} | "
-            f"{rewired:,.0f} | {100 * unused / mine[0]['synapses']:.0f} % |"
+            f"{rewired - newborn:,.0f} | {newborn:,.0f} | {100 * unused / mine[0]['synapses']:.0f} % |"
         )
     return "\n".join(lines)
 

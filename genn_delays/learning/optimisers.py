@@ -56,7 +56,9 @@ class Optimiser(ABC):
         """The optimiser as the schedule has it at a point of training."""
         if self.schedule is None:
             return self
-        values = {name: v for name, v in self.schedule.values(self.alpha, progress).items() if hasattr(self, name)}
+        values: dict[str, Any] = {
+            name: v for name, v in self.schedule.values(self.alpha, progress).items() if hasattr(self, name)
+        }
         return replace(self, schedule=None, **values)
 
     @abstractmethod

@@ -403,6 +403,8 @@ def test_metrics_writer(tmp_path):
     assert last["validation_accuracy"] == found.validation.accuracy
     assert last["validation_loss"] == found.validation.loss
     assert last["rewirings"] == found.rewirings
+    assert last["newborn_rewirings"] == found.newborn_rewirings
+    assert all(line["newborn_rewirings"][name] <= line["rewirings"][name] for line in lines for name in ("x_h", "h_o"))
     assert {name: sum(line["rewirings"][name] for line in lines) for name in ("x_h", "h_o")} == compiled.rewirings
     assert sum(compiled.rewirings.values()) > 0
     assert all(line["step_ms"] > 0 for line in lines)
@@ -476,6 +478,10 @@ def test_figures_are_settled_when_they_are_read():
     assert order == []
     assert (found.loss, order) == (0.4, [1, 2])
     assert found.rewirings == {"h": 5} and repr(found) == "Metrics(loss 0.4000, accuracy 40.00 %, rewired 5)"
+
+    found.expect(lambda *_: found.count_rewired("h", 7, 30))
+    assert found.newborn_rewirings == {"h": 30} and found.rewirings == {"h": 42}
+    assert found.summary() == "loss 0.4000, accuracy 40.00 %, rewired 42 (30 newborn)"
 
     def fail(outputs, rewirings):
         raise ZeroDivisionError

@@ -46,7 +46,8 @@ def test_defaults_are_written_out(small):
     assert found["connections"][1]["weight"] == {"kind": "kaiming_uniform", "gain": 1.0}
     assert found["compiler"]["surrogate"] == {"kind": "arctan", "alpha": 5.0}
     assert found["training"]["optimiser"] == {
-        "kind": "adam", "alpha": 0.01, "l1": 0.0, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+        "kind": "adam", "alpha": 0.01, "l1": 0.0, "weight_decay": 0.0, "decoupled_l1": False, "beta1": 0.9,
+        "beta2": 0.999, "epsilon": 1e-8,
     }  # fmt: skip
     assert found["rewiring"] == {
         "rule": "deep_r", "l1": 1e-4, "temperature": 0.0, "dale": False, "growth": "random", "growth_delay": "pair",

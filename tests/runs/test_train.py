@@ -238,7 +238,8 @@ def test_the_learning_curve_tells_change_from_search(tmp_path):
         {"epoch": 1, "rewirings": {"a": 500, "b": 0}, "newborn_rewirings": {"a": 500, "b": 0}},
     ]
     old = [{"epoch": line["epoch"], "rewirings": line["rewirings"]} for line in lines]
-    for given, expected in ((lines, {"established": [15, 0], "newborn": [992, 500]}), (old, {"established": [1007, 500]})):
+    told = {"established": [15, 0], "newborn": [992, 500]}
+    for given, expected in ((lines, told), (old, {"established": [1007, 500]})):
         ax = Figure().subplots()
         _rewirings(ax, given)
         assert {line.get_label(): line.get_ydata().tolist() for line in ax.lines} == expected

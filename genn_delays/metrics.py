@@ -114,7 +114,7 @@ class Metrics:
     def count_rewired(self, connection: str, established: int, newborn: int) -> None:
         """Count synapses of a connection that were dropped, and as many grown."""
         self._rewirings[connection] += established + newborn
-        self._newborn[connection] += newborn
+        self._newborn[connection] = self._newborn.get(connection, 0) + newborn
 
     def __getitem__(self, population: Population | str) -> OutputMetric:
         """The figures of an output population, given itself or by name."""

@@ -31,30 +31,35 @@ NEWBORN = 1e-12
 
 
 class Setting(NamedTuple):
-    """A model at a sparsity with an L1: its strength, and whether it acts apart from the optimiser."""
+    """A model at a sparsity, and where L1 is: in the ``gradient``, apart from it as a ``drift``, or, without rewiring,
+    ``none``; and how strong it is."""
 
     model: str
     sparsity: float
+    where: str
     l1: float
-    decoupled: bool
 
     @classmethod
     def read(cls, text: str) -> Setting:
-        """From ``model:sparsity:gradient:strength`` or ``model:sparsity:drift:strength``."""
+        """From ``model:sparsity:where:strength``."""
         model, sparsity, where, l1 = text.split(":")
-        return cls(model, float(sparsity), float(l1), {"gradient": False, "drift": True}[where])
+        return cls(model, float(sparsity), where, float(l1))
 
     @property
     def name(self) -> str:
         """Of its run folders."""
-        return f"{self.model}_{self.sparsity}_{'drift' if self.decoupled else 'gradient'}_{self.l1:g}"
+        return f"{self.model}_{self.sparsity}_{self.where}_{self.l1:g}"
 
     def config(self, seed: int, threads: int) -> Config:
         """What is trained."""
         epochs, validation = EPOCHS[self.model], VALIDATION[self.model]
-        settings = Overrides(sparsity=self.sparsity, seed=seed, epochs=epochs, validation=validation, threads=threads)
-        config = new_config(self.model, settings)
-        rule = {**config.rewiring.rule, "l1": self.l1, "decoupled_l1": self.decoupled}
+        settings = {"sparsity": self.sparsity, "seed": seed, "epochs": epochs, "validation": validation}
+        if self.where == "none":
+            settings["rewiring"] = "none"
+        config = new_config(self.model, Overrides(threads=threads, **settings))
+        rule = dict(config.rewiring.rule)
+        if self.where != "none":
+            rule |= {"l1": self.l1, "decoupled_l1": self.where == "drift"}
         optimiser = {**config.training.optimiser, "l1": 0.0}
         return replace(
             config, rewiring=replace(config.rewiring, rule=rule),
@@ -74,7 +79,8 @@ def result(setting: Setting, seed: int, runs: Path, threads: int) -> dict[str, A
     figures = ("test_accuracy", "best_test_accuracy", "synapses", "epochs", "seconds")
     return {
         **setting._asdict(), "seed": seed, **{key: found[key] for key in figures},
-        "rewired_in_last_epoch": sum(last["rewirings"].values()), "unused_at_the_end": unused,
+        "rewired_in_last_epoch": sum(last["rewirings"].values()),
+        "newborn_in_last_epoch": sum(last["newborn_rewirings"].values()), "unused_at_the_end": unused,
     }  # fmt: skip
 
 
@@ -84,23 +90,24 @@ def kept() -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """By model and sparsity the last epoch's test accuracy (mean, and every seed), and what was rewired in it."""
+    """By model and sparsity the last epoch's test accuracy (mean, and every seed), what died in it, and which share of
+    the synapses is where it was born: places that are being tried."""
     lines = [
-        "| model | sparsity | L1 | last, mean | last, by seed | best, mean | rewired in the last epoch | unused |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | sparsity | L1 | last, mean | by seed | best, mean | established died | newborn died | unused |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for key in sorted({(r["model"], r["sparsity"], r["decoupled"], r["l1"]) for r in rows}):
-        model, sparsity, decoupled, l1 = key
-        mine = [r for r in rows if (r["model"], r["sparsity"], r["decoupled"], r["l1"]) == key]
+    for key in sorted({Setting(*(r[k] for k in Setting._fields)) for r in rows}):
+        model, sparsity, where, l1 = key
+        mine = [r for r in rows if all(r[k] == v for k, v in key._asdict().items())]
         last = [100 * r["test_accuracy"] for r in mine]
-        best, rewired, unused = (
+        best, rewired, newborn, unused = (
             statistics.mean(r[k] for r in mine)
-            for k in ("best_test_accuracy", "rewired_in_last_epoch", "unused_at_the_end")
+            for k in ("best_test_accuracy", "rewired_in_last_epoch", "newborn_in_last_epoch", "unused_at_the_end")
         )
         lines.append(
-            f"| {model} | {100 * sparsity:g} % | {'drift' if decoupled else 'gradient'} {l1:g} | "
+            f"| {model} | {100 * sparsity:g} % | {where} {l1:g} | "
             f"{statistics.mean(last):.1f} | {', '.join(f'{v:.1f}' for v in last)} | {100 * best:.1f} | "
-            f"{rewired:,.0f} | {100 * unused / mine[0]['synapses']:.0f} % |"
+            f"{rewired - newborn:,.0f} | {newborn:,.0f} | {100 * unused / mine[0]['synapses']:.0f} % |"
         )
     return "\n".join(lines)
 
@@ -108,7 +115,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Make the runs, print and keep what came out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("settings", nargs="*", help="model:sparsity:gradient|drift:strength; all that are kept if none")
+    parser.add_argument("settings", nargs="*", help="model:sparsity:gradient|drift|none:strength; all if not given")
     parser.add_argument("--runs", type=Path, default=Path("runs/l1_coupling"), help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)

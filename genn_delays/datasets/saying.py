@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
+
+from .. import streams
 
 _QUIET = ContextVar("_QUIET", default=False)
 
 
 def say(text: str) -> None:
     """One line on standard error, unless :func:`quietly` holds or there is no such stream any more."""
-    if not _QUIET.get() and sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
-            print(f"genn-delays: {text}", file=sys.stderr, flush=True)
+    if not _QUIET.get():
+        streams.say(f"genn-delays: {text}")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,10 @@ class DeepR(RewiringRule):
     with theta = 1e-12 and no optimiser history.
 
     Args:
-        l1: strength of L1 on living synapses; it is in no gradient that is reported and in no score of growth.
+        l1: strength of L1 on living synapses; it is in no gradient that is reported and in no score of growth. The
+            published configuration has 0.01, for a network whose gradients do not vanish; where they do, Adam makes
+            full-sized steps of it and hardly a synapse outlives its birth. The default was chosen by measurement
+            (``experiments/l1_coupling``).
         decoupled_l1: whether L1 acts apart from the optimiser, as a drift ``theta = theta - alpha l1`` after its step,
             or as published: ``l1 * sign(theta)`` is added to dL/dtheta before it. See
             :class:`~genn_delays.learning.optimisers.Optimiser`.
@@ -33,7 +36,7 @@ class DeepR(RewiringRule):
         growth_delay, candidates: see :class:`~genn_delays.rewiring.RewiringRule`.
     """
 
-    l1: float = 0.01
+    l1: float = 1e-4
     decoupled_l1: bool = field(default=False, kw_only=True)
     temperature: float = 0.0
     dale: bool = False

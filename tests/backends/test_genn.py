@@ -129,8 +129,10 @@ def test_gradients_with_regularised_spike_counts():
 @pytest.mark.parametrize(
     "optimiser",
     [Adam(0.01), AdamW(0.01, decay=0.1), SGD(0.05, momentum=0.9), Adam(0.02, l1=1e-3, weight_decay=1e-2),
-     Adam(0.05, schedule=CosineAnnealing())],
-    ids=lambda o: type(o).__name__ + "-schedule" * (o.schedule is not None) + "-l1" * (o.l1 > 0),
+     Adam(0.05, schedule=CosineAnnealing()), Adam(0.02, l1=0.3, decoupled_l1=True)],
+    ids=lambda o: (
+        type(o).__name__ + "-schedule" * (o.schedule is not None) + "-decoupled" * o.decoupled_l1 + "-l1" * (o.l1 > 0)
+    ),
 )  # fmt: skip
 def test_optimisers_take_the_same_steps(optimiser):
     case = replace(Case.current_based(5), neuron="plain", batch_size=4)

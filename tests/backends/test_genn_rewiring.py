@@ -29,8 +29,10 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.backends.genn import engine as genn_engine
+from genn_delays.backends.protocol import Rewired
 from genn_delays.backends.reference.rewiring import gradient_at
 from genn_delays.connectivity import Synapses, home_words
+from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
 from genn_delays.random import Purpose, philox
 
@@ -190,6 +192,35 @@ def test_every_empty_pair_is_as_likely():
     assert grown.sum() == 600 * kill.sum()
     assert chisquare(grown[free]).pvalue > 1e-3
     assert connection.synapses.pre.size == first.pre.size
+
+
+@pytest.mark.parametrize("rule", [DeepR(), DeepR(growth="gradient"), SET(interval=3), RigL(interval=3)], ids=repr)
+def test_newborn_synapses_that_go_are_counted_apart(rule):
+    """By their age, as on every backend."""
+    with compiled(small_network(), rule) as trained:
+        x, y = data()
+        trained.gradients(x, y)
+        engine, c, every = trained.engine, trained.plan.connections[0], getattr(rule, "interval", 1)
+        for step, ages, newborn in ((every - 1, [every], 0), (5 * every - 1, [every, 5 * every, every + 1, 1], 2)):
+            state = engine.state(0)
+            gone = np.arange(len(ages)) * 3
+            weight, age = np.full(c.size, 0.5, np.float32), np.full(c.size, 9 * every, np.uint16)
+            weight[gone], age[gone] = 0, ages
+            state.synapses, state.age = state.synapses._replace(weight=weight), age
+            engine.set_state(0, state)
+            count = 0 if isinstance(rule, DeepR) else len(ages)
+            assert engine.rewire(step, {0: count})[0] == Rewired(len(ages) - newborn, newborn)
+
+
+def test_decoupled_l1_of_a_rule_is_a_drift():
+    """Where no gradient was found it is all that moves weights: ``w - alpha l1 sign(w)`` a step, and never past 0."""
+    with compiled(small_network(), DeepR(l1=0.5, decoupled_l1=True)) as trained:
+        before = trained.engine.state(0).synapses.weight.astype(np.float64)
+        for step in range(3):
+            trained.engine.update(step, {0: Optimisers(Adam(0.05), None)})
+        found = trained.engine.state(0).synapses.weight
+    expected = np.sign(before) * np.maximum(np.abs(before) - 3 * 0.05 * 0.5, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("growth", ["random", "gradient"])

@@ -147,6 +147,12 @@ def test_only_networks_of_version_2_are_read(monkeypatch: pytest.MonkeyPatch) ->
         ({}, {}, {"rewiring": {"in_hidden": DeepR()}}, ("'in_hidden'", "DeepR", "delay 0", "trainer 'own'")),
         ({}, {}, {"optimisers": {"in_hidden": SGD()}}, ("SGD", "weight", "'in_hidden'", "Adam only")),
         ({}, {}, {"optimisers": {"in_hidden": {"delay": AdamW()}}}, ("AdamW", "delay", "'in_hidden'", "Adam only")),
+        (
+            {},
+            {},
+            {"optimisers": {"in_hidden": Adam(l1=0.1, decoupled_l1=True)}},
+            ("decoupled_l1", "weight", "'in_hidden'", "decoupled_l1=False"),
+        ),
         ({}, {}, {"optimisers": {"in_hidden": Adam(schedule=OneCycle(1.0))}}, ("OneCycle", "'in_hidden'", "beta1")),
         (
             {},

@@ -30,12 +30,14 @@ from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
 from genn_delays.random import Purpose, sample_distinct
 
+L1 = {"l1": 0.01}  # so that much is rewired
 RULES = [
-    DeepR(),
-    DeepR(growth_delay="redraw"),
+    DeepR(**L1),
+    DeepR(**L1, growth_delay="redraw"),
     DeepR(dale=True, l1=0.05),
-    DeepR(temperature=1e-4),
-    DeepR(dale=True, growth_delay="redraw", temperature=1e-5),
+    DeepR(**L1, temperature=1e-4),
+    DeepR(**L1, dale=True, growth_delay="redraw", temperature=1e-5),
+    DeepR(l1=0.5, decoupled_l1=True),
     SET(fraction=0.2, interval=3),
     SET(fraction=1.0, interval=7, growth_delay="redraw"),
 ]
@@ -149,7 +151,7 @@ def test_sampled_weights_have_their_pairs_sign():
 
 def test_redraw_gives_other_delays_and_pair_the_same():
     network = small_network()
-    compiled = train(network, DeepR(growth_delay="redraw"), "cpu", 1000, alpha=0.02)
+    compiled = train(network, DeepR(**L1, growth_delay="redraw"), "cpu", 1000, alpha=0.02)
     connection = network.connections[0]
     after = compiled.synapses(connection)
     words = home_words(after.pre, after.post, 0, network.seed, connection.index)[1]
@@ -159,7 +161,7 @@ def test_redraw_gives_other_delays_and_pair_the_same():
 
 def test_excitatory_initialiser_grows_excitatory_synapses():
     network = small_network(weight=Uniform(0.1, 0.5))
-    compiled = train(network, DeepR(), "cpu", 400, alpha=0.05)
+    compiled = train(network, DeepR(**L1), "cpu", 400, alpha=0.05)
     assert sum(compiled.rewirings.values()) > 50
     assert all((compiled.synapses(c).weight > 0).all() for c in network.connections)
 

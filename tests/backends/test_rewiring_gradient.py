@@ -39,7 +39,7 @@ from genn_delays.backends.protocol import Pass
 from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
 
-GRADIENT = {"growth": "gradient"}
+GRADIENT = {"growth": "gradient", "l1": 0.01}
 WIDE = GaussianKernel(sigma=2.0)
 
 
@@ -194,7 +194,7 @@ ROUNDS = [  # all of them with batch norm and dropout
     (DeepR(**GRADIENT), {}),
     (DeepR(**GRADIENT, growth_delay="redraw", dale=True), LEARNED),
     (DeepR(**GRADIENT, growth_delay="best", candidates=25, temperature=1e-5), LEARNED),
-    (DeepR(growth_delay="best"), LEARNED),
+    (DeepR(l1=0.01, growth_delay="best"), LEARNED),
     (SET(fraction=0.2, interval=3, growth_delay="best"), {"kernel_count": 2}),
 ]
 

@@ -408,7 +408,10 @@ def test_metrics_writer(tmp_path):
     assert last["validation_accuracy"] == found.validation.accuracy
     assert last["validation_loss"] == found.validation.loss
     assert last["rewirings"] == sum(found.rewirings.values())
-    assert {n: last[f"rewirings_{n}"] for n in ("x_h", "h_o")} == found.rewirings
+    assert last["newborn_rewirings"] == sum(found.newborn_rewirings.values())
+    for part, of in (("", found.rewirings), ("newborn_", found.newborn_rewirings)):
+        assert {n: last[f"{part}rewirings_{n}"] for n in ("x_h", "h_o")} == of
+    assert all(line[f"newborn_rewirings_{n}"] <= line[f"rewirings_{n}"] for line in lines for n in ("x_h", "h_o"))
     assert {n: sum(line[f"rewirings_{n}"] for line in lines) for n in ("x_h", "h_o")} == compiled.rewirings
     assert sum(compiled.rewirings.values()) > 0
     assert all(line["step_ms"] > 0 for line in lines)
@@ -494,6 +497,10 @@ def test_figures_are_settled_when_they_are_read():
     assert order == []
     assert (found.loss, order) == (0.4, [1, 2])
     assert found.rewirings == {"h": 5} and repr(found) == "Metrics(loss 0.4000, accuracy 40.00 %, rewired 5)"
+
+    found.expect(lambda *_: found.count_rewired("h", 7, 30))
+    assert found.newborn_rewirings == {"h": 30} and found.rewirings == {"h": 42}
+    assert found.summary() == "loss 0.4000, accuracy 40.00 %, rewired 42 (30 newborn)"
 
     def fail(outputs, rewirings):
         raise ZeroDivisionError

@@ -16,7 +16,7 @@ from genn_delays.errors import InvalidValueError
 from genn_delays.initializers import INITIALIZERS
 from genn_delays.learning import OPTIMISERS, SURROGATES, AdamW, OneCycle
 from genn_delays.neurons import NEURONS
-from genn_delays.rewiring import REWIRING
+from genn_delays.rewiring import REWIRING, DeepR
 from genn_delays.runs.build import build_compiler, build_network, compile_arguments, plan_of, validate
 from genn_delays.runs.config import METHOD_KEYS, Config
 from genn_delays.runs.models import load_model, model_names
@@ -46,10 +46,12 @@ def test_defaults_are_written_out(small):
     assert found["connections"][1]["weight"] == {"kind": "kaiming_uniform", "gain": 1.0}
     assert found["compiler"]["surrogate"] == {"kind": "arctan", "alpha": 5.0}
     assert found["training"]["optimiser"] == {
-        "kind": "adam", "alpha": 0.01, "l1": 0.0, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+        "kind": "adam", "alpha": 0.01, "l1": 0.0, "weight_decay": 0.0, "decoupled_l1": False, "beta1": 0.9,
+        "beta2": 0.999, "epsilon": 1e-8,
     }  # fmt: skip
     assert found["rewiring"] == {
         "rule": "deep_r", "l1": 1e-4, "temperature": 0.0, "dale": False, "growth": "random", "growth_delay": "pair",
+        "decoupled_l1": False,
     }  # fmt: skip
     assert Config.from_tables(found) == config
 
@@ -313,7 +315,7 @@ def test_rewiring_can_be_switched_on_and_off(small):
     config = Config.from_tables(tables(small))
     off = Overrides(rewiring="none").apply(config)
     assert off.rewiring.rule == {"rule": "none"}
-    assert Overrides(rewiring="deep_r").apply(off).rewiring.rule["l1"] == 0.01  # the rule's own default
+    assert Overrides(rewiring="deep_r").apply(off).rewiring.rule["l1"] == DeepR().l1  # the rule's own default
     assert Overrides(rewiring="deep_r").apply(config) == config
     assert Overrides(sparsity=0.0).apply(config).rewiring.name == "none"
     assert Overrides(sparsity=0.0, dale=False).apply(config).rewiring.name == "none"

@@ -61,17 +61,10 @@ class Optimiser(ABC):
         """
         if self.schedule is None:
             return self
-<<<<<<< HEAD
         values = {name: v for name, v in self.schedule.values(self.alpha, progress).items() if hasattr(self, name)}
         now = copy(self)
         keep(now, schedule=None, **values)
         return now
-=======
-        values: dict[str, Any] = {
-            name: v for name, v in self.schedule.values(self.alpha, progress).items() if hasattr(self, name)
-        }
-        return replace(self, schedule=None, **values)
->>>>>>> rewiring
 
     @abstractmethod
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:

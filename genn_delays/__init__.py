@@ -13,16 +13,20 @@ def __getattr__(name: str) -> "Any":
     """What is imported with the first name that is asked for (PEP 562), see ``_api``."""
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+    import importlib.util
+
+    # a module of the package: it alone, as others may ask for it while they are themselves imported with the rest
+    if importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
     import genn_delays._api as api
 
-    found = globals()
     if name == "__all__":
         return ["__version__", *api.__all__]
-    if hasattr(api, name):
-        found[name] = getattr(api, name)
-    if name not in found:  # nor a module of the package, which importing them has put here
+    if not hasattr(api, name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found[name]
+    globals()[name] = found = getattr(api, name)
+    return found
 
 
 def __dir__() -> list[str]:

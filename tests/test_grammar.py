@@ -118,10 +118,12 @@ def test_what_is_not_arithmetic_is_one_clear_error(text):
         with refused(*NOT_ARITHMETIC[text]):
             derive(Equations(variables, threshold, ()), True)
         with refused(*NOT_ARITHMETIC[text]):
-            derive(UserNeuron(variables, threshold).equations(), True)
+            derive(UserNeuron(vars=variables, threshold=threshold).equations(), True)
 
 
-@pytest.mark.parametrize("value", [3, 2.5, None, b"v", ["v"], np.str_, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [3, 2.5, None, b"v", ["v"], np.str_, object()], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_text_is_refused(value):
     with refused("dv/dt", "must be a text"):
         derive(Equations({"v": (value, "0")}, "v - 1", ()), True)

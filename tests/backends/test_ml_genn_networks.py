@@ -53,7 +53,7 @@ def test_round_trip_keeps_every_synapse() -> None:
 
 
 def test_weights_of_other_units_are_scaled() -> None:
-    network = small(LeakyIntegrateFire(tau_mem=15.0), LeakyIntegrate(30.0, readout="max_var"))
+    network = small(LeakyIntegrateFire(tau_mem=15.0), LeakyIntegrate(tau_mem=30.0, readout="max_var"))
     again = from_ml_genn(to_ml_genn(network))
     for c, other, tau in zip(network.connections, again.connections, (15.0, 15.0, 30.0), strict=True):
         np.testing.assert_array_equal(other.synapses.weight, c.synapses.weight * np.float32(tau))

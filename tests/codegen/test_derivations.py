@@ -24,7 +24,9 @@ NEURONS = {
     "lif": LeakyIntegrateFire().equations(),
     "eventprop": Exponential(5.0).join(LeakyIntegrateFire(tau_refrac=3.0).equations()),
     "user": UserNeuron(
-        {"v": ("-v / tau + Isyn", "w"), "a": ("-a / 9", "a + Abs(v)")}, "v - exp(a)", {"tau": 5.0, "w": 1.0}
+        vars={"v": ("-v / tau + Isyn", "w"), "a": ("-a / 9", "a + Abs(v)")},
+        threshold="v - exp(a)",
+        param_vals={"tau": 5.0, "w": 1.0},
     ).equations(),
 }
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="POSIX permissions")

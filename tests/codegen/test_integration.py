@@ -141,7 +141,12 @@ def test_coupled_variables_run_and_learn(kind, backend):
         network = Network(seed=2)
         with network:
             a = Population(Input(), 4, name="in")
-            neuron = UserNeuron(MUTUAL, "v - 0.2", {"tau_v": 8.0, "tau_u": 8.0, "k": 0.4}, integration="exact")
+            neuron = UserNeuron(
+                vars=MUTUAL,
+                threshold="v - 0.2",
+                param_vals={"tau_v": 8.0, "tau_u": 8.0, "k": 0.4},
+                integration="exact",
+            )
             h, o = Population(neuron, 6, name="hidden"), Population(LeakyIntegrate(readout="sum_var"), 2, name="out")
             Connection(a, h, Dense(weight=Normal(0.3, 0.5)), synapse)
             Connection(h, o, Dense(weight=Normal(0, 1)), synapse)

@@ -173,7 +173,9 @@ def network(number: str) -> Network:
     described = Network(seed=3)
     with described:
         a = Population(Input(), 5, name="in")
-        neuron = UserNeuron({"v": (f"-v * ({number}) / 4 + Isyn", f"v * ({number}) / 2 - 0.1")}, f"v - ({number})")
+        neuron = UserNeuron(
+            vars={"v": (f"-v * ({number}) / 4 + Isyn", f"v * ({number}) / 2 - 0.1")}, threshold=f"v - ({number})"
+        )
         h, o = Population(neuron, 8, name="hidden"), Population(LeakyIntegrate(readout="sum_var"), 3, name="out")
         Connection(a, h, Dense(weight=Normal(0.1, 0.4)))
         Connection(h, o, Dense(weight=Normal(0, 1)))

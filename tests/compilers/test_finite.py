@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")  
 
 X = {"in": np.random.default_rng(7).random((12, 40, 6)).astype(np.float32)}
 Y = {"out": np.arange(12) % 3}
-SQUARED = UserNeuron({"v": ("-v / tau + Isyn", "v**2")}, "v - 0.5", {"tau": 8.0})
+SQUARED = UserNeuron(vars={"v": ("-v / tau + Isyn", "v**2")}, threshold="v - 0.5", param_vals={"tau": 8.0})
 LIF = LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5)
 
 
@@ -70,7 +70,7 @@ def compiled_network(described, backend, optimiser=None, steps=40, **arguments):
         (network, SGD(1e38), 1.0),
         (lambda: network(weight=-0.2), SGD(), 3e38),  # inputs near the largest number
         (lambda: network(weight=-0.2, recurrent=1.0), Adam(), 3e38),
-        (lambda: network(LeakyIntegrateFire(8.0, v_thresh=0.5, relative_reset=True)), Adam(), 3e38),
+        (lambda: network(LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5, relative_reset=True)), Adam(), 3e38),
     ],
     ids=["jump", "adam", "adam_w", "sgd", "inputs", "recurrent", "relative"],
 )

@@ -521,7 +521,7 @@ def test_input_must_be_able_to_change_something(name, synapse):
     network = Network()
     with network:
         a = Population(Input(), 2, name="in")
-        h = Population(UserNeuron(variables, threshold, readout=readout), 2, name="hidden")
+        h = Population(UserNeuron(vars=variables, threshold=threshold, readout=readout), 2, name="hidden")
         Connection(a, h, Dense(), synapse)
         if threshold is not None:
             Connection(h, Population(LeakyIntegrate(readout="sum_var"), 2), Dense(), synapse)

@@ -28,8 +28,9 @@ STATE = {
 """What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
 
 
-STEPS, WORD = 8, 32
-"""Time steps that a thread adds up: of real numbers, and of spikes, whose bits are words."""
+STEPS, MANY_STEPS, WORD = 8, 16, 32
+"""Time steps that a thread adds up: of real numbers, of these spread over lags where there are many neurons, and of
+spikes, whose bits are words."""
 
 
 def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
@@ -112,7 +113,7 @@ def _add_passes(add: Any, plan: Plan) -> None:
         add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
     for spread in [False, True] if kernels else [False]:
         for form in forms(plan):
-            for steps in (STEPS, WORD) if form == "spikes" else (STEPS,):
+            for steps in (STEPS, WORD) if form == "spikes" else (STEPS, MANY_STEPS) if spread else (STEPS,):
                 add("gather", form=form, taps=spread, steps=steps)
         add("backgather", taps=spread)
     for form in forms(plan):

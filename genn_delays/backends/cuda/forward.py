@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...codegen.cuda import STEPS, WORD
+from ...codegen.cuda import MANY_STEPS, STEPS, WORD
 from ...compilers.plan import PopulationPlan
 from ...random import dropout_threshold
 from ..protocol import check_most
@@ -75,8 +75,9 @@ class Forward:
             if c.size == 0:
                 continue
             s, spread = e.connection[c.index], c.kernel is not None and e.how.training
-            whole_words = t1 - t0 > WORD // 2 and not e.few(p.size * -(-(t1 - t0) // WORD) * L)
-            steps = WORD if e.form(c) == "spikes" and whole_words else STEPS
+            more = WORD if e.form(c) == "spikes" else MANY_STEPS if spread else STEPS
+            enough = t1 - t0 > more // 2 and not e.few(p.size * -(-(t1 - t0) // more) * L)
+            steps = more if enough else STEPS
             e.rows(
                 f"gather_{e.form(c)}{'_taps' if spread else ''}_{steps}", p.size, steps, t1 - t0, current,
                 e.sent(c.source), s["row_start"], s["pre"], s["delay"], s["weight"], *(e.taps(c) if spread else ()),

@@ -67,7 +67,7 @@ EQUATIONS = UserNeuron(
 )
 
 CROSSENTROPY = SparseCategoricalCrossentropy()
-DESCENT = SGD(0.02, momentum=0.9)
+DESCENT, DELAYS = SGD(0.02, momentum=0.9), SGD(0.5)
 STEPS = 20
 """Training steps of the networks that are trained."""
 
@@ -114,7 +114,7 @@ class Case:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 0
     optimiser: Optimiser = DESCENT
-    delay_optimiser: Optimiser = SGD(0.5)
+    delay_optimiser: Optimiser = DELAYS
     rewiring: RewiringRule | None = None
     seed: int = 1
     quick: bool = True
@@ -131,9 +131,7 @@ class Case:
             pops = [Population(SpikeInput() if self.spike_input else Input(), 9, name="in")]
             norm = BatchNorm(scale=Uniform(0.5, 1.0), shift=Normal(0.1, 0.1)) if self.batch_norm else None
             for number, neuron in enumerate(self.hidden):
-                pops.append(
-                    Population(neuron, 12 - number, f"hidden{number}", batch_norm=norm, dropout=self.dropout)
-                )
+                pops.append(Population(neuron, 12 - number, f"hidden{number}", batch_norm=norm, dropout=self.dropout))
             outs = [self._output(number, readout) for number, (readout, _) in enumerate(self.outputs)]
             pairs = [*pairwise(pops), *((pops[-1], out) for out in outs)]
             pairs += [(pops[0], outs[0])] * self.skip + [(pops[1], pops[1])] * self.recurrent
@@ -200,7 +198,7 @@ class Case:
 
 def _passes() -> list[Case]:
     """Networks whose passes are compared: spikes, potentials, losses, gradients."""
-    exact = {"hidden": (EXACT,), "event_prop": True, "outputs": (("avg_var", CROSSENTROPY),)}
+    exact: dict[str, Any] = {"hidden": (EXACT,), "event_prop": True, "outputs": (("avg_var", CROSSENTROPY),)}
     dcls = Case("DCLS", learn_delays=True, sparsity=0.5, longest=14)
     return [
         Case("surrogate gradient, real inputs", (PLAIN, RELATIVE), skip=True, arguments={"detach_reset": False}),
@@ -245,30 +243,31 @@ def _trained() -> list[Case]:
     """Networks that are trained: by every optimiser, and rewired by every rule."""
     base = Case("", (EXACT,), (("avg_var", CROSSENTROPY),), event_prop=True, spike_input=True, steps=STEPS)
     learner = replace(base, learn_delays=True)
-    sparse = replace(base, sparsity=0.7)
-    surrogate = Case("", sparsity=0.7, steps=STEPS, optimiser=SGD(0.005, momentum=0.9))
+    sparse = replace(base, sparsity=0.7, optimiser=SGD(5.0, momentum=0.5))
+    surrogate = Case("", sparsity=0.7, steps=STEPS, optimiser=SGD(0.02, momentum=0.5))
     return [
         replace(learner, name="optimiser SGD", optimiser=SGD(0.2, momentum=0.9, l1=0.01),
                 delay_optimiser=SGD(20.0, momentum=0.5, schedule=CosineAnnealing(per="batch")),
                 arguments={"clip_norm": 0.5}),
-        replace(learner, name="optimiser Adam", optimiser=Adam(0.05, epsilon=0.02, l1=0.005, schedule=OneCycle(maximum=0.08)),
-                delay_optimiser=Adam(0.2, epsilon=0.01)),
+        replace(learner, name="optimiser Adam", delay_optimiser=Adam(0.2, epsilon=0.01),
+                optimiser=Adam(0.05, epsilon=0.02, l1=0.005, schedule=OneCycle(maximum=0.08))),
         replace(learner, name="optimiser AdamW", delay_optimiser=AdamW(0.2, epsilon=0.01),
                 optimiser=AdamW(0.05, epsilon=0.02, decay=0.1, weight_decay=0.01, l1=0.02, decoupled_l1=True,
                                 schedule=ExponentialDecay())),
-        Case("learned batch norm and time constants", (PLAIN, REFRACTORY), batch_norm=True, learn_tau=True, dropout=0.25,
-             steps=STEPS, optimiser=Adam(0.02, epsilon=0.1), arguments={"reg_lambda_upper": 0.01, "clip_norm": 1.0}),
-        replace(sparse, name="DEEP R", rewiring=DeepR(l1=2.0)),
-        replace(sparse, name="DEEP R, by the gradient", rewiring=DeepR(l1=2.0, growth="gradient")),
+        Case("learned batch norm and time constants", (PLAIN, REFRACTORY), batch_norm=True, learn_tau=True,
+             dropout=0.25, steps=STEPS, optimiser=Adam(0.02, epsilon=0.1),
+             arguments={"reg_lambda_upper": 0.01, "clip_norm": 1.0}),
+        replace(sparse, name="DEEP R", rewiring=DeepR(l1=0.02)),
+        replace(sparse, name="DEEP R, by the gradient", rewiring=DeepR(l1=0.02, growth="gradient")),
         replace(surrogate, name="DEEP R, Dale's law, noise, fresh delays",
-                rewiring=DeepR(l1=0.3, dale=True, temperature=1e-4, growth_delay="redraw")),
+                rewiring=DeepR(l1=0.2, dale=True, temperature=1e-4, growth_delay="redraw")),
         replace(surrogate, name="DEEP R, the best delays", learn_delays=True,
-                rewiring=DeepR(l1=0.3, growth="gradient", growth_delay="best")),
+                rewiring=DeepR(l1=0.2, growth="gradient", growth_delay="best")),
         replace(surrogate, name="DEEP R under DCLS", kernel=GaussianKernel(), longest=7,
-                rewiring=DeepR(l1=3.0, growth="gradient", decoupled_l1=True)),
+                rewiring=DeepR(l1=0.2, growth="gradient", decoupled_l1=True)),
         replace(sparse, name="SET", learn_delays=True, rewiring=SET(fraction=0.2, interval=3)),
         replace(sparse, name="RigL", rewiring=RigL(fraction=0.3, interval=2)),
-        replace(surrogate, name="RigL, two synapses a pair", kernel_count=2,
+        replace(surrogate, name="RigL, two synapses a pair", kernel_count=2, optimiser=SGD(0.005, momentum=0.5),
                 rewiring=RigL(fraction=0.3, interval=2, candidates=40)),
     ]  # fmt: skip
 

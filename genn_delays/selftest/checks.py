@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from ..backends.protocol import ConnectionState
 from ..compilers.compiled_network import CompiledNetwork
+from ..compilers.plan import ConnectionPlan
 from ..connectivity import Synapses, home_words
 from ..errors import GennDelaysError
 from ..random import Purpose, philox
@@ -40,7 +42,7 @@ class Findings:
     near: dict[str, tuple[Array, float]] = field(default_factory=dict)
 
 
-class Difference(GennDelaysError):
+class DifferenceError(GennDelaysError):
     """A backend computed something else than the definition.
 
     Attributes:
@@ -56,20 +58,22 @@ def compare(found: Findings, expected: Findings) -> float:
     """The largest deviation: max |difference| over max |expected|, the largest of all arrays that may differ.
 
     Raises:
-        Difference: something differs that must not, or by more than it may.
+        DifferenceError: something differs that must not, or by more than it may.
     """
     for name, values in expected.exact.items():
         here = found.exact[name]
         if here.shape != values.shape:
-            raise Difference(f"{name}: shape {here.shape} in place of {values.shape}")
+            raise DifferenceError(f"{name}: shape {here.shape} in place of {values.shape}")
         if not np.array_equal(here, values):
-            raise Difference(f"{name}: {int((here != values).sum())} of {values.size} differ")
+            raise DifferenceError(f"{name}: {int((here != values).sum())} of {values.size} differ")
     largest = 0.0
     for name, (values, allowed) in expected.near.items():
         deviation = _deviation(found.near[name][0], values)
         largest = max(largest, deviation)
         if not deviation <= allowed:
-            raise Difference(f"{name} deviates by {deviation:.1e} of the largest, allowed is {allowed:.0e}", deviation)
+            raise DifferenceError(
+                f"{name} deviates by {deviation:.1e} of the largest, allowed is {allowed:.0e}", deviation
+            )
     return largest
 
 
@@ -185,23 +189,13 @@ def trained(case: Case, backend: Any, *, tolerance: float = LEARNED) -> Findings
     return found
 
 
-class _train:
-    """A case, trained, while the block is open; and the loss of its last epoch."""
-
-    def __init__(self, case: Case, backend: Any) -> None:
-        self._compiled, self._case = case.compile(backend), case
-
-    def __enter__(self) -> tuple[CompiledNetwork, float]:
-        x, y = self._case.data()
-        try:
-            metrics, _ = self._compiled.train(x, y, self._case.steps // 2, callbacks=())  # two batches an epoch
-        except BaseException:
-            self._compiled.engine.close()
-            raise
-        return self._compiled, metrics.loss
-
-    def __exit__(self, *error: object) -> None:
-        self._compiled.engine.close()
+@contextmanager
+def _train(case: Case, backend: Any) -> Iterator[tuple[CompiledNetwork, float]]:
+    """A case after all its training steps, while the block is open, and the loss of its last epoch."""
+    x, y = case.data()
+    with case.compile(backend) as compiled:
+        metrics, _ = compiled.train(x, y, case.steps // 2, callbacks=())  # two batches an epoch
+        yield compiled, metrics.loss
 
 
 def _add_state(
@@ -231,7 +225,7 @@ def invariants(case: Case, backend: Any) -> None:
     signs that never flip. And that something was rewired.
 
     Raises:
-        Difference: one does not hold.
+        DifferenceError: one does not hold.
     """
     rule = case.rewiring
     assert rule is not None
@@ -239,24 +233,23 @@ def invariants(case: Case, backend: Any) -> None:
         _hold("the loss is a number", bool(np.isfinite(loss)))
         _hold("synapses were rewired", sum(compiled.rewirings.values()) > 0)
         for c in compiled.plan.connections:
-            connection, before, after = c.connection, c.connection.synapses, compiled.engine.state(c.index).synapses
+            before, after = c.connection.synapses, compiled.synapses(c.name)
             _hold(f"{c.name} keeps its number of synapses", after.pre.size == before.pre.size)
             pair = after.post.astype(np.int64) * c.num_pre + after.pre
             _hold(f"{c.name} has no pair twice, in order of (post, pre)", bool((np.diff(pair) > 0).all()))
             in_range = (after.delay >= c.min_delay) & (after.delay <= c.max_delay)
             _hold(f"delays of {c.name} are from {c.min_delay} to {c.max_delay}", bool(in_range.all()))
-            signs, home = _home(case, c, after, rule)
+            negative, home = _home(c, after, rule)
             if rule.signed:
-                _hold(f"signs of {c.name} never flip", bool((np.signbit(after.weight) == signs).all()))
+                _hold(f"signs of {c.name} never flip", bool((np.signbit(after.weight) == negative).all()))
             if rule.growth_delay == "pair" and not c.real_delays:
                 _hold(f"every pair of {c.name} has its own delay", bool((after.delay == home).all()))
             _hold(f"weights of {c.name} are numbers", bool(np.isfinite(after.weight).all()))
-            assert connection.network is compiled.network
 
 
-def _home(case: Case, c: Any, synapses: Synapses, rule: RewiringRule) -> tuple[Array, Array]:
+def _home(c: ConnectionPlan, synapses: Synapses, rule: RewiringRule) -> tuple[Array, Array]:
     """Whether each synapse is negative for good, by its pair or its source, and the delay of its pair."""
-    connection, seed = c.connection, case.seed
+    connection, seed = c.connection, c.connection.network.seed
     words = home_words(synapses.pre, synapses.post, 0, seed, connection.index)
     sign = philox(seed, Purpose.DALE, connection.source.index, synapses.pre)[0] if rule.dale else words[0]
     connectivity = connection.connectivity
@@ -266,7 +259,7 @@ def _home(case: Case, c: Any, synapses: Synapses, rule: RewiringRule) -> tuple[A
 
 def _hold(what: str, holds: bool) -> None:
     if not holds:
-        raise Difference(f"it does not hold that {what}")
+        raise DifferenceError(f"it does not hold that {what}")
 
 
 # --- two runs of the digits ------------------------------------------------------------------------------------------

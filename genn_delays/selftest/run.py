@@ -127,8 +127,10 @@ def _digits(backend: Backend, quick: bool) -> tuple[float | None, str]:
             raise DifferenceError(
                 f"{name}: {int((values != two[name]).sum())} of {values.size} differ between two runs"
             )
+    if how["few"]:  # so few steps that nothing is learned yet
+        return None, ""
     note = f"training accuracy {100 * accuracy:.0f} %"
-    if not how["few"] and not accuracy >= ACCURACY:
+    if not accuracy >= ACCURACY:
         raise DifferenceError(f"{note} after two epochs, {100 * ACCURACY:.0f} % is the least that is expected")
     return None, note
 

@@ -86,6 +86,8 @@ class Case:
         multapses: any number of synapses a pair; otherwise `kernel_count` of them.
         kernel: how synapses are spread over lags. learn_delays: also without one.
         learn_tau: the hidden neurons' time constants are learned.
+        inputs, size: neurons of the input and of the first hidden layer; each later one has one fewer.
+        time_steps, batch_size: odd, so that no row fills whole vectors or words.
         sparsity: of every connection. longest: the longest delay, in time steps.
         arguments: of the compiler, besides.
         steps: training steps, even; 0: passes are compared, and nothing is learned.
@@ -109,8 +111,10 @@ class Case:
     dropout: float = 0.0
     sparsity: float = 0.3
     longest: int = 9
-    time_steps: int = 20
-    batch_size: int = 8
+    inputs: int = 9
+    size: int = 12
+    time_steps: int = 19
+    batch_size: int = 7
     arguments: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 0
     optimiser: Optimiser = DESCENT
@@ -128,10 +132,12 @@ class Case:
         """The network."""
         network = Network(seed=self.seed)
         with network:
-            pops = [Population(SpikeInput() if self.spike_input else Input(), 9, name="in")]
+            pops = [Population(SpikeInput() if self.spike_input else Input(), self.inputs, name="in")]
             norm = BatchNorm(scale=Uniform(0.5, 1.0), shift=Normal(0.1, 0.1)) if self.batch_norm else None
             for number, neuron in enumerate(self.hidden):
-                pops.append(Population(neuron, 12 - number, f"hidden{number}", batch_norm=norm, dropout=self.dropout))
+                pops.append(
+                    Population(neuron, self.size - number, f"hidden{number}", batch_norm=norm, dropout=self.dropout)
+                )
             outs = [self._output(number, readout) for number, (readout, _) in enumerate(self.outputs)]
             pairs = [*pairwise(pops), *((pops[-1], out) for out in outs)]
             pairs += [(pops[0], outs[0])] * self.skip + [(pops[1], pops[1])] * self.recurrent
@@ -185,7 +191,7 @@ class Case:
         """Inputs, and labels or targets, of one and a half batches: the last batch is smaller."""
         random = np.random.default_rng(1000 + self.seed)
         count = self.batch_size + self.batch_size // 2
-        x = random.random((count, self.time_steps, 9))
+        x = random.random((count, self.time_steps, self.inputs))
         y: Arrays = {}
         for number, (_, loss) in enumerate(self.outputs):
             if loss.labelled:
@@ -245,6 +251,8 @@ def _trained() -> list[Case]:
     learner = replace(base, learn_delays=True)
     sparse = replace(base, sparsity=0.7, optimiser=SGD(5.0, momentum=0.5))
     surrogate = Case("", sparsity=0.7, steps=STEPS, optimiser=SGD(0.02, momentum=0.5))
+    # more than 16,384 synapses and candidates: backends have other ways for those
+    large = replace(sparse, inputs=300, size=300, sparsity=0.8, time_steps=12, batch_size=4, steps=4, quick=False)
     return [
         replace(learner, name="optimiser SGD", optimiser=SGD(0.2, momentum=0.9, l1=0.01),
                 delay_optimiser=SGD(20.0, momentum=0.5, schedule=CosineAnnealing(per="batch")),
@@ -269,6 +277,8 @@ def _trained() -> list[Case]:
         replace(sparse, name="RigL", rewiring=RigL(fraction=0.3, interval=2)),
         replace(surrogate, name="RigL, two synapses a pair", kernel_count=2, optimiser=SGD(0.005, momentum=0.5),
                 rewiring=RigL(fraction=0.3, interval=2, candidates=40)),
+        replace(large, name="DEEP R, a large connection", rewiring=DeepR(l1=0.02)),
+        replace(large, name="RigL, a large connection", rewiring=RigL(fraction=0.02, interval=2)),
     ]  # fmt: skip
 
 

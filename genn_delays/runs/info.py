@@ -8,6 +8,7 @@ import platform
 from .. import __version__
 from ..backends import BACKENDS
 from ..backends.cpu.backend import available_processors
+from ..backends.cuda.probe import probe
 from ..datasets import DATASETS
 from ..datasets.fsdd import DATA_VARIABLE
 from ..errors import GennDelaysError
@@ -27,6 +28,8 @@ def report() -> str:
     for name, make in BACKENDS.items():
         found = make().availability()
         lines.append(f"  {name:<11} {'available' if found.available else 'not available'}: {found.detail}")
+        if name == "cuda":
+            lines += [f"  {'':<11} {told}" for told in probe()]
     lines.append(f"threads       {available_processors()} (processors this process may use; --threads chooses)")
     try:
         lines.append(f"cache         {cache_dir()} (${CACHE_VARIABLE} chooses)")

@@ -117,6 +117,12 @@ def cubin_file(source: str, arch: str, *, warnings_are_errors: bool = False) -> 
     )  # fmt: skip
 
 
+def nvrtc_fault() -> Exception | None:
+    """Why NVRTC cannot be used here; None where it can."""
+    found = _nvrtc()
+    return None if isinstance(found, Nvrtc) else found
+
+
 @cache
 def _nvrtc() -> Nvrtc | Exception:
     """NVRTC, or why there is none."""

@@ -104,6 +104,12 @@ NOT_ARITHMETIC = {
     "v - acos(2) * 3": ("not a finite real number",),
     "v - tan(pi / 2)": ("not a finite real number",),
     "v - 1 / (1 - 1)": ("not a finite real number",),
+    "v / 0.0": ("not a finite real number",),
+    "v / (1 - 1.0)": ("not a finite real number",),
+    "0.0**-1": ("not a finite real number",),
+    "v - log(v, 0)": ("not a finite real number",),
+    "v - log(v, 1.0)": ("not a finite real number",),
+    "v - log(v, -2)": ("not a finite real number",),
 }
 
 
@@ -241,6 +247,17 @@ def test_names_are_their_users(name):
     text = f"v - {name} * 2"
     model = derive(Equations({"v": ("-v + Isyn", "0")}, text, (name,)), True)
     assert evaluate(model.threshold.py, {"v": 1.0, name: 0.2}) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    "zero", ["0", "0.0", "0.", ".0", "-0.0", "0e0", "0.00e5", "1 - 1.0", "sqrt(0.0)", "0.0 * v", "v - v"]
+)
+def test_zero_is_a_number_however_it_is_written(zero):
+    """Zero with a point was refused as too small for single precision."""
+    for jump, threshold in ((zero, "v - 1.0"), ("0.0", f"v - 1 + ({zero})"), (zero, f"v - (v + 1)**({zero}) + {zero}")):
+        model = derive(Equations({"v": (f"-v / 5 + Isyn + ({zero})", jump)}, threshold, ()), True)
+        assert (model.jump["v"].c, model.jump["v"].py) == ("0", "0")
+        assert evaluate(model.threshold.py, {"v": 3.0}) == 2
 
 
 def test_functions_are_known():

@@ -43,7 +43,7 @@ def parse(text: str, symbols: Mapping[str, Any], what: str) -> sympy.Expr:
         raise InvalidValueError(f"{what} = {text!r} is not a finite real number") from None
     low, high = _SINGLE
     for n in expression.atoms(sympy.Number):
-        if n != 0 and not low <= _size(n) <= high:
+        if not n.is_zero and not low <= _size(n) <= high:  # SymPy's 0.0 is not equal to 0
             raise InvalidValueError(
                 f"{what} = {text!r} comes to a number of size {_size(n):g}; allowed are {low:g} to {high:g}, those of "
                 "single precision"
@@ -73,15 +73,20 @@ def _built(node: ast.AST, text: str, symbols: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=int(value)):
             return sympy.Integer(value)
-        case ast.Constant():
-            return sympy.Float(ast.get_source_segment(text, node))
+        case ast.Constant(
+            value=value
+        ):  # 0.0 is 0: SymPy takes the powers and the differences of its own 0.0 for inexact
+            return sympy.Float(ast.get_source_segment(text, node)) if value else sympy.Integer(0)
         case ast.Name(id=name):
             return symbols[name] if name in symbols else {"pi": sympy.pi}[name]
         case ast.UnaryOp(op=op, operand=operand):
             value = _built(operand, text, symbols)
             return -value if isinstance(op, ast.USub) else value
         case ast.Call(func=ast.Name(id=name), args=args):
-            return _functions()[name](*(_built(a, text, symbols) for a in args))
+            values = [_built(a, text, symbols) for a in args]
+            if len(values) == 2 and values[1].is_nonpositive:  # SymPy divides by an infinite logarithm, which gives 0
+                raise _NotRealError
+            return _functions()[name](*values)
         case ast.BinOp(left=left, op=op, right=right):
             a, b = _built(left, text, symbols), _built(right, text, symbols)
             match op:

@@ -80,7 +80,7 @@ def prepare_inputs(
     for population, values in by_population(network, "inputs", x, network.inputs).items():
         spikes = isinstance(population.neuron, SpikeInput)
         data: InputData
-        if spikes and not hasattr(values, "__array__"):
+        if spikes and not hasattr(values, "__array__") and not isinstance(values, memoryview):
             data = _event_lists(population, values, time_steps, dt)
         else:
             array = _dense(population, values, time_steps)
@@ -131,13 +131,14 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
             f"got {type(values).__name__}"
         )
     _check_one_meaning(what, values, population.size, time_steps)
-    times, neurons = [], []
+    owners, times, neurons = [], [], []
     for number, one in enumerate(values):
-        time, neuron = _one_example(f"{what}, example {number}", one)
-        times.append(time)
-        neurons.append(neuron)
+        for time, neuron in _one_example(f"{what}, example {number}", one):
+            owners.append(number)
+            times.append(time)
+            neurons.append(neuron)
     lengths = [len(time) for time in times]
-    example = np.repeat(np.arange(len(values)), lengths)
+    example = np.repeat(np.asarray(owners, np.int64), lengths)
     time = np.concatenate([np.empty(0), *(time.astype(np.float64) for time in times)])
     neuron = np.concatenate([np.empty(0, np.int64), *neurons])
     limit = time_steps * dt
@@ -167,8 +168,8 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
     return EventData(start, (rest // time_steps).astype(np.int32), (rest % time_steps).astype(np.int32))
 
 
-def _one_example(what: str, example: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Times, of the type they have, and neurons."""
+def _one_example(what: str, example: Any) -> list[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
+    """Times and neurons, apart for every type that times have: NumPy would widen those of a list to one of them."""
     if not isinstance(example, Sequence) or len(example) != 2:
         length = f" of length {len(example)}" if isinstance(example, Sequence) else ""
         raise InvalidValueError(
@@ -182,7 +183,13 @@ def _one_example(what: str, example: Any) -> tuple[npt.NDArray[Any], npt.NDArray
         raise InvalidValueError(f"{what}: times {time.shape} and neurons {neuron.shape} must match")
     if neuron.size and not np.issubdtype(neuron.dtype, np.integer):
         raise InvalidValueError(f"{what}: neurons must be whole numbers, got dtype {neuron.dtype}")
-    return time, neuron.astype(np.int64)
+    neuron = neuron.astype(np.int64)
+    given = example[0]
+    kinds = [] if hasattr(given, "dtype") else [getattr(t, "dtype", time.dtype) for t in given]
+    if all(kind == time.dtype for kind in kinds):
+        return [(time, neuron)]
+    groups = {kind: np.asarray([kind == other for other in kinds]) for kind in kinds}
+    return [(time[of].astype(kind), neuron[of]) for kind, of in groups.items()]
 
 
 def _check_one_meaning(what: str, values: Sequence[Any], size: int, time_steps: int) -> None:
@@ -234,6 +241,8 @@ def _spacing(time: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def _array(what: str, values: Any) -> npt.NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InvalidValueError(f"{what} must have no masked values: fill them, x.filled(0), or leave them out")
     try:
         return np.asarray(values)
     except Exception as error:  # its own __array__ may raise anything; the ValueErrors of lists are NumPy's

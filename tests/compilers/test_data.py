@@ -142,6 +142,32 @@ def test_event_lists_of_many_types():
         assert listed(prepare(([times, neurons], [[0.5], [1]]))[0]) == expected
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble])
+@pytest.mark.parametrize("others", [float, np.float64, int, lambda t: np.array(t, np.float16)])
+def test_times_of_several_types_in_one_list_keep_their_step(kind, others):
+    """NumPy makes a list of one type, and forgets how exact each of its times was: 16 steps of 20."""
+    times = [kind(k * 0.1) for k in range(20)]
+    for mixed in ([*times, others(0)], [others(0), *times], (*times, others(0))):
+        neurons = [0] * len(mixed)
+        events, _ = prepare_inputs(SPIKES_ONLY, {"spikes": [(mixed, neurons), ([0.0], [1])]}, 20, 0.1)
+        assert listed(events[0]) == [{(k, 0) for k in range(20)}, {(0, 1)}]
+
+
+def test_masked_values_are_refused():
+    """NumPy drops the mask without a word: what was left out would be there again."""
+    with refused("'spikes'", "masked"):
+        prepare(np.ma.masked_array(np.ones((1, T, 3)), np.eye(T, 3, dtype=bool)[None]))
+    with refused("example 0", "masked"):
+        prepare([(np.ma.masked_array([1.0, 2.0], [True, False]), [0, 1])])
+    whole = np.ma.masked_array(np.ones((2, T, 3)))
+    assert listed(prepare(whole)[0]) == [{(t, i) for t in range(T) for i in range(3)}] * 2
+
+
+def test_a_memoryview_is_an_array():
+    values = np.random.default_rng(1).random((2, T, 3)) < 0.4
+    assert listed(prepare(memoryview(values))[0]) == listed(prepare(values)[0])
+
+
 def test_dense_spikes_are_events():
     values = np.random.default_rng(1).random((2, T, 3)) < 0.4
     expected = [{(int(t), int(i)) for t, i in np.argwhere(example)} for example in values]

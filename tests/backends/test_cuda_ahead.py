@@ -280,13 +280,49 @@ def test_a_copy_beside_launches_shows_a_mark_that_is_too_early():
 
 @pytest.mark.parametrize("rule", [None, DeepR(), DeepR(growth="gradient"), SET(interval=1)], ids=repr)
 def test_a_training_step_is_one_graph(rule):
-    """Beside it inputs are loaded, by one launch; batches of two sizes are two graphs, evaluated ones two others."""
+    """Beside it inputs are loaded, by one launch; batches of two sizes are two graphs, evaluated ones two others; one
+    looks for what is no number at the end of an epoch, another at the end of an evaluation.
+    """
     with compiled_for(CUDAOnHost(), rule) as compiled:
         (x, y), device = data(compiled.network, 38), compiled.engine.device
         compiled.train(x, y, 2, callbacks=[])
         graphs, calls = len(compiled.engine._graphs), device.calls
-        assert graphs == 2
+        assert graphs == 2 + 1
         compiled.train(x, y, 3, callbacks=[])
-        assert len(compiled.engine._graphs) == graphs and device.calls - calls == 2 * 10
+        assert len(compiled.engine._graphs) == graphs and device.calls - calls == 2 * 10 + 1
         compiled.evaluate(x, y)
-        assert len(compiled.engine._graphs) == graphs + 2
+        assert len(compiled.engine._graphs) == graphs + 3
+
+
+@pytest.mark.parametrize("rule", [None, DeepR()], ids=repr)
+def test_graphs_used_least_recently_are_dropped(rule, monkeypatch):
+    """And recorded again when they are asked for, without another bit; batches are trained and evaluated in turns."""
+
+    def trained():
+        with compiled_for(CUDAOnHost(), rule) as compiled:
+            x, y = data(compiled.network, 38)
+            for epochs in range(1, 4):
+                compiled.train(x, y, epochs, callbacks=[])
+                metrics = compiled.evaluate(x, y)[0]
+            synapses = [compiled.synapses(c) for c in compiled.network.connections]
+            return list(compiled.engine._graphs), metrics[compiled.plan.outputs[0].name].loss, synapses
+
+    expected = trained()
+    assert len(expected[0]) >= 4
+    monkeypatch.setattr(cuda_engine, "MOST_GRAPHS", 3)
+    found = trained()
+    assert found[0] == expected[0][-3:] and found[1] == expected[1]
+    for one, two in zip(found[2], expected[2], strict=True):
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_graph_that_is_used_is_kept(monkeypatch):
+    monkeypatch.setattr(cuda_engine, "MOST_GRAPHS", 2)
+    with compiled_for(CUDAOnHost(), None) as compiled:
+        engine = compiled.engine
+        engine._graphs.clear()
+        for key in "abacabb":
+            engine.replay(key, engine.rewired.clear)
+            engine.device.settle()
+        assert [key for ((key),) in engine._graphs] == ["a", "b"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,3 +188,27 @@ def test_a_driver_that_is_missing_too_old_or_without_a_gpu(monkeypatch, version,
     monkeypatch.setattr(metadata, "version", lambda package: "13.5.0")
     with pytest.raises(BackendUnavailableError, match=message):
         real.gpus()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries are called differently elsewhere")
+def test_another_copy_of_nvrtc_without_the_rest_of_it(cache, tmp_path):
+    """As PyTorch or a toolkit may have loaded it before: no compile error of ours, but what to do."""
+    if not isinstance(compiler._nvrtc(), Nvrtc):
+        pytest.skip("needs NVRTC")
+    nvrtc = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("nvrtc")
+    copy = tmp_path / Path(nvrtc.abs_path).name
+    copy.symlink_to(nvrtc.abs_path)
+    code = f"""
+import ctypes
+ctypes.CDLL({str(copy)!r}, ctypes.RTLD_GLOBAL)
+from genn_delays.backends.cuda.compiler import compile_cubin
+from genn_delays.errors import BackendUnavailableError
+try:
+    compile_cubin('extern "C" __global__ void k(float* x) {{ x[0] = sqrtf(x[1]); }}', "sm_90")
+except BackendUnavailableError as error:
+    assert "does not find the rest of itself, libnvrtc-builtins" in str(error), error
+else:
+    raise AssertionError("it found it")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import psutil
 import pytest
 
 from genn_delays.backends.cuda.device import Device
@@ -34,6 +35,11 @@ extern "C" __global__ void reverse(int* x) {
     const unsigned odd = __ballot_sync(0xffffffffu, threadIdx.x & 1);
     x[threadIdx.x] += __shfl_xor_sync(0xffffffffu, (int)odd, 1) == (int)0xaaaaaaaau;
 }
+"""
+
+LARGE = """
+typedef long long i64;
+extern "C" __global__ void add_at(unsigned char* x, i64 start) { x[start + threadIdx.x] += 1; }
 """
 
 
@@ -116,6 +122,21 @@ def test_a_closed_device(device):
             use()
     with pytest.raises(InvalidValueError, match="was freed"):
         buffer.download()
+
+
+def test_more_elements_than_a_whole_number_of_32_bits_counts(device):
+    """A buffer of more than 2^31 elements: fills, copies and kernels reach its end."""
+    n, free = (1 << 31) + 4096, device.memory().free
+    if isinstance(device, ShimDevice):
+        free = min(free, psutil.virtual_memory().available)
+    if free < 2 * n:
+        pytest.skip(f"needs {2 * n:,} bytes of memory, {free:,} are free")
+    x = device.allocate("x", n, np.uint8)  # a GPU fills it with zeros
+    x.upload(np.arange(100, dtype=np.uint8), start=n - 100)
+    device.load(LARGE).launch("add_at", 1, 100, x, n - 100)
+    assert x.download(n - 101, 101).tolist() == [0, *range(1, 101)]
+    assert not x.download(0, 4096).any() and not x.download(n - (1 << 31) - 50, 100).any()
+    device.free(x)
 
 
 # --- launches --------------------------------------------------------------------------------------------------------

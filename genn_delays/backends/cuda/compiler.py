@@ -19,6 +19,8 @@ from ..cache import cached, run_compiler
 
 FLAGS = ("--std=c++17", "--fmad=false")
 """The same for both compilers; no contraction, so that every backend rounds alike."""
+BUILTINS = "libnvrtc-builtins"
+"""The library that NVRTC loads once it compiles: the one of its very version."""
 STRICT = ("-Werror", "all-warnings")
 
 
@@ -44,7 +46,14 @@ class Nvrtc:
             if int(status) != 0:
                 log = b" " * self._do("GetProgramLogSize", program)[0]
                 self._do("GetProgramLog", program, log)
-                raise CompileError("compile", f"{self.version}: {log.decode().rstrip(chr(0))}", str(text))
+                said = log.decode().rstrip(chr(0))
+                if BUILTINS in said:
+                    raise BackendUnavailableError(
+                        f"{self.version} does not find the rest of itself, {BUILTINS}; this process may have loaded "
+                        "another copy of NVRTC, PyTorch's or a toolkit's: install the same version of both, or take "
+                        f"the toolkit out of LD_LIBRARY_PATH: {install_extra('cuda')} (NVRTC: {said})"
+                    )
+                raise CompileError("compile", f"{self.version}: {said}", str(text))
             cubin = b" " * self._do("GetCUBINSize", program)[0]
             self._do("GetCUBIN", program, cubin)
             part.write_bytes(cubin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -295,15 +296,16 @@ class Device(ABC):
         self._check_open()
         self.refuse_recording("another cannot be recorded")
         self.settle()
-        graph = self._recording = self._new_graph()
-        try:
-            yield graph
-        except BaseException:
+        with _no_collection():
+            graph = self._recording = self._new_graph()
+            try:
+                yield graph
+            except BaseException:
+                self._recording = None
+                self._finish_graph(graph, keep=False)
+                raise
             self._recording = None
-            self._finish_graph(graph, keep=False)
-            raise
-        self._recording = None
-        self._finish_graph(graph, keep=True)
+            self._finish_graph(graph, keep=True)
         graph.complete = True
 
     def mark(self) -> Mark:
@@ -390,6 +392,20 @@ class Device(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Give back all but the buffers."""
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without collection of garbage: whatever is collected, of whichever library, may ask of the driver what it cannot
+    do while it records, such as to free memory.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _dimensions(kernel: Signature, grid: Dimensions, block: Dimensions, shared: int) -> tuple[list[int], list[int]]:

@@ -47,6 +47,8 @@ FEW_THREADS = 1 << 17
 """Fewer threads leave processors of a large GPU without work: 1,000 on each of 132."""
 AHEAD = 4
 """Batches that may be launched before the oldest of them is done: enough to hide the host, few enough to stop soon."""
+MOST_GRAPHS = 64
+"""That are kept: each takes memory of the host and of the device, and rewiring by chance may ask for ever more."""
 
 
 class CUDAEngine:
@@ -240,8 +242,12 @@ class CUDAEngine:
             with self.device.graph() as graph:
                 for _, work in deferred:
                     work()
-            self._graphs[keys] = graph
-        self._graphs[keys].launch()
+        else:
+            graph = self._graphs.pop(keys)
+        self._graphs[keys] = graph  # behind all others: it was used last
+        if len(self._graphs) > MOST_GRAPHS:
+            del self._graphs[next(iter(self._graphs))]
+        graph.launch()
 
     # --- the passes --------------------------------------------------------------------------------------------------
 

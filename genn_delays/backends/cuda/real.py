@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ BESIDE = 1 << 20
 """Bytes of a copy beside launches: small, so that the few bytes that launches wait for need not wait for it."""
 DRIVERS = {12: "525", 13: "580"}
 """Oldest drivers for the wheels of a version of CUDA."""
+
+LOADS = (12, 4)
+"""CUDA of the oldest drivers that load a kernel when they are told to."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,11 @@ class CudaMark(Mark):
             self.event.sync()
 
 
+_loaded: dict[tuple[int, Path], dict[str, Any]] = {}
+"""Kernels by GPU and CUBIN, which is named by what it was made of: cuda-core 1.2 does not unload what it has loaded, so
+that each is loaded once only."""
+
+
 class CudaModule(Module):
     """Kernels loaded on a GPU."""
 
@@ -205,9 +215,14 @@ class CudaModule(Module):
         super().__init__(device, source)
         self.gpu = device
         path, self.compiled = cubin_file(source, device.arch)
-        with _told(str(path)):
-            self._code = device.core.ObjectCode.from_cubin(path.read_bytes())
-            self._kernels = {name: self._code.get_kernel(name) for name in self.signatures}
+        if (device.index, path) not in _loaded:
+            with _told(str(path)):
+                code = device.core.ObjectCode.from_cubin(path.read_bytes())
+                kernels = {name: code.get_kernel(name) for name in self.signatures}
+            for kernel in kernels.values():
+                device.load_function(kernel)
+            _loaded[device.index, path] = kernels
+        self._kernels = _loaded[device.index, path]
         self._configurations: dict[tuple[int, ...], Any] = {}
 
     def _launch(
@@ -235,14 +250,33 @@ class CudaGraph(Graph):
 
     def finish(self, keep: bool) -> None:
         """End the recording; without `keep` it is forgotten, whatever has become of it."""
+        builder, self.builder = self.builder, None
+        if self._gave_up(builder):
+            self._abandon(builder)
+            if keep:
+                raise KernelError("recording a graph: the driver gave up, after something that cannot be recorded")
+            return
         try:
             if keep:
                 with _told("recording a graph"):
-                    self.builder.end_building()
-                    self.graph = self.builder.complete()
+                    builder.end_building()
+                    self.graph = builder.complete()
         finally:
             with suppress(Exception):  # an error that matters came before
-                self.builder.close()
+                builder.close()
+
+    def _gave_up(self, builder: Any) -> bool:
+        """Whether the driver no longer records, though the recording has not ended."""
+        (status,) = self.gpu.do("cuStreamIsCapturing", builder.stream.handle)
+        return bool(status == self.gpu.driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_INVALIDATED)
+
+    def _abandon(self, builder: Any) -> None:
+        """End a recording that the driver gave up. The driver then destroys what was recorded, and cuda-core 1.2 would
+        once more, which ends the process, when the builder is closed or collected: so it never is.
+        """
+        with suppress(KernelError):  # as it was given up
+            self.gpu.do("cuStreamEndCapture", builder.stream.handle)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(builder))
 
     def _launch(self) -> None:
         self.gpu.make_current()
@@ -257,7 +291,9 @@ class CudaDevice(Device):
         index: which GPU, counted as in :func:`gpus`.
 
     Attributes:
+        index: which GPU.
         arch: ``sm_`` and its compute capability.
+        driver: NVIDIA's bindings of the driver.
         stream: of launches, and of copies in order with them.
         staging: through which those copies go.
         target: what launches go to, the stream or the graph being recorded.
@@ -268,8 +304,9 @@ class CudaDevice(Device):
         found = gpus()
         if not 0 <= index < len(found):
             raise InvalidValueError(f"device must be from 0 to {len(found) - 1}, got {index}")
-        self.core, self._driver, _ = _driver()
-        self.name, self.arch = found[index].name, found[index].arch
+        self.core, self.driver, version = _driver()
+        self._loads = tuple(map(int, version.split("."))) >= LOADS
+        self.index, self.name, self.arch = index, found[index].name, found[index].arch
         self.core_device = self.core.Device(index)
         self.make_current()
         with _told(self.name):
@@ -302,11 +339,21 @@ class CudaDevice(Device):
     def do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
         """What a function of the driver gives besides its status."""
         self.make_current()
-        status, *results = getattr(self._driver, function)(*arguments)
+        status, *results = getattr(self.driver, function)(*arguments)
         if int(status) != 0:
             kind = OutOfMemoryError if "OUT_OF_MEMORY" in status.name else KernelError
             raise kind(f"{self.name}: {function} gave {status.name}")
         return tuple(results)
+
+    def load_function(self, kernel: Any) -> None:
+        """Have the driver load a kernel now. It may leave that until the first launch, where a recording cannot have
+        it: loading can wait for all that runs.
+        """
+        (function,) = self.do("cuKernelGetFunction", kernel.handle)
+        if self._loads:
+            self.do("cuFuncLoad", function)
+        else:  # what it has to know for an answer it has loaded
+            self.do("cuFuncGetAttribute", self.driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, function)
 
     def synchronise(self) -> None:
         self._check_open()

@@ -190,7 +190,7 @@ class CUDAEngine:
         b = self.connection[c.index]
         self.each(
             f"taps_{kernel}", 32 * c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
-            b["width"], c.min_delay, c.max_delay, None, c.size,
+            b["width"], c.min_delay, c.max_delay, c.size,
         )  # fmt: skip
 
     def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
@@ -301,15 +301,19 @@ class CUDAEngine:
             b, numbers = self.population[p.index], [float(p.loss.numbers().get(name, 1.0)) for name in names]
             stepwise, sizes = p.loss.stepwise, [p.size, self.plan.time_steps, self.L, self.lanes]
             found = [b["step_losses"], b["step_correct"]] if stepwise else [b["losses"], b["correct"]]
-            self.launch(
-                f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), b["z"], b["dz"], b["tape"],
-                b["g"], b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt), count, *sizes,
-            )  # fmt: skip
+            arguments = [
+                b["z"], b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt),
+                count, *sizes,
+            ]  # fmt: skip
+            row = [*self.history.row("losses"), 2 * k]
+            if not stepwise and self.L <= BLOCK:  # of more lanes a thread of the sum has several
+                self.module.launch(f"summed_loss_{p.index}", 1, self.L, *arguments, *row)
+                continue
+            self.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), *arguments)
             if stepwise:
                 lanes = b["z"], b.get("labels"), b["losses"], b["correct"]
                 self.launch(f"loss_over_time_{p.index}", self.L, *found, *lanes, count, *sizes)
-            row = self.history.row("losses")
-            self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, 2 * k, self.lanes)
+            self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, self.lanes)
 
     def backward(self) -> None:
         blocks = tuple(tuple(self.blocks_of(group)) for group in self.plan.groups)

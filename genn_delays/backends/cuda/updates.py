@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -113,13 +113,17 @@ class Updates:
     def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:
         for index in connections:
             self._connection(self.engine.plan.connections[index])
+        alike: dict[tuple[int, str], list[Any]] = {}  # scale and shift of a population, if one optimiser learns both
         for value, optimiser in values:
-            b, size = self.engine.population[value.population], self.engine.plan.populations[value.population].size
+            b = self.engine.population[value.population]
             moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
-            self.engine.launch(
-                f"learn_{optimiser.template}", size, b[value.name], b[f"{value.name}.grad"], *moments, self.rules,
-                self._row(value), self.scale, size,
-            )  # fmt: skip
+            arguments = alike.setdefault((value.population, optimiser.template), [])
+            arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
+        for (population, template), arguments in alike.items():
+            size, second = self.engine.plan.populations[population].size, len(arguments) > 5
+            both = arguments if second else [*arguments, None, None, None, None, 0]
+            threads = 2 * size if second else size
+            self.engine.launch(f"learn_{template}", threads, *both, self.rules, self.scale, size)
 
     def _row(self, value: Value) -> int:
         return 2 * len(self.engine.plan.connections) + self.values.index(value)

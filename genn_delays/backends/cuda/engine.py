@@ -305,7 +305,7 @@ class CUDAEngine:
                 b["z"], b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt),
                 count, *sizes,
             ]  # fmt: skip
-            row = [*self.history.row("losses"), 2 * k]
+            row: list[Any] = [*self.history.row("losses"), 2 * k]
             if not stepwise and self.L <= BLOCK:  # of more lanes a thread of the sum has several
                 self.module.launch(f"summed_loss_{p.index}", 1, self.L, *arguments, *row)
                 continue

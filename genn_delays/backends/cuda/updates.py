@@ -113,17 +113,16 @@ class Updates:
     def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:
         for index in connections:
             self._connection(self.engine.plan.connections[index])
-        alike: dict[tuple[int, str], list[Any]] = {}  # scale and shift of a population, if one optimiser learns both
-        for value, optimiser in values:
-            b = self.engine.population[value.population]
-            moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
-            arguments = alike.setdefault((value.population, optimiser.template), [])
-            arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
-        for (population, template), arguments in alike.items():
-            size, second = self.engine.plan.populations[population].size, len(arguments) > 5
-            both = arguments if second else [*arguments, None, None, None, None, 0]
-            threads = 2 * size if second else size
-            self.engine.launch(f"learn_{template}", threads, *both, self.rules, self.scale, size)
+        learned = dict(values)
+        for population in dict.fromkeys(value.population for value in learned):
+            b, size = self.engine.population[population], self.engine.plan.populations[population].size
+            arguments: list[Any] = []
+            both = [Value(population, name) for name in ("batch_norm_scale", "batch_norm_shift")]
+            for value in both:
+                moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
+                arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
+            template = learned[both[0]].template  # one optimiser learns both
+            self.engine.launch(f"learn_{template}", 2 * size, *arguments, self.rules, self.scale, size)
 
     def _row(self, value: Value) -> int:
         return 2 * len(self.engine.plan.connections) + self.values.index(value)

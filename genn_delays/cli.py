@@ -185,6 +185,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     show.add_argument(
         "--backend", metavar="NAME", default="cpu", help="cpu, cuda, or genn: what GeNN is given, and where its code is"
     )
+    show.add_argument(
+        "--launches", action="store_true",
+        help="with --backend cuda, in place of the source: launches, kernels and bytes of a training step and of an "
+        "evaluated batch; no GPU is needed",
+    )  # fmt: skip
     show.add_argument("--output", metavar="FILE", help="write to FILE in place of standard output")
     test = add("selftest", _selftest, "whether a backend computes on this machine what it should: status 0 or 1")
     test.add_argument("--backend", metavar="NAME", default="cpu", help="cpu (the default), cuda or genn")
@@ -349,7 +354,14 @@ def _show_code(args: argparse.Namespace) -> int:
     from .runs.models import load_model
 
     raise_again()
-    source = annotated_source(load_model(args.model), args.backend)
+    if args.launches:
+        from .runs.launches import table
+
+        if args.backend != "cuda":
+            raise InvalidValueError(f"--launches counts what --backend cuda launches, got --backend {args.backend}")
+        source = table(load_model(args.model))
+    else:
+        source = annotated_source(load_model(args.model), args.backend)
     if args.output is None:
         sys.stdout.write(source)
     else:

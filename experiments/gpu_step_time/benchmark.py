@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genn_delays.backends import BACKENDS
+from genn_delays.backends.cuda.counting import least_bytes
 from genn_delays.backends.cuda.device import Device, Module
 from genn_delays.callbacks import Callback
 from genn_delays.compilers.plan import Plan
@@ -93,30 +94,6 @@ def data(config: Config, batches: int) -> tuple[np.ndarray, np.ndarray]:
     sizes = sizes_of(config)
     x = random.random((count, config.compiler.example_timesteps, sizes[0]), dtype=np.float32) * 1.6
     return x, random.integers(0, sizes[-1], count)
-
-
-def least_bytes(plan: Plan) -> int:
-    """Bytes that a training step reads and writes at least, whatever is cached: each pass its own arrays once."""
-    f32, half_lane = 4, 1 / 8  # of a number; of a spike
-    rows = plan.time_steps * (-(-plan.batch_size // 32) * 32)
-    total = 0.0
-    for p in plan.populations:
-        if p.model is None:
-            total += p.size * rows * 2 * f32  # loaded, gathered
-            continue
-        arrays = 1 + 1  # current: written by gather, read by membrane
-        arrays += len(p.model.states)  # the tape is written
-        arrays += len(p.model.states) + 1 + 1  # the adjoint reads it and e, and writes g
-        arrays += 1 if p.readout is None else 2  # backgather, or the readout and its way back, writes e
-        arrays += len(p.incoming)  # correlate reads g
-        arrays += sum(plan.populations[plan.connections[k].source].model is not None for k in p.incoming)  # backgather
-        arrays += 1 + 2 + 2 if p.batch_norm else 0  # statistics; sums of g and I; g again, and written
-        spikes = 1 + len(p.outgoing) * 2 if p.spiking else 0  # written, gathered, correlated
-        total += p.size * rows * (arrays * f32 + spikes * half_lane)
-    for c in plan.connections:
-        numbers = 4 * 3 + 2 + 4 * 2  # pre, post, by_pre_slot, delay; weight and gradient
-        total += c.size * (2 * numbers + 2 * 4 * (c.num_moments + c.num_delay_moments))
-    return int(total)
 
 
 def copy_bandwidth(module: Module, words: int = 1 << 27, times: int = 20) -> float:

@@ -4,8 +4,9 @@
 
 Parts run one after the other in order of worth, each in a process of its own with its own time limit. What a part finds
 is appended to DIR/first_light.jsonl as soon as it is found, what it prints to DIR/first_light.log; a table of all parts
-comes last. It needs no network and fetches nothing. Spoken digits lie where GENN_DELAYS_DATA says, else the parts that
-train on them say so. `--backend cpu` runs at the smallest sizes what needs no GPU.
+comes last. It begins by saying which of the versions it finds the library would refuse. It needs no network and fetches
+nothing. Spoken digits lie where GENN_DELAYS_DATA says, else the parts that train on them say so. `--backend cpu` runs
+at the smallest sizes what needs no GPU and lists the rest as skipped; the exit status is 0 where no part failed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from importlib import metadata
@@ -31,6 +33,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+CACHE_VARIABLE = "GENN_DELAYS_CACHE"
 PACKAGES = (
     "numpy", "scipy", "sympy", "jinja2", "safetensors", "platformdirs", "tomli-w", "tqdm", "matplotlib", "scikit-learn",
     "pooch", "cuda-core", "cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc", "torch", "pygenn", "pytest",
@@ -47,6 +50,14 @@ class Where(NamedTuple):
 
 class PartError(Exception):
     """What a part was to show does not hold."""
+
+
+class SkippedError(Exception):
+    """What a part needs is not here."""
+
+
+SKIPPED = 77
+"""Exit status of a part's process that skipped it."""
 
 
 def _run(*command: str, ok: tuple[int, ...] = (0,), **environment: str) -> str:
@@ -70,18 +81,53 @@ def _digests(run: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((run / "checkpoints").iterdir())}
 
 
-# --- parts -----------------------------------------------------------------------------------------------------------
+def _recordings(where: Where) -> None:
+    """The spoken digits must be there; without them a GPU has not shown what it was to show."""
+    if not os.environ.get("GENN_DELAYS_DATA"):
+        error = PartError if where.backend == "cuda" else SkippedError
+        raise error("no recordings: GENN_DELAYS_DATA does not say where they are")
 
 
-def versions(where: Where) -> None:
-    """What is installed here, which of it the library would refuse, and whether a kernel runs."""
-    found: dict[str, str | None] = {}
+def _installed() -> dict[str, str | None]:
+    """Versions of the packages that matter here, None where one is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = None
-    where.keep(python=platform.python_version(), machine=platform.platform(), packages=found)
+    return found
+
+
+def refused(installed: dict[str, str | None]) -> list[str]:
+    """Which of these versions pyproject.toml does not allow, and what is wanted in their place."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return ["versions cannot be compared: package packaging is not installed"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(requirement for extra in extras for requirement in extra)]
+    allowed: dict[str, list[Requirement]] = {}  # of extras that exclude each other any will do
+    for requirement in map(Requirement, wanted):
+        if requirement.marker is None or requirement.marker.evaluate():
+            allowed.setdefault(requirement.name, []).append(requirement)
+    allowed["python"] = [Requirement(f"python{project['requires-python']}")]
+    return [
+        f"{name} {version} (wanted: {' or '.join(sorted({str(r.specifier) for r in allowed[name]}))})"
+        for name, version in installed.items()
+        if version is not None and name in allowed
+        if not any(r.specifier.contains(version, prereleases=True) for r in allowed[name])
+    ]
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def versions(where: Where) -> None:
+    """What is installed here, which of it the library would refuse, and whether a kernel runs."""
+    where.keep(machine=platform.platform(), packages=_installed())
+    where.keep(refused=refused(_installed()))
     _run(*_command("info"))
     if where.backend == "cuda":
         from genn_delays.backends.cuda.compiler import find_compiler
@@ -89,6 +135,22 @@ def versions(where: Where) -> None:
 
         where.keep(gpus=[gpu._asdict() if hasattr(gpu, "_asdict") else vars(gpu) for gpu in gpus()])
         where.keep(compiler=find_compiler().version)
+
+
+def selftest(where: Where) -> None:
+    """The library's own self-test, cold and warm cache."""
+    environment = {CACHE_VARIABLE: str(where.folder / "cache")}
+    options = ["--backend", where.backend, "--json", *(["--quick"] if where.backend == "cpu" else [])]
+    for cache in ("cold", "warm"):
+        start = time.perf_counter()
+        printed = _run(*_command("selftest", *options), ok=(0, 1), **environment)
+        seconds = time.perf_counter() - start
+        found = next((json.loads(line) for line in printed.splitlines() if line.startswith('{"backend"')), None)
+        if found is None:
+            raise PartError(f"the self-test printed no result: {printed.strip()[-300:]}")
+        where.keep(cache=cache, seconds=seconds, result=found)
+        if not found["ok"]:
+            raise PartError("; ".join(row["name"] for row in found["rows"] if row["ok"] is False))
 
 
 def smoke(where: Where) -> None:
@@ -133,6 +195,7 @@ def sanitizer(where: Where) -> None:
 
 def accuracy(where: Where) -> None:
     """`fsdd_paper` to its accuracy, without a validation set as in the README."""
+    _recordings(where)
     out, epochs = where.folder / "run", "60" if where.backend == "cuda" else "1"
     start = time.perf_counter()
     _run(*_command(
@@ -146,10 +209,11 @@ def accuracy(where: Where) -> None:
 
 def bits(where: Where) -> None:
     """Two runs of one seed of the published configuration give the same files."""
-    digests = []
+    _recordings(where)
+    digests, epochs = [], "3" if where.backend == "cuda" else "1"
     for attempt in ("one", "two"):
         out = where.folder / attempt
-        options = ["--epochs", "3", "--backend", where.backend, "--quiet", "--out", str(out)]
+        options = ["--epochs", epochs, "--backend", where.backend, "--quiet", "--out", str(out)]
         _run(*_command("train", "fsdd_paper", *options))
         digests.append(_digests(out))
     where.keep(equal=digests[0] == digests[1], digests=digests[0])
@@ -158,10 +222,12 @@ def bits(where: Where) -> None:
 
 
 def _measured(where: Where, network: str, what: str, measure: Callable[[], dict[str, float]]) -> None:
-    """Keep a figure, or why there is none: the others are measured all the same."""
+    """Keep a figure, or why there is none: on a GPU the others are measured all the same."""
     try:
         found: dict[str, Any] = dict(measure())
     except Exception as error:
+        if where.backend == "cpu":  # it needs nothing that may be missing
+            raise
         found = {"error": f"{type(error).__name__}: {error}"}
     where.keep(network=network, what=what, **found)
 
@@ -173,13 +239,12 @@ def steps(number: int) -> Callable[[Where], None]:
         import benchmark
 
         shape, gpu = benchmark.SHAPES[number], where.backend == "cuda"
-        steps = 4 if number == 4 or not gpu else 20
-        for sparsity in benchmark.SPARSITIES[::-1]:
+        steps = 1 if not gpu else 4 if number == 4 else 20
+        for sparsity in benchmark.SPARSITIES[::-1] if gpu else (benchmark.SPARSITIES[-1],):
             what = f"{100 * sparsity:g} % sparse"
             _measured(where, str(shape), what, partial(benchmark.ours, shape, sparsity, where.backend, steps))
-        if not shape.whole:
-            device = "cuda" if gpu else "cpu"
-            _measured(where, str(shape), "PyTorch, dense", partial(benchmark.dense, shape, device, steps))
+        if gpu and not shape.whole:
+            _measured(where, str(shape), "PyTorch, dense", partial(benchmark.dense, shape, "cuda", steps))
 
     part.__doc__ = steps.__doc__
     return part
@@ -217,8 +282,6 @@ def _of_kernels(printed: str, metrics: list[str]) -> dict[str, dict[str, float]]
 
 def kernels(where: Where) -> None:
     """Time of every kernel of a training step, by CUDA's events around each launch (no graphs)."""
-    if where.backend != "cuda":
-        raise PartError("needs a GPU")
     import benchmark
     from kernel_times import kernel_times
 
@@ -229,8 +292,6 @@ def kernels(where: Where) -> None:
 
 def bandwidth(where: Where) -> None:
     """What a copy on the device reaches."""
-    if where.backend != "cuda":
-        raise PartError("needs a GPU")
     import benchmark
 
     from genn_delays.runs.build import compile_network
@@ -241,28 +302,31 @@ def bandwidth(where: Where) -> None:
 
 
 class Part(NamedTuple):
-    """A part and how many seconds it may take."""
+    """A part, how many seconds it may take, and whether it needs a GPU."""
 
     work: Callable[[Where], None]
     limit: float
+    gpu: bool = False
 
 
 PARTS = {
     "versions": Part(versions, 40),
+    "selftest": Part(selftest, 150),
     "smoke": Part(smoke, 90),
-    "tests": Part(tests, 150),
+    "tests": Part(tests, 150, gpu=True),
     "accuracy": Part(accuracy, 90),
     "bits": Part(bits, 60),
-    "bandwidth": Part(bandwidth, 30),
+    "bandwidth": Part(bandwidth, 30, gpu=True),
     "steps-whole": Part(steps(0), 30),
     "steps": Part(steps(1), 40),
-    "profile": Part(profile, 60),
+    "profile": Part(profile, 60, gpu=True),
     "steps-rawhd": Part(steps(2), 40),
-    "steps-8192": Part(steps(3), 60),
-    "steps-4096-4096": Part(steps(4), 120),
-    "kernels": Part(kernels, 60),
-    "sanitizer": Part(sanitizer, 120),
+    "steps-8192": Part(steps(3), 60, gpu=True),
+    "steps-4096-4096": Part(steps(4), 120, gpu=True),
+    "kernels": Part(kernels, 60, gpu=True),
+    "sanitizer": Part(sanitizer, 120, gpu=True),
 }
+"""In order of worth; the versions go before, which take a moment and explain what fails."""
 
 
 # --- one after the other ---------------------------------------------------------------------------------------------
@@ -285,6 +349,9 @@ def work(name: str, backend: str, results: Path) -> None:
             PARTS[name].work(Where(backend, Path(folder), keep))
         except PartError as error:
             raise SystemExit(f"{name}: {error}") from error
+        except SkippedError as error:
+            print(f"{name}: {error}", flush=True)
+            raise SystemExit(SKIPPED) from error
 
 
 def start(name: str, arguments: argparse.Namespace, limit: float) -> dict[str, Any]:
@@ -301,7 +368,7 @@ def start(name: str, arguments: argparse.Namespace, limit: float) -> dict[str, A
             env=os.environ | {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", "CUDA_MODULE_LOADING": "EAGER"},
         )  # fmt: skip
         try:
-            ended = "passed" if process.wait(limit) == 0 else "failed"
+            ended = {0: "passed", SKIPPED: "skipped"}.get(process.wait(limit), "failed")
         except subprocess.TimeoutExpired:
             ended = f"stopped after {limit:.0f} s"
         finally:
@@ -329,11 +396,15 @@ def main() -> None:
         if name not in PARTS:
             parser.error(f"unknown part {name!r}, these are: {', '.join(PARTS)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
+    for package in refused(_installed()):
+        print(f"the library would refuse {package}", flush=True)
     end, summary = time.monotonic() + 60 * arguments.minutes, []
     for name in names:
         left = end - time.monotonic()
         row = {"part": name, "ended": "no time left", "seconds": 0.0}
-        if left > 5:
+        if PARTS[name].gpu and arguments.backend != "cuda":
+            row["ended"] = "skipped"
+        elif left > 5:
             row = start(name, arguments, min(left, PARTS[name].limit))
         with results.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -341,7 +412,7 @@ def main() -> None:
         print(f"{row['part']:12} {row['ended']:20} {row['seconds']:8.1f} s", flush=True)
     for line in results.read_text().splitlines():
         print(line[:300])
-    raise SystemExit(0 if all(row["ended"] == "passed" for row in summary) else 1)
+    raise SystemExit(0 if all(row["ended"] in ("passed", "skipped") for row in summary) else 1)
 
 
 if __name__ == "__main__":

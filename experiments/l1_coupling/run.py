@@ -79,8 +79,8 @@ def result(setting: Setting, seed: int, runs: Path, threads: int) -> dict[str, A
     figures = ("test_accuracy", "best_test_accuracy", "synapses", "epochs", "seconds")
     return {
         **setting._asdict(), "seed": seed, **{key: found[key] for key in figures},
-        "rewired_in_last_epoch": sum(last["rewirings"].values()),
-        "newborn_in_last_epoch": sum(last["newborn_rewirings"].values()), "unused_at_the_end": unused,
+        "rewired_in_last_epoch": last["rewirings"],
+        "newborn_in_last_epoch": last["newborn_rewirings"], "unused_at_the_end": unused,
     }  # fmt: skip
 
 

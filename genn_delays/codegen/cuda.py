@@ -70,7 +70,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
     for p in plan.outputs:
         assert p.loss is not None
         add(f"readout_{p.readout}", p=p)
-        add(f"loss_{p.loss.template}", p=p)
+        add("loss_of_batch", p=p)
     _add_learning(add, plan)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
@@ -189,6 +189,6 @@ def _add_learning(add: Any, plan: Plan) -> None:
         add("update", weight=weight, delay=delay)
     scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
     for form in forms(plan) if scored else ():
-        for spread in sorted({c.kernel is not None for c in scored}):
-            add("choose_gradient", form=form, taps=spread)
+        for kernel in sorted({c.kernel.template if c.kernel else "" for c in scored}):
+            add("choose_gradient", form=form, kernel=kernel)
         add("choose_delays", form=form)

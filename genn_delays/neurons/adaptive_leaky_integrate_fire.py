@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import keywords_only
+from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset, check_switch
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset
 
 
 @keywords_only

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arguments import keywords_only
+from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_switch
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter
 
 
 @keywords_only

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import keywords_only
-from ..errors import check_choice
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset, check_switch
+from ..errors import check_choice, check_switch
+from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset
 
 
 @keywords_only

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_choice, check_real, check_switch
+from ..errors import InvalidValueError, check_choice, check_real
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS
 from ..random import Purpose, philox, uniform
 
 Integration = Literal["linear_euler", "exact"]
 __all__ = ["REFRACTORY_STATE", "DynamicNeuron", "Equations", "Input", "Integration", "Neuron", "SpikeInput"]
-__all__ += ["check_parameter", "check_reset", "check_switch", "sample_per_neuron"]
+__all__ += ["check_parameter", "check_reset", "sample_per_neuron"]
 REFRACTORY_STATE = "refrac"
 """The variable that counts the steps until a neuron may spike again."""
 

@@ -170,6 +170,22 @@ def test_the_norm_of_many_gradients_is_that_of_all():
     assert largest_difference(*found) < 1e-4  # of differences between weights many times larger
 
 
+@pytest.mark.parametrize("lanes", [70, 256, 300])
+def test_losses_of_a_batch_are_one_sum(lanes):
+    """By one block with the loss where there are as many lanes as it has threads or fewer, else after the loss."""
+    x, y = np.random.default_rng(0).random((lanes, 4, 6)).astype(np.float32), np.arange(lanes) % 3
+    found = []
+    for backend in (CUDAOnHost("shuffled"), "reference"):
+        network = Network(seed=1)
+        with network:
+            a, b = Population(Input(), 6), Population(LeakyIntegrate(readout="sum_var"), 3)
+            Connection(a, b, Dense(weight=Normal(0, 0.1)))
+        with SurrogateCompiler(4, lanes, backend=backend).compile(network) as compiled:
+            metrics, _ = compiled.evaluate({a: x}, {b: y})
+            found.append((metrics.loss, metrics.accuracy))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6) and found[0][1] == found[1][1]
+
+
 def test_whole_numbers_are_numbers():
     """A model file may say l1 = 0 and momentum = 1."""
     network = small_network(batch_norm=BatchNorm(momentum=1))

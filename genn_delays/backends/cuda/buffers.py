@@ -175,8 +175,7 @@ def scratch_shapes(plan: Plan) -> Shapes:
         found |= {"born_delay": ((slots,), np.uint16)}
         spread = max((most_taps(c) for c in rewired if c.kernel), default=0)
         if spread:
-            found |= {"born_position": ((slots,), np.float32), "born_first": ((slots,), i32)}
-            found |= {"born_number": ((slots,), i32)}
+            found |= {"born_position": ((slots,), np.float32)}
             found |= dict.fromkeys(("born_share", "born_slope"), ((slots * spread,), np.float32))
     return found
 

@@ -210,17 +210,14 @@ class Rewiring:
         e, s, rule = self.engine, self.engine.scratch, c.rewiring
         assert rule is not None
         count, most = s["looked_at"], most_slots(c)
-        spread, taps = c.kernel is not None, list[Any]()
-        if c.kernel is not None:
-            taps = [s["born_first"], s["born_number"], s["born_share"], most_taps(c)]
-            e.each(
-                f"taps_{c.kernel.template}", 32 * most, s["born_position"], *taps[:3], s["born_slope"], taps[3],
-                e.connection[c.index]["width"], c.min_delay, c.max_delay, count, most,
-            )  # fmt: skip
+        kernel, taps = "", list[Any]()
+        if c.kernel is not None:  # the warp that scores a candidate spreads it over lags
+            kernel, width = f"_{c.kernel.template}", e.connection[c.index]["width"]
+            taps = [s["born_position"], s["born_share"], s["born_slope"], most_taps(c), width, c.min_delay, c.max_delay]
         e.each(
-            f"score_{e.form(c)}{'_taps' if spread else ''}", 32 * most, e.sent(c.source), e.population[c.target]["g"],
-            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], e.gain(c),
-            int(rule.signed), count, e.plan.time_steps, e.L,
+            f"score_{e.form(c)}{kernel}", 32 * most, e.sent(c.source), e.population[c.target]["g"], s["born_pre"],
+            s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], e.gain(c), int(rule.signed),
+            count, e.plan.time_steps, e.L,
         )  # fmt: skip
 
     def _best_delays(self, c: ConnectionPlan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -113,13 +113,16 @@ class Updates:
     def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:
         for index in connections:
             self._connection(self.engine.plan.connections[index])
-        for value, optimiser in values:
-            b, size = self.engine.population[value.population], self.engine.plan.populations[value.population].size
-            moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
-            self.engine.launch(
-                f"learn_{optimiser.template}", size, b[value.name], b[f"{value.name}.grad"], *moments, self.rules,
-                self._row(value), self.scale, size,
-            )  # fmt: skip
+        learned = dict(values)
+        for population in dict.fromkeys(value.population for value in learned):
+            b, size = self.engine.population[population], self.engine.plan.populations[population].size
+            arguments: list[Any] = []
+            both = [Value(population, name) for name in ("batch_norm_scale", "batch_norm_shift")]
+            for value in both:
+                moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
+                arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
+            template = learned[both[0]].template  # one optimiser learns both
+            self.engine.launch(f"learn_{template}", 2 * size, *arguments, self.rules, self.scale, size)
 
     def _row(self, value: Value) -> int:
         return 2 * len(self.engine.plan.connections) + self.values.index(value)

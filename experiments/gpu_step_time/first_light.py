@@ -169,7 +169,7 @@ def smoke(where: Where) -> None:
 
 def tests(where: Where) -> None:
     """The tests that need a GPU."""
-    workers = str(max(1, min(8, (os.cpu_count() or 2) - 2)))
+    workers = str(max(1, min(14, (os.cpu_count() or 2) - 2)))
     report = where.folder / "report.xml"
     # tests of data sets need no GPU, and may need packages that are not here
     options = ["-m", "cuda", "-n", workers, "--maxprocesses", workers, "-p", "no:cacheprovider", "--tb=short"]

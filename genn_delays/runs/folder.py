@@ -91,6 +91,11 @@ class RunFolder:
             raise RunFolderError(f"cannot write run folder {self}: {place} is not a folder")
         if not os.access(place, os.W_OK | os.X_OK):
             raise RunFolderError(f"cannot write run folder {self}: no permission to write in {place}")
+        if self.checkpoints.is_symlink():  # in a folder of somebody else's it may lead to another run's
+            raise RunFolderError(
+                f"cannot write run folder {self}: {self.checkpoints} is a symbolic link, which is not followed; put "
+                "the folder itself in its place"
+            )
 
     def read_config(self) -> Config:
         """The run's configuration.

@@ -15,6 +15,7 @@ from .config import Config, config_of
 from .folder import RunFolder
 from .models import load_model
 from .overrides import Overrides, overrides_in
+from .tables import as_table
 
 _MAY_CHANGE = ("epochs", "threads", "data_dir")
 _NOT_COMPARED = ("compiler.threads", "training.num_epochs", "training.data_dir")
@@ -148,10 +149,11 @@ def trained_otherwise(checkpoint: Path, config: Config) -> list[tuple[str, Any, 
     kept = callbacks.get(f"{Configuration.__name__} 0") if isinstance(callbacks, dict) else None
     if not isinstance(kept, dict):
         return []
-    free = {"num_epochs": config.training.num_epochs}
-    kept = {**kept, "model": {"name": config.model.name}, "training": {**kept.get("training", {}), **free}}
+    where = f"the configuration in {checkpoint}"
+    training = {**as_table(f"{where}: [training]", kept.get("training", {})), "num_epochs": config.training.num_epochs}
+    kept = {**kept, "model": {"name": config.model.name}, "training": training}
     # read as a file would be, so that settings that have come since have their defaults on both sides
-    before = config_of(f"the configuration in {checkpoint}", kept)
+    before = config_of(where, kept)
     return differences(recorded_tables(before), recorded_tables(config))
 
 

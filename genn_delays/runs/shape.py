@@ -129,6 +129,8 @@ def _chain(config: Config) -> tuple[list[PopulationConfig], list[ConnectionConfi
     layers, links = inputs[:1], list[ConnectionConfig]()
     while layers and layers[-1].name in by_source and len(links) < len(config.connections):
         links.append(by_source[layers[-1].name])
+        if links[-1].target not in by_name:
+            raise unknown(f"population in {links[-1].section}", links[-1].target, by_name)
         layers.append(by_name[links[-1].target])
     if len(layers) != len(config.populations) or len(links) != len(config.connections) or len(layers) < 3:
         raise InvalidValueError("--hidden: this model is no chain of an input, hidden layers and an output")

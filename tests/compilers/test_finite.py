@@ -16,6 +16,7 @@ from genn_delays import (
     ArcTan,
     Checkpoint,
     Connection,
+    DeepR,
     Dense,
     EventPropCompiler,
     FixedNumber,
@@ -111,6 +112,23 @@ def test_a_recurrent_network_whose_gradients_overflow(backend):
     compiled = compiler.compile(described)
     with refused("of connection 'in_hidden'", "after epoch 1", error=TrainingError):
         compiled.train({"in": spikes}, {"out": np.arange(4) % 3}, 2, callbacks=())
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [DeepR(), DeepR(1e-3, decoupled_l1=True), DeepR(temperature=1e-6), DeepR(dale=True), DeepR(growth="gradient")],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_rewiring_hides_no_nan(rule, value, backend):
+    """A weight that was no number counted as one that had reached 0: a new synapse took its place, and was finite."""
+    optimisers = {"all_connections": SGD(0.1, momentum=0.9)}
+    compiled = compiled_network(network(), backend, optimisers=optimisers, rewiring={"in_hidden": rule})
+    compiled.train(X, Y, 1, callbacks=())
+    array, give_back = _array(compiled, "in_hidden moment0")
+    array[2] = value
+    give_back()
+    with refused("of connection 'in_hidden'", error=TrainingError):
+        compiled.train(X, Y, 2, callbacks=())
 
 
 def test_a_neuron_under_event_prop(backend):

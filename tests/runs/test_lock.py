@@ -163,11 +163,11 @@ def test_what_another_process_did_between_reading_and_locking_is_seen(call, smal
     assert call("train", model, "--out", out, "--epochs", 1, "--quiet").status == 0
     load, done = module.load_data, []
 
-    def meanwhile(config):
+    def meanwhile(config, **given):
         if not done:
             done.append(True)
             done.append(call("train", model, "--out", out, "--resume", "--epochs", 4, "--quiet").status)
-        return load(config)
+        return load(config, **given)
 
     monkeypatch.setattr(module, "load_data", meanwhile)
     line = errors(call("train", model, "--out", out, "--resume", "--epochs", 2, "--quiet"))

@@ -315,3 +315,56 @@ def test_resuming_nothing_without_a_model_names_the_folder(call, tmp_path, make,
     done = call("train", "--resume", "--out", tmp_path / "nosuch")
     assert done.status == 2
     assert f"run folder {tmp_path / 'nosuch'} {what}" in done.err and "give MODEL" in done.err
+
+
+def test_checkpoints_are_not_written_through_a_link(call, whole, tmp_path):
+    """A stranger's run folder whose checkpoints are a link to another run's wrote into that one."""
+    other = (whole / "checkpoints").rename(tmp_path / "other")
+    (whole / "checkpoints").symlink_to(other)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert call("evaluate", whole, "--quiet").status == 0
+    done = call("train", "--resume", "--out", whole, "--epochs", EPOCHS + 1, "--quiet")
+    assert done.status == 2 and len(done.err.splitlines()) == 1, done
+    assert f"{whole / 'checkpoints'} is a symbolic link" in done.err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_configuration_of_populations_that_are_not_there(call, whole, end):
+    """KeyError, where it was looked for the sizes of hidden layers."""
+    edit(whole, f'{end} = "hidden"', f'{end} = "nothing"')
+    for arguments in (
+        ("train", "--resume", "--out", whole),
+        ("train", whole / "config.toml", "--hidden", "8", "--out", whole / "new"),
+        ("evaluate", whole),
+    ):
+        done = call(*arguments, "--quiet")
+        assert done.status == 2 and len(done.err.splitlines()) == 1, done
+    assert "unknown population" in done.err and "'nothing'" in done.err
+
+
+def test_a_checkpoint_of_a_nonsensical_configuration_is_refused(call, whole):
+    """Its checksum is right: TypeError."""
+    from safetensors import safe_open
+    from safetensors.numpy import save
+
+    from genn_delays.checkpoints import _digest
+
+    files = {}
+    for path in (whole / "checkpoints").iterdir():
+        with safe_open(str(path), framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            files[path] = json.loads(file.metadata()["genn_delays"]), tensors
+    sections = ("training", "rewiring", "compiler", "populations")
+    wrong = [{section: value} for section in sections for value in ([1], 3, "x", {"x": 1})]
+    for tables in [*wrong, {"training": None}, {"compiler": None}, {"connections": [{}]}, {"network": {"seed": "x"}}]:
+        for path, (about, tensors) in files.items():
+            found = json.loads(json.dumps(about))
+            found["progress"]["callbacks"]["Configuration 0"] |= tables
+            del found["digest"]
+            found["digest"] = _digest(tensors, found)
+            path.write_bytes(save(tensors, {"genn_delays": json.dumps(found, sort_keys=True)}))
+        for arguments in (("evaluate", whole), ("train", "--resume", "--out", whole, "--epochs", EPOCHS + 1)):
+            done = call(*arguments, "--quiet")
+            assert done.status == 2 and len(done.err.splitlines()) == 1, (tables, done)
+            assert ".safetensors" in done.err, (tables, done)

@@ -52,5 +52,7 @@ def _updated_weights(
         noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
         updated = updated + sign * noise.astype(np.float32)
     if rule is not None and rule.signed:
-        updated = np.where(updated * sign > 0, updated, np.copysign(np.float32(0), s.weight))
+        # what is no finite number stays, to be found: replaced by a new synapse, it would be gone without a word
+        gone = (updated * sign <= 0) & np.isfinite(updated)
+        updated = np.where(gone, np.copysign(np.float32(0), s.weight), updated)
     return updated

@@ -179,6 +179,12 @@ class Compiler(ABC):
     def _check(self, network: Network, learned: Learned) -> None:  # noqa: B027 - some have nothing to refuse
         """An error where the way of training cannot do what is asked for."""
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.example_timesteps} steps of {self.dt:g} ms, batches of {self.batch_size}, "
+            f"backend {self.backend.name}>"
+        )
+
     @abstractmethod
     def _method(self) -> dict[str, Any]:
         """What the plan needs to know of the way of training."""

@@ -407,7 +407,7 @@ def test_nothing_shows_an_address(tmp_path):
     network = small()
     for thing, words in (
         (Input(), "Input()"), (SpikeInput(), "SpikeInput()"),
-        (SurrogateCompiler(30, 4, backend="reference"), "SurrogateCompiler: 30 steps of 1 ms, batches of 4, backend ref"),
+        (SurrogateCompiler(30, 4, backend="reference"), "SurrogateCompiler: 30 steps of 1 ms, batches of 4, back"),
         (EventPropCompiler(7, dt=0.1), "EventPropCompiler: 7 steps of 0.1 ms, batches of 1, backend cpu"),
         (SurrogateCompiler(3, backend="reference").compile(network), "CompiledNetwork of <Network of seed 0: 3 popul"),
         (Mine(), "Mine"), (EarlyStopping(), "EarlyStopping"), (BatchProgressBar(), "BatchProgressBar"),

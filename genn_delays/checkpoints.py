@@ -74,7 +74,11 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
     """
     tensors, about = _read(path)
     if about.get("format") != FORMAT:
-        raise RunFolderError(f"checkpoint {path} has format {about.get('format')!r}; this version reads {FORMAT}")
+        raise RunFolderError(
+            f"checkpoint {path} has format {about.get('format')!r}, of another version of genn_delays; this one reads "
+            f"format {FORMAT}: load it with the version that wrote it, or train again (a run's config.toml can be "
+            "given as MODEL with another --out)"
+        )
     expected = describe(plan)
     if about.get("network") != expected:
         words = difference(about.get("network"), expected)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import __version__
 from .errors import CompileError, GennDelaysError, InvalidValueError
 from .interrupts import INTERRUPTED, raise_again
+from .memory import left
 from .paths import expanded
 from .streams import Tolerant, drop, open_streams, say, settle_errors
 
@@ -80,7 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"genn-delays: interrupted{hint}")
         return INTERRUPTED
     except MemoryError as error:
-        say(f"genn-delays: error: not enough memory for this network ({error})")
+        say(f"genn-delays: error: {left(error)}")
+        return 2
+    except ImportError as error:  # a package that is damaged, or that there is no memory left to map
+        say(f"genn-delays: error: a module cannot be loaded: {' '.join(str(error).split())}")
         return 2
     except OSError as error:
         if error.filename is None:
@@ -144,7 +150,9 @@ def _unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -
 def _one_line(error: GennDelaysError) -> str:
     if isinstance(error, CompileError):
         log = error.log.strip().splitlines() or ["no output"]
-        cause = next((line for line in log if "error" in line.lower()), log[-1])
+        full = os.strerror(errno.ENOSPC)
+        cause = next((line for line in log if full in line), None)  # a linker does not call that an error
+        cause = cause or next((line for line in log if "error" in line.lower()), log[-1])
         kept = _keep_log(error)
         return f"{error.stage} of generated code failed: {cause.strip()} (source: {error.source}{kept})"
     return " ".join(str(error).split())

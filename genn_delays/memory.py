@@ -5,6 +5,7 @@ Whoever is about to allocate says what for, by owner and part, before anything i
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,6 +53,32 @@ def check(needs: Needs, available: int, where: str) -> None:
         f"the network needs {total / 1e6:,.0f} MB {where} {available / 1e6:,.0f} MB free; the largest: {listed}; "
         "use a smaller batch_size, fewer time steps, neurons or synapses"
     )
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Memory that runs out in the body, foreseen or not, is one error that says for what and what there is left.
+
+    Args:
+        what: needs the memory, for the message.
+
+    Raises:
+        OutOfMemoryError: in the place of Python's own error.
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{what}: {left(error)}") from error
+
+
+def left(error: MemoryError) -> str:
+    """What a MemoryError says, and what memory there is left; where memory is short it may say nothing itself."""
+    available, limit = host_memory()
+    free = "" if available is None else f" in this process, {limit} {available / 1e6:,.0f} MB free"
+    asked = " ".join(str(error).split())
+    return f"not enough memory{free}" + (f" ({asked[:1].lower()}{asked[1:]})" if asked else "")
 
 
 def host_memory() -> tuple[int | None, str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from genn_delays import __version__
-from genn_delays.cli import _parse, main
+from genn_delays.cli import _one_line, _parse, main
+from genn_delays.errors import CompileError
 
 
 def test_help_of_everything(capsys):
@@ -159,3 +160,29 @@ def test_a_closed_pipe_is_no_error():
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("// Model digits") and done.returncode == 0
     assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
+
+
+def test_a_module_that_cannot_be_loaded_is_one_error(tmp_path):
+    """As where there is no memory left to map it: it was a traceback."""
+    code = "import sys; sys.modules['genn_delays.runs.train'] = None; import genn_delays.cli as c; sys.exit(c.main())"
+    command = [sys.executable, "-c", code, "train", "digits", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("genn-delays: error: a module cannot be loaded: ") and "genn_delays.runs.train" in line
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        ("/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1", "No space left"),
+        ("x.cpp: In function 'f':\nx.cpp:3:1: error: expected ';'\nnote: No", "x.cpp:3:1: error: expected ';'"),
+        ("the compiler wrote no output file", "the compiler wrote no output file"),
+        ("", "no output"),
+    ],
+    ids=["full disk", "refused", "no error", "silent"],
+)  # fmt: skip
+def test_of_what_a_compiler_says_the_cause_is_told(tmp_path, log, cause):
+    """Of a full disk a linker does not say "error"; its driver's "ld returned 1" was given in its place."""
+    line = _one_line(CompileError("compile", log, str(tmp_path / "x.cpp")))
+    assert cause in line.split(" (source: ")[0] and "ld returned" not in line

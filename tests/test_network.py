@@ -11,22 +11,30 @@ import pytest
 from refused import refused
 
 from genn_delays import (
+    BatchProgressBar,
+    Callback,
+    Checkpoint,
     Connection,
     Dense,
+    EarlyStopping,
+    EventPropCompiler,
     FixedNumber,
     Input,
     KaimingUniform,
     LeakyIntegrate,
     LeakyIntegrateFire,
+    MetricsWriter,
     Network,
     NormalInt,
     Population,
     Sparse,
     SpikeInput,
+    SpikeRecorder,
     SurrogateCompiler,
     Uniform,
     UniformInt,
     UserNeuron,
+    VarRecorder,
 )
 
 DELAY = UniformInt(0, 5)
@@ -388,3 +396,22 @@ def test_a_network_shows_what_it_is():
     with network:
         Population(Input(), 3)
     assert repr(network) == "<Network of seed 7: 1 populations, 0 connections>"
+
+
+def test_nothing_shows_an_address(tmp_path):
+    """What people look at in a notebook: inputs, compilers, compiled networks, callbacks, and their own of those."""
+
+    class Mine(Callback):
+        pass
+
+    network = small()
+    for thing, words in (
+        (Input(), "Input()"), (SpikeInput(), "SpikeInput()"),
+        (SurrogateCompiler(30, 4, backend="reference"), "SurrogateCompiler: 30 steps of 1 ms, batches of 4, back"),
+        (EventPropCompiler(7, dt=0.1), "EventPropCompiler: 7 steps of 0.1 ms, batches of 1, backend cpu"),
+        (SurrogateCompiler(3, backend="reference").compile(network), "CompiledNetwork of <Network of seed 0: 3 popul"),
+        (Mine(), "Mine"), (EarlyStopping(), "EarlyStopping"), (BatchProgressBar(), "BatchProgressBar"),
+        (Checkpoint(tmp_path), "Checkpoint"), (MetricsWriter(tmp_path / "m"), "MetricsWriter"),
+        (SpikeRecorder("a"), "SpikeRecorder"), (VarRecorder("a"), "VarRecorder"),
+    ):  # fmt: skip
+        assert words in repr(thing) and " at 0x" not in repr(thing)

@@ -23,6 +23,9 @@ class Callback:
     runs_last = False
     """Whether its hooks come after those of the others, whose state it keeps."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def set_params(self, compiled_network: CompiledNetwork, num_epochs: int, num_batches: int) -> None:
         """Called first, with what is about to run."""
         self.compiled_network, self.num_epochs, self.num_batches = compiled_network, num_epochs, num_batches

@@ -56,6 +56,9 @@ class CompiledNetwork(Contents):
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        return f"<CompiledNetwork of {self.network!r}, {self.epoch} epochs done; summary() tells more>"
+
     def __enter__(self) -> CompiledNetwork:
         return self
 

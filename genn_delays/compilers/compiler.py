@@ -12,6 +12,7 @@ from ..errors import InvalidValueError, check_count, check_real, shown
 from ..floating import usual_errors
 from ..learning.losses import Loss, as_losses
 from ..learning.regularisation import SpikeRegularisation
+from ..memory import told
 from ..network import Connection, Network
 from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
@@ -128,11 +129,12 @@ class Compiler(ABC):
             GennDelaysWarning: (a warning) synapses have delays so long that nothing can arrive through them.
             BackendUnavailableError: the backend cannot run here.
             CompileError: the generated code did not compile.
+            OutOfMemoryError: the network needs more memory than there is.
         """
         _refuse_moved(moved)
         if isinstance(network, Network):
             foresee_sampling(network)
-        with usual_errors():
+        with usual_errors(), told("compile"):
             plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
             return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
 
@@ -176,6 +178,12 @@ class Compiler(ABC):
 
     def _check(self, network: Network, learned: Learned) -> None:  # noqa: B027 - some have nothing to refuse
         """An error where the way of training cannot do what is asked for."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.example_timesteps} steps of {self.dt:g} ms, batches of {self.batch_size}, "
+            f"backend {self.backend.name}>"
+        )
 
     @abstractmethod
     def _method(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..errors import InUseError
 from ..floating import usual_errors
+from ..memory import told
 
 if TYPE_CHECKING:
     from ..backends.protocol import Engine
@@ -138,11 +139,11 @@ S = TypeVar("S", bound=_HasTurns)
 
 def in_turn(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """A method of a compiled network that takes its turn, after a fork makes the engine usable, and computes as it does
-    everywhere, whatever NumPy has been asked to raise."""
+    everywhere, whatever NumPy has been asked to raise; memory that runs out is an error of the library's own."""
 
     @wraps(method)
     def taking(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._turns.taken(method.__name__), usual_errors():
+        with self._turns.taken(method.__name__), usual_errors(), told(method.__name__):
             self._turns.adopt()
             return method(self, *args, **kwargs)
 

@@ -60,6 +60,9 @@ class Neuron:
     is_input = False
     readout: str | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"  # those with parameters show them
+
 
 class Input(Neuron):
     """Real-valued input: every example gives one number per time step and neuron, ``[batch, time, neuron]``."""

@@ -45,11 +45,22 @@ from .tables import Table, as_table, as_text, check_keys, complete, complete_val
 
 METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}
 """Keys of ``[compiler]`` that only one kind has."""
+_WERE_STRENGTHS = ("reg_lambda_upper", "reg_lambda_lower")
+"""What ``reg_strength_upper`` and ``reg_strength_lower`` were called in files that earlier versions wrote."""
 _METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
 NO_OPTIMISER = "none"
 NO_REWIRING = "none"
 DEEP_R_RIGL = "deep_r_rigl"
 NO_KERNEL = "none"
+
+
+class _Nothing:
+    """What "none" stands for among the names of a registry: it takes no arguments."""
+
+    def __init__(self) -> None:
+        pass
+
+
 _BATCH_NORM = {"batch_norm": BatchNorm}
 SECTIONS = ("model", "network", "populations", "connections", "compiler", "training", "rewiring", "versions")
 
@@ -303,10 +314,10 @@ def _connection(table: Table) -> ConnectionConfig:
     section = f"[[connections]] {own.get('name') or f'{source} -> {target}'!r}"
     own_keys = [f.name for f in fields(ConnectionConfig) if f.name != "connectivity"]
     kernel = table.get("delay_kernel", NO_KERNEL)
-    if kernel == NO_KERNEL:
+    if kernel in (NO_KERNEL, {"kind": NO_KERNEL}):
         kernel = None
     else:
-        kernel = complete("delay kernel", {**DELAY_KERNELS, NO_KERNEL: dict}, f"{section} delay_kernel", kernel)
+        kernel = complete("delay kernel", {**DELAY_KERNELS, NO_KERNEL: _Nothing}, f"{section} delay_kernel", kernel)
     return ConnectionConfig(
         connectivity=complete("connectivity", CONNECTIVITY, section, table, "connectivity", own_keys),
         delay_kernel=kernel,
@@ -316,9 +327,11 @@ def _connection(table: Table) -> ConnectionConfig:
 
 
 def _compiler(table: Table) -> CompilerConfig:
-    for key in table:
-        if key.startswith("reg_lambda"):  # its number would be another one
-            refuse_mlgenns(key)
+    for key in [key for key in table if key.startswith("reg_lambda")]:
+        if key in _WERE_STRENGTHS and type(table[key]) in (int, float) and table[key] == 0:
+            del table[key]  # nothing is nothing on either scale: runs of earlier versions say so of themselves
+        else:
+            refuse_mlgenns(key)  # its number would be another one
     _plain_keys("[compiler]", table, CompilerConfig)
     kind = table.get("kind", CompilerConfig.kind)
     registered("kind in [compiler]", kind, COMPILERS)
@@ -364,7 +377,7 @@ def _training(table: Table) -> TrainingConfig:
     check_real("[training] validation", table.get("validation", 0.1), 0.0, 1.0, open_high=True)
     if "data_dir" in table:
         as_text("[training] data_dir", table["data_dir"])
-    optimisers = {**OPTIMISERS, NO_OPTIMISER: dict}  # so that 'none' is among the names an error lists
+    optimisers = {**OPTIMISERS, NO_OPTIMISER: _Nothing}  # so that 'none' is among the names an error lists
     optimiser = table.pop("optimiser", "adam")
     if optimiser in (NO_OPTIMISER, {"kind": NO_OPTIMISER}):
         optimiser = {"kind": NO_OPTIMISER}
@@ -387,7 +400,7 @@ def _rewiring(table: Table) -> RewiringConfig:
         return RewiringConfig()
     if table.get("rule") == DEEP_R_RIGL:  # as the command line calls it
         table = {"growth": "gradient", **table, "rule": "deep_r"}
-    rules = {**REWIRING, NO_REWIRING: dict}  # so that 'none' is among the names an error lists
+    rules = {**REWIRING, NO_REWIRING: _Nothing}  # so that 'none' is among the names an error lists
     return RewiringConfig(
         complete("rewiring rule", rules, "[rewiring]", table, "rule"), None if names is None else tuple(names)
     )

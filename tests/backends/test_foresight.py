@@ -10,14 +10,18 @@ import tracemalloc
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cuda_on_host import CUDAOnHost
 from networks import Case
 
 from genn_delays import (
     CPU,
+    Callback,
     Connection,
     Dense,
+    EventPropCompiler,
+    Exponential,
     FixedNumber,
     FixedProbability,
     Input,
@@ -26,6 +30,7 @@ from genn_delays import (
     Network,
     Population,
     Sparse,
+    SpikeInput,
     SurrogateCompiler,
     UniformInt,
 )
@@ -33,7 +38,7 @@ from genn_delays.backends.cpu.buffers import foreseen
 from genn_delays.backends.cpu.structs import network_type
 from genn_delays.backends.event_exact import EventExact
 from genn_delays.errors import GennDelaysError, OutOfMemoryError
-from genn_delays.memory import SAMPLING, _of_groups, check_host, host_memory
+from genn_delays.memory import SAMPLING, _of_groups, check_host, host_memory, told
 
 BACKENDS = [CPU(), "reference", EventExact(), CUDAOnHost()]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -187,3 +192,41 @@ def test_what_there_is_is_known():
     pages = resource.getpagesize() * os.sysconf("SC_PHYS_PAGES")
     with pytest.raises(OutOfMemoryError, match=r"the largest: the part of somebody"):
         check_host({("somebody", "the part"): 100 * pages})
+
+
+# --- what nobody foresaw ---------------------------------------------------------------------------------------------
+
+
+@linux
+def test_room_for_busy_rows_that_the_system_refuses(limited):
+    """Seldom touched, they are not counted as needed; the system may refuse their addresses all the same."""
+    network = Network()
+    with network:
+        a = Population(SpikeInput(), 10, name="in")
+        b = Population(LeakyIntegrateFire(), 2000, name="hidden")
+        c = Population(LeakyIntegrate(readout="sum_var"), 2, name="out")
+        Connection(a, b, FixedNumber(sparsity=0.99), Exponential(5.0))
+        Connection(b, c, FixedNumber(sparsity=0.99), Exponential(5.0))
+    with pytest.raises(OutOfMemoryError, match=r"x of population 'hidden' needs 10,240 MB: .* free \(unable") as caught:
+        EventPropCompiler(5000, 256, backend=CPU(threads=1)).compile(network)
+    assert isinstance(caught.value.__cause__, MemoryError)
+
+
+class Greedy(Callback):
+    def on_epoch_begin(self, epoch):
+        np.empty(1 << 60, np.uint8)
+
+
+def test_memory_that_runs_out_while_training(backend):
+    """It was NumPy's own error, which names nothing of the network's."""
+    network = two_layers(2, 2, Dense())
+    with SurrogateCompiler(3, 2, backend=backend).compile(network) as compiled:
+        x, y = np.zeros((2, 3, 2), np.float32), np.zeros(2, int)
+        with pytest.raises(OutOfMemoryError, match=r"train: not enough memory .*\(unable to allocate 1.00 EiB"):
+            compiled.train({"in": x}, {"out": y}, num_epochs=1, callbacks=[Greedy()])
+        compiled.evaluate({"in": x}, {"out": y})
+
+
+def test_a_silent_memory_error_says_what_is_left():
+    with pytest.raises(OutOfMemoryError, match=r"^it: not enough memory[^()]*$"), told("it"):
+        raise MemoryError

@@ -711,8 +711,8 @@ def test_files_that_are_no_checkpoints(tmp_path, content, part):
         ({"genn_delays": "{"}, "damaged"),
         ({"genn_delays": "[]"}, "format None"),
         ({"genn_delays": "3"}, "damaged"),
-        ({"genn_delays": '{"format": 99}'}, "format 99; this version reads 3"),
-        ({"genn_delays": '{"format": 1}'}, "format 1; this version reads 3"),
+        ({"genn_delays": '{"format": 99}'}, "format 99, of another version"),
+        ({"genn_delays": '{"format": 1}'}, "format 1, of another version"),
         ({"genn_delays": '{"format": 3}'}, "checksum"),
     ],
 )

@@ -332,3 +332,25 @@ def test_differences_name_their_place():
     ]  # fmt: skip
     assert differences(old, old) == []
     assert differences([1], [1, 2], "x") == [("x", [1], [1, 2])]
+
+
+@pytest.mark.parametrize("kernel", ["none", {"kind": "none"}])
+def test_no_delay_kernel_may_be_said_by_name_or_as_a_table(kernel):
+    tables = load_model("fsdd_paper").tables()
+    for connection in tables["connections"]:
+        connection["delay_kernel"] = kernel
+    assert [c.delay_kernel for c in Config.from_tables(tables).connections] == [None] * len(tables["connections"])
+
+
+@pytest.mark.parametrize("place", ["delay_kernel", "optimiser", "rewiring"])
+def test_nothing_takes_no_arguments(place):
+    """Whatever may be "none"; it was an error of `inspect`."""
+    tables = load_model("fsdd_paper").tables()
+    if place == "delay_kernel":
+        tables["connections"][0]["delay_kernel"] = {"kind": "none", "x": 1}
+    elif place == "optimiser":
+        tables["training"]["optimiser"] = {"kind": "none", "x": 1}
+    else:
+        tables["rewiring"] = {"rule": "none", "x": 1}
+    with pytest.raises(InvalidValueError, match=rf"{place}.*'none'.*'x'|{place}.*'x'.*'none'"):
+        Config.from_tables(tables)

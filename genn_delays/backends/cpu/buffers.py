@@ -38,15 +38,13 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     What is only used in part or seldom is not in it: rows of busy neurons, gradients where nothing is learned, and
     spikes, which are as many as there will be.
     """
-    owners = {"the network": allocate_network(plan, net, threads, Foreseen)}
-    for p in plan.populations:
-        owners[f"population {p.name!r}"] = allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen)
-    for c in plan.connections:
-        owners[f"connection {c.name!r}"] = allocate_connection(c, net.c[c.index], Foreseen)
+    every = [allocate_network(plan, net, threads, Foreseen)]
+    every += [allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen) for p in plan.populations]
+    every += [allocate_connection(c, net.c[c.index], Foreseen) for c in plan.connections]
     learns = plan.learns
     return {
-        (owner, name): n
-        for owner, arrays in owners.items()
+        (arrays.owner, name): n
+        for arrays in every
         for name, n in arrays.sizes.items()
         if (learns or name not in _OF_LEARNING) and not (name == "x" and "event_start" in arrays)
     }
@@ -54,7 +52,7 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
 
 def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kind: type[A]) -> A:
     """The arrays of a population, with `view`, its structure for the whole batch, pointing to them."""
-    arrays, T, B, n = kind(), plan.time_steps, plan.batch_size, p.size
+    arrays, T, B, n = kind(f"population {p.name!r}"), plan.time_steps, plan.batch_size, p.size
     view.size = n
     view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
@@ -129,7 +127,7 @@ def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) ->
 
 def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     """The arrays of a connection, with `view`, its structure, pointing to them."""
-    arrays, size = kind(), c.size
+    arrays, size = kind(f"connection {c.name!r}"), c.size
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
     view.owner, view.source, view.target, view.capacity = c.index, c.source, c.target, c.capacity
     view.min_delay, view.max_delay, view.gain = c.min_delay, c.max_delay, 1.0
@@ -202,7 +200,7 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
 
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     """What is there once: scratch memory of every thread, and the seeds."""
-    arrays, T, B = kind(), plan.time_steps, plan.batch_size
+    arrays, T, B = kind("the network"), plan.time_steps, plan.batch_size
     row = T * net.tile
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
     lambdas = max(p.num_lambdas for p in plan.populations)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ...codegen.emit import limits
 from ...compilers.plan import Plan
+from ...memory import told
 
 _LINE = 64
 _pointer, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -89,15 +90,27 @@ def address(array: npt.NDArray[Any]) -> int:
 
 
 class Arrays(dict[str, npt.NDArray[Any]]):
-    """Named arrays that a structure points to."""
+    """Named arrays that a structure points to.
+
+    Args:
+        owner: whose they are, for the error where there is no room for one.
+    """
+
+    def __init__(self, owner: str) -> None:
+        super().__init__()
+        self.owner = owner
 
     def new(self, name: str, shape: int | tuple[int, ...], dtype: Any, *, zero: bool = False) -> int:
         """Allocate, remember and return the address, a multiple of a cache line's 64 bytes.
 
-        Memory that is never touched is never used.
+        Memory that is never touched is never used; the system may refuse it all the same.
+
+        Raises:
+            OutOfMemoryError: it does.
         """
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        raw = (np.zeros if zero else np.empty)(size + _LINE, np.uint8)
+        with told(f"{name} of {self.owner} needs {size / 1e6:,.0f} MB"):
+            raw = (np.zeros if zero else np.empty)(size + _LINE, np.uint8)
         first = -address(raw) % _LINE
         self[name] = raw[first : first + size].view(dtype).reshape(shape)
         return self.address(name)
@@ -114,8 +127,8 @@ class Foreseen(Arrays):
         sizes: bytes by name.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, owner: str) -> None:
+        super().__init__(owner)
         self.sizes: dict[str, int] = {}
 
     def new(self, name: str, shape: int | tuple[int, ...], dtype: Any, *, zero: bool = False) -> int:

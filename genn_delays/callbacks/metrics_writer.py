@@ -66,10 +66,10 @@ class MetricsWriter(Callback):
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    """A line whose figures by connection are their sum, and a figure for each connection; what are none is left."""
+    """A line whose rewirings by connection are their sum, and a figure for each connection; what are none is left."""
     flat: dict[str, Any] = {}
     for key, value in line.items():
-        if isinstance(value, dict) and all(type(n) in (int, float) for n in value.values()):
+        if "rewirings" in key and isinstance(value, dict) and all(type(n) in (int, float) for n in value.values()):
             flat[key] = sum(value.values())
             flat |= {f"{key}_{name}": n for name, n in value.items()}
         else:

@@ -15,7 +15,7 @@ from .transitions import Transitions
 
 _NAMES = """
 N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most
-no_number of_time of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training
+no_number of_ahead of_time of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training
 training_step whole whole_count word words u8 u16 u32 u64 i64
 """
 _TAKEN = frozenset(_NAMES.split())
@@ -87,7 +87,7 @@ def steps(text: str) -> str:
     def both(match: re.Match[str]) -> str:
         name, parameters, body = match.groups()
         names = ", ".join(parameter.split()[-1].lstrip("*") for parameter in parameters.split(","))
-        function = f"static __device__ __forceinline__ void {name}_step({parameters}) {{\n{body}\n}}\n"
+        function = f"static __device__ __noinline__ void {name}_step({parameters}) {{\n{body}\n}}\n"
         return f'{function}\nextern "C" __global__ void {name}({parameters}) {{ {name}_step({names}); }}\n'
 
     return _KERNEL.sub(both, text)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..backends.protocol import Engine, Pass, Rewired
 from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
-from ..errors import InvalidValueError, check_count, check_real, check_switch, shown, unknown
+from ..errors import GennDelaysWarning, InvalidValueError, check_count, check_real, check_switch, shown, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
@@ -130,7 +130,7 @@ class CompiledNetwork(Contents):
         metrics = self._metrics
         if self.epoch >= num_epochs:
             done = f"num_epochs = {num_epochs} counts from the network's first epoch, and so many are done"
-            warnings.warn(f"nothing was trained: {done}; ask for more", UserWarning, stacklevel=2)
+            warnings.warn(f"nothing was trained: {done}; ask for more", GennDelaysWarning, stacklevel=2)
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
             self._faults.look(learned=True)

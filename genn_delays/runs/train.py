@@ -219,8 +219,8 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
         return 0.0
     compiled.load(folder.last)
     lines = read_metrics(folder.metrics)[: compiled.epoch]
-    epochs = [line["epoch"] for line in lines]
-    if epochs != list(range(1, compiled.epoch + 1)) or not folder.best.is_file():
+    epochs = [line["epoch"] for line in lines]  # compared with as many: a damaged checkpoint may say any number
+    if len(lines) != compiled.epoch or epochs != list(range(1, len(lines) + 1)) or not folder.best.is_file():
         raise RunFolderError(
             f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
             + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")
@@ -244,7 +244,7 @@ def _train(
         "validation_x": {source: take(data.x_train, held_out)}, "validation_y": {output: data.y_train[held_out]},
     }  # fmt: skip
     with warnings.catch_warnings():  # a finished run that is resumed has nothing to train, as was remarked
-        warnings.filterwarnings("ignore", "nothing was trained", UserWarning)
+        warnings.filterwarnings("ignore", "nothing was trained", GennDelaysWarning)
         compiled.train(
             {source: take(data.x_train, learned)},
             {output: data.y_train[learned]},

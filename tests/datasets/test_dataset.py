@@ -107,7 +107,7 @@ def test_split_refuses_other_fractions(fraction: float) -> None:
         ([], 0, "labels must be a list of integers"),
         ([0.0, 0.0], 0, "labels must be a list of integers"),
         ([[0, 0]], 0, "labels must be a list of integers"),
-        ([0, 0], -1, "seed must be at least 0"),
+        ([0, 0], -1, "seed must be from 0 to"),
     ],
 )
 def test_split_refuses(labels: list[int], seed: int, message: str) -> None:

@@ -73,7 +73,9 @@ def test_files_and_screen_count_epochs_alike(call, small, tmp_path):
     out = tmp_path / "run"
     done = call("train", small(), "--out", out, "--epochs", 3)
     result, lines = json.loads((out / "result.json").read_text()), lines_of(out / "metrics.jsonl")
-    assert [line.split("/")[0] for line in done.err.splitlines()] == [f"epoch {line['epoch']}" for line in lines]
+    learned, *epochs = done.err.splitlines()
+    assert learned.startswith("learned: ")
+    assert [line.split("/")[0] for line in epochs] == [f"epoch {line['epoch']}" for line in lines]
     assert f"epoch {result['selected_epoch']}, chosen on the validation set" in done.out
     assert f"epoch {result['best_test_epoch']}, chosen on the test set" in done.out
     for checkpoint, epoch in (("best", result["selected_epoch"]), ("last", 3)):
@@ -259,8 +261,8 @@ def test_the_learning_curve_tells_change_from_search(tmp_path):
     from genn_delays.runs.curve import _rewirings
 
     lines = [
-        {"epoch": 0, "rewirings": {"a": 1000, "b": 7}, "newborn_rewirings": {"a": 990, "b": 2}},
-        {"epoch": 1, "rewirings": {"a": 500, "b": 0}, "newborn_rewirings": {"a": 500, "b": 0}},
+        {"epoch": 1, "rewirings": 1007, "newborn_rewirings": 992},
+        {"epoch": 2, "rewirings": 500, "newborn_rewirings": 500},
     ]
     old = [{"epoch": line["epoch"], "rewirings": line["rewirings"]} for line in lines]
     told = {"established": [15, 0], "newborn": [992, 500]}

@@ -4,6 +4,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __shared__ static SHIM_IN_SHARED
 #define SHIM_DYNAMIC_SHARED(type, name) type* const name = (type*)shim.dynamic  // extern __shared__ type name[];

@@ -63,14 +63,17 @@ SKIPPED = 77
 def _run(*command: str, ok: tuple[int, ...] = (0,), **environment: str) -> str:
     """What a command prints; its output goes to the log, too. An error where it ends otherwise than well."""
     print("$", " ".join(command), flush=True)
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment, cwd=ROOT,
-        check=False,
-    )  # fmt: skip
-    print(done.stdout, flush=True)
-    if done.returncode not in ok:
-        raise PartError(f"{' '.join(command[:6])} … ended with status {done.returncode}")
-    return done.stdout
+    lines = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:  # as it comes: of a part that is stopped the log keeps what there was
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode not in ok:
+        raise PartError(f"{' '.join(command[:6])} … ended with status {process.returncode}")
+    return "".join(lines)
 
 
 def _command(*arguments: str) -> list[str]:

@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant("noise of the other sign", "update.cpp.j2", "updated += sign * (float)", "updated -= sign * (float)",
            (DALE,)),
     # rewiring
-    Mutant("synapses that reached zero stay", "update.cpp.j2", "!(updated * sign > 0.0f)", "!(updated * sign > -1.0f)",
+    Mutant("synapses that reached zero stay", "update.cpp.j2", "updated * sign <= 0.0f", "updated * sign <= -1.0f",
            (RANDOM, DALE)),
     Mutant("newborn synapses have an age", "grow.cpp.j2", "c->new_age[place] = 0;", "c->new_age[place] = 1;",
            (RANDOM, "SET", "RigL")),

@@ -26,7 +26,7 @@ def test_versions_that_the_library_refuses(script):
         {"python": "3.10.1", "numpy": "1.25", "cuda-core": "0.7.0", "cuda-bindings": "14.0", "torch": "1.0"}
     )
     assert python == "python 3.10.1 (wanted: >=3.11)" and numpy.startswith("numpy 1.25 (wanted: >=")
-    assert core.startswith("cuda-core 0.7.0 (wanted: >=1")
+    assert core.startswith("cuda-core 0.7.0 (wanted: ") and ">=1" in core
     assert bindings.startswith("cuda-bindings 14.0 (wanted: ") and " or " in bindings
 
 

@@ -1,8 +1,9 @@
 """Rewiring on the device: which synapses go, which free places are filled, and the rows in their new order.
 
-The host launches kernels and reads nothing, so a connection's rewiring is recorded once as a graph: how many synapses
-go and what follows from it, the device counts itself (``buffers.COUNTS``); launches are made for the most it may be.
-Everything is the reference's definition, step by step: the same synapses result.
+The host launches kernels and reads nothing, so a connection's rewiring is part of a step's recorded graph: how many
+synapses go and what follows from it, the device counts itself (``buffers.COUNTS``); launches are made for the most it
+may be, or two blocks do it all where a connection has few synapses. Everything is the reference's definition, step by
+step: the same synapses result.
 """
 
 from __future__ import annotations

@@ -1,16 +1,22 @@
-"""Optimisers. A new one is a class, a kernel template of its name per target, and one line in :data:`OPTIMISERS`."""
+"""Optimisers. A new one is a class with its `moments` and its `body`, registered by a name.
+
+The body is written once: backend ``reference`` computes it with NumPy, and every target's kernels have it printed.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies.functions import LIBRARY
 from ..errors import check_real, check_registered, check_switch, keep, unknown
+from ..registry import Registry
 from .schedules import Progress, Schedule, as_schedule
 
 F32 = npt.NDArray[np.float32]
@@ -18,7 +24,7 @@ U16 = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class Optimiser(ABC):
+class Optimiser:
     """Base of all optimisers. Every field but the schedule and flags is a number that the kernels read.
 
     Args:
@@ -37,10 +43,13 @@ class Optimiser(ABC):
     decoupled_l1: bool = field(default=False, kw_only=True)
     schedule: Schedule | None = field(default=None, kw_only=True)
 
-    template: ClassVar[str]
-    """Name of the kernel template."""
-    num_moments: ClassVar[int]
-    """Numbers kept per synapse besides its age."""
+    registered_name: ClassVar[str]
+    moments: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers that are kept per synapse besides its age; 0 at its birth."""
+    body: ClassVar[str]
+    """One step (:mod:`genn_delays.bodies`): from the value `w` that is learned, its gradient `g` and the `moments`, all
+    real, to their new values. It may read `age` (u32), the steps that the value has had, this one included, and the
+    optimiser's numbers by their names (double)."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -66,9 +75,36 @@ class Optimiser(ABC):
         keep(now, schedule=None, **values)
         return now
 
-    @abstractmethod
+    @property
+    def num_moments(self) -> int:
+        """Numbers kept per synapse besides its age."""
+        return len(self.moments)
+
+    @classmethod
+    def number_names(cls) -> tuple[str, ...]:
+        """The names of what :meth:`numbers` gives."""
+        return tuple(f.name for f in fields(cls) if f.name not in ("decoupled_l1", "schedule"))
+
+    @classmethod
+    @cache
+    def formula(cls) -> Body:
+        """The body, read."""
+        inputs = dict.fromkeys(("w", "g", *cls.moments), Type.REAL) | {"age": Type.U32}
+        taken = [name for name in cls.number_names() if name in inputs]
+        if taken or len(inputs) != len(cls.moments) + 3:
+            raise BodyError(f"optimiser {cls.__name__}: w, g, age, the moments and its numbers need names of their own")
+        inputs |= dict.fromkeys(cls.number_names(), Type.DOUBLE)
+        return read(f"body of optimiser {cls.__name__}", cls.body, inputs, ("w", *cls.moments), LIBRARY)
+
+    @classmethod
+    def check_definition(cls) -> None:
+        """An error where the class lacks what every backend needs of it."""
+        if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
+            raise BodyError(f"optimiser {cls.__name__} must be a dataclass with a `body`, the text of one step")
+        cls.formula()
+
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
-        """The definition, in float32 and in the kernel's order; `moments` are updated in place.
+        """One step of the body; `moments` are updated in place.
 
         Args:
             weight: what is learned, weights or delays, ``[synapse]``.
@@ -79,6 +115,14 @@ class Optimiser(ABC):
         Returns:
             The new weights.
         """
+        kept = dict(zip(self.moments, moments, strict=True))
+        new = compute(self.formula(), {"w": weight, "g": g, "age": age, **kept, **self.numbers()})
+        for name, values in kept.items():
+            values[:] = new[name]
+        return np.broadcast_to(new["w"], weight.shape).astype(np.float32)
+
+
+OPTIMISERS: Registry[Optimiser] = Registry("optimiser", Optimiser)
 
 
 class Optimisers(NamedTuple):
@@ -106,6 +150,7 @@ class L1(NamedTuple):
         return cls(*(sum((l1 for l1, drifts in found if drifts is decoupled), 0.0) for decoupled in (False, True)))
 
 
+@OPTIMISERS.register("adam")
 @dataclass(frozen=True)
 class Adam(Optimiser):
     """Adam (Kingma & Ba 2015, arXiv 1412.6980), every synapse with a step count of its own::
@@ -126,8 +171,14 @@ class Adam(Optimiser):
     beta2: float = 0.999
     epsilon: float = 1e-8
 
-    template = "adam"
-    num_moments = 2
+    moments = ("m", "v")
+    body = """
+        m = real(beta1) * m + (1 - real(beta1)) * g
+        v = real(beta2) * v + (1 - real(beta2)) * (g * g)
+        m_hat = m / real(1 - power(beta1, age))
+        v_hat = v / real(1 - power(beta2, age))
+        w = w - real(alpha) * m_hat / (sqrt(v_hat) + real(epsilon))
+        """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,18 +187,8 @@ class Adam(Optimiser):
         keep(self, beta2=check_real(f"{name} beta2", self.beta2, 0.0, 1.0, open_high=True))
         keep(self, epsilon=check_real(f"{name} epsilon", self.epsilon, 0.0, open_low=True))
 
-    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
-        one = np.float32(1)
-        beta1, beta2 = np.float32(self.beta1), np.float32(self.beta2)
-        m, v = moments
-        m[:] = beta1 * m + (one - beta1) * g
-        v[:] = beta2 * v + (one - beta2) * (g * g)
-        m_hat = m / (1.0 - power(self.beta1, age)).astype(np.float32)
-        v_hat = v / (1.0 - power(self.beta2, age)).astype(np.float32)
-        change = np.float32(self.alpha) * m_hat / (np.sqrt(v_hat) + np.float32(self.epsilon))
-        return np.asarray(weight - change, dtype=np.float32)
 
-
+@OPTIMISERS.register("adam_w")
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101): first ``w = w - alpha decay w``.
@@ -158,17 +199,16 @@ class AdamW(Adam):
 
     decay: float = 0.01
 
-    template = "adam_w"
+    body = f"""
+        w = w - real(alpha) * real(decay) * w
+        {Adam.body}"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self, decay=check_real("AdamW decay", self.decay, 0.0))
 
-    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
-        shrunk = weight - np.float32(self.alpha) * np.float32(self.decay) * weight
-        return super().step(shrunk, g, moments, age)
 
-
+@OPTIMISERS.register("sgd")
 @dataclass(frozen=True)
 class SGD(Optimiser):
     """Stochastic gradient descent with momentum: ``m = momentum m + g``, ``w = w - alpha m`` (PyTorch's form).
@@ -180,35 +220,20 @@ class SGD(Optimiser):
 
     momentum: float = 0.0
 
-    template = "sgd"
-    num_moments = 1
+    moments = ("m",)
+    body = """
+        m = real(momentum) * m + g
+        w = w - real(alpha) * m
+        """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self, momentum=check_real("SGD momentum", self.momentum, 0.0, 1.0, open_high=True))
 
-    def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
-        (m,) = moments
-        m[:] = np.float32(self.momentum) * m + g
-        return np.asarray(weight - np.float32(self.alpha) * m, dtype=np.float32)
-
 
 def older(age: U16) -> U16:
     """One more step for every synapse; 65,535 stays."""
     return np.minimum(age.astype(np.int64) + 1, 65_535).astype(np.uint16)
-
-
-def power(base: float, exponent: U16) -> npt.NDArray[np.float64]:
-    """``base ** exponent`` by repeated squaring, as the kernels do it, so that it rounds alike."""
-    result, square, left = np.ones(exponent.shape), base, exponent.astype(np.int64)
-    while left.any():
-        result = np.where(left & 1, result * square, result)
-        square *= square
-        left >>= 1
-    return result
-
-
-OPTIMISERS: dict[str, type[Optimiser]] = {"adam": Adam, "adam_w": AdamW, "sgd": SGD}
 
 
 def as_optimiser(what: str, value: Any) -> Optimiser:

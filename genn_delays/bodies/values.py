@@ -1,0 +1,149 @@
+"""The values of a body, with NumPy: what backend ``reference`` computes, and so the definition of what it means."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .tree import (
+    Assign,
+    Binary,
+    Body,
+    Call,
+    Choice,
+    Convert,
+    Expression,
+    If,
+    Name,
+    Number,
+    Statement,
+    Type,
+    Unary,
+    While,
+)
+
+Array = npt.NDArray[Any]
+Values = dict[str, Any]
+
+_DTYPES: dict[Type, Any] = {
+    Type.DOUBLE: np.float64, Type.U32: np.uint32, Type.U64: np.uint64, Type.INT: np.int64, Type.BOOL: np.bool_,
+}  # fmt: skip
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "&": operator.and_, "|": operator.or_, "^": operator.xor, "<<": operator.lshift,
+    ">>": operator.rshift, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
+    "!=": operator.ne, "and": np.logical_and, "or": np.logical_or,
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sqrt": np.sqrt, "abs": np.abs, "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "whole": np.trunc,
+    "exp": np.exp, "log": np.log, "tanh": np.tanh, "copysign": np.copysign,
+    "min": lambda a, b: np.where(a < b, a, b), "max": lambda a, b: np.where(a > b, a, b),
+    "frexp_fraction": lambda x: np.frexp(x)[0], "frexp_exponent": lambda x: np.frexp(x)[1].astype(np.int64),
+}  # fmt: skip
+
+
+def compute(body: Body, values: Mapping[str, Any], real: Any = np.float32) -> dict[str, Array]:
+    """The outputs of a body.
+
+    Args:
+        values: of its inputs, numbers or arrays that broadcast; they are converted to their types.
+        real: what ``real`` is, ``numpy.float32`` or ``numpy.float64``.
+
+    Returns:
+        By name, in the order of `outputs`.
+    """
+    machine = _Machine(real)
+    known = {name: np.asarray(values[name]).astype(machine.dtype(t), copy=False) for name, t in body.inputs.items()}
+    machine.run(body.statements, known)
+    return {name: np.asarray(known[name]) for name in body.outputs}
+
+
+class _Machine:
+    """Runs statements; `real` is the precision of reals."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = np.dtype(real).type
+
+    def dtype(self, type_: Type) -> Any:
+        return self.real if type_ is Type.REAL else _DTYPES[type_]
+
+    def run(self, block: tuple[Statement, ...], known: Values) -> None:
+        for statement in block:
+            self._statement(statement, known)
+
+    def _statement(self, statement: Statement, known: Values) -> None:
+        if isinstance(statement, Assign):
+            known[statement.name] = self.value(statement.value, known)
+        elif isinstance(statement, If):
+            self._branch(statement, known)
+        elif isinstance(statement, While):
+            self._loop(statement, known)
+        else:
+            for _ in range(statement.times):
+                self.run(statement.block, known)
+
+    def _branch(self, statement: If, known: Values) -> None:
+        """Both branches for all, then each its own."""
+        condition, one, other = self.value(statement.condition, known), dict(known), dict(known)
+        with np.errstate(all="ignore"):  # a branch is computed for values too that are not meant for it
+            self.run(statement.then, one)
+            self.run(statement.otherwise, other)
+        for name in one.keys() & other.keys():
+            if one[name] is not other[name]:
+                known[name] = np.where(condition, one[name], other[name])
+
+    def _loop(self, statement: While, known: Values) -> None:
+        """As long as the condition holds for any; what it does not hold for stays."""
+        active = self.value(statement.condition, known)
+        while np.any(active):
+            after = dict(known)
+            with np.errstate(all="ignore"):
+                self.run(statement.block, after)
+            for name in known:
+                if after[name] is not known[name]:
+                    known[name] = np.where(active, after[name], known[name])
+            active = np.logical_and(active, self.value(statement.condition, known))
+
+    def value(self, e: Expression, known: Values) -> Any:
+        """The value of an expression, of the dtype of its type."""
+        match e:
+            case Number():
+                return self.dtype(e.type)(e.value)
+            case Name():
+                return known[e.name]
+            case Unary():
+                operand = self.value(e.operand, known)
+                return -operand if e.op == "-" else np.logical_not(operand)
+            case Binary():
+                return self._binary(e, self.value(e.left, known), self.value(e.right, known))
+            case Choice():
+                condition = self.value(e.condition, known)
+                with np.errstate(all="ignore"):
+                    return np.where(condition, self.value(e.one, known), self.value(e.other, known))
+            case Convert():
+                return np.asarray(self.value(e.operand, known)).astype(self.dtype(e.type))
+            case Call():
+                return self._call(e, [self.value(a, known) for a in e.arguments])
+
+    def _binary(self, e: Binary, left: Any, right: Any) -> Any:
+        if e.left.type.floating or e.type is Type.BOOL:
+            return _BINARY[e.op](left, right)
+        with np.errstate(over="ignore"):  # whole numbers without a sign are meant to wrap
+            if e.op in ("<<", ">>"):
+                right = np.asarray(right).astype(self.dtype(e.left.type))
+            return _BINARY[e.op](left, right)
+
+    def _call(self, e: Call, arguments: list[Any]) -> Any:
+        if e.name == "power_of_two":
+            return np.ldexp(self.real(1), np.asarray(arguments[0]).astype(np.int32))
+        if e.function is None:
+            return _FUNCTIONS[e.name](*arguments)
+        if self.real is np.float64 and e.function.in_double is not None:
+            return e.function.in_double(*arguments)
+        known = dict(zip(e.function.inputs, arguments, strict=True))
+        self.run(e.function.statements, known)
+        return known[e.function.outputs[0]]

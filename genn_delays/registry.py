@@ -1,0 +1,119 @@
+"""Classes by name, the library's own and those of users, on every backend alike.
+
+A user's class is registered by a decorator, or found by an entry point of an installed package::
+
+    @genn_delays.register("lion")
+    class Lion(Optimiser): ...
+
+    [project.entry-points."genn_delays.optimisers"]
+    lion = "my_package:Lion"
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from .errors import InvalidValueError
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_REGISTRIES: list[Registry[Any]] = []
+
+
+class Registry(dict[str, type[T]], Generic[T]):
+    """The registered classes of one kind by name.
+
+    Args:
+        kind: what they are, for messages and for the group of entry points, ``genn_delays.<kind>s``.
+        base: the class that they derive from. Its class method ``check_definition`` says what a class lacks; its
+            attribute ``registered_name`` is set to the name.
+    """
+
+    def __init__(self, kind: str, base: type[T]) -> None:
+        super().__init__()
+        self.kind, self.base = kind, base
+        self._searched = False
+        _REGISTRIES.append(self)
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """A decorator that registers a class.
+
+        Args:
+            name: lower-case letters, digits and underscores.
+
+        Raises:
+            InvalidValueError: the name is taken or is none, or the class lacks something.
+        """
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
+            raise InvalidValueError(
+                f"name of a registered {self.kind} must be lower-case letters, digits and single underscores, "
+                f"got {name!r}"
+            )
+
+        def add(cls: type[T]) -> type[T]:
+            self._check(name, cls)
+            cls.registered_name = name  # type: ignore[attr-defined]
+            self[name] = cls
+            return cls
+
+        return add
+
+    def _check(self, name: str, cls: type[T]) -> None:
+        what = f"{self.kind} {name!r}"
+        if not isinstance(cls, type) or not issubclass(cls, self.base):
+            raise InvalidValueError(f"{what} must be a class derived from {self.base.__name__}, got {cls!r}")
+        known = dict.get(self, name)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise InvalidValueError(f"{what} is registered already, as class {known.__qualname__}")
+        other = next((n for n, c in self.items() if c is cls and n != name), None)
+        if other is not None:
+            raise InvalidValueError(f"class {cls.__qualname__} is registered already, as {other!r}")
+        if inspect.isabstract(cls):
+            missing = ", ".join(sorted(cls.__abstractmethods__))  # type: ignore[attr-defined]
+            raise InvalidValueError(f"{what}: class {cls.__qualname__} does not define {missing}")
+        cls.check_definition()  # type: ignore[attr-defined]
+
+    def __contains__(self, name: object) -> bool:
+        if not super().__contains__(name) and not self._searched:
+            self._search()
+        return super().__contains__(name)
+
+    def __missing__(self, name: str) -> type[T]:
+        if name in self:
+            return self[name]
+        raise KeyError(name)
+
+    def _search(self) -> None:
+        """Classes that installed packages offer."""
+        self._searched = True
+        for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
+            if not super().__contains__(point.name):
+                self.register(point.name)(point.load())
+
+
+def register(name: str) -> Callable[[type[T]], type[T]]:
+    """Registers a class of yours by a name, so that every backend knows it and model files may name it.
+
+    It derives from :class:`Optimiser`, :class:`Loss`, :class:`Readout`, :class:`Surrogate`, :class:`RewiringRule`,
+    :class:`DelayKernel`, :class:`Neuron` or an initialiser's class.
+
+    Args:
+        name: lower-case letters, digits and underscores.
+
+    Raises:
+        InvalidValueError: it derives from none of them, the name is taken, or it lacks something.
+    """
+
+    def add(cls: type[T]) -> type[T]:
+        for registry in _REGISTRIES:
+            if isinstance(cls, type) and issubclass(cls, registry.base):
+                return registry.register(name)(cls)  # type: ignore[no-any-return]
+        bases = ", ".join(sorted({registry.base.__name__ for registry in _REGISTRIES}))
+        raise InvalidValueError(f"{name!r}: a registered class must derive from one of {bases}, got {cls!r}")
+
+    return add

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .bodies import compute
+from .bodies.functions import NORMAL_QUANTILE, PHILOX
+
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
 
 _MASK = np.uint64(0xFFFFFFFF)
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _32 = np.uint64(32)
 
 MAX_OWNER = 1 << 24
@@ -59,20 +60,11 @@ def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: An
     Returns:
         uint32 array of shape ``[4, *broadcast shape]``.
     """
-    a, b, step = np.broadcast_arrays(*(np.asarray(x, dtype=np.uint64) for x in (a, b, step)))
-    c0, c1, c2 = a.copy(), b.copy(), step.copy()
-    c3 = np.full_like(c0, (int(purpose) << 24) | owner)
-    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
-    for _ in range(10):
-        p0, p1 = _M0 * c0, _M1 * c2
-        c0, c1, c2, c3 = (
-            (p1 >> _32) ^ c1 ^ np.uint64(k0),
-            p1 & _MASK,
-            (p0 >> _32) ^ c3 ^ np.uint64(k1),
-            p0 & _MASK,
-        )
-        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3]).astype(np.uint32)
+    a, b, step = np.broadcast_arrays(*(np.asarray(x).astype(np.uint32) for x in (a, b, step)))
+    key = {"key0": seed & 0xFFFFFFFF, "key1": (seed >> 32) & 0xFFFFFFFF}
+    counter = {"a": a, "b": b, "step": step, "stream": (int(purpose) << 24) | owner}
+    words = compute(PHILOX, {**key, **counter})
+    return np.stack([np.broadcast_to(word, a.shape) for word in words.values()])
 
 
 def uniform(words: U32) -> npt.NDArray[np.float64]:
@@ -151,36 +143,4 @@ def normal_quantile(words: U32) -> npt.NDArray[np.float64]:
 
     IEEE operations alone, in the order of the generated code, so that both give the same bits.
     """
-    p = uniform(words)
-    tail = np.where(p < 0.5, p, 1.0 - p)
-    q = p - 0.5
-    centre = _horner(_CENTRE_TOP, q * q) * q / _horner(_CENTRE_BOTTOM, q * q)
-    far = np.sqrt(-2.0 * _portable_log(tail))
-    outside = _horner(_TAIL_TOP, far) / _horner(_TAIL_BOTTOM, far)
-    return np.where(tail >= 0.02425, centre, np.where(p < 0.5, outside, -outside))
-
-
-_CENTRE_TOP = (-3.969683028665376e01, 2.209460984245205e02, -2.759285104469687e02,
-               1.383577518672690e02, -3.066479806614716e01, 2.506628277459239e00)  # fmt: skip
-_CENTRE_BOTTOM = (-5.447609879822406e01, 1.615858368580409e02, -1.556989798598866e02,
-                  6.680131188771972e01, -1.328068155288572e01, 1.0)  # fmt: skip
-_TAIL_TOP = (-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e00,
-             -2.549732539343734e00, 4.374664141464968e00, 2.938163982698783e00)  # fmt: skip
-_TAIL_BOTTOM = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e00, 3.754408661907416e00, 1.0)
-
-
-def _horner(coefficients: tuple[float, ...], x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    result = np.zeros_like(x)
-    for coefficient in coefficients:
-        result = result * x + coefficient
-    return result
-
-
-def _portable_log(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """log p = e log 2 + 2 artanh((m - 1) / (m + 1)) for p = m 2^e."""
-    m, exponent = np.frexp(p)
-    small = m < 0.70710678118654752
-    m, exponent = np.where(small, 2.0 * m, m), np.where(small, exponent - 1, exponent)
-    s = (m - 1.0) / (m + 1.0)
-    series = _horner(tuple(1.0 / k for k in range(19, 0, -2)), s * s)
-    return exponent * 0.69314718055994531 + 2.0 * s * series
+    return np.asarray(compute(NORMAL_QUANTILE, {"word": words})["y"])

@@ -112,7 +112,7 @@ def register(name: str) -> Callable[[type[T]], type[T]]:
     def add(cls: type[T]) -> type[T]:
         for registry in _REGISTRIES:
             if isinstance(cls, type) and issubclass(cls, registry.base):
-                return registry.register(name)(cls)  # type: ignore[no-any-return]
+                return registry.register(name)(cls)
         bases = ", ".join(sorted({registry.base.__name__ for registry in _REGISTRIES}))
         raise InvalidValueError(f"{name!r}: a registered class must derive from one of {bases}, got {cls!r}")
 

@@ -11,6 +11,9 @@ import pytest
 
 from genn_delays.backends.cpu import compiler
 from genn_delays.codegen import emit
+from genn_delays.codegen.bodies import Printer
+
+BODIES = "bodies"
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Mutant:
 
     Attributes:
         name: what is wrong.
-        template: its file.
+        template: its file, or :data:`BODIES` for text that is printed from bodies.
         old, new: text that occurs once, and what takes its place.
         features: what the self-test must name, all of it.
     """
@@ -37,6 +40,10 @@ class Mutant:
         assert text.count(self.old) == 1, f"{self.name}: {self.old!r} occurs {text.count(self.old)} times"
         return text.replace(self.old, self.new)
 
+    def printed(self, text: str) -> str:
+        """What is printed from a body, with the fault in it."""
+        return text.replace(self.old, self.new) if self.template == BODIES else text
+
 
 def put_in(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, cache: Any) -> None:
     """From now on the cpu backend's source has the fault; it is compiled quickly, into a cache of its own."""
@@ -45,6 +52,8 @@ def put_in(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, cache: Any) -> None:
     faulty = emit.environment("cpu").overlay(loader=loader, cache_size=200)
     true = emit.environment
     monkeypatch.setattr(emit, "environment", lambda target: faulty if target == "cpu" else true(target))
+    block = Printer.block
+    monkeypatch.setattr(Printer, "block", lambda *a, **k: mutant.printed(block(*a, **k)))
     monkeypatch.setattr(compiler, "FLAGS", tuple("-O0" if flag == "-O3" else flag for flag in compiler.FLAGS))
     monkeypatch.setenv("GENN_DELAYS_CACHE", str(cache))
 
@@ -97,11 +106,12 @@ MUTANTS = (
     Mutant("half a triangle", "taps_triangle.cpp.j2", "c->width - fabsf(x)", "c->width - x",
            ("DCLS, triangle kernel",)),
     # optimisers
-    Mutant("Adam without its second correction", "adam.cpp.j2", "power(o->beta2, age)", "power(o->beta2, 65535)",
+    Mutant("Adam without its second correction", BODIES, "power(beta2_, age_)", "power(beta2_, 65535)",
            ("optimiser Adam", "optimiser AdamW")),
-    Mutant("weights that grow by decay", "adam_w.cpp.j2", "w - (float)o->alpha", "w + (float)o->alpha",
+    Mutant("weights that grow by decay", BODIES, "w_ - (float)alpha_ * (float)decay_",
+           "w_ + (float)alpha_ * (float)decay_",
            ("optimiser AdamW",)),
-    Mutant("descent without momentum", "sgd.cpp.j2", "(float)o->alpha * m;", "(float)o->alpha * g;",
+    Mutant("descent without momentum", BODIES, "(float)alpha_ * m_;", "(float)alpha_ * g_;",
            ("optimiser SGD", RANDOM)),
     Mutant("no weight decay", "update.cpp.j2", " + l2 * w;", ";", ("optimiser AdamW",)),
     Mutant("delays are cut off, not rounded", "update.cpp.j2", "(uint16_t)rintf(c->position[k])",

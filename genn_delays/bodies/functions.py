@@ -80,8 +80,8 @@ PHILOX = read(
     c1 = b
     c2 = step
     c3 = stream
-    k0 = u32(seed)
-    k1 = u32(seed >> 32)
+    k0 = key0
+    k1 = key1
     for round in range(10):
         low = u64(3528531795) * u64(c0)
         high = u64(3449720151) * u64(c2)
@@ -92,7 +92,7 @@ PHILOX = read(
         k0 = k0 + 2654435769
         k1 = k1 + 3144134277
     """,
-    {"seed": U64, "stream": U32, "a": U32, "b": U32, "step": U32},
+    dict.fromkeys(("key0", "key1", "stream", "a", "b", "step"), U32),
     ("c0", "c1", "c2", "c3"),
 )
 """Philox4x32-10 (Salmon, Moraes, Dror & Shaw, SC 2011): four random words of a counter and a key, the seed."""

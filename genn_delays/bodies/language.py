@@ -215,10 +215,10 @@ class _Reader:
             one, other = self._expression(left, known, wanted), self._expression(right, known, Type.INT)
         else:
             one, other = self._pair(left, right, known, wanted)
-        if one.type is Type.BOOL or (one.type.floating is (op in _WHOLE) and (op in _WHOLE or op == "/")):
-            raise self._error(f"{op} does not take {one.type.value}")
         if op == "/" and not one.type.floating:
             raise self._error(f"/ does not take {one.type.value}; whole numbers are divided by //")
+        if one.type is Type.BOOL or (op in _WHOLE and one.type.floating):
+            raise self._error(f"{op} does not take {one.type.value}")
         return Binary(op, one, other, one.type)
 
     def _pair(

@@ -6,7 +6,7 @@ macro and no name of the code around it ends so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -254,6 +254,12 @@ def _assigned(block: tuple[Statement, ...]) -> set[str]:
 
 def _bound(text: str, op: str, least: int) -> str:
     return f"({text})" if _PRECEDENCE[op] < least else text
+
+
+def functions(dialect: Dialect, bodies: Iterable[Body]) -> str:
+    """Bodies and those that they call as functions, each once."""
+    found = {b.name: b for body in bodies for b in (*body.called(), body)}
+    return "\n".join(Printer(dialect).function(body) for body in found.values())
 
 
 def number(value: float, type_: Type, dialect: Dialect) -> str:

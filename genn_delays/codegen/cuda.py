@@ -6,10 +6,14 @@ import re
 from typing import Any
 
 from .. import __version__
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
 from ..compilers.plan import Plan, PopulationPlan
+from ..learning.optimisers import Optimiser, number_names
 from ..learning.readouts import READOUTS
 from ..random import Purpose
-from .emit import add_optimisers, check_names, environment, slope_term, update_of
+from .bodies import CUDA, Printer, functions, mangled
+from .emit import check_names, environment, slope_term, update_of
+from .optimisers import bodies_of, optimiser_code, sorted_kinds
 from .printed import words_of
 from .transitions import Transitions
 
@@ -23,9 +27,21 @@ _TAKEN = frozenset(_NAMES.split())
 
 STATE = {
     "pre": "int", "post": "int", "delay": "u16", "weight": "float", "age": "u16", "position": "float",
-    "moment0": "float", "moment1": "float", "delay_moment0": "float", "delay_moment1": "float",
 }  # fmt: skip
-"""What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
+"""What a synapse has besides its optimisers' moments."""
+OPTIMISER_NUMBERS = ("weight_decay", "l1", "drift", "noise", "age")
+"""What ``struct Optimiser`` has after the numbers of the optimisers themselves."""
+
+
+def moved(plan: Plan) -> dict[str, str]:
+    """What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
+    most = range(plan.most_moments)
+    return STATE | {f"{of}moment{m}": "float" for of in ("", "delay_") for m in most}
+
+
+def optimiser_numbers(plan: Plan) -> list[str]:
+    """The members of ``struct Optimiser``, in their order."""
+    return [*(mangled(name) for name in number_names(plan.every_optimiser)), *OPTIMISER_NUMBERS]
 
 
 STEPS, MANY_STEPS, WORD = 8, 16, 32
@@ -48,11 +64,15 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
 
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (
-        ("prelude", True), ("spikes", True), ("random", True), ("copy", True), ("exp", True),
-        ("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds), ("half", half_tape),
+        ("prelude", True), ("spikes", True), ("copy", True), ("load_dense", "real_input" in kinds),
+        ("load_events", "spike_input" in kinds), ("half", half_tape),
     ):  # fmt: skip
         if wanted:
             add(name)
+    learning = _learning(plan)
+    needed = [EXP_NEGATIVE, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    add("functions", text=functions(CUDA, needed))
+    add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
     for name, wanted in (
         ("sums", True), ("history", True), ("finite", True),
@@ -167,26 +187,29 @@ def _at_spike(transitions: Transitions) -> list[Any]:
     return [e for e in (transitions.spike_time, *transitions.jump.values()) if e is not None]
 
 
+def _learning(plan: Plan) -> list[Optimiser]:
+    """The optimisers whose steps are kernels: of connections and of batch norms."""
+    used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+    return used + [o for p in plan.populations for o in p.learned_norm.values()]
+
+
 def _add_learning(add: Any, plan: Plan) -> None:
     """Optimisers and rewiring; every connection needs the index by source neuron, and so the sort."""
-    used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    of_neurons = [o for p in plan.populations for o in p.learned_norm.values()]
-    used += of_neurons
+    used = _learning(plan)
     add("scan")
     add("sort")
     add("index")
     dropping = {c.rewiring.template for c in plan.connections if c.rewiring is not None}
     if dropping:
         for name in ("rewire", "rewire_block"):
-            add(name, zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=STATE)
+            add(name, zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=moved(plan))
     if used:
-        add("power")
-        add("normal")
-        add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
-    for name in sorted({o.template for o in of_neurons}):
-        add("learn", name=name)
-    for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
-        add("update", weight=weight, delay=delay)
+        kinds = [optimiser_code(kind, CUDA) for kind in sorted_kinds(used)]
+        add("optimisers", optimisers=kinds, numbers=optimiser_numbers(plan))
+    for kind in sorted_kinds(o for p in plan.populations for o in p.learned_norm.values()):
+        add("learn", name=kind.registered_name, moments=len(kind.moments))
+    for (weight, delay), c in sorted({update_of(c): c for c in plan.connections if c.learned}.items()):
+        add("update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments)
     scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
     for form in forms(plan) if scored else ():
         for kernel in sorted({c.kernel.template if c.kernel else "" for c in scored}):

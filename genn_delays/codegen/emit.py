@@ -10,14 +10,17 @@ from typing import Any
 import jinja2
 
 from .. import __version__
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
 from ..compilers.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..errors import InvalidValueError
-from ..learning.optimisers import Optimiser
+from ..learning.optimisers import number_names
 from ..learning.readouts import READOUTS
 from ..neurons.neuron import REFRACTORY_STATE
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
+from .bodies import CPU, Printer, functions, mangled
 from .equations import DiscreteModel
+from .optimisers import bodies_of, optimiser_code, sorted_kinds
 from .printed import Printed, words_of
 
 
@@ -59,6 +62,7 @@ def limits(plan: Plan) -> dict[str, int]:
         "max_pars": max((len(p.parameters) for p in plan.populations), default=1) or 1,
         "num_populations": len(plan.populations),
         "num_connections": len(plan.connections),
+        "max_moments": max(plan.most_moments, 1),
     }
 
 
@@ -110,11 +114,16 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
         p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
     )
     exponential = softmaxed or "gaussian" in kernels
-    add("prelude", **limits(plan))
+    numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
+    add("prelude", optimiser_numbers=numbers, **limits(plan))
     add("tile", **limits(plan))
+    learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+    needed = [*([EXP_NEGATIVE] if exponential else []), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    add("functions", text=functions(CPU, needed))
+    add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
-        ("rooms", True), ("pool", True), ("random", True), ("exp", exponential), ("gather_dense", True),
-        ("gather_event", True), ("lags", bool(kernels)),
+        ("rooms", True), ("pool", True), ("gather_dense", True), ("gather_event", True),
+        ("lags", bool(kernels)),
     ):  # fmt: skip
         if wanted:
             add(name)
@@ -148,9 +157,7 @@ def _support(plan: Plan) -> float | None:
 def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     """Optimisers and rewiring."""
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    if used:
-        add("power")
-    add_optimisers(add, sorted({type(o) for o in used}, key=lambda kind: kind.template))
+    add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
         add("update", weight=weight, delay=delay)
     rules = [c.rewiring for c in plan.connections if c.rewiring]
@@ -167,14 +174,17 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
     if any(rule.growth_delay == "best" for rule in rules):
         add("choose_delays")
+    most = max(plan.most_moments, 1)
     if rules:
-        add("grow")
-    add("rebuild", rewiring=bool(rules))
+        add("grow", max_moments=most)
+    add("rebuild", rewiring=bool(rules), max_moments=most)
 
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:
     """Names of the optimisers of a connection's weights and delays, empty where there is none."""
-    return c.optimiser.template if c.optimiser else "", c.delay_optimiser.template if c.delay_optimiser else ""
+    both = (c.optimiser, c.delay_optimiser)
+    weight, delay = (o.registered_name if o else "" for o in both)
+    return weight, delay
 
 
 def _score_of(c: ConnectionPlan) -> str | None:
@@ -230,17 +240,6 @@ def check_names(p: PopulationPlan, taken: frozenset[str], prefixes: tuple[str, .
                 f"population {p.name!r}: {name!r} is a name that the code of backend {backend!r} needs; variables and "
                 "parameters of neurons need other names there"
             )
-
-
-def add_optimisers(add: Callable[..., None], optimisers: list[type[Optimiser]]) -> None:
-    """The steps of optimisers: an optimiser's base (AdamW's is Adam) comes before it."""
-    added: list[str] = []
-    for optimiser in optimisers:
-        bases = [vars(base)["template"] for base in reversed(optimiser.__mro__) if "template" in vars(base)]
-        for name in bases:
-            if name not in added:
-                added += [name]
-                add(name)
 
 
 def _suffix(p: PopulationPlan) -> str:

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from ..bodies.functions import PHILOX
 from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ..learning.readouts import READOUTS
 from ..random import Purpose
+from .bodies import GENN, Printer
 from .emit import check_names, environment
 from .equations import DiscreteModel
+from .optimisers import genn_step
 from .printed import C_FUNCTIONS
 from .transitions import Transitions
 
@@ -208,8 +211,10 @@ def update_code(c: ConnectionPlan, summed: bool) -> str:
     """Custom update of a connection: one step of its optimisers; the gradients may be `summed` over lanes before."""
     dw, dd = ("dw_sum", "dd_sum") if summed else ("dw", "dd")
     return _render(
-        "update", c=c, weight=c.optimiser and c.optimiser.template, dw=dw, dd=dd, fates=has_fate(c),
-        delay=c.delay_optimiser and c.delay_optimiser.template, signed=c.rewiring is not None and c.rewiring.signed,
+        "update", c=c, dw=dw, dd=dd, fates=has_fate(c),
+        weight=c.optimiser and genn_step(c.optimiser, "weight", "g", "weight_gradient"),
+        delay=c.delay_optimiser and genn_step(c.delay_optimiser, "delay", "position", "delay_gradient"),
+        signed=c.rewiring is not None and c.rewiring.signed,
     )  # fmt: skip
 
 
@@ -229,9 +234,23 @@ def grow_code(plan: Plan, c: ConnectionPlan) -> str:
     else:
         negative = f"home0 < {c.sign_threshold}u"
     return _render(
-        "grow", c=c, network_seed=plan.network_seed, training_seed=plan.training_seed, negative=negative,
+        "grow", c=c, negative=negative,
+        home=_words_drawn("home", plan.network_seed, Purpose.HOME, c.index, "0u"),
+        fresh=_words_drawn("fresh", plan.training_seed, Purpose.GROWTH_DELAY, c.index, "(uint32_t)step"),
         redraw=c.rewiring.growth_delay == "redraw", num_thresholds=delays.thresholds.size, lowest_delay=delays.low,
         positions=c.real_delays, fates=has_fate(c),
+    )  # fmt: skip
+
+
+def _words_drawn(name: str, seed: int, purpose: Purpose, owner: int, step: str) -> str:
+    """Statements that draw the words ``<name>0`` to ``<name>3`` of the pair (id_pre, target)."""
+    key, stream = (f"{seed % 2**32}u", f"{seed // 2**32}u"), f"{int(purpose) * 2**24 + owner}u"
+    values = {"key0": key[0], "key1": key[1], "stream": stream, "a": "id_pre", "b": "target", "step": step}
+    outputs = {output: f"{name}{number}" for number, output in enumerate(PHILOX.outputs)}
+    printer = Printer(GENN, lambda word: outputs.get(word) or values.get(word) or f"{name}_{word}_")
+    return "\n".join(
+        [f"// four random words {name}0 to {name}3, a function of the seed and of what they are for",
+         printer.block(PHILOX, frozenset(), indent=0)]
     )  # fmt: skip
 
 

@@ -291,11 +291,20 @@ class Plan:
         """Whether anything is learned."""
         return any(c.learned for c in self.connections) or any(p.learned for p in self.populations)
 
+    @property
+    def every_optimiser(self) -> list[Optimiser]:
+        """Those of connections, weights before delays, and of populations' values."""
+        optimisers = [o for c in self.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+        return optimisers + [o for p in self.populations for o in p.learned.values()]
+
+    @property
+    def most_moments(self) -> int:
+        """The most numbers that an optimiser keeps per synapse."""
+        return max((o.num_moments for o in self.every_optimiser), default=0)
+
     def schedules(self) -> list[Schedule]:
         """Those of every optimiser."""
-        optimisers = [o for c in self.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-        optimisers += [o for p in self.populations for o in p.learned.values()]
-        return [o.schedule for o in optimisers if o.schedule is not None]
+        return [o.schedule for o in self.every_optimiser if o.schedule is not None]
 
     def optimisers(self, now: Progress) -> dict[int, Optimisers]:
         """Of the connections that are learned, as they are at a point of training."""

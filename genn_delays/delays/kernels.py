@@ -24,6 +24,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies import compute
+from ..bodies.functions import EXP_NEGATIVE
 from ..errors import check_real, check_registered, keep, unknown
 from ..learning.schedules import Progress
 
@@ -156,16 +158,7 @@ def difference_taps(position: Array, low: int, high: int) -> Taps:
 
 def exp_negative(x: Array) -> Array:
     """exp(x) for x <= 0: NumPy's in double precision, in single precision the very operations of the kernels."""
-    if x.dtype == np.float64:
-        return np.asarray(np.exp(x))
-    f = np.float32
-    x = np.maximum(x, f(-87))
-    k = np.trunc(x * f(1.44269504) - f(0.5))
-    r = (x - k * f(0.693359375)) - k * f(-2.12194440e-4)
-    series = np.full_like(r, f(1.9875691500e-4))
-    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
-        series = series * r + f(coefficient)
-    return np.asarray((series * r * r + r + f(1)) * np.ldexp(f(1), k.astype(np.int32)))
+    return compute(EXP_NEGATIVE, {"x": x}, x.dtype)["y"]
 
 
 DELAY_KERNELS: dict[str, type[DelayKernel]] = {"gaussian": GaussianKernel, "triangle": TriangleKernel}

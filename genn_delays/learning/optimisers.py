@@ -5,6 +5,7 @@ The body is written once: backend ``reference`` computes it with NumPy, and ever
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
@@ -19,13 +20,16 @@ from ..errors import check_real, check_registered, check_switch, keep, unknown
 from ..registry import Registry
 from .schedules import Progress, Schedule, as_schedule
 
+_AROUND_THE_BODY = ("l1", "weight_decay", "decoupled_l1", "schedule")
+"""Fields that no body reads: they belong to what is done before and after it, the same for all."""
+
 F32 = npt.NDArray[np.float32]
 U16 = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """Base of all optimisers. Every field but the schedule and flags is a number that the kernels read.
+    """Base of all optimisers: frozen dataclasses, whose further fields are numbers that the body reads.
 
     Args:
         alpha: learning rate, above 0.
@@ -57,11 +61,13 @@ class Optimiser:
         keep(self, l1=check_real(f"{name} l1", self.l1, 0.0))
         keep(self, weight_decay=check_real(f"{name} weight_decay", self.weight_decay, 0.0))
         check_switch(f"{name} decoupled_l1", self.decoupled_l1)
+        for number in self.number_names():
+            check_real(f"{name} {number}", getattr(self, number))
         keep(self, schedule=as_schedule(self.schedule))
 
     def numbers(self) -> dict[str, float]:
-        """What the kernels read, by name."""
-        return {name: value for name, value in vars(self).items() if name not in ("decoupled_l1", "schedule")}
+        """What the body reads, by name."""
+        return {name: float(getattr(self, name)) for name in self.number_names()}
 
     def at(self, progress: Progress) -> Optimiser:
         """The optimiser as the schedule has it at a point of training.
@@ -83,7 +89,7 @@ class Optimiser:
     @classmethod
     def number_names(cls) -> tuple[str, ...]:
         """The names of what :meth:`numbers` gives."""
-        return tuple(f.name for f in fields(cls) if f.name not in ("decoupled_l1", "schedule"))
+        return tuple(f.name for f in fields(cls) if f.name not in _AROUND_THE_BODY)
 
     @classmethod
     @cache
@@ -101,6 +107,8 @@ class Optimiser:
         """An error where the class lacks what every backend needs of it."""
         if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
             raise BodyError(f"optimiser {cls.__name__} must be a dataclass with a `body`, the text of one step")
+        if cls.step is not Optimiser.step:
+            raise BodyError(f"optimiser {cls.__name__} must not define `step`: every backend computes its `body`")
         cls.formula()
 
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
@@ -234,6 +242,11 @@ class SGD(Optimiser):
 def older(age: U16) -> U16:
     """One more step for every synapse; 65,535 stays."""
     return np.minimum(age.astype(np.int64) + 1, 65_535).astype(np.uint16)
+
+
+def number_names(optimisers: Iterable[Optimiser]) -> tuple[str, ...]:
+    """The names of the numbers that any of these has, each once."""
+    return tuple(dict.fromkeys(name for o in optimisers for name in o.number_names()))
 
 
 def as_optimiser(what: str, value: Any) -> Optimiser:

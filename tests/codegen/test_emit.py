@@ -86,7 +86,7 @@ def test_equations_stand_above_the_code():
     text = source(Case(seed=0))
     for line in LeakyIntegrateFire().equations().variables["v"][:1]:
         assert f"//   dv/dt = {line}" in text
-    assert "// Adam (Kingma & Ba 2015)" in text
+    assert "// Adam (Kingma & Ba 2015" in text
 
 
 def test_text_is_tidy():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...codegen.bodies import mangled
 from ...codegen.emit import emit
 from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
@@ -23,7 +24,7 @@ from ..foresight import foresee
 from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
 from .compiler import load_library
-from .structs import Arrays, address, network_type
+from .structs import Arrays, address, network_type, set_members
 
 BUSY = 1 / 8
 """Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
@@ -211,8 +212,9 @@ class CPUEngine:
         for index, (weights, delays) in optimisers.items():
             view, rule = self._net.c[index], self.plan.connections[index].rewiring
             for optimiser, numbers in ((weights, view.weight_rule), (delays, view.delay_rule)):
-                for name, value in optimiser.numbers().items() if optimiser else ():
-                    setattr(numbers, name, value)
+                if optimiser is not None:
+                    set_members(numbers, {mangled(name): value for name, value in optimiser.numbers().items()})
+                    numbers.weight_decay = optimiser.weight_decay
             view.weight_rule.l1, view.weight_rule.drift = L1.of(weights, rule)
             view.noise = math.sqrt(2.0 * weights.alpha * rule.temperature) if rule and weights else 0.0
         self._library.update(ctypes.byref(self._net))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...codegen.bodies import mangled
 from ...codegen.emit import limits
 from ...compilers.plan import Plan
+from ...learning.optimisers import number_names
 from ...memory import told
 
 _LINE = 64
@@ -38,10 +41,9 @@ def network_type(plan: Plan) -> Any:
 
     class Optimiser(ctypes.Structure):
         _fields_ = (
-            ("moment", _pointer * 2),
-            *((n, _double) for n in (
-                "alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "weight_decay", "l1", "drift",
-            )),
+            ("moment", _pointer * size["max_moments"]),
+            *((mangled(n), _double) for n in number_names(plan.every_optimiser)),
+            *((n, _double) for n in ("weight_decay", "l1", "drift")),
         )  # fmt: skip
 
     class Connection(ctypes.Structure):
@@ -51,7 +53,8 @@ def network_type(plan: Plan) -> Any:
             ("weight_rule", Optimiser), ("delay_rule", Optimiser),
             ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
             *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight", "new_position")),
-            ("new_moment", _pointer * 2), ("new_delay_moment", _pointer * 2), ("new_age", _pointer),
+            ("new_moment", _pointer * size["max_moments"]), ("new_delay_moment", _pointer * size["max_moments"]),
+            ("new_age", _pointer),
             ("dead", _pointer), *((n, _int) for n in ("num_dropped", "youngest", "newborn")),
             ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
             ("slot_room", _int), ("capacity", _int), ("candidates", _int), ("hash", _pointer),
@@ -81,6 +84,19 @@ def network_type(plan: Plan) -> Any:
         )  # fmt: skip
 
     return NetworkStructure
+
+
+def set_members(structure: ctypes.Structure, values: Mapping[str, float]) -> None:
+    """Numbers of a structure by name.
+
+    Raises:
+        KeyError: the structure has none of that name.
+    """
+    known = {member[0] for member in structure._fields_}
+    for name, value in values.items():
+        if name not in known:
+            raise KeyError(f"struct {type(structure).__name__} has no {name}")
+        setattr(structure, name, value)
 
 
 def address(array: npt.NDArray[Any]) -> int:

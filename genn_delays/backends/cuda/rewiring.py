@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...codegen.cuda import STATE
+from ...codegen.cuda import moved
 from ...compilers.plan import ConnectionPlan
 from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
@@ -126,7 +126,7 @@ class Rewiring:
         )  # fmt: skip
         if by_gradient:
             self._score(c)
-        arrays = [b.get(prefix + name) for name in STATE for prefix in ("", "new_")]
+        arrays = [b.get(prefix + name) for name in moved(e.plan) for prefix in ("", "new_")]
         rows = [b[name] for name in ("row_start", "by_pre_start", "by_pre_slot")]
         e.module.launch(
             "rewire_grow", 1, ONE_BLOCK, *arrays, *rows, s["alive"], s["rank"], s["free_before"], *sorts, s["dropped"],
@@ -240,7 +240,7 @@ class Rewiring:
         """The living and the newborn in order of (post, pre)."""
         e, b, s, rule = self.engine, self.engine.connection[c.index], self.engine.scratch, c.rewiring
         assert rule is not None
-        arrays = [b.get(prefix + name) for name in STATE for prefix in ("", "new_")]
+        arrays = [b.get(prefix + name) for name in moved(e.plan) for prefix in ("", "new_")]
         e.launch(
             "join", c.size, *arrays, s["alive"], s["rank"], s["free_before"], s["living"], slots, s["born_pre"],
             s["born_post"], s["negative"], s["born_delay"], s["dropped"], e.rewired, c.index, e.step, rule.every,

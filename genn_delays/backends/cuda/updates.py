@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...codegen.bodies import mangled
+from ...codegen.cuda import optimiser_numbers
 from ...compilers.plan import ConnectionPlan, Plan
 from ...learning.optimisers import L1, Optimiser, Optimisers
 from .buffers import SQUARES
@@ -15,9 +17,6 @@ from .sorting import BLOCK
 
 if TYPE_CHECKING:
     from .engine import CUDAEngine
-
-NUMBERS = ("alpha", "beta1", "beta2", "epsilon", "decay", "momentum", "l1", "drift", "weight_decay", "noise", "age")
-"""What ``struct Optimiser`` holds, in its order."""
 
 
 class Value(NamedTuple):
@@ -44,7 +43,8 @@ class Updates:
         self.engine = engine
         self.values = learned_values(engine.plan)
         rows = 2 * len(engine.plan.connections) + len(self.values)
-        self.rules = engine.device.allocate("optimisers", (max(rows, 1), len(NUMBERS)), np.float64)
+        self.numbers = optimiser_numbers(engine.plan)
+        self.rules = engine.device.allocate("optimisers", (max(rows, 1), len(self.numbers)), np.float64)
         self.scale = engine.device.allocate("scale of gradients", (1,), np.float64)
         self._scale: float | None = 0.0  # as the host knows it
         self._rules = np.zeros(self.rules.shape)
@@ -88,18 +88,15 @@ class Updates:
         rules = np.zeros(self.rules.shape)
         for index, learned in optimisers.items():
             c = self.engine.plan.connections[index]
-            for row, optimiser in zip(rules[2 * index : 2 * index + 2], learned, strict=True):
-                row[:] = _numbers(optimiser)
-            l1, drift = L1.of(learned.weight, c.rewiring)
-            rules[2 * index, NUMBERS.index("l1")], rules[2 * index, NUMBERS.index("drift")] = l1, drift
+            l1, noise = L1.of(learned.weight, c.rewiring), 0.0
             if c.rewiring is not None and learned.weight is not None:
-                rules[2 * index, NUMBERS.index("noise")] = math.sqrt(
-                    2.0 * learned.weight.alpha * c.rewiring.temperature
-                )
+                noise = math.sqrt(2.0 * learned.weight.alpha * c.rewiring.temperature)
+            if learned.weight is not None:
+                rules[2 * index] = self._row_of(learned.weight, l1=l1.gradient, drift=l1.drift, noise=noise)
+            if learned.delay is not None:
+                rules[2 * index + 1] = self._row_of(learned.delay)
         for value, (optimiser, age) in values.items():
-            row = rules[self._row(value)]
-            row[:] = _numbers(optimiser)
-            row[NUMBERS.index("age")] = age
+            rules[self._row(value)] = self._row_of(optimiser, age=age)
         if not np.array_equal(rules, self._rules):
             self.rules.upload(rules, early=True)
             self._rules = rules
@@ -119,10 +116,18 @@ class Updates:
             arguments: list[Any] = []
             both = [Value(population, name) for name in ("batch_norm_scale", "batch_norm_shift")]
             for value in both:
-                moments = [b.get(f"{value.name}.moment{m}") for m in range(2)]
+                moments = [b[f"{value.name}.moment{m}"] for m in range(learned[value].num_moments)]
                 arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
-            template = learned[both[0]].template  # one optimiser learns both
-            self.engine.launch(f"learn_{template}", 2 * size, *arguments, self.rules, self.scale, size)
+            name = learned[both[0]].registered_name  # one optimiser learns both
+            self.engine.launch(f"learn_{name}", 2 * size, *arguments, self.rules, self.scale, size)
+
+    def _row_of(self, optimiser: Optimiser, **others: float) -> list[float]:
+        """The members of ``struct Optimiser``; those that are not given are 0."""
+        given = {mangled(name): value for name, value in optimiser.numbers().items()}
+        given |= {"weight_decay": optimiser.weight_decay, **others}
+        if unknown := given.keys() - set(self.numbers):
+            raise KeyError(f"struct Optimiser has no {', '.join(sorted(unknown))}")
+        return [given.get(name, 0.0) for name in self.numbers]
 
     def _row(self, value: Value) -> int:
         return 2 * len(self.engine.plan.connections) + self.values.index(value)
@@ -130,15 +135,12 @@ class Updates:
     def _connection(self, c: ConnectionPlan) -> None:
         """One step of a connection's optimisers, whose numbers are there."""
         b, rule = self.engine.connection[c.index], c.rewiring
-        kind = "_".join(o.template if o else "none" for o in (c.optimiser, c.delay_optimiser))
-        moments = [b.get(f"{of}moment{m}") for of in ("", "delay_") for m in range(2)]
+        kind = "_".join(o.registered_name if o else "none" for o in (c.optimiser, c.delay_optimiser))
+        moments = [b[f"moment{m}"] for m in range(c.num_moments)]
+        moments += [b[f"delay_moment{m}"] for m in range(c.num_delay_moments)]
         self.engine.launch(
             f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
             b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"],
             self.engine.plan.training_seed, c.index, self.engine.step, int(rule is not None and rule.signed),
             c.min_delay, c.max_delay, c.size,
         )  # fmt: skip
-
-
-def _numbers(optimiser: Optimiser | None) -> list[float]:
-    return [optimiser.numbers().get(name, 0.0) if optimiser else 0.0 for name in NUMBERS]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen import genn as code
+from ...codegen.bodies import mangled
 from ...codegen.genn import NeuronCode
 from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...connectivity import Synapses
@@ -184,11 +185,11 @@ class Description:
             self._add_rewiring(c, group)
 
     def _add_optimiser(self, c: ConnectionPlan, group: Any, gradient_refs: dict[str, Any]) -> None:
-        g, params = self.pygenn, {"scale": "double", "l1": "double", "l1_drift": "double"}
+        g, params = self.pygenn, {"scale": "double", "l1": "double", "l1_drift": "double", "weight_decay": "double"}
         if c.real_delays:
             params |= {"min_delay": "int", "max_delay": "int"}
         for kind, optimiser in (("weight", c.optimiser), ("delay", c.delay_optimiser)):
-            params |= {f"{kind}_{name}": "double" for name in (optimiser.numbers() if optimiser else ())}
+            params |= {f"{kind}_{mangled(name)}": "double" for name in (optimiser.numbers() if optimiser else ())}
         kinds, text = code.synapse_variables(self.plan, c), code.update_code(c, self.genn.batch_size > 1)
         read_only = g.VarAccessMode.READ_ONLY
         model = g.create_custom_update_model(

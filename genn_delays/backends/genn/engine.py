@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...codegen.bodies import mangled
 from ...compilers.finite import not_finite
 from ...compilers.plan import Plan, PopulationPlan
 from ...compilers.populations import PopulationState
@@ -213,7 +214,9 @@ class GeNNEngine:
             self.model.set_number(group, "scale", scale)
             for kind, optimiser in zip(("weight", "delay"), learned, strict=True):
                 for name, value in optimiser.numbers().items() if optimiser else ():
-                    self.model.set_number(group, f"{kind}_{name}", float(value))
+                    self.model.set_number(group, f"{kind}_{mangled(name)}", value)
+            if learned.weight is not None:
+                self.model.set_number(group, "weight_decay", learned.weight.weight_decay)
             l1 = L1.of(learned.weight, rule)
             self.model.set_number(group, "l1", l1.gradient)
             self.model.set_number(group, "l1_drift", l1.drift)

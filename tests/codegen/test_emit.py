@@ -93,7 +93,7 @@ def test_text_is_tidy():
     texts = [source(Case.numbered(n)) for n in range(6)] + [rewired(n) for n in range(8)]
     texts += [source(Case.current_based(n)) for n in range(9) if Case.current_based(n).neuron != "user"]
     for text in texts + [with_loss(*pair) for pair in LOSSES_ON]:
-        assert "{{" not in text.replace("{{c0, c1, c2, c3}}", "") and "{%" not in text
+        assert "{{" not in text.replace("{{c0_, c1_, c2_, c3_}}", "") and "{%" not in text
         assert "\n\n\n" not in text
         assert not [line for line in text.splitlines() if line != line.rstrip() or "\t" in line]
         assert max(len(line) for line in text.splitlines()) <= 125

@@ -12,12 +12,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__
 from .errors import CompileError, GennDelaysError, InvalidValueError
 from .interrupts import INTERRUPTED, raise_again
 from .memory import left
 from .paths import expanded
 from .streams import Tolerant, drop, open_streams, say, settle_errors
+from .version import __version__
 
 if TYPE_CHECKING:
     from .runs.evaluate import Evaluation

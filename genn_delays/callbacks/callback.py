@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..compilers.compiled_network import CompiledNetwork
     from ..metrics import Metrics
+    from ..training.compiled_network import CompiledNetwork
 
 
 class Callback:

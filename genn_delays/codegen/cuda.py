@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import __version__
-from ..compilers.plan import Plan, PopulationPlan
+from ..derive.printed import words_of
+from ..derive.transitions import Transitions
 from ..learning.readouts import READOUTS
+from ..plan.plan import Plan, PopulationPlan
 from ..random import Purpose
+from ..version import __version__
 from .emit import add_optimisers, check_names, environment, slope_term, update_of
-from .printed import words_of
-from .transitions import Transitions
 
 _NAMES = """
 N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most

@@ -9,16 +9,16 @@ from typing import Any
 
 import jinja2
 
-from .. import __version__
-from ..compilers.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
+from ..derive.equations import DiscreteModel
+from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
 from ..learning.optimisers import Optimiser
 from ..learning.readouts import READOUTS
 from ..neurons.neuron import REFRACTORY_STATE
+from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .equations import DiscreteModel
-from .printed import Printed, words_of
+from ..version import __version__
 
 
 class _Loader(jinja2.PackageLoader):

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ..derive.equations import DiscreteModel
+from ..derive.printed import C_FUNCTIONS
+from ..derive.transitions import Transitions
 from ..learning.readouts import READOUTS
+from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from .emit import check_names, environment
-from .equations import DiscreteModel
-from .printed import C_FUNCTIONS
-from .transitions import Transitions
 
 _SINGLE = re.compile(rf"\b({'|'.join(sorted(name[:-1] for name in C_FUNCTIONS))})f\(")
 _NAMES = """

@@ -14,11 +14,11 @@ import numpy as np
 
 from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
-from ..compilers.compiled_network import CompiledNetwork
 from ..datasets import Dataset
 from ..errors import GennDelaysError, GennDelaysWarning, RunFolderError
 from ..metrics import Metrics
 from ..paths import atomic_write
+from ..training.compiled_network import CompiledNetwork
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
 from .config import NO_OPTIMISER, Config
 from .figures import check_figures

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.emit import limits
-from ...compilers.plan import Plan
 from ...memory import told
+from ...plan.plan import Plan
 
 _LINE = 64
 _pointer, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double

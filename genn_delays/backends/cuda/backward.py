@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...codegen.cuda import STEPS
-from ...compilers.plan import ConnectionPlan, PopulationPlan
+from ...plan.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
 from .sorting import BLOCK
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import Plan
+from ...plan.plan import Plan
 from .device import Buffer
 from .history import History
 
@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 
 class Contents:
-    """The part of an engine that reads and writes; see :class:`~genn_delays.backends.protocol.Engine`.
+    """The part of an engine that reads and writes; see :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
         plan, L, lanes: what runs, lanes of all rows, and those that have an example.

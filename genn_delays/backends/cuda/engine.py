@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.cuda import emit_cuda
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
-from ...compilers.populations import PopulationState
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
-from ..foresight import foresee
-from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
+from ...plan.foresight import foresee
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.populations import PopulationState
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .backward import Backward
 from .buffers import (
     allocate,
@@ -53,7 +53,7 @@ MOST_GRAPHS = 64
 
 
 class CUDAEngine(Contents):
-    """See :class:`~genn_delays.backends.protocol.Engine`.
+    """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
         device: where it runs; closed with the engine.
@@ -63,7 +63,7 @@ class CUDAEngine(Contents):
         step: the training step, for kernels that draw random numbers.
         history: losses and counts that nobody has looked at yet.
         updates: steps of the optimisers.
-        finder: see :class:`~genn_delays.backends.protocol.Finder`.
+        finder: see :class:`~genn_delays.plan.protocol.Finder`.
         rewired: by connection, synapses replaced by the last rewiring, whether that failed, and how many were newborn.
         values: the values of populations that the host learns.
         delays: of connections on cycles, as they were last looked at.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...compilers.finite import words
+from ...plan.finite import words
 from .buffers import state_shapes
 from .device import Buffer
 from .history import Row
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """See :class:`~genn_delays.backends.protocol.Finder`.
+    """See :class:`~genn_delays.plan.protocol.Finder`.
 
     Attributes:
         found: by population whether a state variable was no number at the end of an example; after them the same of

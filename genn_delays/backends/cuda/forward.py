@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...codegen.cuda import MANY_STEPS, STEPS, WORD
-from ...compilers.plan import PopulationPlan
+from ...plan.plan import PopulationPlan
+from ...plan.protocol import check_most
 from ...random import dropout_threshold
-from ..protocol import check_most
 from .history import Row
 from .sorting import BLOCK
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...compilers.populations import PopulationState
 from ...learning.schedules import Progress
-from ..protocol import Rewired
+from ...plan.populations import PopulationState
+from ...plan.protocol import Rewired
 from .history import Row
 from .sorting import BLOCK
 from .updates import Value
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CUDALearner:
-    """See :class:`~genn_delays.backends.protocol.Learner`; for networks whose time constants are not learned."""
+    """See :class:`~genn_delays.plan.protocol.Learner`; for networks whose time constants are not learned."""
 
     def __init__(self, engine: CUDAEngine) -> None:
         self.engine = engine

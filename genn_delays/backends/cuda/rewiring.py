@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...codegen.cuda import STATE
-from ...compilers.plan import ConnectionPlan
+from ...plan.plan import ConnectionPlan
 from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps

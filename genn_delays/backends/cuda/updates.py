@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...compilers.plan import ConnectionPlan, Plan
 from ...learning.optimisers import L1, Optimiser, Optimisers
+from ...plan.plan import ConnectionPlan, Plan
 from .buffers import SQUARES
 from .device import Buffer
 from .sorting import BLOCK

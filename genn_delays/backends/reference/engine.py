@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.expressions import evaluate
-from ...compilers.finite import not_finite
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
-from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
+from ...derive.expressions import evaluate
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
+from ...plan.finite import not_finite
+from ...plan.foresight import foresee
+from ...plan.outcome import direct as felt_directly
+from ...plan.outcome import outcome, phantom_push
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.populations import PopulationState
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from ...random import Purpose, dropout_threshold, philox
-from ..foresight import foresee
-from ..outcome import direct as felt_directly
-from ..outcome import outcome, phantom_push
-from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
 from .rewiring import rewired_state
@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 
 
 class ReferenceEngine:
-    """See :class:`~genn_delays.backends.protocol.Engine`. Activity is ``[neuron, time, lane]``.
+    """See :class:`~genn_delays.plan.protocol.Engine`. Activity is ``[neuron, time, lane]``.
 
     Attributes:
         frozen_resets: spikes (before dropout) by population, ``[neuron, time, lane]``: where given, they decide the

@@ -1,4 +1,4 @@
-"""EventProp's adjoint on the grid of time steps, in NumPy; the equations are in ``codegen/transitions.py``."""
+"""EventProp's adjoint on the grid of time steps, in NumPy; the equations are in ``derive/transitions.py``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.expressions import evaluate
-from ...compilers.plan import PopulationPlan
+from ...derive.expressions import evaluate
 from ...neurons.neuron import REFRACTORY_STATE
+from ...plan.plan import PopulationPlan
 
 if TYPE_CHECKING:
     from .engine import ReferenceEngine

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import ConnectionPlan
 from ...connectivity import Synapses, home_words, ordinals
+from ...plan.plan import ConnectionPlan
+from ...plan.protocol import ConnectionState, Rewired
 from ...random import Purpose, philox, sample_distinct
-from ..protocol import ConnectionState, Rewired
 
 if TYPE_CHECKING:
     from .engine import ReferenceEngine

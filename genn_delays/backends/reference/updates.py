@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import ConnectionPlan
 from ...learning.optimisers import L1, Optimiser, Optimisers, older
+from ...plan.plan import ConnectionPlan
+from ...plan.protocol import ConnectionState
 from ...random import Purpose, normal_quantile, philox
-from ..protocol import ConnectionState
 
 if TYPE_CHECKING:
     from .engine import ReferenceEngine

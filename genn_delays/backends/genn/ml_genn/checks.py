@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from ....compilers.event_prop_compiler import EventPropCompiler
-from ....compilers.plan import Plan, PopulationPlan
 from ....errors import InvalidValueError
 from ....learning.losses import SparseCategoricalCrossentropy
 from ....learning.optimisers import Adam, Optimiser
 from ....learning.schedules import OneCycle
+from ....plan.plan import Plan, PopulationPlan
+from ....training.event_prop_compiler import EventPropCompiler
 
 AVERAGES, OTHERS = ("avg_var", "avg_var_exp_weight"), ("max_var", "sum_var")
 """Readouts whose gradient mlGeNN scales with 1 / tau_mem, and with 1 / (tau_mem T)."""

@@ -20,7 +20,7 @@ from ....synapses import Exponential
 from .. import packages
 
 if TYPE_CHECKING:
-    from ....compilers.compiled_network import CompiledNetwork
+    from ....training.compiled_network import CompiledNetwork
 
 Array = npt.NDArray[Any]
 
@@ -76,7 +76,7 @@ def to_ml_genn(network: Network | CompiledNetwork) -> MLGeNNNetwork:
         InvalidValueError: something cannot be carried; nothing has been made then.
         BackendUnavailableError: mlGeNN 2.3 is not there.
     """
-    from ....compilers.compiled_network import CompiledNetwork
+    from ....training.compiled_network import CompiledNetwork
 
     if isinstance(network, CompiledNetwork):
         compiled, network = network, network.network

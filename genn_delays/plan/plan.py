@@ -32,6 +32,8 @@ Kind = Literal["real_input", "spike_input", "neuron"]
 
 PHANTOM = "phantom_spike"
 """The number per neuron with which phantom spikes push, where there are any."""
+GRAD_LIMIT = 100.0
+"""Of :class:`EventProp` (ms), where nothing else is said."""
 
 
 @dataclass(frozen=True)

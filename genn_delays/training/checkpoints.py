@@ -3,8 +3,8 @@
 A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
 ``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays
 are real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is
-one JSON text, and in it what the network is (:mod:`.identity`) and a digest of all the rest, so that a file with a flipped
-bit is not taken for weights, nor one network's for another's.
+one JSON text, and in it what the network is (:mod:`.identity`) and a digest of all the rest, so that a file with a
+flipped bit is not taken for weights, nor one network's for another's.
 """
 
 from __future__ import annotations

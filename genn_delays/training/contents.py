@@ -13,26 +13,21 @@ from ..connectivity import Synapses
 from ..errors import InvalidValueError, check_path, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics
-from ..network import Connection, Network, Population
+from ..network import Connection, Population
+from ..plan.compiled import Compiled
 from ..plan.finite import not_finite, refuse
-from ..plan.plan import Plan
 from ..plan.populations import PopulationState
-from ..plan.protocol import Engine, Learner
+from ..plan.protocol import Learner
 from ..plan.summary import summary
 from .checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from .data import find_population
 from .turns import Turns, in_turn
 
 
-class Contents:
+class Contents(Compiled):
     """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that says what it has become, saves
     and loads it."""
 
-    network: Network
-    plan: Plan
-    engine: Engine
-    epoch: int
-    step: int
     _learner: Learner
     _progress: Progress
     _rewirings: dict[str, int]

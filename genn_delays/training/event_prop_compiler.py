@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ..errors import InvalidValueError, check_real
 from ..learning.readouts import READOUTS
 from ..network import Network
-from ..plan.plan import EventProp
+from ..plan.plan import GRAD_LIMIT, EventProp
 from ..plan.variables import Learned
 from .compiler import Compiler
 
@@ -51,7 +51,7 @@ class EventPropCompiler(Compiler):
             :meth:`~genn_delays.learning.readouts.FirstSpikeTime.phantom_push`.
     """
 
-    GRAD_LIMIT: ClassVar[float] = 100.0
+    GRAD_LIMIT: ClassVar[float] = GRAD_LIMIT
     PHANTOM_SPIKE: ClassVar[float] = 20.0
 
     def __init__(

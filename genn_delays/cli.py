@@ -21,7 +21,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .runs.evaluate import Evaluation
-    from .runs.train import Result
+    from .runs.result import Result
 
 _DESCRIPTION = """\
 Sparse spiking networks with a delay on every synapse, trained and rewired on

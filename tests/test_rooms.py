@@ -128,3 +128,12 @@ def test_an_upward_import_between_backends_is_found():
     trees = modules()
     trees["backends.cpu.engine"].body += ast.parse("from ..genn import GeNN").body
     assert list(upward(trees, BACKENDS, "backends.")) == ["backends.cpu.engine imports backends.genn.__init__"]
+
+
+def test_compilers_are_where_mlgenn_has_them():
+    import genn_delays as gd
+    from genn_delays import compilers
+
+    for name in ("CompiledNetwork", "EventPropCompiler", "SurrogateCompiler"):
+        assert getattr(compilers, name) is getattr(gd, name)
+    assert issubclass(gd.SurrogateCompiler, compilers.Compiler)

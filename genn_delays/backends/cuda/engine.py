@@ -17,10 +17,7 @@ from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .backward import Backward
-from .buffers import (
-    check_memory,
-    state_shapes,
-)  # fmt: skip
+from .buffers import check_memory, state_shapes
 from .contents import Contents
 from .data import DataOnDevice
 from .device import Device, Mark

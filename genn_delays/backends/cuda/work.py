@@ -11,14 +11,7 @@ import numpy.typing as npt
 from ...codegen.cuda import emit_cuda
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.protocol import Pass
-from .buffers import (
-    allocate,
-    allocate_population,
-    connection_shapes,
-    lanes_of,
-    most_taps,
-    scratch_shapes,
-)  # fmt: skip
+from .buffers import allocate, allocate_population, connection_shapes, lanes_of, most_taps, scratch_shapes
 from .device import Buffer, Device, Graph
 from .history import History
 from .sorting import BLOCK, blocks

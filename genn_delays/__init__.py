@@ -1,6 +1,6 @@
 """Sparse spiking networks with a delay on every synapse, trained and rewired on generated code."""
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
 TYPE_CHECKING = False  # without importing typing: nothing is imported here until something is asked for
 if TYPE_CHECKING:

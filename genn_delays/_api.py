@@ -12,13 +12,9 @@ from .callbacks import (
     SpikeRecorder,
     VarRecorder,
 )
-from .compilers.compiled_network import CompiledNetwork
-from .compilers.event_prop_compiler import EventPropCompiler
-from .compilers.surrogate_compiler import SurrogateCompiler
 from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
 from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, UniformInt
 from .errors import GennDelaysError
-from .folding import Folded, fold_batch_norm
 from .initializers import Constant, KaimingUniform, Normal, Uniform
 from .learning import (
     SGD,
@@ -46,6 +42,10 @@ from .neurons import (
 )
 from .rewiring import SET, DeepR, RigL
 from .synapses import Delta, Exponential
+from .training.compiled_network import CompiledNetwork
+from .training.event_prop_compiler import EventPropCompiler
+from .training.folding import Folded, fold_batch_norm
+from .training.surrogate_compiler import SurrogateCompiler
 
 __all__ = [
     "CPU",

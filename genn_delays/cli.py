@@ -12,16 +12,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import __version__
 from .errors import CompileError, GennDelaysError, InvalidValueError
-from .interrupts import INTERRUPTED, raise_again
+from .interrupts import INTERRUPTED, leave_at_once, leave_silently, raise_again
 from .memory import left
 from .paths import expanded
 from .streams import Tolerant, drop, open_streams, say, settle_errors
+from .version import __version__
 
 if TYPE_CHECKING:
     from .runs.evaluate import Evaluation
-    from .runs.train import Result
+    from .runs.result import Result
 
 _DESCRIPTION = """\
 Sparse spiking networks with a delay on every synapse, trained and rewired on
@@ -395,6 +395,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    from genn_delays.__main__ import main as _ready_to_be_interrupted
-
-    sys.exit(_ready_to_be_interrupted())
+    leave_at_once()
+    _status = main()
+    leave_silently()
+    sys.exit(_status)

@@ -2,7 +2,7 @@
 
 Equations come from model files and run folders, which strangers write. Nothing of their text is ever evaluated: what
 passes here is a tree of numbers, names, ``+ - * / **``, signs and calls of listed functions, and
-:mod:`genn_delays.codegen.expressions` builds SymPy's objects from that tree.
+:mod:`genn_delays.derive.expressions` builds SymPy's objects from that tree.
 """
 
 from __future__ import annotations

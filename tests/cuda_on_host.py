@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from genn_delays.backends.cuda.engine import CUDAEngine
 from genn_delays.backends.cuda.shim import ShimDevice
-from genn_delays.backends.protocol import Availability
-from genn_delays.compilers.plan import Plan
+from genn_delays.plan.plan import Plan
+from genn_delays.plan.protocol import Availability
 
 
 class CUDAOnHost:

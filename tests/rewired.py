@@ -24,9 +24,9 @@ from genn_delays import (
 )
 from genn_delays.backends.cpu.engine import CPUEngine
 from genn_delays.backends.cuda.engine import CUDAEngine
-from genn_delays.backends.protocol import Engine, Rewired
 from genn_delays.connectivity import Synapses, home_words
 from genn_delays.learning.schedules import Progress
+from genn_delays.plan.protocol import Engine, Rewired
 from genn_delays.random import Purpose, philox
 from genn_delays.rewiring import RewiringRule
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from refused import refused
 
 from genn_delays import UserNeuron
-from genn_delays.codegen.equations import derive
-from genn_delays.codegen.expressions import evaluate, parse, printed
+from genn_delays.derive.equations import derive
+from genn_delays.derive.expressions import evaluate, parse, printed
 from genn_delays.errors import InvalidValueError
 from genn_delays.grammar import FUNCTIONS, expression_tree
 from genn_delays.neurons import Equations

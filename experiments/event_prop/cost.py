@@ -80,7 +80,7 @@ def measure(case: Case, threads: int, epochs: int) -> dict[str, float]:
     import numpy as np
 
     import genn_delays as gd
-    from genn_delays.compilers.registry import COMPILERS
+    from genn_delays.training.registry import COMPILERS
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     random = np.random.default_rng(0)

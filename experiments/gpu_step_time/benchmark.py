@@ -28,8 +28,8 @@ from genn_delays.backends import BACKENDS
 from genn_delays.backends.cuda.counting import least_bytes
 from genn_delays.backends.cuda.device import Device, Module
 from genn_delays.callbacks import Callback
-from genn_delays.compilers.plan import Plan
 from genn_delays.metrics import Metrics
+from genn_delays.plan.plan import Plan
 from genn_delays.runs.build import compile_network
 from genn_delays.runs.config import Config
 from genn_delays.runs.overrides import Overrides

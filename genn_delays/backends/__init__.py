@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import unknown
+from ..plan.protocol import Backend
 from .cpu import CPU
 from .cuda import CUDA
 from .genn import GeNN
-from .protocol import Backend
 from .reference import Reference
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"cpu": CPU, "cuda": CUDA, "genn": GeNN, "reference": Reference}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..compilers.compiled_network import CompiledNetwork
     from ..metrics import Metrics
+    from ..plan.compiled import Compiled
 
 
 class Callback:
@@ -17,7 +17,7 @@ class Callback:
         num_epochs, num_batches: of this call; `num_epochs` is 0 in ``evaluate``.
     """
 
-    compiled_network: CompiledNetwork
+    compiled_network: Compiled
     num_epochs: int
     num_batches: int
     runs_last = False
@@ -26,7 +26,7 @@ class Callback:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def set_params(self, compiled_network: CompiledNetwork, num_epochs: int, num_batches: int) -> None:
+    def set_params(self, compiled_network: Compiled, num_epochs: int, num_batches: int) -> None:
         """Called first, with what is about to run."""
         self.compiled_network, self.num_epochs, self.num_batches = compiled_network, num_epochs, num_batches
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..compilers.summary import what_learns
+from ..plan.summary import what_learns
 from ..streams import Tolerant, say
 from .callback import Callback
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import __version__
 from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
-from ..compilers.plan import Plan, PopulationPlan
+from ..derive.printed import words_of
+from ..derive.transitions import Transitions
 from ..learning.optimisers import Optimiser, number_names
 from ..learning.readouts import READOUTS
+from ..plan.plan import Plan, PopulationPlan
 from ..random import Purpose
+from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .emit import check_names, environment, slope_term, update_of
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
-from .printed import words_of
-from .transitions import Transitions
 
 _NAMES = """
 N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most

@@ -9,19 +9,19 @@ from typing import Any
 
 import jinja2
 
-from .. import __version__
 from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
-from ..compilers.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
+from ..derive.equations import DiscreteModel
+from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
 from ..learning.optimisers import number_names
 from ..learning.readouts import READOUTS
 from ..neurons.neuron import REFRACTORY_STATE
+from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
+from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
-from .equations import DiscreteModel
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
-from .printed import Printed, words_of
 
 
 class _Loader(jinja2.PackageLoader):

@@ -14,15 +14,15 @@ from enum import IntEnum
 from typing import Any
 
 from ..bodies.functions import PHILOX
-from ..compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ..derive.equations import DiscreteModel
+from ..derive.printed import C_FUNCTIONS
+from ..derive.transitions import Transitions
 from ..learning.readouts import READOUTS
+from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from .bodies import GENN, Printer
 from .emit import check_names, environment
-from .equations import DiscreteModel
 from .optimisers import genn_step
-from .printed import C_FUNCTIONS
-from .transitions import Transitions
 
 _SINGLE = re.compile(rf"\b({'|'.join(sorted(name[:-1] for name in C_FUNCTIONS))})f\(")
 _NAMES = """

@@ -9,11 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..backends import BACKENDS
-from ..compilers.compiled_network import CompiledNetwork
-from ..compilers.compiler import Compiler
-from ..compilers.plan import Plan
-from ..compilers.registry import COMPILERS
-from ..compilers.variables import ALL
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, load_dataset, stratified_split
 from ..delays import DELAY_KERNELS
@@ -23,8 +18,13 @@ from ..learning import OPTIMISERS, SURROGATES
 from ..learning.losses import LOSSES
 from ..network import Connection, Network, Population
 from ..neurons import NEURONS, BatchNorm, SpikeInput
+from ..plan.plan import Plan
+from ..plan.variables import ALL
 from ..rewiring import REWIRING
 from ..synapses import SYNAPSES
+from ..training.compiled_network import CompiledNetwork
+from ..training.compiler import Compiler
+from ..training.registry import COMPILERS
 from .config import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, Config, PopulationConfig
 from .tables import construct, within
 

@@ -28,9 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from ..backends import BACKENDS
-from ..compilers.compiler import refuse_mlgenns
-from ..compilers.event_prop_compiler import EventPropCompiler
-from ..compilers.registry import COMPILERS
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import DATASETS
 from ..delays import DELAY_KERNELS
@@ -41,6 +38,9 @@ from ..neurons import NEURONS, BatchNorm
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
 from ..synapses import SYNAPSES
+from ..training.compiler import refuse_mlgenns
+from ..training.event_prop_compiler import EventPropCompiler
+from ..training.registry import COMPILERS
 from .tables import Table, as_table, as_text, check_keys, complete, complete_value, plain
 
 METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}

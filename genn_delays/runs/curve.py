@@ -10,7 +10,7 @@ from ..paths import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .train import Result
+    from .result import Result
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart
 _COLOURS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}

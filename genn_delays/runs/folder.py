@@ -22,9 +22,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from .. import __version__
 from ..errors import GennDelaysError, RunFolderError
 from ..paths import atomic_write, expanded
+from ..version import __version__
 from .config import Config, config_of, read_toml
 from .lock import LOCK, Lock, locked
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 
-from .. import __version__
 from ..backends import BACKENDS
 from ..backends.cpu.backend import available_processors
 from ..backends.cuda.probe import probe
@@ -13,6 +12,7 @@ from ..datasets import DATASETS
 from ..datasets.fsdd import DATA_VARIABLE
 from ..errors import GennDelaysError
 from ..paths import CACHE_VARIABLE, cache_dir
+from ..version import __version__
 from .models import model_names, models_folder
 
 

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from ..backends.cuda.counting import CountingDevice, least_bytes
 from ..backends.cuda.engine import CUDAEngine
-from ..backends.protocol import Pass
-from ..compilers.data import prepare_inputs, prepare_labels
-from ..compilers.learner import HostLearner
-from ..compilers.plan import Plan
 from ..learning.schedules import Progress
 from ..network import Network
 from ..neurons import SpikeInput
+from ..plan.plan import Plan
+from ..plan.protocol import Pass
+from ..training.data import prepare_inputs, prepare_labels
+from ..training.learner import HostLearner
 from .build import build_compiler, build_network, compile_arguments, validate
 from .config import Config
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..backends import BACKENDS
-from ..compilers.registry import COMPILERS
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import REWIRING
+from ..training.registry import COMPILERS
 from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig, registered, with_compiler
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, as_text, check_utf8, complete

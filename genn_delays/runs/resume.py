@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks import Callback
-from ..checkpoints import read_progress
 from ..errors import InvalidValueError, RunFolderError
+from ..training.checkpoints import read_progress
 from .config import Config, config_of
 from .folder import RunFolder
 from .models import load_model

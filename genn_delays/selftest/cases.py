@@ -19,9 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..compilers.compiled_network import CompiledNetwork
-from ..compilers.event_prop_compiler import EventPropCompiler
-from ..compilers.surrogate_compiler import SurrogateCompiler
 from ..connectivity import FixedNumber, Sparse
 from ..delays import DelayKernel, GaussianKernel, TriangleKernel, UniformInt
 from ..initializers import Normal, Uniform
@@ -52,6 +49,9 @@ from ..neurons import (
 )
 from ..rewiring import SET, DeepR, RewiringRule, RigL
 from ..synapses import Exponential
+from ..training.compiled_network import CompiledNetwork
+from ..training.event_prop_compiler import EventPropCompiler
+from ..training.surrogate_compiler import SurrogateCompiler
 
 Arrays = dict[str, npt.NDArray[Any]]
 

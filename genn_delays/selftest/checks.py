@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..backends.protocol import ConnectionState
-from ..compilers.compiled_network import CompiledNetwork
-from ..compilers.plan import ConnectionPlan
 from ..connectivity import Synapses, home_words
 from ..errors import GennDelaysError
+from ..plan.plan import ConnectionPlan
+from ..plan.protocol import ConnectionState
 from ..random import Purpose, philox
 from ..rewiring import RewiringRule
+from ..training.compiled_network import CompiledNetwork
 from .cases import Case
 
 Array = npt.NDArray[Any]

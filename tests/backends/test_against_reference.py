@@ -10,9 +10,9 @@ from networks import Case, largest_difference, unround
 
 from genn_delays import CPU
 from genn_delays.backends.cpu.engine import tile_lanes
-from genn_delays.compilers.plan import Plan
 from genn_delays.learning.readouts import READOUTS
 from genn_delays.neurons import DynamicNeuron
+from genn_delays.plan.plan import Plan
 
 CASES = [Case.numbered(seed) for seed in range(36)]
 PUBLISHED = [Case.published(seed) for seed in range(28)]

@@ -15,6 +15,7 @@ from genn_delays import SET, Adam, Callback, DeepR, GaussianKernel, RigL, Surrog
 from genn_delays.backends.cuda import data as cuda_data
 from genn_delays.backends.cuda import engine as cuda_engine
 from genn_delays.backends.cuda import history
+from genn_delays.backends.cuda import work as cuda_work
 from genn_delays.backends.cuda.device import Buffer
 from genn_delays.backends.cuda.history import History
 from genn_delays.backends.cuda.shim import ShimDevice
@@ -286,12 +287,12 @@ def test_a_training_step_is_one_graph(rule):
     with compiled_for(CUDAOnHost(), rule) as compiled:
         (x, y), device = data(compiled.network, 38), compiled.engine.device
         compiled.train(x, y, 2, callbacks=[])
-        graphs, calls = len(compiled.engine._graphs), device.calls
+        graphs, calls = len(compiled.engine.work.graphs), device.calls
         assert graphs == 2 + 1
         compiled.train(x, y, 3, callbacks=[])
-        assert len(compiled.engine._graphs) == graphs and device.calls - calls == 2 * 10 + 1
+        assert len(compiled.engine.work.graphs) == graphs and device.calls - calls == 2 * 10 + 1
         compiled.evaluate(x, y)
-        assert len(compiled.engine._graphs) == graphs + 3
+        assert len(compiled.engine.work.graphs) == graphs + 3
 
 
 @pytest.mark.parametrize("rule", [None, DeepR()], ids=repr)
@@ -305,11 +306,11 @@ def test_graphs_used_least_recently_are_dropped(rule, monkeypatch):
                 compiled.train(x, y, epochs, callbacks=[])
                 metrics = compiled.evaluate(x, y)[0]
             synapses = [compiled.synapses(c) for c in compiled.network.connections]
-            return list(compiled.engine._graphs), metrics[compiled.plan.outputs[0].name].loss, synapses
+            return list(compiled.engine.work.graphs), metrics[compiled.plan.outputs[0].name].loss, synapses
 
     expected = trained()
     assert len(expected[0]) >= 4
-    monkeypatch.setattr(cuda_engine, "MOST_GRAPHS", 3)
+    monkeypatch.setattr(cuda_work, "MOST_GRAPHS", 3)
     found = trained()
     assert found[0] == expected[0][-3:] and found[1] == expected[1]
     for one, two in zip(found[2], expected[2], strict=True):
@@ -318,11 +319,11 @@ def test_graphs_used_least_recently_are_dropped(rule, monkeypatch):
 
 
 def test_a_graph_that_is_used_is_kept(monkeypatch):
-    monkeypatch.setattr(cuda_engine, "MOST_GRAPHS", 2)
+    monkeypatch.setattr(cuda_work, "MOST_GRAPHS", 2)
     with compiled_for(CUDAOnHost(), None) as compiled:
         engine = compiled.engine
-        engine._graphs.clear()
+        engine.work.graphs.clear()
         for key in "abacabb":
-            engine.replay(key, engine.rewired.clear)
+            engine.work.replay(key, engine._rewiring.rewired.clear)
             engine.device.settle()
-        assert [key for ((key),) in engine._graphs] == ["a", "b"]
+        assert [key for ((key),) in engine.work.graphs] == ["a", "b"]

@@ -88,13 +88,13 @@ def test_any_number_of_synapses_goes_by_one_graph(rule, order, sums):
     """None, one, some and all, from step to step; the index by source is that of the synapses that result."""
     one, two = pair_of(rule, order)
     engines, random, c = (one.engine, two.engine), np.random.default_rng(0), one.plan.connections[0]
-    recorded = len(one.engine._graphs)
+    recorded = len(one.engine.work.graphs)
     for step, count in enumerate((0, 1, 7, 0, c.size, 3, c.size - 1, 20)):
         kill(engines, c.index, count, random)
         for engine in engines:
             assert rewire(engine, step)[c.index] == count
         assert_same_state(*engines, c.index)
-        assert len(one.engine._graphs) == recorded + 1
+        assert len(one.engine.work.graphs) == recorded + 1
     index = contents(one.engine)
     one.engine.set_state(c.index, one.engine.state(c.index))
     assert_same_contents(index, contents(one.engine))
@@ -104,14 +104,14 @@ def test_any_number_of_synapses_goes_by_one_graph(rule, order, sums):
 @pytest.mark.parametrize("rule", [SET(interval=1), RigL(interval=1), RigL(interval=1, candidates=30)], ids=repr)
 def test_a_falling_number_by_magnitude(rule, order, sums):
     one, two = pair_of(rule, order)
-    recorded = len(one.engine._graphs)
+    recorded = len(one.engine.work.graphs)
     for step, share in enumerate((1.0, 0.6, 0.3, 0.1, 0.03, 0.0, 0.2)):
         drops = {c.index: int(share * c.size) for c in one.plan.connections}
         for engine in (one.engine, two.engine):
             assert totals(engine.rewire(step, drops)) == drops
         for c in one.plan.connections:
             assert_same_state(one.engine, two.engine, c.index)
-    assert len(one.engine._graphs) <= recorded + 3  # one, the other, or both connections lose any
+    assert len(one.engine.work.graphs) <= recorded + 3  # one, the other, or both connections lose any
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -56,7 +56,7 @@ def runs(library, code):
 TRAINING = (
     "tests/learning/test_separate_delays.py",
     "tests/backends/test_reproducible.py",
-    "tests/test_checkpoints.py::test_going_on_gives_the_same_bits",
+    "tests/training/test_checkpoints.py::test_going_on_gives_the_same_bits",
 )
 
 

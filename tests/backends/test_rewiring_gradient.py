@@ -35,9 +35,9 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
-from genn_delays.backends.protocol import Pass
 from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
+from genn_delays.plan.protocol import Pass
 
 GRADIENT = {"growth": "gradient", "l1": 0.01}
 WIDE = GaussianKernel(sigma=2.0)

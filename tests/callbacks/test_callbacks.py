@@ -37,11 +37,11 @@ from genn_delays import (
 )
 from genn_delays.callbacks import CALLBACKS, as_callbacks, progress_bar
 from genn_delays.callbacks.metrics_writer import read_metrics
-from genn_delays.checkpoints import Checkpoint as Contents
-from genn_delays.checkpoints import save_checkpoint
 from genn_delays.errors import GennDelaysError, RunFolderError
 from genn_delays.metrics import Metrics, OutputMetric
 from genn_delays.random import permutation
+from genn_delays.training.checkpoints import Checkpoint as Contents
+from genn_delays.training.checkpoints import save_checkpoint
 
 T, EXAMPLES, BATCH, DT = 12, 10, 4, 0.5
 THRESHOLD = 0.6

@@ -19,9 +19,9 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
-from genn_delays.backends.protocol import Pass
 from genn_delays.delays import DELAY_KERNELS, as_delay_kernel, difference_taps
 from genn_delays.learning.schedules import Progress
+from genn_delays.plan.protocol import Pass
 
 MAX_DELAY = 24
 KERNELS = sorted(DELAY_KERNELS)

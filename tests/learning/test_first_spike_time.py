@@ -23,14 +23,14 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.backends import as_backend
-from genn_delays.backends.outcome import direct
-from genn_delays.backends.protocol import Pass
-from genn_delays.compilers.data import prepare_inputs
-from genn_delays.compilers.lower import lower
-from genn_delays.compilers.outputs import output_losses
 from genn_delays.learning.losses import LOSSES, RelativeMeanSquareError, SparseCategoricalCrossentropy, as_loss
 from genn_delays.learning.readouts import READOUTS
 from genn_delays.learning.surrogates import ArcTan
+from genn_delays.plan.lower import lower
+from genn_delays.plan.outcome import direct
+from genn_delays.plan.protocol import Pass
+from genn_delays.training.data import prepare_inputs
+from genn_delays.training.outputs import output_losses
 
 DT, STEPS = 0.5, 20
 DURATION = DT * STEPS

@@ -9,9 +9,9 @@ from refused import refused
 from rewired import assert_same_state, set_gradient
 
 from genn_delays import SGD, Adam, AdamW, CosineAnnealing
-from genn_delays.backends.protocol import Pass
 from genn_delays.learning.optimisers import OPTIMISERS, Optimisers, as_optimiser, older
 from genn_delays.learning.schedules import Progress
+from genn_delays.plan.protocol import Pass
 
 EVERY = [Adam(0.01), Adam(0.02, 0.8, 0.95, 1e-3), AdamW(0.01, decay=0.1), SGD(0.1), SGD(0.05, momentum=0.9)]
 
@@ -52,7 +52,7 @@ def test_kernel_equals_definition(optimiser, variables, kernels):
 
 
 def _first_batch(case, compiled):
-    from genn_delays.compilers.data import prepare_inputs
+    from genn_delays.training.data import prepare_inputs
 
     inputs, _ = prepare_inputs(compiled.network, case.data()[0], case.time_steps, 1.0)
     return inputs, np.arange(case.batch_size)

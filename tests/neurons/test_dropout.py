@@ -19,8 +19,8 @@ from genn_delays import (
     SurrogateCompiler,
     Uniform,
 )
-from genn_delays.backends.protocol import Pass
-from genn_delays.compilers.data import prepare_inputs
+from genn_delays.plan.protocol import Pass
+from genn_delays.training.data import prepare_inputs
 
 T, LANES, SIZE = 6, 33, 300
 

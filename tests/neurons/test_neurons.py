@@ -32,8 +32,8 @@ from genn_delays import (
     VarRecorder,
 )
 from genn_delays.codegen import cuda as cuda_code
-from genn_delays.codegen import printed
-from genn_delays.codegen.equations import derive
+from genn_delays.derive import printed
+from genn_delays.derive.equations import derive
 from genn_delays.errors import InvalidValueError
 from genn_delays.neurons import NEURONS, READOUTS, Equations
 from genn_delays.neurons.user_neuron import RESERVED, TAKEN

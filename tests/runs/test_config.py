@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tomli_w
 
-from genn_delays.compilers.registry import COMPILERS
 from genn_delays.connectivity.connectivity import CONNECTIVITY
 from genn_delays.delays import DELAY_INITIALIZERS
 from genn_delays.errors import InvalidValueError
@@ -23,6 +22,7 @@ from genn_delays.runs.models import load_model, model_names
 from genn_delays.runs.overrides import Overrides, overrides_in
 from genn_delays.runs.resume import differences
 from genn_delays.runs.tables import arguments_of
+from genn_delays.training.registry import COMPILERS
 
 
 def tables(small) -> dict:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from genn_delays.checkpoints import _digest
 from genn_delays.errors import RunFolderError
 from genn_delays.runs import curve
 from genn_delays.runs.figures import NEEDED, OPTIONAL, check_figures
 from genn_delays.runs.folder import RunFolder
+from genn_delays.training.checkpoints import _digest
 
 EPOCHS = 2
 WRONG = ["high", [], {}, True, float("nan"), float("inf"), 10**400]

@@ -348,7 +348,7 @@ def test_a_checkpoint_of_a_nonsensical_configuration_is_refused(call, whole):
     from safetensors import safe_open
     from safetensors.numpy import save
 
-    from genn_delays.checkpoints import _digest
+    from genn_delays.training.checkpoints import _digest
 
     files = {}
     for path in (whole / "checkpoints").iterdir():

@@ -233,7 +233,7 @@ def test_an_interrupted_run_says_how_to_go_on(small, tmp_path):
 @pytest.mark.parametrize("rule", ["deep_r", "none"])
 def test_the_learning_curve_is_drawn_for_one_epoch_and_for_many(tmp_path, rule, pictures):
     from genn_delays.runs.curve import draw_learning_curve
-    from genn_delays.runs.train import Result
+    from genn_delays.runs.result import Result
 
     for epochs in (1, 20):
         result = Result(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, check_count, keep
-from ..protocol import Availability, Engine
+from ...plan.plan import Plan
+from ...plan.protocol import Availability, Engine
 from .compiler import compiler
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...random import dropout_threshold
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .structs import Arrays, Foreseen, address

@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import emit
-from ...compilers.plan import Plan, PopulationPlan
-from ...compilers.populations import PopulationState
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
-from ..foresight import foresee
-from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.foresight import foresee
+from ...plan.plan import Plan, PopulationPlan
+from ...plan.populations import PopulationState
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
 from .compiler import load_library
 from .structs import Arrays, address, network_type, set_members
@@ -61,7 +61,7 @@ def _tile(plan: Plan) -> int:
 
 
 class CPUEngine:
-    """See :class:`~genn_delays.backends.protocol.Engine`.
+    """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
         source: path of the generated source.

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import limits
-from ...compilers.plan import Plan
 from ...learning.optimisers import number_names
 from ...memory import told
+from ...plan.plan import Plan
 
 _LINE = 64
 _pointer, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double

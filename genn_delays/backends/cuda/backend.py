@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, check_choice, check_count, keep
-from ..protocol import Availability, Engine
+from ...plan.plan import Plan
+from ...plan.protocol import Availability, Engine
 
 TAPES = ("float32", "float16")
 

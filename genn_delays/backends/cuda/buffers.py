@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...codegen.cuda import WORD, keeps_half
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...errors import OutOfMemoryError
 from ...memory import check
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .device import Buffer, Device
 

@@ -7,33 +7,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import Plan
+from ...plan.plan import Plan
 from .device import Buffer
 from .history import History
+from .work import Work
 
 Array = npt.NDArray[Any]
 
 
 class Contents:
-    """The part of an engine that reads and writes; see :class:`~genn_delays.backends.protocol.Engine`.
+    """The part of an engine that reads and writes; see :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
-        plan, L, lanes: what runs, lanes of all rows, and those that have an example.
-        population, connection: buffers by name.
-        history, values: see :class:`~genn_delays.backends.cuda.engine.CUDAEngine`.
+        plan, work: what runs, and its buffers and kernels.
+        population, connection, history, L: those of `work`.
+        values: the values of populations that the host learns.
     """
 
     plan: Plan
+    work: Work
     L: int
-    lanes: int
     population: list[dict[str, Buffer]]
     connection: list[dict[str, Buffer]]
     history: History
     values: dict[int, dict[str, npt.NDArray[np.float32]]]
 
+    @property
+    def lanes(self) -> int:
+        """Lanes that have an example."""
+        return self.work.lanes
+
     def output(self, population: int) -> npt.NDArray[np.float32]:
         self.history.fetch()  # an error of the pass comes before what it gave
-        return np.ascontiguousarray(self.population[population]["z"].download()[:, : self.lanes].T)
+        return np.ascontiguousarray(self.population[population]["z"].download()[:, : self.work.lanes].T)
 
     def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
         name = "grad" if variable == "weight" else "delay_grad"
@@ -85,7 +91,7 @@ class Contents:
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
         p = self.plan.populations[population]
         if not p.spiking:
-            return np.zeros((p.size, self.plan.time_steps, self.lanes), dtype=np.bool_)
+            return np.zeros((p.size, self.plan.time_steps, self.work.lanes), dtype=np.bool_)
         words = self.population[population]["bits"].download().reshape(p.size, self.L // 32, -1, 1, 32)
         bits = (words >> np.arange(32, dtype=np.uint32)[:, None] & 1).astype(np.bool_)
         return self._by_lane(bits.reshape(p.size, self.L // 32, -1, 32)[:, :, : self.plan.time_steps])
@@ -93,7 +99,7 @@ class Contents:
     def _by_lane(self, array: Array) -> Array:
         """From [neuron, strip, time, lane of the strip] to [neuron, time, lane]."""
         whole = array.transpose(0, 2, 1, 3).reshape(len(array), self.plan.time_steps, self.L)
-        return np.ascontiguousarray(whole[:, :, : self.lanes])
+        return np.ascontiguousarray(whole[:, :, : self.work.lanes])
 
     def spike_count(self, population: int) -> int:
         return int(np.count_nonzero(self.spikes(population)))

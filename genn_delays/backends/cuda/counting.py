@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import Plan
+from ...plan.plan import Plan
 from .buffers import lanes_of
 from .device import Buffer, Device, Graph, Mark, Memory, Module
 from .signature import Signature

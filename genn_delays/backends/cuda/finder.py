@@ -4,63 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...compilers.finite import words
+from ...plan.finite import words
 from .buffers import state_shapes
 from .device import Buffer
 from .history import Row
-
-if TYPE_CHECKING:
-    from .engine import CUDAEngine
+from .work import Work
 
 
 class Finder:
-    """See :class:`~genn_delays.backends.protocol.Finder`.
+    """See :class:`~genn_delays.plan.protocol.Finder`.
+
+    Args:
+        populations: whether the device learns what populations do.
 
     Attributes:
         found: by population whether a state variable was no number at the end of an example; after them the same of
             all arrays that the device learns.
     """
 
-    def __init__(self, engine: CUDAEngine) -> None:
-        self.engine, plan = engine, engine.plan
+    def __init__(self, work: Work, *, populations: bool) -> None:
+        self.work, plan = work, work.plan
         self._arrays: list[tuple[str, Buffer, int]] = []
         for c in plan.connections:
             for name, (_, dtype) in state_shapes(c).items():
                 if c.learned and dtype == np.float32:
                     whose = f"{words(name)} of connection {c.name!r}"
-                    self._arrays.append((whose, engine.connection[c.index][name], c.size))
-        for p in plan.populations if engine.learner is not None else ():
-            for name in engine.population[p.index]:
+                    self._arrays.append((whose, work.connection[c.index][name], c.size))
+        for p in plan.populations if populations else ():
+            for name in work.population[p.index]:
                 if name.startswith("batch_norm_") and not name.endswith(".grad"):
                     whose = f"{words(name)} of population {p.name!r}"
-                    self._arrays.append((whose, engine.population[p.index][name], p.size))
+                    self._arrays.append((whose, work.population[p.index][name], p.size))
         self.states = len(plan.populations)
-        self.found = engine.device.allocate("what is no number", (self.states + len(self._arrays),), np.int32)
+        self.found = work.device.allocate("what is no number", (self.states + len(self._arrays),), np.int32)
         self.found.clear()
 
     def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
-        e = self.engine
-        result = e.history.later("finite", {0: partial(_column, 0), 1: partial(_column, 1)})
-        e.replay(("finite", learned), partial(self._look, learned))
+        w = self.work
+        result = w.history.later("finite", {0: partial(_column, 0), 1: partial(_column, 1)})
+        w.replay(("finite", learned), partial(self._look, learned))
         return lambda: (self._learned(result[1]), self._state(result[0]))
 
     def _look(self, learned: bool) -> None:
-        e, end = self.engine, self.states + len(self._arrays)
+        w, end = self.work, self.states + len(self._arrays)
         for place, (_, buffer, size) in enumerate(self._arrays if learned else (), self.states):
-            e.each("find_not_finite", size, buffer, self.found, place, size)
-        row = e.history.row("finite")
-        e.launch("note_not_finite", 1, self.found, *row, 0, 0, self.states)
-        e.launch("note_not_finite", 1, self.found, *row, 1, self.states, end)
+            w.each("find_not_finite", size, buffer, self.found, place, size)
+        row = w.history.row("finite")
+        w.launch("note_not_finite", 1, self.found, *row, 0, 0, self.states)
+        w.launch("note_not_finite", 1, self.found, *row, 1, self.states, end)
 
     def _learned(self, first: int) -> str:
         return "" if first < 0 else self._arrays[first - self.states][0]
 
     def _state(self, first: int) -> str:
-        return "" if first < 0 else f"a state variable of population {self.engine.plan.populations[first].name!r}"
+        return "" if first < 0 else f"a state variable of population {self.work.plan.populations[first].name!r}"
 
 
 def _column(column: int, row: Row) -> int:

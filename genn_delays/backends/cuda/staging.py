@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from .real import CudaDevice
-
 HALF = 1 << 23
 """Bytes that are filled while as many are being copied."""
+
+
+class CopyTarget(Protocol):
+    """What staging asks of a GPU."""
+
+    core: Any
+
+    def make_current(self) -> None:
+        """What this thread asks of the driver from now on is of this GPU."""
+
+    def do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
+        """What a function of the driver gives besides its status."""
 
 
 class Staging:
@@ -20,11 +29,12 @@ class Staging:
     host, and at full speed. One half is filled while the other is copied; the host waits only for a half to be free.
 
     Args:
+        device: that is copied to.
         stream: that copies go to; it is closed with this.
         piece: bytes that are copied at once.
     """
 
-    def __init__(self, device: CudaDevice, stream: Any, piece: int = HALF) -> None:
+    def __init__(self, device: CopyTarget, stream: Any, piece: int = HALF) -> None:
         self.gpu, self.stream, self.piece = device, stream, piece
         self._pinned = device.core.LegacyPinnedMemoryResource().allocate(2 * HALF)
         self._pinned.set_deallocation_stream(stream)  # forgotten, it gives itself back when that is done

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...codegen.bodies import mangled
 from ...codegen.cuda import optimiser_numbers
-from ...compilers.plan import ConnectionPlan, Plan
 from ...learning.optimisers import L1, Optimiser, Optimisers
+from ...plan.plan import ConnectionPlan, Plan
 from .buffers import SQUARES
 from .device import Buffer
 from .sorting import BLOCK
-
-if TYPE_CHECKING:
-    from .engine import CUDAEngine
+from .work import Work
 
 
 class Value(NamedTuple):
@@ -32,20 +30,20 @@ def learned_values(plan: Plan) -> list[Value]:
 
 
 class Updates:
-    """Steps of an engine's optimisers.
+    """Steps of optimisers.
 
     Attributes:
         rules: the optimisers as they are now: two rows a connection (weight, delay), then one a value of a population.
         scale: what all gradients are multiplied by.
     """
 
-    def __init__(self, engine: CUDAEngine) -> None:
-        self.engine = engine
-        self.values = learned_values(engine.plan)
-        rows = 2 * len(engine.plan.connections) + len(self.values)
-        self.numbers = optimiser_numbers(engine.plan)
-        self.rules = engine.device.allocate("optimisers", (max(rows, 1), len(self.numbers)), np.float64)
-        self.scale = engine.device.allocate("scale of gradients", (1,), np.float64)
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.values = learned_values(work.plan)
+        rows = 2 * len(work.plan.connections) + len(self.values)
+        self.numbers = optimiser_numbers(work.plan)
+        self.rules = work.device.allocate("optimisers", (max(rows, 1), len(self.numbers)), np.float64)
+        self.scale = work.device.allocate("scale of gradients", (1,), np.float64)
         self._scale: float | None = 0.0  # as the host knows it
         self._rules = np.zeros(self.rules.shape)
 
@@ -59,26 +57,26 @@ class Updates:
 
     def clip(self) -> None:
         """Let gradients be scaled so that their norm is at most ``clip_norm``."""
-        self.engine.replay("clip", self._clip)
+        self.work.replay("clip", self._clip)
         self._scale = None
 
     def _clip(self) -> None:
-        e, squares, first = self.engine, self.engine.scratch["squares"], 0
+        w, squares, first = self.work, self.work.scratch["squares"], 0
         for gradient, size in self._gradients():
             parts = min(-(-size // (16 * BLOCK)), SQUARES)  # by size alone: the order of the sum is always the same
-            e.module.launch("square_sums", parts, BLOCK, gradient, squares, first, size)
+            w.module.launch("square_sums", parts, BLOCK, gradient, squares, first, size)
             first += parts
-        e.module.launch("clip_scale", 1, BLOCK, squares, self.scale, float(e.plan.clip_norm or 0.0), first)
+        w.module.launch("clip_scale", 1, BLOCK, squares, self.scale, float(w.plan.clip_norm or 0.0), first)
 
     def _gradients(self) -> list[tuple[Buffer, int]]:
         """The gradients of all that is learned."""
-        e, found = self.engine, []
-        for c in e.plan.connections:
+        w, found = self.work, []
+        for c in w.plan.connections:
             for name, optimiser in (("grad", c.optimiser), ("delay_grad", c.delay_optimiser)):
                 if optimiser is not None and c.size:
-                    found.append((e.connection[c.index][name], c.size))
+                    found.append((w.connection[c.index][name], c.size))
         for population, name in self.values:
-            found.append((e.population[population][f"{name}.grad"], e.plan.populations[population].size))
+            found.append((w.population[population][f"{name}.grad"], w.plan.populations[population].size))
         return found
 
     # --- steps -------------------------------------------------------------------------------------------------------
@@ -87,7 +85,7 @@ class Updates:
         """A step of optimisers as they are now: of connections, and of populations' values with how often each was."""
         rules = np.zeros(self.rules.shape)
         for index, learned in optimisers.items():
-            c = self.engine.plan.connections[index]
+            c = self.work.plan.connections[index]
             l1, noise = L1.of(learned.weight, c.rewiring), 0.0
             if c.rewiring is not None and learned.weight is not None:
                 noise = math.sqrt(2.0 * learned.weight.alpha * c.rewiring.temperature)
@@ -101,25 +99,25 @@ class Updates:
             self.rules.upload(rules, early=True)
             self._rules = rules
         key = ("update", *optimisers, *values)
-        self.engine.replay(key, lambda: self._steps([*optimisers], [(v, o) for v, (o, _) in values.items()]))
+        self.work.replay(key, lambda: self._steps([*optimisers], [(v, o) for v, (o, _) in values.items()]))
         for index in optimisers:
-            if self.engine.plan.connections[index].delay_optimiser is not None and index in self.engine.delays:
-                self.engine.device.settle()  # what was deferred runs in blocks of the delays there were
-                del self.engine.delays[index]
+            if self.work.plan.connections[index].delay_optimiser is not None and index in self.work.delays:
+                self.work.device.settle()  # what was deferred runs in blocks of the delays there were
+                del self.work.delays[index]
 
     def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:
         for index in connections:
-            self._connection(self.engine.plan.connections[index])
+            self._connection(self.work.plan.connections[index])
         learned = dict(values)
         for population in dict.fromkeys(value.population for value in learned):
-            b, size = self.engine.population[population], self.engine.plan.populations[population].size
+            b, size = self.work.population[population], self.work.plan.populations[population].size
             arguments: list[Any] = []
             both = [Value(population, name) for name in ("batch_norm_scale", "batch_norm_shift")]
             for value in both:
                 moments = [b[f"{value.name}.moment{m}"] for m in range(learned[value].num_moments)]
                 arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
             name = learned[both[0]].registered_name  # one optimiser learns both
-            self.engine.launch(f"learn_{name}", 2 * size, *arguments, self.rules, self.scale, size)
+            self.work.launch(f"learn_{name}", 2 * size, *arguments, self.rules, self.scale, size)
 
     def _row_of(self, optimiser: Optimiser, **others: float) -> list[float]:
         """The members of ``struct Optimiser``; those that are not given are 0."""
@@ -130,17 +128,17 @@ class Updates:
         return [given.get(name, 0.0) for name in self.numbers]
 
     def _row(self, value: Value) -> int:
-        return 2 * len(self.engine.plan.connections) + self.values.index(value)
+        return 2 * len(self.work.plan.connections) + self.values.index(value)
 
     def _connection(self, c: ConnectionPlan) -> None:
         """One step of a connection's optimisers, whose numbers are there."""
-        b, rule = self.engine.connection[c.index], c.rewiring
+        b, rule = self.work.connection[c.index], c.rewiring
         kind = "_".join(o.registered_name if o else "none" for o in (c.optimiser, c.delay_optimiser))
         moments = [b[f"moment{m}"] for m in range(c.num_moments)]
         moments += [b[f"delay_moment{m}"] for m in range(c.num_delay_moments)]
-        self.engine.launch(
+        self.work.launch(
             f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
             b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"],
-            self.engine.plan.training_seed, c.index, self.engine.step, int(rule is not None and rule.signed),
+            self.work.plan.training_seed, c.index, self.work.step, int(rule is not None and rule.signed),
             c.min_delay, c.max_delay, c.size,
         )  # fmt: skip

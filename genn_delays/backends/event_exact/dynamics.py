@@ -1,6 +1,6 @@
 """One neuron in continuous time: how its state moves, when it spikes, and what becomes of the adjoint there.
 
-The equations are those of :mod:`~genn_delays.codegen.transitions`, evaluated for one neuron at a time. A state is
+The equations are those of :mod:`~genn_delays.derive.transitions`, evaluated for one neuron at a time. A state is
 ``[x, 1]``: with the constant in it, ``dx/dt = A x + c`` is one matrix.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.printed import compiled, evaluate
-from ...compilers.plan import PopulationPlan
+from ...derive.printed import compiled, evaluate
 from ...errors import InvalidValueError
 from ...neurons.neuron import REFRACTORY_STATE
+from ...plan.plan import PopulationPlan
 from ...synapses import Exponential
 
 Array = npt.NDArray[np.float64]

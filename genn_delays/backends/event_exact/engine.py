@@ -8,16 +8,16 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
-from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
-from ..foresight import foresee
-from ..outcome import direct as felt_directly
-from ..outcome import outcome, phantom_push
-from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired
+from ...plan.foresight import foresee
+from ...plan.outcome import direct as felt_directly
+from ...plan.outcome import outcome, phantom_push
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.populations import PopulationState
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .dynamics import Array, Dynamics
 from .trajectory import Adjoint, Arrival, Spike, Trajectory
 
@@ -34,7 +34,7 @@ class _Synapse(NamedTuple):
 
 
 class EventExactEngine:
-    """See :class:`~genn_delays.backends.protocol.Engine`.
+    """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Populations on a cycle run in windows shorter than the shortest delay between them, so that nothing within a window
     depends on the window's own spikes; backwards the same holds of what is felt.

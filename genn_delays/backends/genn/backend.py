@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, check_choice
-from ..protocol import Availability, Engine
+from ...plan.plan import Plan
+from ...plan.protocol import Availability, Engine
 from . import ml_genn, packages
 from .build import check_tools
 

@@ -8,7 +8,7 @@ delays are at least 1. Going backwards the same holds with `deepest - depth` in 
 
 from __future__ import annotations
 
-from ...compilers.plan import ConnectionPlan, Plan
+from ...plan.plan import ConnectionPlan, Plan
 
 
 class Clock:

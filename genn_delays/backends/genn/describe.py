@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ...codegen import genn as code
 from ...codegen.bodies import mangled
 from ...codegen.genn import NeuronCode
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
 from ...connectivity import Synapses
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from .clock import Clock
 
 Numbers = dict[str, npt.NDArray[np.float32]]

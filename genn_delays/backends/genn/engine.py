@@ -15,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
-from ...compilers.finite import not_finite
-from ...compilers.plan import Plan, PopulationPlan
-from ...compilers.populations import PopulationState
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
-from ..foresight import foresee
-from ..outcome import direct, outcome, phantom_push
-from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.finite import not_finite
+from ...plan.foresight import foresee
+from ...plan.outcome import direct, outcome, phantom_push
+from ...plan.plan import Plan, PopulationPlan
+from ...plan.populations import PopulationState
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
 from .model import GeNNModel
@@ -36,7 +36,7 @@ Array = npt.NDArray[Any]
 
 
 class GeNNEngine:
-    """See :class:`~genn_delays.backends.protocol.Engine`.
+    """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
         model: the GeNN model that runs.

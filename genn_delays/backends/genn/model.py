@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import Plan, PopulationPlan
 from ...connectivity import Synapses
+from ...plan.plan import Plan, PopulationPlan
 from . import build, packages, ragged
 from .clock import Clock
 from .describe import Description, Numbers

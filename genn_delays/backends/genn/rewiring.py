@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.genn import Fate, has_fate
-from ...compilers.plan import ConnectionPlan
+from ...plan.plan import ConnectionPlan
+from ...plan.protocol import Rewired
 from ...random import MAX_STEP, Purpose, sample_distinct
-from ..protocol import Rewired
 from . import ragged
 from .describe import num_candidates
 from .model import GeNNModel

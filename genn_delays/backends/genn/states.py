@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.genn import Fate, synapse_variables
-from ...compilers.plan import ConnectionPlan
 from ...connectivity import sort_order
-from ..protocol import ConnectionState
+from ...plan.plan import ConnectionPlan
+from ...plan.protocol import ConnectionState
 from . import ragged
 from .describe import synapse_order
 from .model import GeNNModel

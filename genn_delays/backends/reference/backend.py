@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...compilers.plan import Plan
 from ...errors import check_choice, check_switch
-from ..protocol import Availability
+from ...plan.plan import Plan
+from ...plan.protocol import Availability
 from .engine import ReferenceEngine
 
 

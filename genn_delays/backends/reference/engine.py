@@ -6,42 +6,35 @@ after the other in the order of the arrays, which is the row order that every ba
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.expressions import evaluate
-from ...compilers.finite import not_finite
-from ...compilers.plan import ConnectionPlan, Plan, PopulationPlan
-from ...compilers.populations import PopulationState
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
+from ...derive.expressions import evaluate
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
+from ...plan.finite import not_finite
+from ...plan.foresight import foresee
+from ...plan.outcome import direct as felt_directly
+from ...plan.outcome import outcome, phantom_push
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.populations import PopulationState
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from ...random import Purpose, dropout_threshold, philox
-from ..foresight import foresee
-from ..outcome import direct as felt_directly
-from ..outcome import outcome, phantom_push
-from ..protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from .activity import Activity, Array
 from .batch_norm import Norm, normalised, through_norm
 from .event_prop import event_prop_step
 from .rewiring import rewired_state
 from .slopes import add_slopes
 from .updates import update_state
 
-Array = npt.NDArray[Any]
 
-
-class ReferenceEngine:
-    """See :class:`~genn_delays.backends.protocol.Engine`. Activity is ``[neuron, time, lane]``.
-
-    Attributes:
-        frozen_resets: spikes (before dropout) by population, ``[neuron, time, lane]``: where given, they decide the
-            resets in place of the run's own. With smooth spikes and those of the unperturbed run, finite differences of
-            the loss are the gradient with a detached reset.
-    """
+class ReferenceEngine(Activity):
+    """See :class:`~genn_delays.plan.protocol.Engine`."""
 
     runs_ahead = False
     learner = None
@@ -49,20 +42,10 @@ class ReferenceEngine:
     finder = None
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
-        self.plan, self.dtype, self.smooth = plan, np.dtype(dtype), smooth
-        foresee(plan, _foreseen(plan, self.dtype.itemsize))
-        self.frozen_resets: dict[int, Array] = {}
-        self.x: dict[int, Array] = {}  # what a population sends
-        self.spiked: dict[int, Array] = {}  # its spikes before dropout
-        self.tape: dict[int, dict[str, Array]] = {}  # its variables before the jumps
-        self.g: dict[int, Array] = {}  # dL/dIsyn
-        self.h: dict[int, Array] = {}  # dL/d(time of arrival) of an impulse (EventProp)
+        foresee(plan, _foreseen(plan, np.dtype(dtype).itemsize))
+        super().__init__(plan, dtype, smooth)
         self.z: dict[int, Array] = {}  # what its readout gives
         self.dz: dict[int, Array] = {}  # dL/dz, or dL/dv of a loss of a time step
-        self._numbers = {
-            p.index: {name: values.astype(np.float32).astype(dtype)[:, None] for name, values in p.parameters.items()}
-            for p in plan.populations
-        }
         self._states = {c.index: ConnectionState.new(c.initial_synapses(), c) for c in plan.connections}
         self._values: dict[int, dict[str, Array]] = {}
         for p in plan.populations:
@@ -74,8 +57,6 @@ class ReferenceEngine:
         self._slopes: dict[int, dict[str, Array]] = {}  # dL/dcoefficient of learned parameters
         self._current_tape: dict[int, Array] = {}
         self._no_number: set[int] = set()
-        self.how = Pass()
-        self.lanes = 0
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -110,7 +91,7 @@ class ReferenceEngine:
                 self.spiked[p.index] = np.zeros((p.size, *shape), self.dtype)
                 self._current_tape[p.index] = np.zeros((p.size, *shape), self.dtype)
                 self.tape[p.index] = {s: np.zeros((p.size, *shape), self.dtype) for s in p.model.states}
-            after = {p.index: self._initial(p) for p in group}
+            after = {p.index: self.initial(p) for p in group}
             normed = {p.index: self._normed(p, acting) for p in group if p.batch_norm}
             for t in range(self.plan.time_steps):
                 for p in group:
@@ -146,11 +127,6 @@ class ReferenceEngine:
             return c.kernel.taps(position, self.how.widths[c.index], c.min_delay, c.max_delay)
         return difference_taps(position, c.min_delay, c.max_delay)
 
-    def gain(self, source: int) -> Any:
-        """Inverted dropout: what remains of a population counts as much more as others are missing."""
-        p = self.plan.populations[source]
-        return self.dtype.type(1.0 / (1.0 - p.dropout) if p.dropout and self.how.training else 1.0)
-
     def _kept(self, p: PopulationPlan) -> Array:
         """Which neurons every example of this pass has, ``[neuron, lane]``."""
         if not p.dropout or not self.how.training:
@@ -177,18 +153,9 @@ class ReferenceEngine:
         self._norms[p.index], normed = normalised(current, values, training, p.batch_norm.epsilon)
         return normed
 
-    def numbers(self, population: int) -> dict[str, Array]:
-        """What its kernels read per neuron, ``[neuron, 1]`` each."""
-        return self._numbers[population]
-
-    def _initial(self, p: PopulationPlan) -> dict[str, Array]:
-        assert p.model is not None
-        numbers = self._numbers[p.index]
-        return {s: np.broadcast_to(numbers[f"{s}_initial"], (p.size, self.lanes)) for s in p.model.states}
-
     def _step(self, p: PopulationPlan, t: int, state: dict[str, Array], current: Array) -> dict[str, Array]:
         """One step of a population: variables, spikes, and the variables after a spike's jumps."""
-        model, numbers = p.model, self._numbers[p.index]
+        model, numbers = p.model, self.own_numbers[p.index]
         assert model is not None
         known = {**numbers, **state, "Isyn": current}
         now = {s: evaluate(model.update[s].py, known) for s in model.states}
@@ -200,22 +167,7 @@ class ReferenceEngine:
         spike = self._spike(distance)
         self.spiked[p.index][:, t] = spike
         self.x[p.index][:, t] = np.where(self._kept(p), spike, 0)
-        return self._jumped(p, now, self._reset(p, t))
-
-    def _reset(self, p: PopulationPlan, t: int) -> Array:
-        """The spikes that decide the resets of step t."""
-        return self.frozen_resets.get(p.index, self.spiked[p.index])[:, t]
-
-    def _jumped(self, p: PopulationPlan, now: dict[str, Array], spike: Array) -> dict[str, Array]:
-        """The variables after a spike's jumps."""
-        model, numbers = p.model, self._numbers[p.index]
-        assert model is not None
-        jumped = {s: evaluate(jump.py, {**numbers, **now}) for s, jump in model.jump.items()}
-        if self.smooth:
-            return {s: now[s] + spike * (jumped[s] - now[s]) if s in jumped else now[s] for s in model.states}
-        # a jump to a number written in the equations must not widen the state
-        reset = {s: np.where(spike == 1, value, now[s]).astype(self.dtype) for s, value in jumped.items()}
-        return {s: reset.get(s, now[s]) for s in model.states}
+        return self.jumped(p, now, self.reset(p, t))
 
     def _spike(self, distance: Array) -> Array:
         if self.smooth and self.plan.surrogate_code is not None:
@@ -281,22 +233,14 @@ class ReferenceEngine:
             np.add.at(e, s.pre, s.weight[:, None] * felt)
         return e
 
-    def before(self, p: PopulationPlan, t: int) -> dict[str, Array]:
-        """The variables with which step t began, after the jumps of the step before."""
-        assert p.model is not None
-        if t == 0:
-            return self._initial(p)
-        tape = {s: self.tape[p.index][s][:, t - 1] for s in p.model.states}
-        return tape if p.model.threshold is None else self._jumped(p, tape, self._reset(p, t - 1))
-
     def _adjoint_step(self, p: PopulationPlan, t: int, later: dict[str, Array], e: Array) -> dict[str, Array]:
-        model, numbers = p.model, self._numbers[p.index]
+        model, numbers = p.model, self.own_numbers[p.index]
         assert model is not None
         known = {**numbers, **{s: self.tape[p.index][s][:, t] for s in model.states}}
         known |= {f"L_{s}": later[s] for s in model.states} | {"e": e}
         if model.threshold is not None:
             distance = evaluate(model.threshold.py, known)
-            known["S"] = self._reset(p, t)
+            known["S"] = self.reset(p, t)
             assert self.plan.surrogate_code is not None
             known["ds"] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
         if model.hold is not None:
@@ -329,19 +273,13 @@ class ReferenceEngine:
         self._gradients[c.index, "weight"] = gain * weight
         self._gradients[c.index, "delay"] = (s.weight * gain) * delay
 
-    def correlogram(
-        self, c: ConnectionPlan, pre: Array, post: Array, lag: Array, rows: dict[int, Array] | None = None
-    ) -> Array:
-        """``C[n] = <x[pre] shifted by n, g[post]>`` for one lag n a synapse; `rows` is g where not given."""
-        x, g, T = self.x[c.source], (self.g if rows is None else rows)[c.target], self.plan.time_steps
-        triples = zip(pre, post, lag.tolist(), strict=True)
-        return np.array([np.vdot(x[j, : max(T - n, 0)], g[i, min(n, T) :]) for j, i, n in triples], dtype=self.dtype)
-
     # --- learning ----------------------------------------------------------------------------------------------------
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         for index, learned in optimisers.items():
-            update_state(self, self._states[index], index, learned, step, np.float32(scale))
+            c, gradient = self.plan.connections[index], partial(self.gradient, index)
+            seed = self.plan.training_seed
+            update_state(c, self._states[index], learned, gradient, seed=seed, step=step, scale=np.float32(scale))
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         rewired = {}
@@ -378,7 +316,7 @@ class ReferenceEngine:
         if p.sets_coefficients(values):
             single = self.dtype if self.dtype == np.float64 else np.float32
             numbers = p.coefficients(values).items()
-            self._numbers[population] |= {name: v.astype(single)[:, None] for name, v in numbers}
+            self.own_numbers[population] |= {name: v.astype(single)[:, None] for name, v in numbers}
 
     def keep_variables(self, population: int) -> None:
         """They always are."""

@@ -1,24 +1,17 @@
-"""EventProp's adjoint on the grid of time steps, in NumPy; the equations are in ``codegen/transitions.py``."""
+"""EventProp's adjoint on the grid of time steps, in NumPy; the equations are in ``derive/transitions.py``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
-import numpy.typing as npt
 
-from ...codegen.expressions import evaluate
-from ...compilers.plan import PopulationPlan
+from ...derive.expressions import evaluate
 from ...neurons.neuron import REFRACTORY_STATE
-
-if TYPE_CHECKING:
-    from .engine import ReferenceEngine
-
-Array = npt.NDArray[Any]
+from ...plan.plan import PopulationPlan
+from .activity import Activity, Array
 
 
 def event_prop_step(
-    engine: ReferenceEngine, p: PopulationPlan, t: int, later: dict[str, Array], e: Array, drive: Array
+    activity: Activity, p: PopulationPlan, t: int, later: dict[str, Array], e: Array, drive: Array
 ) -> dict[str, Array]:
     """lambda before step t's spikes, out of lambda after the step; fills g and h of the step.
 
@@ -31,51 +24,51 @@ def event_prop_step(
     model = p.model
     assert model is not None
     assert model.transitions is not None
-    transitions, numbers = model.transitions, engine.numbers(p.index)
-    state = {s: engine.tape[p.index][s][:, t] for s in model.states}
+    transitions, numbers = model.transitions, activity.numbers(p.index)
+    state = {s: activity.tape[p.index][s][:, t] for s in model.states}
     known = {**numbers, **state, **{f"L_{s}": later[s] for s in model.states}}
     spiked = np.zeros_like(e)
     if model.threshold is not None:
-        spiked = engine.spiked[p.index][:, t]
+        spiked = activity.spiked[p.index][:, t]
         if model.hold is not None:
             known["hold"] = evaluate(model.hold.py, {**known, "S": spiked}).astype(e.dtype)
     now = {s: evaluate(flow.py, known) + np.zeros_like(e) for s, flow in transitions.flow.items()}
     if model.threshold is None and p.readout is not None:
         now[model.states[model.output]] = now[model.states[model.output]] + e
     lambdas = {f"l_{s}": value for s, value in now.items()}
-    engine.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **lambdas})
-    engine.h[p.index][:, t] = evaluate(transitions.arrival.py, {**known, **lambdas})
+    activity.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **lambdas})
+    activity.h[p.index][:, t] = evaluate(transitions.arrival.py, {**known, **lambdas})
     if model.threshold is None or transitions.spike_time is None:
         return now
     known |= {f"L_{s}": value for s, value in now.items()} | {"e_time": e}
     if transitions.release is not None:
         known[f"L_{REFRACTORY_STATE}"] = later[REFRACTORY_STATE] * known["hold"]
     l_time = evaluate(transitions.spike_time.py, known)
-    known["push"] = drive - l_time * inverse_slope(engine, p, t)
+    known["push"] = drive - l_time * inverse_slope(activity, p, t)
     jumped = {s: evaluate(jump.py, known) for s, jump in transitions.jump.items()}
     now = {s: np.where(spiked == 1, jumped[s], value) if s in jumped else value for s, value in now.items()}
     if transitions.release is not None:  # a spike in the very step of a release moves with it
         passed_on = np.where(spiked == 1, l_time, known[f"L_{REFRACTORY_STATE}"])
         known |= {f"L_{s}": value for s, value in now.items()}
         now[REFRACTORY_STATE] = passed_on + np.where(
-            _releases(engine, p, t), evaluate(transitions.release.py, known), 0
+            _releases(activity, p, t), evaluate(transitions.release.py, known), 0
         )
     return now
 
 
-def inverse_slope(engine: ReferenceEngine, p: PopulationPlan, t: int) -> Array:
+def inverse_slope(activity: Activity, p: PopulationPlan, t: int) -> Array:
     """1 / slope (ms) with which step t approached the threshold; 0 where it did not come nearer."""
     assert p.model is not None
     assert p.model.threshold is not None
-    assert engine.plan.event_prop is not None
-    numbers, state = engine.numbers(p.index), {s: engine.tape[p.index][s][:, t] for s in p.model.states}
+    assert activity.plan.event_prop is not None
+    numbers, state = activity.numbers(p.index), {s: activity.tape[p.index][s][:, t] for s in p.model.states}
     distance = evaluate(p.model.threshold.py, {**numbers, **state})
-    rise = distance - evaluate(p.model.threshold.py, {**numbers, **engine.before(p, t)})
-    dt, limit = rise.dtype.type(p.dt), rise.dtype.type(engine.plan.event_prop.grad_limit)
+    rise = distance - evaluate(p.model.threshold.py, {**numbers, **activity.before(p, t)})
+    dt, limit = rise.dtype.type(p.dt), rise.dtype.type(activity.plan.event_prop.grad_limit)
     return np.where(rise > 0, np.minimum(dt / np.where(rise > 0, rise, 1), limit), 0)
 
 
-def _releases(engine: ReferenceEngine, p: PopulationPlan, t: int) -> Array:
+def _releases(activity: Activity, p: PopulationPlan, t: int) -> Array:
     """Where a refractory period ends in step t."""
-    over = engine.tape[p.index][REFRACTORY_STATE][:, t] == 0
-    return np.asarray(over & (engine.before(p, t)[REFRACTORY_STATE] > 0))
+    over = activity.tape[p.index][REFRACTORY_STATE][:, t] == 0
+    return np.asarray(over & (activity.before(p, t)[REFRACTORY_STATE] > 0))

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import ConnectionPlan
 from ...connectivity import Synapses, home_words, ordinals
+from ...plan.plan import ConnectionPlan
+from ...plan.protocol import ConnectionState, Rewired
 from ...random import Purpose, philox, sample_distinct
-from ..protocol import ConnectionState, Rewired
-
-if TYPE_CHECKING:
-    from .engine import ReferenceEngine
-
-Array = npt.NDArray[Any]
+from .activity import Activity, Array
 
 
 def rewired_state(
-    engine: ReferenceEngine, state: ConnectionState, connection: int, step: int, count: int
+    activity: Activity, state: ConnectionState, connection: int, step: int, count: int
 ) -> tuple[ConnectionState, Rewired]:
     """A connection's state after its rule has acted, and how many synapses were replaced; see ``Engine.rewire``."""
-    c = engine.plan.connections[connection]
+    c = activity.plan.connections[connection]
     rule, s = c.rewiring, state.synapses
     assert rule is not None
     living = ~rule.dropped(s.weight, count)
@@ -32,58 +26,58 @@ def rewired_state(
     pair = s.post[living].astype(np.int64) * c.num_pre + s.pre[living]
     slots = np.arange(c.num_pre * c.num_post * c.capacity)  # pair * capacity + ordinal
     free = np.setdiff1d(slots, pair * c.capacity + ordinals(s.pre[living], s.post[living]))
-    seed = engine.plan.training_seed
+    seed = activity.plan.training_seed
     if rule.growth == "random":
         free = free[sample_distinct(dropped, free.size, seed, Purpose.GROWTH, c.index, step)]
     else:
         wanted = rule.num_candidates(free.size, dropped)
         if wanted < free.size:
             free = free[sample_distinct(wanted, free.size, seed, Purpose.CANDIDATES, c.index, step)]
-        born = newborn(engine, c, free, step)
-        helps = rule.help(gradient_at(engine, c, born), np.sign(born.weight))
+        born = newborn(activity, c, free, step)
+        helps = rule.help(gradient_at(activity, c, born), np.sign(born.weight))
         free = np.sort(free[np.argsort(-helps, kind="stable")[:dropped]])
-    grown = newborn(engine, c, free, step)
+    grown = newborn(activity, c, free, step)
     if rule.growth_delay == "best":
-        grown = grown._replace(delay=best_delay(engine, c, grown))
+        grown = grown._replace(delay=best_delay(activity, c, grown))
     young = int((state.age[~living] <= rule.youngest(step)).sum())
     return _replaced(state, living, ConnectionState.new(grown, c)), Rewired(dropped - young, young)
 
 
-def newborn(engine: ReferenceEngine, c: ConnectionPlan, slots: Array, step: int) -> Synapses:
+def newborn(activity: Activity, c: ConnectionPlan, slots: Array, step: int) -> Synapses:
     """Synapses as they would be born in slots, with their pair's delay or a fresh one."""
     assert c.rewiring is not None
     pairs, ordinal = slots // c.capacity, slots % c.capacity
     pre, post = (pairs % c.num_pre).astype(np.int32), (pairs // c.num_pre).astype(np.int32)
-    home = home_words(pre, post, ordinal, engine.plan.network_seed, c.index)
+    home = home_words(pre, post, ordinal, activity.plan.network_seed, c.index)
     negative = home[0] < c.sign_threshold if c.pre_sign is None else c.pre_sign[pre] < 0
     delay_words = home[1]
     if c.rewiring.growth_delay == "redraw":
-        words = philox(engine.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)
+        words = philox(activity.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)
         delay_words = words[ordinal & 3, np.arange(pre.size)]
     delay = c.connection.connectivity.delay_initializer.from_words(delay_words)
     return Synapses(pre, post, delay, np.where(negative, -1e-12, 1e-12).astype(np.float32))
 
 
-def gradient_at(engine: ReferenceEngine, c: ConnectionPlan, s: Synapses) -> Array:
+def gradient_at(activity: Activity, c: ConnectionPlan, s: Synapses) -> Array:
     """dL/dw of synapses that need not be there, spread over the lags of their kernel if there is one."""
-    gain = engine.gain(c.source)
+    gain = activity.gain(c.source)
     if c.kernel is None:
-        return np.asarray(gain * engine.correlogram(c, s.pre, s.post, s.delay))
-    position = s.delay.astype(engine.dtype)
-    taps = c.kernel.taps(position, engine.how.widths[c.index], c.min_delay, c.max_delay)
+        return np.asarray(gain * activity.correlogram(c, s.pre, s.post, s.delay))
+    position = s.delay.astype(activity.dtype)
+    taps = c.kernel.taps(position, activity.how.widths[c.index], c.min_delay, c.max_delay)
     total = np.zeros_like(position)
     for n in range(taps.share.shape[1]):
         here = np.flatnonzero(n < taps.number)
-        total[here] += taps.share[here, n] * engine.correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
+        total[here] += taps.share[here, n] * activity.correlogram(c, s.pre[here], s.post[here], taps.first[here] + n)
     return np.asarray(gain * total)
 
 
-def best_delay(engine: ReferenceEngine, c: ConnectionPlan, s: Synapses) -> npt.NDArray[np.uint16]:
+def best_delay(activity: Activity, c: ConnectionPlan, s: Synapses) -> npt.NDArray[np.uint16]:
     """The lag at which every synapse would help most, of equal ones the shortest."""
     assert c.rewiring is not None
     delays, sign = c.connection.connectivity.delay_initializer, np.sign(s.weight)
     lags = np.arange(delays.low, delays.high + 1)
-    sums = [engine.correlogram(c, s.pre, s.post, np.full(s.pre.size, lag)) for lag in lags]
+    sums = [activity.correlogram(c, s.pre, s.post, np.full(s.pre.size, lag)) for lag in lags]
     best = np.argmax([c.rewiring.help(g, sign) for g in sums], axis=0)
     return np.asarray(lags[best], dtype=np.uint16)
 

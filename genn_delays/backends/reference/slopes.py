@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.equations import DiscreteModel
+from ...derive.equations import DiscreteModel
 from ...neurons.neuron import REFRACTORY_STATE
 
 Array = npt.NDArray[Any]

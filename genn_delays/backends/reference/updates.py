@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...compilers.plan import ConnectionPlan
 from ...learning.optimisers import L1, Optimiser, Optimisers, older
+from ...plan.plan import ConnectionPlan
+from ...plan.protocol import ConnectionState
 from ...random import Purpose, normal_quantile, philox
-from ..protocol import ConnectionState
-
-if TYPE_CHECKING:
-    from .engine import ReferenceEngine
 
 Array = npt.NDArray[Any]
 
 
 def update_state(
-    engine: ReferenceEngine, state: ConnectionState, index: int, optimisers: Optimisers, step: int, scale: np.float32
+    c: ConnectionPlan,
+    state: ConnectionState,
+    optimisers: Optimisers,
+    gradient: Callable[[str], Array],
+    *,
+    seed: int,
+    step: int,
+    scale: np.float32,
 ) -> None:
-    """Weights and delays of connection `index` by its optimisers, in place; gradients count `scale` times."""
-    c, (weights, delays) = engine.plan.connections[index], optimisers
+    """Weights and delays of a connection by its optimisers, in place; gradients, by variable, count `scale` times."""
+    weights, delays = optimisers
     state.age = older(state.age)
     if weights is not None:
-        g: Array = scale * engine.gradient(index).astype(np.float32)
-        state.synapses.weight[:] = _updated_weights(engine.plan.training_seed, c, state, weights, g, step)
+        g: Array = scale * gradient("weight").astype(np.float32)
+        state.synapses.weight[:] = _updated_weights(seed, c, state, weights, g, step)
     if delays is not None:
-        g = scale * engine.gradient(index, "delay").astype(np.float32)
+        g = scale * gradient("delay").astype(np.float32)
         position = delays.step(state.position, g, state.delay_moments, state.age)
         state.position = np.clip(position, np.float32(c.min_delay), np.float32(c.max_delay))
         state.synapses = state.synapses._replace(delay=np.rint(state.position).astype(np.uint16))

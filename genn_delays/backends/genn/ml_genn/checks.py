@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from ....compilers.event_prop_compiler import EventPropCompiler
-from ....compilers.plan import Plan, PopulationPlan
 from ....errors import InvalidValueError
 from ....learning.losses import SparseCategoricalCrossentropy
 from ....learning.optimisers import Adam, Optimiser
 from ....learning.schedules import OneCycle
+from ....plan.plan import GRAD_LIMIT, Plan, PopulationPlan
 
 AVERAGES, OTHERS = ("avg_var", "avg_var_exp_weight"), ("max_var", "sum_var")
 """Readouts whose gradient mlGeNN scales with 1 / tau_mem, and with 1 / (tau_mem T)."""
@@ -35,10 +34,10 @@ def check_plan(plan: Plan, backend: str, lanes: int) -> None:
     """
     if plan.event_prop is None:
         raise _refused("SurrogateCompiler", "is for EventPropCompiler; with surrogates backend 'cpu' trains")
-    if plan.event_prop.grad_limit != EventPropCompiler.GRAD_LIMIT:
+    if plan.event_prop.grad_limit != GRAD_LIMIT:
         raise _refused(
             f"grad_limit {plan.event_prop.grad_limit:g}",
-            f"has no such limit; leave it at {EventPropCompiler.GRAD_LIMIT:g} or use trainer 'own'",
+            f"has no such limit; leave it at {GRAD_LIMIT:g} or use trainer 'own'",
         )
     if plan.batch_size > lanes:
         raise _refused(

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ....compilers.plan import ConnectionPlan, Plan
 from ....connectivity import Synapses, sort_order
 from ....errors import InvalidValueError
 from ....learning.losses import Truth
 from ....learning.optimisers import Optimiser, Optimisers
-from ...foresight import foresee
-from ...outcome import outcome
-from ...protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ....plan.foresight import foresee
+from ....plan.outcome import outcome
+from ....plan.plan import ConnectionPlan, Plan
+from ....plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from .. import ragged
 from ..describe import synapse_order
 from .checks import check_plan, share
@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 
 
 class MLGeNNEngine:
-    """See :class:`~genn_delays.backends.protocol.Engine`.
+    """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
         model: mlGeNN's model that runs.

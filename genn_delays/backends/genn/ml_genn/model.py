@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ....compilers.plan import Plan, PopulationPlan
 from ....connectivity import Synapses
 from ....learning.optimisers import Adam
+from ....plan.plan import Plan, PopulationPlan
 from .. import build, packages, ragged
 from .network import carry
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,9 @@ from ....connectivity import Synapses
 from ....errors import BackendUnavailableError, InvalidValueError, shown
 from ....network import Connection, Network, Population
 from ....neurons import LeakyIntegrate, LeakyIntegrateFire, SpikeInput
+from ....plan.compiled import Compiled
 from ....synapses import Exponential
 from .. import packages
-
-if TYPE_CHECKING:
-    from ....compilers.compiled_network import CompiledNetwork
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +54,7 @@ def load() -> None:
         )
 
 
-def to_ml_genn(network: Network | CompiledNetwork) -> MLGeNNNetwork:
+def to_ml_genn(network: Network | Compiled) -> MLGeNNNetwork:
     """The same network as one of mlGeNN's, ready for its EventPropCompiler; its synapses are given one by one.
 
     Of a compiled network the synapses are those that training has left, and learned delays are carried as real numbers.
@@ -76,9 +74,7 @@ def to_ml_genn(network: Network | CompiledNetwork) -> MLGeNNNetwork:
         InvalidValueError: something cannot be carried; nothing has been made then.
         BackendUnavailableError: mlGeNN 2.3 is not there.
     """
-    from ....compilers.compiled_network import CompiledNetwork
-
-    if isinstance(network, CompiledNetwork):
+    if isinstance(network, Compiled):
         compiled, network = network, network.network
         synapses = [compiled.synapses(c) for c in network.connections]
         delays: list[Array] = [compiled.delays(c) for c in network.connections]

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ....compilers.order import computation_order
 from ....connectivity import Connectivity, Dense, FixedProbability, Sparse
 from ....delays import NormalInt, UniformInt
 from ....errors import InvalidValueError, check_real
 from ....initializers import Normal, Uniform
 from ....network import Connection, Network, Population
 from ....neurons import AdaptiveLeakyIntegrateFire, DynamicNeuron, LeakyIntegrate, LeakyIntegrateFire, SpikeInput
+from ....plan.order import computation_order
 from ....synapses import Delta, Exponential, Synapse
 from .network import MLGeNNNetwork, load
 

@@ -1,0 +1,171 @@
+"""What runs on a device for a plan: its buffers and kernels, and how kernels are launched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...codegen.cuda import emit_cuda
+from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.protocol import Pass
+from .buffers import allocate, allocate_population, connection_shapes, lanes_of, most_taps, scratch_shapes
+from .device import Buffer, Device, Graph
+from .history import History
+from .sorting import BLOCK, blocks
+
+Array = npt.NDArray[Any]
+MOST_PIECES = 65_535
+"""CUDA's limit of a grid's second and third dimension."""
+MOST_BLOCKS = 4096
+"""Of kernels whose threads share what only the device knows: enough to fill a GPU, few to find there is nothing."""
+FEW_THREADS = 1 << 17
+"""Fewer threads leave processors of a large GPU without work: 1,000 on each of 132."""
+MOST_GRAPHS = 64
+"""That are kept: each takes memory of the host and of the device, and rewiring by chance may ask for ever more."""
+
+
+class Work:
+    """The buffers and kernels of a plan on a device, and launches of them.
+
+    Attributes:
+        plan, device: what runs, and where.
+        source, module: its kernels.
+        L, lanes: lanes of all rows, and those that have an example.
+        how: what the last forward pass was for.
+        step: the training step, for kernels that draw random numbers.
+        population, connection, scratch: buffers by name.
+        history: losses and counts that nobody has looked at yet.
+        delays: of connections on cycles, as they were last looked at.
+        graphs: what was recorded, by the keys of :meth:`replay`.
+    """
+
+    def __init__(self, plan: Plan, device: Device, half: bool) -> None:
+        self.plan, self.device = plan, device
+        self.lanes, self.L, self.how = 0, lanes_of(plan), Pass()
+        self.source = emit_cuda(plan, half)
+        self.module = device.load(self.source)
+        self.population = [allocate_population(device, plan, p, half) for p in plan.populations]
+        self.connection = [
+            allocate(device, f"connection {c.name!r}", connection_shapes(plan, c)) for c in plan.connections
+        ]
+        self.scratch = allocate(device, "the network's", scratch_shapes(plan))
+        self.history = History(device, max(2 * len(plan.outputs), 3 * len(plan.connections), len(plan.populations)))
+        self.delays: dict[int, Array] = {}
+        self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
+        self.graphs: dict[Hashable, Graph] = {}
+        self._deferred: list[tuple[Hashable, Callable[[], None]]] = []
+        device.deferred = self.launch_deferred
+
+    def launch(self, kernel: str, threads: int, *arguments: Any) -> None:
+        """Run a kernel with one thread each, in blocks of 256; none for no threads."""
+        if threads:
+            self.module.launch(kernel, blocks(threads), BLOCK, *arguments)
+
+    def each(self, kernel: str, most: int, *arguments: Any) -> None:
+        """Run a kernel whose threads share what may be `most`, but may be far less; none for nothing."""
+        if most:
+            self.module.launch(kernel, min(blocks(most), MOST_BLOCKS), BLOCK, *arguments)
+
+    def rows(self, kernel: str, neurons: int, of_thread: int, steps: int, *arguments: Any) -> None:
+        """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
+        if neurons and steps:
+            pieces = blocks(-(-steps // of_thread) * self.L)  # whole warps, each with steps of a strip of lanes
+            self.module.launch(kernel, (neurons, *planes(pieces)), BLOCK, *arguments)
+
+    def few(self, threads: int) -> bool:
+        """Whether so many threads leave most of a GPU idle; by their number alone, so that every GPU does the same."""
+        return threads < FEW_THREADS
+
+    def row_threads(self, rows: int) -> int:
+        """Threads of the blocks that each sum a whole row of activity: the more, the fewer rows there are."""
+        return BLOCK * 4 if self.few(BLOCK * rows) else BLOCK
+
+    def form(self, c: ConnectionPlan) -> str:
+        """How a connection's source sends: what its kernels are called by."""
+        return "spikes" if self.plan.populations[c.source].spiking else "real"
+
+    def sent(self, population: int) -> Buffer:
+        """What a population sends: real values, or bits."""
+        buffers = self.population[population]
+        return buffers["bits"] if "bits" in buffers else buffers["x"]
+
+    def gain(self, c: ConnectionPlan) -> np.float32:
+        """Inverted dropout of a connection's source."""
+        dropout = self.plan.populations[c.source].dropout
+        return np.float32(1.0 / (1.0 - dropout) if dropout and self.how.training else 1.0)
+
+    def taps(self, c: ConnectionPlan) -> list[Any]:
+        """The arguments of kernels that spread a connection's synapses over lags."""
+        b = self.connection[c.index]
+        return [b["first"], b["number"], b["share"], most_taps(c)]
+
+    def find_taps(self, c: ConnectionPlan, kernel: str) -> None:
+        """Spread a connection's synapses over the lags around their real-valued delays."""
+        b = self.connection[c.index]
+        self.each(
+            f"taps_{kernel}", 32 * c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
+            b["width"], c.min_delay, c.max_delay, c.size,
+        )  # fmt: skip
+
+    def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
+        """The arguments of a readout's kernels; they read the output variable or bits."""
+        b = self.population[p.index]
+        return [b["tape"], b.get("bits"), z, b["g"], float(p.dt), p.size, self.plan.time_steps, self.L]
+
+    def blocks_of(self, group: tuple[int, ...]) -> list[tuple[int, int]]:
+        """The blocks of steps in which a group runs, in order."""
+        T, delays = self.plan.time_steps, [np.empty(0, np.uint16)] * len(self.plan.connections)
+        inside = [c for c in self.plan.connections if c.source in group and c.target in group]
+        if not any(c.kernel is not None for c in inside):  # else blocks are one step, whatever delays are
+            for c in inside:
+                if c.index not in self.delays:
+                    self.delays[c.index] = self._delays_of(c)
+                delays[c.index] = self.delays[c.index]
+        length = self.plan.block_steps(group, delays)
+        return [(t0, min(t0 + length, T)) for t0 in range(0, T, length)]
+
+    def _delays_of(self, c: ConnectionPlan) -> Array:
+        """Delays of a connection now, and the shortest that can grow, so that rewiring never asks for them again."""
+        delays: Array = self.connection[c.index]["delay"].download()[: c.size]
+        if c.rewiring is not None:
+            delays = np.append(delays, np.uint16(max(c.connection.connectivity.delay_initializer.low, 1)))
+        return delays
+
+    def set_step(self, step: int) -> None:
+        """Let kernels know the training step."""
+        if step % (1 << 32) != self._step:
+            self._step = step % (1 << 32)
+            self.step.upload(np.array([self._step], np.uint32))
+
+    def replay(self, key: Hashable, work: Callable[[], None]) -> None:
+        """Do work that consists of launches alone, the same for one key: when something else is asked of the device,
+        together with all that was deferred, as one graph. It is recorded when it comes for the first time; a training
+        step is one.
+        """
+        self._deferred.append((key, work))
+
+    def launch_deferred(self) -> None:
+        """Launch what was deferred, as one graph."""
+        deferred, self._deferred = self._deferred, []
+        if not deferred:
+            return
+        keys = tuple(key for key, _ in deferred)
+        if keys not in self.graphs:
+            with self.device.graph() as graph:
+                for _, work in deferred:
+                    work()
+        else:
+            graph = self.graphs.pop(keys)
+        self.graphs[keys] = graph  # behind all others: it was used last
+        if len(self.graphs) > MOST_GRAPHS:
+            del self.graphs[next(iter(self.graphs))]
+        graph.launch()
+
+
+def planes(pieces: int) -> tuple[int, int]:
+    """A grid's second and third dimension for so many pieces, or a few more."""
+    planes = -(-pieces // MOST_PIECES)
+    return -(-pieces // planes), planes

@@ -1,0 +1,111 @@
+"""What SymPy derived, kept on disk: importing it takes longer than starting a compiled network.
+
+An entry is text that goes into kernels, so it is believed only where nobody else could have written it, and then only
+what :mod:`.stored` lets through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from .. import grammar as _grammar
+from ..errors import GennDelaysError
+from ..learning.surrogates import Surrogate
+from ..neurons import Equations
+from ..paths import cache_dir
+from ..private import private_folder, read_private, write_private
+from . import equations as _equations
+from . import exponentials as _exponentials
+from . import expressions as _expressions
+from . import integration as _integration
+from . import printed as _printed
+from . import transitions as _transitions
+from .equations import DiscreteModel
+from .expressions import Printed
+from .stored import read_expression, read_model
+
+T = TypeVar("T")
+
+_DERIVING = (_grammar, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
+"""What takes part in deriving: an entry of other code is none."""
+
+
+@dataclass(frozen=True)
+class SurrogateCode:
+    """A surrogate as printed code of `x`: the smooth spike and its derivative."""
+
+    spike: Printed
+    derivative: Printed
+
+
+def discrete_model(equations: Equations, detach_reset: bool) -> DiscreteModel:
+    """:func:`~genn_delays.derive.equations.derive`, remembered on disk."""
+    key = {"equations": asdict(equations), "detach_reset": detach_reset}
+    return _remembered(
+        "neuron", json.dumps(key), lambda: asdict(_equations.derive(equations, detach_reset)),
+        lambda raw: read_model(raw, equations),
+    )  # fmt: skip
+
+
+def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
+    """The printed code of a surrogate, remembered on disk."""
+
+    def make() -> dict[str, Any]:
+        import sympy
+
+        x = sympy.Symbol("x", real=True)
+        spike = surrogate.spike(x)
+        derivative = sympy.simplify(sympy.diff(spike, x))
+        code = SurrogateCode(_expressions.printed(spike), _expressions.printed(sympy.N(derivative, 12)))
+        return asdict(code)
+
+    def read(raw: Any) -> SurrogateCode:
+        return SurrogateCode(read_expression(raw["spike"], ("x",)), read_expression(raw["derivative"], ("x",)))
+
+    return _remembered(
+        "surrogate", f"{type(surrogate).__qualname__} {surrogate!r} {_source(type(surrogate))}", make, read
+    )
+
+
+def _source(thing: Any) -> str:
+    return inspect.getsource(thing)
+
+
+@lru_cache(maxsize=1)
+def _own_source() -> str:
+    return "".join(_source(module) for module in _DERIVING)
+
+
+def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]], read: Callable[[Any], T]) -> T:
+    """``make()``, or what it gave before for the same key and the same deriving code.
+
+    An entry counts where its file is the user's own, its content is whole, and `read` finds in it what it may hold; any
+    other is made again. `read` raises TextError, or what a value of another kind raises.
+    """
+    digest = hashlib.sha256(f"{kind}\0{key}\0{_own_source()}".encode()).hexdigest()
+    path = private_folder(cache_dir() / "derivations", "derived equations") / f"{kind}-{digest[:32]}.json"
+    try:
+        entry = json.loads(read_private(path) or b"")
+        if entry["digest"] == digest and entry["content"] == _content(entry["value"]):
+            return read(entry["value"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    value = json.loads(json.dumps(make()))
+    try:
+        write_private(
+            path, json.dumps({"digest": digest, "content": _content(value), "value": value}, indent=1).encode()
+        )
+    except GennDelaysError as error:
+        raise GennDelaysError(f"{error}; the cache folder is chosen by GENN_DELAYS_CACHE") from error
+    return read(value)
+
+
+def _content(value: Any) -> str:
+    """A checksum of an entry's content, its order included."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

@@ -1,0 +1,109 @@
+"""Whether what a network carries from step to step still consists of numbers.
+
+A weight that is no number sends nothing once its source is silent, and a membrane that is none never reaches its
+threshold: losses may then look like those of guessing. So it is looked at what is learned, not at losses alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import TrainingError
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .protocol import Engine, Learner
+
+PIECE = 1 << 20
+"""Numbers looked at at once: memory beside an array stays small."""
+
+
+def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    """In words the first of a state's arrays, by name, that holds infinity or what is not a number; else None."""
+    return next((words(name) for name, array in arrays.items() if not _finite(array)), None)
+
+
+def _finite(array: npt.NDArray[Any]) -> bool:
+    if array.dtype.kind != "f":
+        return True
+    flat = array.reshape(-1)
+    return all(bool(np.isfinite(flat[first : first + PIECE]).all()) for first in range(0, flat.size, PIECE))
+
+
+_WORDS = {"weight": "a weight", "position": "a delay", "": "a weight", "delay": "a delay"}
+
+
+def words(name: str) -> str:
+    """``weight`` is a weight, ``moment0`` an optimiser's moment of a weight, ``delay_moment1`` one of a delay."""
+    owner, moment, _ = name.partition("moment")
+    if moment:
+        owner = owner.rstrip("_.")
+        return f"an optimiser's moment of {_WORDS.get(owner, owner)}"
+    return _WORDS.get(name, name)
+
+
+class Faults:
+    """What of a compiled network is no finite number: something learned, and a state variable.
+
+    An engine that runs ahead begins to look when it is told to, and is asked for what it found when losses have been
+    waited for; of others the host looks at states.
+    """
+
+    def __init__(self, plan: Plan, engine: Engine, learner: Learner) -> None:
+        self.plan, self.engine, self.learner = plan, engine, learner
+        self._learned = False
+        self._begun: Callable[[], tuple[str, str]] | None = None
+
+    def look(self, *, learned: bool = False) -> None:
+        """Begin to look at state variables, and at what is `learned` where that is asked for."""
+        self._learned = learned
+        if self.engine.finder is not None:
+            self._begun = self.engine.finder.begin(learned=learned)
+
+    def refuse(self, when: str) -> None:
+        """A TrainingError where something was found since :meth:`look`."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            refuse(when, self._of_connections() or self._of_populations() if self._learned else "", self._of_states())
+            return
+        learned, state = begun()
+        if self._learned and self.engine.learner is None:  # then the host learns what populations do
+            learned = learned or self._of_populations()
+        refuse(when, learned, state)
+
+    def named(self) -> tuple[str, str]:
+        """What is no number, where it is known that something is: whoever asks can wait."""
+        begun, self._begun = self._begun, None
+        state = begun()[1] if begun else self._of_states()
+        return self._of_connections() or self._of_populations(), state
+
+    def _of_connections(self) -> str:
+        for c in self.plan.connections:
+            if c.learned and (what := not_finite(self.engine.state(c.index).arrays())):
+                return f"{what} of connection {c.name!r}"
+        return ""
+
+    def _of_populations(self) -> str:
+        for p, state in zip(self.plan.populations, self.learner.populations, strict=True):
+            if what := not_finite(state.tensors()):
+                return f"{what} of population {p.name!r}"
+        return ""
+
+    def _of_states(self) -> str:
+        found = self.engine.not_finite()
+        return f"a state variable of population {self.plan.populations[found[0]].name!r}" if found else ""
+
+
+def refuse(when: str, *faults: str) -> None:
+    """Raise a TrainingError that names the faults; none for none."""
+    named = " and ".join(filter(None, faults))
+    if named:
+        are = "are no finite numbers" if len(list(filter(None, faults))) > 1 else "is no finite number"
+        raise TrainingError(
+            f"{named} {are} {when}: weights, gradients or inputs are too large; a lower learning rate, clip_norm or "
+            "smaller initial weights may help"
+        )

@@ -1,0 +1,51 @@
+"""What a network needs of this process on every backend, known before anything is sampled or allocated."""
+
+from __future__ import annotations
+
+from ..memory import NEURON, SAMPLING, SYNAPSE, Needs, check_host
+from ..network import Connection, Network
+from .plan import ConnectionPlan, Plan
+
+
+def foresee_sampling(network: Network) -> None:
+    """An error where this process has not the memory to sample a network; what is sampled already is there.
+
+    Raises:
+        OutOfMemoryError: it names the largest parts, their bytes and what there is.
+    """
+    fresh = [c for c in network.connections if "synapses" not in vars(c)]
+    needs = {(f"population {p.name!r}", "the parameters"): NEURON * p.size for p in network.populations}
+    needs |= {(_owner(c), "the synapses as sampled"): SYNAPSE * c.num_synapses for c in fresh}
+    if fresh:  # one is sampled after the other
+        largest = max(fresh, key=lambda c: c.num_synapses)
+        needs[_owner(largest), "the synapses as sampled"] = SAMPLING * largest.num_synapses
+    check_host(needs)
+
+
+def foresee(plan: Plan, needs: Needs, copies: int = 1) -> None:
+    """An error where this process has not the memory for a plan.
+
+    Args:
+        needs: of the backend itself.
+        copies: of what is kept of each synapse from step to step, besides.
+
+    Raises:
+        OutOfMemoryError: as above.
+    """
+    kept = {}
+    for c in plan.connections:
+        if "synapses" not in vars(c.connection):
+            kept[_owner(c), "the synapses as sampled"] = SYNAPSE * c.size
+        if copies:
+            kept[_owner(c), "the synapses' state"] = copies * state_bytes(c) * c.size
+    check_host({**kept, **needs})
+
+
+def _owner(c: Connection | ConnectionPlan) -> str:
+    return f"connection {c.name!r}"
+
+
+def state_bytes(c: ConnectionPlan) -> int:
+    """Bytes of a synapse's state: ends, delay and weight, and what learning adds."""
+    learned = 2 * int(c.learned) + 4 * (c.num_moments + c.num_delay_moments)
+    return SYNAPSE + learned + 4 * int(c.real_delays)

@@ -1,0 +1,49 @@
+"""What a loss makes of an output, on the host: for engines that have no kernels of their own for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..learning.losses import Truth
+from ..learning.readouts import READOUTS, FirstSpikeTime, answers
+from .plan import PHANTOM, PopulationPlan
+
+Array = npt.NDArray[Any]
+
+
+def outcome(p: PopulationPlan, read: Array, z: Array, truth: Truth) -> tuple[float, int, Array]:
+    """The summed loss of an output, how many answers were right, and the derivative of the mean loss.
+
+    Args:
+        p: the output population.
+        read: what its readout reads, ``[neuron, time, lane]``.
+        z: what its readout gave, ``[neuron, lane]``.
+        truth: what the loss compares with; see :class:`~genn_delays.learning.losses.Loss`.
+
+    Returns:
+        The derivative is by `z`, or by `read` where the loss is one of a time step.
+    """
+    assert p.loss is not None
+    losses, derivative = p.loss.evaluate(read if p.loss.stepwise else z, truth)
+    right = 0
+    if p.loss.labelled:
+        right = int((answers(str(p.readout), z, read, truth.ndim == 2) == truth.T).sum())
+    return float(losses.sum()), right, derivative
+
+
+def direct(p: PopulationPlan, read: Array, derivative: Array) -> Array:
+    """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
+    assert p.loss is not None
+    return derivative if p.loss.stepwise else READOUTS[str(p.readout)].backward(read, derivative)
+
+
+def phantom_push(p: PopulationPlan, read: Array, derivative: Array) -> Array:
+    """dL/d(output variable) at the end of an example, ``[neuron, lane]``: what phantom spikes do; nothing without."""
+    readout = READOUTS[str(p.readout)]
+    if not (p.has_phantoms and isinstance(readout, FirstSpikeTime)):
+        return np.zeros_like(read[:, 0])
+    inverse_slope = p.parameters[PHANTOM].astype(np.float32).astype(read.dtype)
+    return readout.phantom_push(read, derivative, inverse_slope)

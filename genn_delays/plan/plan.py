@@ -1,0 +1,344 @@
+"""The plan: what a network and its training come down to, for every backend alike.
+
+A plan lists populations (with the derived model and the per-neuron numbers its kernels read), connections (with their
+optimiser and rewiring rule) and the order of computation: groups of populations, each either one population, or the
+populations on one cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..connectivity import Synapses
+from ..delays import DelayKernel
+from ..derive.derivations import SurrogateCode
+from ..derive.equations import DiscreteModel
+from ..derive.expressions import evaluate
+from ..learning.losses import Loss
+from ..learning.optimisers import Optimiser, Optimisers
+from ..learning.regularisation import SpikeRegularisation
+from ..learning.schedules import Progress, Schedule
+from ..learning.surrogates import Surrogate
+from ..network import Connection
+from ..neurons import BatchNorm
+from ..rewiring import RewiringRule
+
+Kind = Literal["real_input", "spike_input", "neuron"]
+
+PHANTOM = "phantom_spike"
+"""The number per neuron with which phantom spikes push, where there are any."""
+GRAD_LIMIT = 100.0
+"""Of :class:`EventProp` (ms), where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class EventProp:
+    """Exact gradients at spikes, in place of a surrogate.
+
+    Attributes:
+        grad_limit: the inverse of the slope with which the threshold is crossed (ms) is cut at this.
+        phantom_spike: the inverse slope (ms) of the spike that an output neuron is taken to have had at the end of an
+            example in which it had none; see :class:`~genn_delays.learning.readouts.FirstSpikeTime`.
+    """
+
+    grad_limit: float
+    phantom_spike: float
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """A population as its kernels see it.
+
+    Attributes:
+        parameters: what the kernels read per neuron, float64 ``[neuron]`` each, in the order of the kernel's list:
+            coefficients, step parameters, initial values (``<variable>_initial``).
+        incoming, outgoing: indices of connections, in order of creation.
+        keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
+        keeps_whole_gradient: whether it is kept for the whole batch, and not for one tile of its lanes only.
+        keeps_time_gradient: whether dL/d(time of arrival) of the whole population is kept, under EventProp.
+        keeps_tape: whether its variables are kept for the whole batch; else only what its spikes need is.
+        loss: of an output, as it reads the readout; None for all others.
+        values: the neurons' own parameters and those of batch norm, float64 ``[neuron]`` each, as sampled.
+        learned: optimisers of the values that are learned, by name.
+        batch_norm, dropout: as described by the population.
+        regularised: whether the number of its spikes is.
+        dt: length of a time step in ms.
+        event_prop: whether it is trained by EventProp.
+    """
+
+    index: int
+    name: str
+    size: int
+    kind: Kind
+    spiking: bool
+    model: DiscreteModel | None
+    parameters: dict[str, npt.NDArray[np.float64]]
+    readout: str | None
+    loss: Loss | None
+    incoming: tuple[int, ...]
+    outgoing: tuple[int, ...]
+    cyclic: bool
+    keeps_gradient: bool
+    keeps_whole_gradient: bool
+    keeps_time_gradient: bool
+    keeps_tape: bool
+    values: dict[str, npt.NDArray[np.float64]]
+    learned: dict[str, Optimiser]
+    batch_norm: BatchNorm | None
+    dropout: float
+    regularised: bool
+    dt: float
+    event_prop: bool
+
+    @property
+    def bias(self) -> npt.NDArray[np.float64] | None:
+        """The constant input current ``[neuron]``, None for none."""
+        return self.values.get("bias") if self.kind == "neuron" else None
+
+    @property
+    def num_lambdas(self) -> int:
+        """Numbers that the adjoint of a neuron and lane consists of: its variables, under EventProp a refractory flag,
+        and sums for learned parameters."""
+        if self.model is None:
+            return 0
+        return len(self.model.states) + len(self.slopes) + int(self.event_prop and self.model.hold is not None)
+
+    @property
+    def has_phantoms(self) -> bool:
+        """Whether neurons that do not spike are pushed by phantom spikes."""
+        return PHANTOM in self.parameters
+
+    @property
+    def kept_values(self) -> tuple[str, ...]:
+        """What is kept of every spike for EventProp: states at the spike, 1 / slope, states at the release."""
+        transitions = self.model.transitions if self.model else None
+        if not self.event_prop or transitions is None or transitions.spike_time is None:
+            return ()
+        released = (f"{s}_released" for s in transitions.kept_at_release)
+        return (*transitions.kept, "inverse_slope", *released)
+
+    @property
+    def slopes(self) -> tuple[str, ...]:
+        """Coefficients whose gradients are needed because a learned parameter is in them."""
+        if self.model is None:
+            return ()
+        needed = {c for name in self.learned for c in self.model.sensitivity.get(name, ())}
+        return tuple(c for c in self.model.coefficients if c in needed)
+
+    @property
+    def learned_norm(self) -> dict[str, Optimiser]:
+        """Optimisers of what is learned of its batch norm, by name."""
+        return {name: o for name, o in self.learned.items() if name.startswith("batch_norm")}
+
+    def sets_coefficients(self, values: Iterable[str]) -> bool:
+        """Whether values of these names are in the coefficients."""
+        return self.model is not None and any(name in self.model.sensitivity for name in values)
+
+    @property
+    def keeps_current(self) -> bool:
+        """Whether the input current is needed after the forward pass."""
+        return self.batch_norm is not None or any(c.startswith("b_") for c in self.slopes)
+
+    def _known(self, values: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        return {**self.values, **{k: v.astype(np.float64) for k, v in values.items()}, "dt": self.dt}
+
+    def coefficients(self, values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:
+        """What the integration rule multiplies by, for these values of what is learned."""
+        assert self.model is not None
+        known = self._known(values)
+        full = np.zeros(self.size)
+        return {name: evaluate(expression, known) + full for name, expression in self.model.coefficients.items()}
+
+    def parameter_gradients(
+        self, slopes: dict[str, npt.NDArray[np.float64]], values: dict[str, npt.NDArray[Any]]
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """dL/dparameter of the neurons' learned parameters, out of dL/dcoefficient."""
+        if self.model is None:
+            return {}
+        known = self._known(values)
+        found = {}
+        for name in self.learned:
+            if name in self.model.sensitivity:
+                terms = self.model.sensitivity[name].items()
+                found[name] = sum((slopes[c] * evaluate(d, known) for c, d in terms), np.zeros(self.size))
+        return found
+
+    def lowest(self, name: str) -> float:
+        """The smallest value that a learned parameter may take: a time constant stays at least a time step long."""
+        return self.dt if name.startswith("tau") else float("-inf")
+
+
+@dataclass(frozen=True)
+class ConnectionPlan:
+    """A connection as its kernels see it: where it leads, and how it is learned and rewired.
+
+    Attributes:
+        optimiser, delay_optimiser: of its weights and of its delays, None where they are not learned.
+        kernel: how synapses are spread over lags while training, None where they are not.
+        pre_sign: under Dale's law the sign of every source neuron, 1 or -1; else None.
+        min_delay, max_delay: delays stay in this range (time steps).
+        capacity: synapses that a pair has at most.
+        exact_delays: whether delays have an exact gradient, that of a spike's arrival under EventProp.
+    """
+
+    index: int
+    name: str
+    source: int
+    target: int
+    num_pre: int
+    num_post: int
+    optimiser: Optimiser | None
+    delay_optimiser: Optimiser | None
+    kernel: DelayKernel | None
+    rewiring: RewiringRule | None
+    connection: Connection
+    pre_sign: npt.NDArray[np.int8] | None
+    min_delay: int
+    max_delay: int
+    capacity: int
+    exact_delays: bool
+
+    @property
+    def size(self) -> int:
+        """Number of synapses, the same for good."""
+        return self.connection.num_synapses
+
+    @property
+    def num_moments(self) -> int:
+        """Numbers the weights' optimiser keeps per synapse."""
+        return self.optimiser.num_moments if self.optimiser else 0
+
+    @property
+    def num_delay_moments(self) -> int:
+        """Numbers the delays' optimiser keeps per synapse."""
+        return self.delay_optimiser.num_moments if self.delay_optimiser else 0
+
+    @property
+    def learned(self) -> bool:
+        """Whether anything of its synapses is learned."""
+        return self.optimiser is not None or self.delay_optimiser is not None
+
+    @property
+    def real_delays(self) -> bool:
+        """Whether synapses have a real-valued delay besides the rounded one."""
+        return self.kernel is not None or self.delay_optimiser is not None
+
+    @property
+    def gradient_taps(self) -> str | None:
+        """What turns a correlogram into gradients: a kernel, the difference form, or None where one lag is all."""
+        if self.kernel is not None:
+            return self.kernel.template
+        return None if self.delay_optimiser is None or self.exact_delays else "difference"
+
+    @property
+    def gradient_form(self) -> str | None:
+        """The kernel that computes its gradients: `gradient_taps`, or "arrival" where delays have an exact one."""
+        return "arrival" if self.exact_delays and self.delay_optimiser is not None else self.gradient_taps
+
+    @property
+    def sign_threshold(self) -> int:
+        """A grown pair is negative where the first word of its home draw is below this."""
+        return self.connection.connectivity.home_sign_threshold(self.num_pre)
+
+    def initial_synapses(self) -> Synapses:
+        """The connection's synapses as training finds them: as sampled, with Dale's signs where they are asked for."""
+        synapses = self.connection.synapses
+        if self.pre_sign is None:
+            return synapses
+        return synapses._replace(weight=np.copysign(synapses.weight, self.pre_sign[synapses.pre]).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a backend needs to run a network.
+
+    Attributes:
+        groups: population indices in order of computation; more than one in a group only on a cycle.
+        time_steps: T, steps per example.
+        batch_size: lanes at most.
+        regularisation: of hidden neurons' spike counts, None for none.
+        clip_norm: gradients are scaled down to this norm where theirs is larger, None for never.
+        surrogate, surrogate_code: what stands for the spike's derivative; None under EventProp.
+        event_prop: how gradients at spikes are computed; None with a surrogate.
+        max_spikes: a neuron may spike this often in an example, None for any number.
+    """
+
+    populations: tuple[PopulationPlan, ...]
+    connections: tuple[ConnectionPlan, ...]
+    groups: tuple[tuple[int, ...], ...]
+    time_steps: int
+    batch_size: int
+    network_seed: int
+    training_seed: int
+    regularisation: SpikeRegularisation | None
+    clip_norm: float | None
+    surrogate: Surrogate | None
+    surrogate_code: SurrogateCode | None
+    detach_reset: bool
+    event_prop: EventProp | None
+    max_spikes: int | None
+
+    @property
+    def outputs(self) -> list[PopulationPlan]:
+        """Populations with a readout, in order of creation."""
+        return [p for p in self.populations if p.readout is not None]
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything is learned."""
+        return any(c.learned for c in self.connections) or any(p.learned for p in self.populations)
+
+    @property
+    def every_optimiser(self) -> list[Optimiser]:
+        """Those of connections, weights before delays, and of populations' values."""
+        optimisers = [o for c in self.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
+        return optimisers + [o for p in self.populations for o in p.learned.values()]
+
+    @property
+    def most_moments(self) -> int:
+        """The most numbers that an optimiser keeps per synapse."""
+        return max((o.num_moments for o in self.every_optimiser), default=0)
+
+    def schedules(self) -> list[Schedule]:
+        """Those of every optimiser."""
+        return [o.schedule for o in self.every_optimiser if o.schedule is not None]
+
+    def optimisers(self, now: Progress) -> dict[int, Optimisers]:
+        """Of the connections that are learned, as they are at a point of training."""
+        return {
+            c.index: Optimisers(*(o and o.at(now) for o in (c.optimiser, c.delay_optimiser)))
+            for c in self.connections
+            if c.learned
+        }
+
+    def drops(self, step: int, now: Progress) -> dict[int, int]:
+        """By connection that is to be rewired after a training step how many synapses go by magnitude."""
+        rules = [(c, c.rewiring) for c in self.connections if c.rewiring is not None]
+        return {c.index: rule.num_dropped(c.size, now) for c, rule in rules if rule.due(step, now)}
+
+    def shortest_block(self) -> int:
+        """The time steps of the shortest block there can be, whatever delays are learned or grown."""
+        groups = {i: number for number, group in enumerate(self.groups) for i in group}
+        inside = [
+            1
+            if c.kernel is not None or c.delay_optimiser is not None
+            else c.connection.connectivity.delay_initializer.low
+            for c in self.connections
+            if self.populations[c.source].cyclic and groups.get(c.source) == groups.get(c.target)
+        ]
+        return min([self.time_steps, *(max(low, 1) for low in inside)])
+
+    def block_steps(self, group: tuple[int, ...], delays: list[npt.NDArray[np.uint16]]) -> int:
+        """Time steps a group may run at once: T, or on a cycle the smallest of its delays (given by connection)."""
+        if not self.populations[group[0]].cyclic:
+            return self.time_steps
+        inside = [c for c in self.connections if c.source in group and c.target in group]
+        if any(c.kernel is not None for c in inside):
+            return 1  # their synapses reach down to the shortest lag
+        smallest = min(int(delays[c.index].min(initial=self.time_steps)) for c in inside)
+        return max(1, min(smallest, self.time_steps))  # a block of no steps would never come to its end

@@ -1,0 +1,326 @@
+"""What every backend gives the compiler: a small engine that runs a plan, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..connectivity import Synapses
+from ..errors import TrainingError
+from ..learning.losses import Truth
+from ..learning.optimisers import Optimisers
+from ..learning.schedules import Progress
+from .plan import ConnectionPlan, Plan, PopulationPlan
+from .populations import PopulationState
+
+
+@dataclass(frozen=True)
+class DenseData:
+    """Real-valued examples: float32 ``[example, time, neuron]``, contiguous."""
+
+    values: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class EventData:
+    """Examples as spikes: example x has those from ``start[x]`` to ``start[x + 1]``.
+
+    Attributes:
+        start: int64 ``[example + 1]``.
+        neuron, step: int32 ``[event]``; no (neuron, step) twice within an example.
+    """
+
+    start: npt.NDArray[np.int64]
+    neuron: npt.NDArray[np.int32]
+    step: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+
+InputData = DenseData | EventData
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a forward pass is for.
+
+    Attributes:
+        training: batch norm uses the batch's statistics, dropout is on, synapses are spread over their kernels' lags.
+            Otherwise running averages, no dropout, rounded delays.
+        step: training step, for dropout's random numbers.
+        widths: by connection with a delay kernel the kernel's width (time steps).
+    """
+
+    training: bool = False
+    step: int = 0
+    widths: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class ConnectionState:
+    """All that a connection carries from one training step to the next, ``[synapse]`` each.
+
+    Attributes:
+        synapses: their delays are the rounded ones.
+        moments: the weights' optimiser's.
+        age: optimiser steps since birth; empty where nothing is learned.
+        position: real-valued delays (time steps); empty where delays are whole numbers for good.
+        delay_moments: the delays' optimiser's.
+    """
+
+    synapses: Synapses
+    moments: list[npt.NDArray[np.float32]]
+    age: npt.NDArray[np.uint16]
+    position: npt.NDArray[np.float32]
+    delay_moments: list[npt.NDArray[np.float32]]
+
+    @classmethod
+    def new(cls, synapses: Synapses, c: ConnectionPlan) -> ConnectionState:
+        """The state of synapses of a connection that have never been trained."""
+        size = synapses.pre.size
+        moments, delay_moments = (
+            [np.zeros(size, dtype=np.float32) for _ in range(count)] for count in (c.num_moments, c.num_delay_moments)
+        )
+        position = synapses.delay if c.real_delays else np.empty(0)
+        age = np.zeros(size if c.learned else 0, dtype=np.uint16)
+        return cls(synapses.copy(), moments, age, position.astype(np.float32), delay_moments)
+
+    def copy(self) -> ConnectionState:
+        """A copy that shares nothing."""
+        moments, delay_moments = ([m.copy() for m in ms] for ms in (self.moments, self.delay_moments))
+        return ConnectionState(self.synapses.copy(), moments, self.age.copy(), self.position.copy(), delay_moments)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Its arrays by name, as engines and checkpoints call them."""
+        found: dict[str, npt.NDArray[Any]] = self.synapses._asdict()
+        found |= {"age": self.age, "position": self.position}
+        found |= {f"moment{m}": values for m, values in enumerate(self.moments)}
+        return found | {f"delay_moment{m}": values for m, values in enumerate(self.delay_moments)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> ConnectionState:
+        """The state that :meth:`arrays` describes."""
+        moments, delay_moments = (
+            [arrays[name] for m in range(2) if (name := f"{kind}{m}") in arrays] for kind in ("moment", "delay_moment")
+        )
+        synapses = Synapses(*(arrays[field] for field in Synapses._fields))
+        return cls(synapses, moments, arrays["age"], arrays["position"], delay_moments)
+
+
+class Rewired(NamedTuple):
+    """How many synapses of a connection were dropped, and as many grown.
+
+    Attributes:
+        established: of them those that had lived on after an earlier rewiring, or from the beginning.
+        newborn: those that were grown the last time (:meth:`~genn_delays.rewiring.RewiringRule.youngest`): places
+            that were tried, which changes nothing.
+    """
+
+    established: int
+    newborn: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.established + self.newborn
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can run here, and what it found or needs."""
+
+    available: bool
+    detail: str
+
+
+class Learner(Protocol):
+    """What training does besides the passes of an engine: regularise, clip, step every optimiser, rewire."""
+
+    @property
+    def populations(self) -> list[PopulationState]:
+        """What populations have learned, and batch norm's running averages, by index; waits for an engine that runs
+        ahead."""
+
+    def set_population(self, index: int, state: PopulationState) -> None:
+        """Take over what a population has learned."""
+
+    def regularise(self, lanes: int) -> Mapping[int, float]:
+        """What hidden neurons' spike counts cost, by population; the backward pass will know of it."""
+
+    def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, Rewired]:
+        """One step of every optimiser and rewiring rule, after the backward pass of a batch of `lanes` examples.
+
+        Args:
+            step: training step, from 0.
+            now: where training stands.
+
+        Returns:
+            How many synapses were replaced, by connection that was due.
+        """
+
+
+class Finder(Protocol):
+    """How an engine that runs ahead looks for what is no finite number, without making the host wait."""
+
+    def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
+        """Begin to look at state variables at the end of examples since it last did, and at what it learned.
+
+        Returns:
+            What is called for the answer, once losses have been waited for: the first of what is learned, and the first
+            population with a state variable, that is no finite number; empty texts for none.
+        """
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A plan, allocated and ready. Activity is ``[neuron, time, lane]``; lanes are those of the last batch loaded."""
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether calls may return before their work is done; whatever is read waits for it."""
+
+    @property
+    def learner(self) -> Learner | None:
+        """Its own way to learn; None where that is left to the host, which asks for gradients and gives new values."""
+
+    @property
+    def survives_fork(self) -> bool:
+        """Whether a process that inherits it by a fork can use its copy."""
+
+    @property
+    def finder(self) -> Finder | None:
+        """Its own way to look for what is no number; None where the host looks at states."""
+
+    def after_fork(self) -> None:
+        """Start again what a fork does not copy (threads); called in such a process before its first use there."""
+
+    def check_learning(self, *, training: bool) -> None:
+        """An error where it has no gradients for its plan or, `training`, cannot learn by them."""
+
+    def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
+        """Put examples into the input populations (by index), one a lane."""
+
+    def forward(self, how: Pass) -> None:
+        """Run the network; readouts fill :meth:`output`."""
+
+    def not_finite(self) -> tuple[int, ...]:
+        """Populations of which a state variable was no finite number at the end of an example, since this was last
+        asked; at least the first of them in the order of computation. What is no number stays none.
+        """
+
+    def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
+        """Per output population: summed loss and number of right answers.
+
+        An engine that runs ahead computes them while they are not looked at.
+
+        The right answer is a label's neuron having the best z of the lane (the largest, or what the readout calls
+        best); where there is a label a step, ``[lane, time]``, the largest variable of the step. Targets have none: 0.
+
+        Args:
+            labels: labels or targets of the lanes, as the loss wants them (:class:`~genn_delays.learning.losses.Loss`).
+        """
+
+    def backward(self) -> None:
+        """Gradients of all synapses, after :meth:`loss` of a training pass."""
+
+    def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
+        """One step of every optimiser (by connection, as it is at this point), all gradients times `scale`.
+
+        `step` counts training steps from 0.
+        """
+
+    def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, Rewired]:
+        """Drop and grow synapses of connections; how many of each were, to be looked at as losses are.
+
+        Args:
+            step: training step.
+            drops: by connection that is due how many synapses go by magnitude (0: the rule has another criterion).
+        """
+
+    def output(self, population: int) -> npt.NDArray[np.float32]:
+        """What a readout gave, ``[lane, neuron]``."""
+
+    def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
+        """dL/dweight, or dL/ddelay where delays are real-valued, ``[synapse]``."""
+
+    def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
+        """dL/dvalue of what a population learns, by name, ``[neuron]``."""
+
+    def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Mean and (biased) variance of the input current over the last training batch, ``[neuron]``."""
+
+    def spike_totals(self, population: int) -> npt.NDArray[np.float64]:
+        """Spikes of every neuron in the last batch before dropout, ``[neuron]``, where they are regularised."""
+
+    def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
+        """What one more spike of each neuron costs by regularisation, ``[neuron]``, for the backward pass."""
+
+    def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
+        """Take over what a population has learned (:class:`~genn_delays.plan.populations.PopulationState`)."""
+
+    def keep_variables(self, population: int) -> None:
+        """From now on keep the state variables of a population, for whoever reads them by :meth:`variable`."""
+
+    def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
+        """A state variable before a spike's jumps, ``[neuron, time, lane]``."""
+
+    def spikes(self, population: int) -> npt.NDArray[np.bool_]:
+        """Spikes, ``[neuron, time, lane]``; none of a population that does not spike."""
+
+    def spike_count(self, population: int) -> int:
+        """Number of spikes of the last batch."""
+
+    def state(self, connection: int) -> ConnectionState:
+        """A copy of a connection's state."""
+
+    def set_state(self, connection: int, state: ConnectionState) -> None:
+        """Take over a connection's state."""
+
+    def close(self) -> None:
+        """Give back threads and memory of kernels; states remain readable."""
+
+
+def check_spikes(p: PopulationPlan, most: npt.NDArray[Any], limit: int) -> None:
+    """Raise a TrainingError where a neuron spikes more often in an example than the user allows.
+
+    Args:
+        most: by neuron the most spikes in an example of the batch, ``[neuron]``.
+    """
+    if most.size:
+        check_most(p, int(most.argmax()), int(most.max()), limit)
+
+
+def check_most(p: PopulationPlan, neuron: int, count: int, limit: int) -> None:
+    """The same, where that neuron is known that spikes most often, and how often."""
+    if count > limit:
+        raise TrainingError(
+            f"population {p.name!r}: neuron {neuron} spikes {count} times in an example, max_spikes allows {limit}; "
+            "weights or inputs are too large, or the limit is too low"
+        )
+
+
+class Backend(Protocol):
+    """A way to run plans."""
+
+    name: str
+
+    def availability(self) -> Availability:
+        """Whether it can run here."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what is installed, besides Python and NumPy, that its bits can depend on, by name.
+
+        Raises:
+            BackendUnavailableError: something is missing.
+        """
+
+    def build(self, plan: Plan) -> Engine:
+        """Generate, compile (or take from the cache), allocate."""

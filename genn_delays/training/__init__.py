@@ -1,0 +1,1 @@
+"""Compilers and the compiled network: training, evaluation, learned state, checkpoints, batch norm folded."""

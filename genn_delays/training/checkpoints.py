@@ -1,0 +1,232 @@
+"""Checkpoints: everything needed to go on with the same bits, and nothing of when, where or by how many threads.
+
+A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
+``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays
+are real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is
+one JSON text, and in it what the network is (:mod:`.identity`) and a digest of all the rest, so that a file with a
+flipped bit is not taken for weights, nor one network's for another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InvalidValueError, RunFolderError, check_count
+from ..learning.schedules import Progress
+from ..paths import atomic_write
+from ..plan.finite import not_finite
+from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ..plan.populations import PopulationState
+from ..plan.protocol import ConnectionState
+from .identity import describe, difference
+
+FORMAT = 3
+MOST_STEPS = (1 << 53) - 1
+"""Training steps, or rewirings, that a file may claim: what JSON readers count exactly."""
+
+
+@dataclass
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        states: by connection name.
+        populations: what populations learn and the averages of batch norm, by population name.
+        progress: epochs and steps done, rewirings so far, state of callbacks; as JSON can hold it.
+    """
+
+    states: dict[str, ConnectionState]
+    populations: dict[str, PopulationState]
+    progress: dict[str, Any]
+
+
+def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside `path` and rename it: a reader finds the old one or the new one, never a part."""
+    from safetensors.numpy import save
+
+    tensors: dict[str, npt.NDArray[Any]] = {}
+    for name, state in checkpoint.states.items():
+        tensors |= {f"{name}.{field}": array for field, array in state.arrays().items()}
+        tensors[f"{name}.weight"] = state.synapses.weight.astype(np.float32)
+        tensors[f"{name}.position"] = state.position.astype(np.float32)
+    for name, population in checkpoint.populations.items():
+        tensors |= {f"population:{name}.{field}": array for field, array in population.tensors().items()}
+    ages = {name: population.age for name, population in checkpoint.populations.items()}
+    about = {"format": FORMAT, "network": describe(plan), "ages": ages, "progress": checkpoint.progress}
+    about = json.loads(json.dumps(about))  # as it will be read again: the digest is of that
+    about["digest"] = _digest(tensors, about)
+    # one key only: safetensors does not promise an order of several, and files must be equal bit by bit
+    atomic_write(path, save(tensors, {"genn_delays": json.dumps(about, sort_keys=True)}))
+
+
+def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
+    """Read a checkpoint and check that it belongs to the network.
+
+    Raises:
+        RunFolderError: the file is missing, damaged, of another format or of another network.
+    """
+    tensors, about = _read(path)
+    if about.get("format") != FORMAT:
+        raise RunFolderError(
+            f"checkpoint {path} has format {about.get('format')!r}, of another version of genn_delays; this one reads "
+            f"format {FORMAT}: load it with the version that wrote it, or train again (a run's config.toml can be "
+            "given as MODEL with another --out)"
+        )
+    expected = describe(plan)
+    if about.get("network") != expected:
+        words = difference(about.get("network"), expected)
+        raise RunFolderError(f"checkpoint {path} is of another network: {words}")
+    states = {}
+    for c in plan.connections:
+        own = {key.removeprefix(f"{c.name}."): a for key, a in tensors.items() if key.startswith(f"{c.name}.")}
+        try:
+            state = ConnectionState.from_arrays(own)
+        except KeyError as error:
+            raise RunFolderError(f"checkpoint {path} lacks {error} of connection {c.name!r}") from error
+        if not _sound(c, state):
+            raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
+        if (what := not_finite(state.arrays())) is not None:
+            raise RunFolderError(f"checkpoint {path} is damaged ({what} of connection {c.name!r} is no finite number)")
+        states[c.name] = state
+    populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations}
+    return Checkpoint(states, populations, _progress(path, about.get("progress")))
+
+
+def _progress(path: Path, progress: Any) -> dict[str, Any]:
+    """How far training was, as a file says it, every number checked: they decide how long training goes on."""
+    damaged = f"checkpoint {path} is damaged"
+    if (
+        not isinstance(progress, dict)
+        or not {"epoch", "step", "rewirings", "callbacks", "schedules"} <= progress.keys()
+    ):
+        raise RunFolderError(f"{damaged} (it does not say how far training was)")
+    rewirings, callbacks, schedules = (progress[key] for key in ("rewirings", "callbacks", "schedules"))
+    for name, table in (("rewirings", rewirings), ("callbacks", callbacks)):
+        if not isinstance(table, dict):
+            raise RunFolderError(f"{damaged} ({name} must be a table, got {table!r:.80})")
+    for name, state in callbacks.items():
+        if not isinstance(state, dict):
+            raise RunFolderError(f"{damaged} (the state of callback {name!r} must be a table, got {state!r:.80})")
+    if not isinstance(schedules, list) or len(schedules) != len(Progress._fields):
+        raise RunFolderError(f"{damaged} (schedules must be {len(Progress._fields)} numbers, got {schedules!r:.80})")
+    try:
+        steps = check_count("step", progress["step"], 0, MOST_STEPS)
+        check_count("epoch", progress["epoch"], 0, steps)  # an epoch has a step at least
+        for name, count in rewirings.items():
+            check_count(f"rewirings of {name!r}", count, 0, MOST_STEPS)
+        now = Progress(*(check_count(f, n, 0, MOST_STEPS) for f, n in zip(Progress._fields, schedules, strict=True)))
+        check_count("schedules: epoch", now.epoch, 0, max(now.num_epochs - 1, 0))
+        check_count("schedules: batch", now.batch, 0, max(now.num_batches - 1, 0))
+    except InvalidValueError as error:
+        raise RunFolderError(f"{damaged} ({error})") from error
+    return progress
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """How far training was, and the state of callbacks, of a checkpoint of whatever network.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
+    progress = _read(path)[1].get("progress")
+    return progress if isinstance(progress, dict) else {}
+
+
+def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if not path.is_file():
+            raise RunFolderError(f"there is no checkpoint {path}")
+        path.open("rb").close()  # safetensors says of a file that may not be read that there is none
+    except OSError as error:
+        raise RunFolderError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            text = (file.metadata() or {}).get("genn_delays")
+            if text is None:
+                raise RunFolderError(f"{path} is not a checkpoint of genn_delays")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        about = dict(json.loads(text))
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise RunFolderError(f"checkpoint {path} is damaged ({error}); restore it or begin another run") from error
+    if about.get("format") == FORMAT and about.pop("digest", None) != _digest(tensors, about):
+        raise RunFolderError(f"checkpoint {path} is damaged (its checksum is wrong); restore it or begin another run")
+    return tensors, about
+
+
+def _digest(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
+    """Whether a state fits its connection. Kernels trust their indices, so no file may smuggle in a wrong one."""
+    s = state.synapses
+    size = c.connection.synapses.pre.size
+    if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
+        return False
+    lengths = {0, size}  # what was not learned when the checkpoint was written is empty
+    rest: list[tuple[npt.NDArray[Any], Any]] = [(state.age, np.uint16)]
+    rest += [(a, np.float32) for a in (state.position, *state.moments, *state.delay_moments)]
+    if any(a.ndim != 1 or a.size not in lengths or a.dtype != dtype for a, dtype in rest):
+        return False
+    if state.position.size and not np.array_equal(np.rint(state.position), s.delay):
+        return False
+    if size == 0:
+        return True
+    inside = s.pre.min() >= 0 and s.pre.max() < c.num_pre and s.post.min() >= 0 and s.post.max() < c.num_post
+    step = np.diff(s.post.astype(np.int64) * c.num_pre + s.pre)
+    ordered = bool((step >= 0).all() if c.capacity > 1 else (step > 0).all())
+    return bool(inside and ordered and c.min_delay <= s.delay.min() and s.delay.max() <= c.max_delay)
+
+
+def _population_state(
+    path: Path, p: PopulationPlan, tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]
+) -> PopulationState:
+    """What a population had learned, also where it is learned no more.
+
+    What this compilation learns and the checkpoint does not have is begun afresh.
+    """
+    state = PopulationState.new(p)
+    for name, value in p.values.items():
+        if f"population:{p.name}.{name}" in tensors and name not in state.values:
+            state.values[name] = value.astype(np.float32)
+    ages = about.get("ages")
+    age = ages.get(p.name) if isinstance(ages, dict) else None
+    if age is None:
+        return state
+    try:
+        state.age = check_count(f"training steps of population {p.name!r}", age, 0, MOST_STEPS)
+    except InvalidValueError as error:
+        raise RunFolderError(f"checkpoint {path} is damaged ({error})") from error
+    for name, array in state.tensors().items():
+        found = tensors.get(f"population:{p.name}.{name}")
+        if found is None:
+            continue
+        if found.shape != array.shape or found.dtype != array.dtype or not np.isfinite(found).all():
+            raise RunFolderError(
+                f"checkpoint {path} is damaged ({name} of population {p.name!r} is no array of numbers)"
+            )
+        array[:] = found
+    return state
+
+
+def fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
+    """A state for the optimisers of this compilation; what others left is begun afresh, the synapses as they are."""
+    new = ConnectionState.new(state.synapses, c)
+    if {name: a.shape for name, a in state.arrays().items()} == {name: a.shape for name, a in new.arrays().items()}:
+        return state
+    if c.real_delays and state.position.size:
+        new.position = state.position
+    return new

@@ -1,0 +1,374 @@
+"""A compiled network: train, evaluate, predict, gradients, and reading what it has become."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
+from ..errors import GennDelaysWarning, InvalidValueError, check_count, check_real, check_switch, shown, unknown
+from ..learning.schedules import Progress
+from ..metrics import Metrics, OutputMetric
+from ..network import Connection, Network, Population
+from ..plan.finite import Faults
+from ..plan.plan import Plan
+from ..plan.protocol import Engine, Pass, Rewired
+from ..random import permutation
+from .contents import Contents
+from .data import Data, prepare_inputs, prepare_labels
+from .learner import HostLearner
+from .result import BatchResult
+from .turns import Turns, in_turn
+
+
+class CompiledNetwork(Contents):
+    """What ``compiler.compile`` returns. Use it in a ``with`` block; its threads end with the block.
+
+    Threads that use it take turns: a call begins when that of another thread has returned, but while another thread
+    trains it is an error. A process that inherits it by a fork has a copy of its own, unless it is on a GPU. It cannot
+    be pickled; what it has learned is in the files of :meth:`save`.
+
+    Attributes:
+        plan: what it runs.
+        engine: the backend's engine that runs it.
+        epoch, step: epochs and training steps done.
+        stop_training: set by a callback to end training after the current epoch.
+    """
+
+    def __init__(self, network: Network, plan: Plan, engine: Engine, dt: float) -> None:
+        self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
+        self.epoch = self.step = 0
+        self._learner = engine.learner or HostLearner(plan, engine)
+        self._faults = Faults(plan, engine, self._learner)
+        self._progress = Progress(0, 1, 0, 1)
+        self._rewirings = {c.name: 0 for c in plan.connections if c.rewiring is not None}
+        self._metrics = self._new_metrics()
+        self.stop_training = False
+        self._closed = False
+        self._turns = Turns(engine)
+        self._callbacks: list[Callback] = []
+        self._callback_states: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<CompiledNetwork of {self.network!r}, {self.epoch} epochs done; summary() tells more>"
+
+    def __enter__(self) -> CompiledNetwork:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        with self._turns.taken("close", patient=True):
+            if not self._turns.inherited:
+                self.engine.close()
+
+    def __reduce__(self) -> str:
+        raise InvalidValueError(
+            "a compiled network cannot be pickled or copied: compile the network again where it is needed (networks, "
+            "compilers and data can be pickled), and bring what was learned by compiled.save and compiled.load"
+        )
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    @in_turn
+    def train(
+        self,
+        x: Mapping[Any, Any],
+        y: Mapping[Any, Any],
+        num_epochs: int,
+        *,
+        shuffle: bool = True,
+        callbacks: Sequence[Any] = ("batch_progress_bar",),
+        validation_x: Mapping[Any, Any] | None = None,
+        validation_y: Mapping[Any, Any] | None = None,
+        validation_split: float = 0.0,
+    ) -> tuple[Metrics, dict[str, Any]]:
+        """Train until `num_epochs` epochs are done, counted from the network's first.
+
+        Args:
+            x: by input population (or its name): an array ``[example, time, neuron]`` or a list of events
+                ``(times in ms, neurons)``.
+            y: by output population what its loss compares with: class labels ``[example]``, or targets
+                ``[example, neuron]`` or ``[example, time, neuron]``.
+            num_epochs: at least 1. A network that was restored after k epochs trains ``num_epochs - k`` more.
+            shuffle: present the examples in another random order every epoch, a function of (rng_seed, epoch).
+            callbacks: callbacks or their names.
+            validation_x, validation_y: evaluated after every epoch.
+            validation_split: a share of the examples, stratified by class, to hold out for that instead, in [0, 1).
+
+        Returns:
+            The last epoch's metrics, and what callbacks recorded by key.
+
+        Raises:
+            InvalidValueError: data or arguments that do not fit, before anything is computed.
+            TrainingError: a loss, or after an epoch something learned or a state variable, is no finite number.
+
+        Warns:
+            UserWarning: all `num_epochs` epochs were done before, so nothing is trained; the metrics are those of the
+                last epoch that this object trained (not a number where there was none).
+        """
+        self.engine.check_learning(training=True)
+        what = "num_epochs, counted from the network's first epoch,"
+        num_epochs = check_count(what, num_epochs, max(1, self.epoch))
+        validation_split = check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
+        check_switch("shuffle", shuffle)
+        data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
+        for schedule in self.plan.schedules():
+            schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
+        active = self._begin(callbacks, num_epochs, data.examples.size)
+        self.stop_training = False
+        for callback in active:
+            callback.on_train_begin()
+        metrics = self._metrics
+        if self.epoch >= num_epochs:
+            done = f"num_epochs = {num_epochs} counts from the network's first epoch, and so many are done"
+            warnings.warn(f"nothing was trained: {done}; ask for more", GennDelaysWarning, stacklevel=2)
+        while self.epoch < num_epochs and not self.stop_training:
+            metrics = self._train_epoch(data, shuffle, active, num_epochs)
+            self._faults.look(learned=True)
+            metrics.settle()  # an epoch whose loss is not a number has not been
+            self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
+            if validation is not None:
+                metrics.validation = self._run(validation, [])
+            self.epoch += 1
+            for callback in active:
+                callback.on_epoch_end(self.epoch - 1, metrics)
+        for callback in active:
+            callback.on_train_end(metrics)
+        return metrics, recorded(active)
+
+    def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
+        """Inputs and labels, checked."""
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        losses = {p.index: p.loss for p in self.plan.outputs if p.loss}
+        return Data(inputs, prepare_labels(self.network, y, count, losses, self.plan.time_steps), np.arange(count))
+
+    def _hold_out(
+        self, data: Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
+    ) -> tuple[Data, Data | None]:
+        """What is learned, and what is evaluated after every epoch."""
+        if (x is None) != (y is None):
+            raise InvalidValueError("validation_x and validation_y must be given together")
+        if share > 0:
+            from ..datasets import stratified_split
+
+            if x is not None:
+                raise InvalidValueError("give validation_split or validation_x, not both")
+            learned, held_out = stratified_split(data.classes(), share, 0)
+            return data._replace(examples=learned), data._replace(examples=held_out)
+        return data, None if x is None or y is None else self._data(x, y)
+
+    def _train_epoch(self, data: Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
+        examples = data.examples
+        metrics = self._metrics = self._new_metrics(training=True)
+        num_batches = -(-examples.size // self.plan.batch_size)
+        for callback in callbacks:
+            callback.on_epoch_begin(self.epoch)
+        if shuffle:
+            examples = examples[permutation(examples.size, self.plan.training_seed, self.epoch)]
+        for number, batch in enumerate(self._batches(examples)):
+            for callback in callbacks:
+                callback.on_batch_begin(number)
+            start = time.perf_counter()
+            self._progress = Progress(self.epoch, num_epochs, number, num_batches)
+            self._forward_loss(data, batch, metrics, training=True)
+            self.engine.backward()
+            rewired = self._learner.step(self.step, self._progress, batch.size)
+            metrics.expect(partial(self._count_rewired, rewired, metrics))
+            self.step += 1
+            metrics.step_seconds.append(time.perf_counter() - start)
+            for callback in callbacks:
+                callback.on_batch_end(number, metrics)
+        return metrics
+
+    def _pass(self, *, training: bool) -> Pass:
+        """What a forward pass needs to know of where training stands."""
+        kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
+        return Pass(training, self.step, {c.index: k.width(c.max_delay, self._progress) for c, k in kernels})
+
+    def _count_rewired(self, rewired: Mapping[int, Rewired], metrics: Metrics, *_: object) -> None:
+        """Count synapses that were replaced, by connection."""
+        for index, count in rewired.items():
+            name = self.plan.connections[index].name
+            metrics.count_rewired(name, count.established, count.newborn)
+            self._rewirings[name] += count.total
+
+    def _forward_loss(
+        self, data: Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
+    ) -> BatchResult:
+        """One batch forward and its loss."""
+        self.engine.load(data.inputs, batch)
+        self.engine.forward(self._pass(training=training))
+        losses = self.engine.loss({i: v[batch] for i, v in data.labels.items()})
+        penalties = self._learner.regularise(batch.size) if training else {}
+        parts = {index: labels[0].size for index, labels in data.labels.items()}
+        result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
+        metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
+        if not self.engine.runs_ahead:
+            metrics.settle()
+        return result
+
+    def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+        """Batches of the examples; the last one may be smaller."""
+        for first in range(0, examples.size, self.plan.batch_size):
+            self._check_open()  # by another thread, meanwhile
+            self._turns.pause()
+            yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
+
+    def _new_metrics(self, *, training: bool = False) -> Metrics:
+        labelled = {self.network.populations[p.index]: bool(p.loss and p.loss.labelled) for p in self.plan.outputs}
+        outputs = {population: OutputMetric(labelled=has) for population, has in labelled.items()}
+        return Metrics(outputs, dict.fromkeys(self._rewirings, 0) if training else {})
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidValueError("this compiled network was closed at the end of its 'with' block; compile it again")
+
+    def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
+        self._check_open()
+        active = sorted(as_callbacks(callbacks), key=lambda callback: callback.runs_last)
+        for callback in active:
+            callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
+        if num_epochs:  # training: whoever has a state from before takes it over, once
+            self._callbacks = active
+            for key, callback in by_kind(active).items():
+                if key in self._callback_states:
+                    take_state(key, callback, self._callback_states[key])
+                    del self._callback_states[key]
+        return active
+
+    # --- evaluation --------------------------------------------------------------------------------------------------
+
+    @in_turn
+    def evaluate(
+        self, x: Mapping[Any, Any], y: Mapping[Any, Any], *, callbacks: Sequence[Any] = ()
+    ) -> tuple[Metrics, dict[str, Any]]:
+        """Accuracy and loss on data; nothing is learned. See :meth:`train` for the arguments."""
+        data = self._data(x, y)
+        active = self._begin(callbacks, 0, data.examples.size)
+        metrics = self._run(data, active)
+        return metrics, recorded(active)
+
+    def _run(self, data: Data, callbacks: list[Callback]) -> Metrics:
+        metrics = self._new_metrics()
+        for callback in callbacks:
+            callback.on_test_begin()
+        for number, batch in enumerate(self._batches(data.examples)):
+            for callback in callbacks:
+                callback.on_batch_begin(number)
+            self._forward_loss(data, batch, metrics)
+            for callback in callbacks:
+                callback.on_batch_end(number, metrics)
+        self._faults.look()
+        metrics.settle()
+        self._faults.refuse("while evaluating")
+        for callback in callbacks:
+            callback.on_test_end(metrics)
+        return metrics
+
+    @in_turn
+    def predict(
+        self,
+        x: Mapping[Any, Any],
+        outputs: Population | str | Sequence[Population | str] | None = None,
+        *,
+        callbacks: Sequence[Any] = (),
+    ) -> tuple[dict[Population, npt.NDArray[np.float32]], dict[str, Any]]:
+        """What the readouts give for every example.
+
+        Args:
+            x: see :meth:`train`.
+            outputs: output populations; all of them where not given.
+
+        Returns:
+            By population an array ``[example, neuron]``, and what callbacks recorded by key.
+        """
+        if outputs is None:
+            outputs = list(self.network.outputs)
+        elif isinstance(outputs, (str, Population)):
+            outputs = [outputs]
+        elif not isinstance(outputs, (list, tuple)):
+            raise InvalidValueError(f"predict: outputs must be a population or a list of them, got {shown(outputs)}")
+        wanted = [self.population(p) for p in outputs]
+        for p in wanted:
+            if p not in self.network.outputs:
+                raise InvalidValueError(f"predict: population {p.name!r} has no readout")
+        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        active, metrics = self._begin(callbacks, 0, count), self._new_metrics()
+        found: dict[Population, list[npt.NDArray[np.float32]]] = {p: [] for p in wanted}
+        for callback in active:
+            callback.on_test_begin()
+        for number, batch in enumerate(self._batches(np.arange(count))):
+            for callback in active:
+                callback.on_batch_begin(number)
+            self.engine.load(inputs, batch)
+            self.engine.forward(self._pass(training=False))
+            for p in wanted:
+                found[p].append(self.engine.output(p.index))
+            for callback in active:
+                callback.on_batch_end(number, metrics)
+        self._faults.look()
+        self._faults.refuse("while predicting")
+        for callback in active:
+            callback.on_test_end(metrics)
+        return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
+
+    @in_turn
+    def gradients(
+        self, x: Mapping[Any, Any], y: Mapping[Any, Any], variable: str = "weight"
+    ) -> tuple[float, dict[Any, npt.NDArray[np.float64]]]:
+        """The loss and its gradient, as a training step sees them; nothing is learned, and no L1 is in it.
+
+        Args:
+            x, y: see :meth:`train`.
+            variable: ``"weight"``; ``"delay"``, of connections whose delays are learned or spread by a kernel; or the
+                name of a value that a population learns, ``"batch_norm_scale"``, ``"batch_norm_shift"``.
+
+        Returns:
+            The mean loss of an example, and by connection dL/dvariable ``[synapse]`` in the order of :meth:`synapses`,
+            or by population ``[neuron]``.
+        """
+        self._check_open()
+        self.engine.check_learning(training=False)
+        owners = self._owners(variable)
+        data = self._data(x, y)
+        loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}
+        for batch in self._batches(data.examples):
+            share = batch.size / data.examples.size
+            found = self._forward_loss(data, batch, self._new_metrics(), training=True)
+            self.engine.backward()
+            loss += share * found.mean()
+            for owner, total in sums.items():
+                if isinstance(owner, Connection):
+                    total += share * self.engine.gradient(owner.index, variable)
+                else:
+                    total += share * self.engine.population_gradients(owner.index)[variable]
+        self._faults.look()
+        self._faults.refuse("while gradients are computed")
+        return loss, sums
+
+    def _owners(self, variable: str) -> dict[Connection | Population, int]:
+        """Who has a variable, and how many numbers it is."""
+        found: dict[Connection | Population, int] = {}
+        known = {"weight"}
+        for c in self.plan.connections:
+            names = {"weight", "delay"} if c.real_delays else {"weight"}
+            known |= names
+            if isinstance(variable, str) and variable in names:
+                found[c.connection] = c.size
+        for p, state in zip(self.plan.populations, self.populations, strict=True):
+            names = {name for name in state.values if name not in ("batch_norm_mean", "batch_norm_var")}
+            known |= names
+            if isinstance(variable, str) and variable in names:
+                found[self.network.populations[p.index]] = p.size
+        if not found:
+            raise unknown("variable with a gradient", variable, known)
+        return found

@@ -1,0 +1,222 @@
+"""What the compilers have in common: a network and how it is trained come in, a compiled network comes out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from ..backends import as_backend
+from ..errors import InvalidValueError, check_count, check_real, shown
+from ..floating import usual_errors
+from ..learning.losses import Loss, as_losses
+from ..learning.regularisation import SpikeRegularisation
+from ..memory import told
+from ..network import Connection, Network
+from ..plan.foresight import foresee_sampling
+from ..plan.lower import lower
+from ..plan.plan import Plan
+from ..plan.variables import Learned, by_connection, learned_variables
+from ..random import MAX_SEED
+from ..rewiring import RewiringRule, as_rewiring
+from .compiled_network import CompiledNetwork
+from .outputs import output_losses
+
+_STRENGTH = (
+    "reg_strength_{0}, for which its number is multiplied by tau_mem of the hidden neurons and, for a readout of a "
+    "potential, tau_mem of the output in ms ('sum_var' and 'max_var': also by example_timesteps)"
+)
+_MOVED = {
+    "reg_lambda_upper": _STRENGTH.format("upper"),
+    "reg_lambda_lower": _STRENGTH.format("lower"),
+    "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
+    "delay_learn_conns": "compile(network, optimisers={connection: {'delay': ...}})",
+    "per_timestep_loss": "losses=SparseCategoricalCrossentropy(per_timestep=True)",
+    "softmax_temperature": "losses=SparseCategoricalCrossentropy(softmax_temperature=...)",
+    "ttfs_alpha": "losses=SparseCategoricalCrossentropy(ttfs_alpha=...)",
+    "optimiser": "compile(network, optimisers={'all_connections': {'weight': Adam()}})",
+}
+
+
+class Compiler(ABC):
+    """Base of the compilers.
+
+    Args:
+        example_timesteps: T, time steps an example lasts.
+        batch_size: examples computed together; a last, smaller batch is used too, and fewer examples are one batch.
+        losses: loss of the outputs, a name or an object, or a dict of them by output population:
+            ``"sparse_categorical_crossentropy"``, ``"mean_square_error"``, ``"per_neuron_mean_square_error"``,
+            ``"relative_mean_square_error"``.
+        dt: length of a time step in ms.
+        backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
+        reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
+            `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
+            :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.
+        reg_nu_upper, reg_nu_lower: those spike counts, at least 0; the lower one is the upper one where not given.
+        clip_norm: scale all gradients of a step down to this norm where theirs, over everything learned, is larger.
+        rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
+        max_spikes: a neuron may spike this often in an example, at least 1; more is an error. Any number where not
+            given: memory for spikes grows with them.
+    """
+
+    def __init__(
+        self,
+        example_timesteps: int,
+        batch_size: int = 1,
+        losses: Any = "sparse_categorical_crossentropy",
+        *,
+        dt: float = 1.0,
+        backend: Any = "cpu",
+        reg_strength_upper: float = 0.0,
+        reg_strength_lower: float = 0.0,
+        reg_nu_upper: float = 0.0,
+        reg_nu_lower: float | None = None,
+        clip_norm: float | None = None,
+        max_spikes: int | None = None,
+        rng_seed: int = 0,
+        **moved: Any,
+    ) -> None:
+        _refuse_moved(moved)
+        self.example_timesteps = check_count("example_timesteps", example_timesteps)
+        self.batch_size = check_count("batch_size", batch_size)
+        if self.example_timesteps * self.batch_size > (1 << 31) - 1:
+            raise InvalidValueError(
+                f"example_timesteps x batch_size must be below 2**31, got {self.example_timesteps} x {self.batch_size}"
+            )
+        self.losses = as_losses(losses)
+        self.dt = check_real("dt", dt, 0.0, open_low=True)
+        numbers = {
+            "reg_strength_upper": reg_strength_upper,
+            "reg_strength_lower": reg_strength_lower,
+            "reg_nu_upper": reg_nu_upper,
+            "reg_nu_lower": reg_nu_upper if reg_nu_lower is None else reg_nu_lower,
+        }
+        bounds = SpikeRegularisation(*(check_real(name, value, 0.0) for name, value in numbers.items()))
+        both = bounds.lambda_upper > 0 and bounds.lambda_lower > 0  # alone, either bound may be anything
+        if both and bounds.nu_lower > bounds.nu_upper:
+            raise InvalidValueError(f"reg_nu_lower must be at most reg_nu_upper = {reg_nu_upper}, got {reg_nu_lower}")
+        self.regularisation = bounds if bounds.lambda_upper > 0 or bounds.lambda_lower > 0 else None
+        self.clip_norm = None if clip_norm is None else check_real("clip_norm", clip_norm, 0.0, open_low=True)
+        self.backend = as_backend(backend)
+        self.rng_seed = check_count("rng_seed", rng_seed, 0, MAX_SEED)
+        self.max_spikes = None if max_spikes is None else check_count("max_spikes", max_spikes)
+
+    def compile(
+        self,
+        network: Network,
+        *,
+        optimisers: Mapping[Any, Any] | None = None,
+        rewiring: Mapping[Any, Any] | None = None,
+        **moved: Any,
+    ) -> CompiledNetwork:
+        """A network ready to be trained and evaluated.
+
+        Args:
+            network: its description.
+            optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable,
+                ``{"weight": optimiser, "delay": optimiser}``, and by population (itself, its name, or
+                ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such
+                as ``"tau_mem"``. Entries that overlap merge by variable, and what is said of one goes before what is
+                said of all: ``{"all_connections": {"weight": Adam()}, connection: {"delay": Adam(0.1)}}`` learns all
+                weights, and the delays of one connection too; ``{"weight": None}`` leaves its weights out. What is not
+                named is not learned; without the argument all weights and batch norms are, by Adam.
+                :meth:`CompiledNetwork.summary` tells what came of it.
+            rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``, or None for none; none
+                where not given.
+
+        Raises:
+            InvalidValueError: the network or the request cannot work.
+            GennDelaysWarning: (a warning) synapses have delays so long that nothing can arrive through them.
+            BackendUnavailableError: the backend cannot run here.
+            CompileError: the generated code did not compile.
+            OutOfMemoryError: the network needs more memory than there is.
+        """
+        _refuse_moved(moved)
+        if isinstance(network, Network):
+            foresee_sampling(network)
+        with usual_errors(), told("compile"):
+            plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
+            return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
+
+    def plan(
+        self,
+        network: Network,
+        *,
+        optimisers: Mapping[Any, Any] | None = None,
+        rewiring: Mapping[Any, Any] | None = None,
+    ) -> Plan:
+        """What a network comes down to, checked, with nothing generated, compiled or allocated yet.
+
+        The arguments and errors are those of :meth:`compile`; no backend is needed.
+        """
+        if not isinstance(network, Network):
+            raise InvalidValueError(f"compile needs a Network, got {shown(network)}")
+        losses = self.output_losses(network)
+        learned = learned_variables(network, optimisers)
+        rules = {
+            c.index: rule
+            for c, said in by_connection(network, "rewiring", {} if rewiring is None else rewiring).items()
+            if (rule := as_rewiring(f"connection {c.name!r}", said[-1])) is not None
+        }
+        for index, rule in rules.items():
+            _check_rewiring(network.connections[index], rule, index in learned.weights)
+        self._check(network, learned)
+        return lower(
+            network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
+            training_seed=self.rng_seed, losses=losses, regularisation=self.regularisation, clip_norm=self.clip_norm,
+            optimisers=learned.weights, delay_optimisers=learned.delays, learned=learned.populations, rewiring=rules,
+            max_spikes=self.max_spikes, **self._method(),
+        )  # fmt: skip
+
+    def output_losses(self, network: Network) -> dict[int, Loss]:
+        """The loss of every output, by index of the population.
+
+        Raises:
+            InvalidValueError: an output lacks its loss, or a loss does not fit the readout.
+        """
+        return output_losses(network, self.losses, self.example_timesteps * self.dt)
+
+    def _check(self, network: Network, learned: Learned) -> None:  # noqa: B027 - some have nothing to refuse
+        """An error where the way of training cannot do what is asked for."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.example_timesteps} steps of {self.dt:g} ms, batches of {self.batch_size}, "
+            f"backend {self.backend.name}>"
+        )
+
+    @abstractmethod
+    def _method(self) -> dict[str, Any]:
+        """What the plan needs to know of the way of training."""
+
+
+def _refuse_moved(arguments: Mapping[str, Any]) -> None:
+    for name in arguments:
+        refuse_mlgenns(name)
+        raise InvalidValueError(f"unknown argument {name!r}")
+
+
+def refuse_mlgenns(name: str) -> None:
+    """An error where an argument is mlGeNN's and another one here."""
+    if name == "reg_lambda":
+        raise InvalidValueError(
+            f"{name!r} is mlGeNN 3's; here it is reg_strength_upper and reg_strength_lower, whose numbers are others"
+        )
+    if name in _MOVED:
+        raise InvalidValueError(f"{name!r} is mlGeNN 2's; here it is {_MOVED[name]}")
+
+
+def _check_rewiring(connection: Connection, rule: RewiringRule, learned: bool) -> None:
+    if not learned:
+        raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
+    free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.num_synapses
+    if free == 0:
+        raise InvalidValueError(
+            f"rewiring asked for on connection {connection.name!r} at sparsity 0: all {connection.num_pairs} pairs are "
+            "connected, so nothing can grow; use a sparsity above 0 or rewiring 'none'"
+        )
+    if rule.candidates is not None and rule.candidates > free:
+        raise InvalidValueError(
+            f"candidates of the rewiring of connection {connection.name!r} must be at most {free}, the number of its "
+            f"empty pairs, got {rule.candidates}"
+        )

@@ -1,0 +1,130 @@
+"""What a compiled network has become: its synapses, delays and learned values, and checkpoints of all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..callbacks import Callback, by_kind
+from ..connectivity import Synapses
+from ..errors import InvalidValueError, check_path, unknown
+from ..learning.schedules import Progress
+from ..metrics import Metrics
+from ..network import Connection, Population
+from ..plan.compiled import Compiled
+from ..plan.finite import not_finite, refuse
+from ..plan.populations import PopulationState
+from ..plan.protocol import Learner
+from ..plan.summary import summary
+from .checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
+from .data import find_population
+from .turns import Turns, in_turn
+
+
+class Contents(Compiled):
+    """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that says what it has become, saves
+    and loads it."""
+
+    _learner: Learner
+    _progress: Progress
+    _rewirings: dict[str, int]
+    _metrics: Metrics
+    _turns: Turns
+    _callbacks: list[Callback]
+    _callback_states: dict[str, Any]
+
+    @property
+    @in_turn
+    def populations(self) -> list[PopulationState]:
+        """What populations have learned, and batch norm's running averages, in the order of ``network.populations``:
+        arrays by name in ``values``."""
+        return self._learner.populations
+
+    @property
+    @in_turn
+    def rewirings(self) -> dict[str, int]:
+        """Synapses dropped and grown so far, by connection name."""
+        self._metrics.settle()
+        return self._rewirings
+
+    def summary(self) -> str:
+        """Its populations and connections, with synapses and delays as they are now, and what learns by which
+        optimiser and what does not: a few lines of text.
+
+        Example::
+
+            network of seed 0: 3 populations, 2 connections, 18,944 synapses
+            pixels: 64 x SpikeInput, input
+            hidden: 1,024 x LeakyIntegrateFire
+            digit: 10 x LeakyIntegrate, output by 'sum_softmax'
+            pixels_hidden: pixels -> hidden, 16,384 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            hidden_digit: hidden -> digit, 2,560 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            learned: weights of pixels_hidden, hidden_digit by Adam(alpha=0.003); not learned: delays of all connections
+        """
+        delays = {c.index: self.delays(c.connection) for c in self.plan.connections}
+        return summary(self.network, self.plan, delays)
+
+    def population(self, key: Population | str) -> Population:
+        """A population, given itself or by name."""
+        return find_population(self.network, key)
+
+    @in_turn
+    def synapses(self, connection: Connection | str) -> Synapses:
+        """A connection's synapses as they are now, sorted by (post, pre); their delays are whole time steps."""
+        return self.engine.state(self._connection(connection).index).synapses
+
+    @in_turn
+    def delays(self, connection: Connection | str) -> npt.NDArray[np.float32]:
+        """A connection's delays (time steps) in the order of :meth:`synapses`, real-valued where they are learned."""
+        state = self.engine.state(self._connection(connection).index)
+        return state.position if state.position.size else state.synapses.delay.astype(np.float32)
+
+    def _connection(self, connection: Connection | str) -> Connection:
+        if isinstance(connection, str):
+            connection = self.network.find("connection", connection)
+        if not isinstance(connection, Connection):
+            raise unknown("connection", connection, [c.name for c in self.network.connections])
+        if connection not in self.network.connections:
+            raise InvalidValueError(f"connection {connection!r} belongs to another network")
+        return connection
+
+    @in_turn
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks.
+
+        Raises:
+            TrainingError: something learned is no finite number. Nothing is written, an old file stays.
+            GennDelaysError: the file cannot be written.
+        """
+        target = check_path("path of a checkpoint", path)
+        states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
+        active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
+        kept = self._callback_states | active
+        progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
+        progress["schedules"] = list(self._progress)
+        populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
+        owners = [(f"connection {n!r}", not_finite(s.arrays())) for n, s in states.items()]
+        owners += [(f"population {n!r}", not_finite(s.tensors())) for n, s in populations.items()]
+        refuse(f"and no checkpoint {target} is written", *[f"{what} of {owner}" for owner, what in owners if what])
+        save_checkpoint(target, self.plan, Checkpoint(states, populations, progress))
+
+    @in_turn
+    def load(self, path: str | Path) -> None:
+        """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
+
+        Raises:
+            RunFolderError: it is missing, damaged or of another network. The network is left as it was.
+        """
+        checkpoint = load_checkpoint(check_path("path of a checkpoint", path), self.plan)
+        for c in self.plan.connections:
+            self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
+        for p in self.plan.populations:
+            self._learner.set_population(p.index, checkpoint.populations[p.name])
+        progress = checkpoint.progress
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
+        self._callback_states = progress["callbacks"]
+        self._progress = Progress(*progress["schedules"])

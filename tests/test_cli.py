@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from genn_delays import __version__
-from genn_delays.cli import _one_line, _parse, main
+from genn_delays.cli import main, one_line
+from genn_delays.cli.parsers import parse
 from genn_delays.errors import CompileError
 
 
@@ -79,7 +80,7 @@ def test_the_commands_that_the_readme_and_the_help_show_are_commands(capsys):
     lines = [found[1] for line in shown if (found := re.match(r" *genn-delays (\w.*?)(  |#|$)", line))]
     assert len(lines) >= 10
     for line in lines:
-        assert _parse(shlex.split(line)).command is not None
+        assert parse(shlex.split(line)).command is not None
 
 
 def test_help_imports_nothing_heavy():
@@ -184,5 +185,5 @@ def test_a_module_that_cannot_be_loaded_is_one_error(tmp_path):
 )  # fmt: skip
 def test_of_what_a_compiler_says_the_cause_is_told(tmp_path, log, cause):
     """Of a full disk a linker does not say "error"; its driver's "ld returned 1" was given in its place."""
-    line = _one_line(CompileError("compile", log, str(tmp_path / "x.cpp")))
+    line = one_line(CompileError("compile", log, str(tmp_path / "x.cpp")))
     assert cause in line.split(" (source: ")[0] and "ld returned" not in line

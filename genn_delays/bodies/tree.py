@@ -174,8 +174,15 @@ def walk(nodes: tuple[Statement | Expression, ...]) -> Iterator[Statement | Expr
     """All statements and expressions of a block, and what is in them."""
     for node in nodes:
         yield node
-        for value in vars(node).values():
-            if isinstance(value, Expression | Statement):
-                yield from walk((value,))
-            elif isinstance(value, tuple):
-                yield from walk(value)
+        yield from walk(children(node))
+
+
+def children(node: Statement | Expression) -> tuple[Statement | Expression, ...]:
+    """What a statement or an expression consists of, in order."""
+    found: list[Statement | Expression] = []
+    for value in vars(node).values():
+        if isinstance(value, Expression | Statement):
+            found.append(value)
+        elif isinstance(value, tuple):
+            found += value
+    return tuple(found)

@@ -60,6 +60,13 @@ def _tile(plan: Plan) -> int:
     return lanes if shortest == plan.time_steps else min(lanes, MOST_LANES)
 
 
+def bytes_held(plan: Plan, threads: int = 1) -> dict[tuple[str, str], int]:
+    """Bytes by owner and array of all that an engine for a plan allocates; nothing is."""
+    trial = network_type(plan)()
+    trial.T, trial.tile = plan.time_steps, _tile(plan)
+    return foreseen(plan, trial, threads)
+
+
 class CPUEngine:
     """See :class:`~genn_delays.plan.protocol.Engine`.
 
@@ -78,10 +85,9 @@ class CPUEngine:
         self.plan = plan
         self.busy = BUSY
         structure = network_type(plan)
-        net, trial = structure(), structure()
-        self._net = net
-        net.T, net.tile = trial.T, trial.tile = plan.time_steps, _tile(plan)
-        foresee(plan, foreseen(plan, trial, threads), copies=0)
+        net = self._net = structure()
+        net.T, net.tile = plan.time_steps, _tile(plan)
+        foresee(plan, bytes_held(plan, threads), copies=0)
         self._library, library_path, self.compiled = load_library(emit(plan))
         self.source = library_path.with_suffix(".cpp")
         self._declare()

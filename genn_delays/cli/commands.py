@@ -1,0 +1,135 @@
+"""What the commands do; each imports what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidValueError
+from ..interrupts import raise_again
+from ..paths import expanded
+from ..streams import say
+
+if TYPE_CHECKING:
+    from ..runs.evaluate import Evaluation
+    from ..runs.result import Result
+
+
+def _note(text: str) -> None:
+    say(f"genn-delays: {text}")
+
+
+def train(args: argparse.Namespace) -> int:
+    from ..runs.folder import RunFolder
+    from ..runs.overrides import Overrides
+    from ..runs.resume import new_config, resumed_config
+    from ..runs.train import train as train_and_keep
+
+    raise_again()
+    overrides = Overrides(
+        args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
+        args.growth_delay, args.dale, args.validation,
+        None if args.data_dir is None else str(expanded(args.data_dir).absolute()),
+        args.delays, args.kernel_count, args.hidden, args.compiler,
+    )  # fmt: skip
+    folder = None if args.out is None else RunFolder(args.out)
+    config = None
+    if args.resume:
+        if folder is None:
+            raise InvalidValueError("--resume needs --out DIR, the folder of the run to go on with")
+        config = resumed_config(args.model, overrides, folder)
+    config = config or new_config(args.model, overrides)
+    result = train_and_keep(config, folder, resume=args.resume, progress=not args.quiet, note=_note)
+    print(result.json() if args.json else _summary(result))
+    return 0
+
+
+def _summary(r: Result) -> str:
+    rows = [
+        ("network", f"{r.synapses:,} synapses, sparsity {100 * r.sparsity:.4g} %, backend {r.backend}, seed {r.seed}"),
+        ("rewiring", "none" if r.rewiring == "none" else f"{r.rewiring}, {r.rewirings:,} synapses rewired"),
+        ("training", f"{r.epochs} epoch{'s'[: r.epochs > 1]} in {r.seconds:.1f} s, {r.step_ms:.2f} ms a step"),
+        ("train accuracy", f"{100 * r.train_accuracy:6.2f} %  last epoch, while learning"),
+    ]
+    if r.validation_accuracy is not None:
+        rows.append(("validation accuracy", f"{100 * r.validation_accuracy:6.2f} %  last epoch"))
+    rows.append(("test accuracy", f"{100 * r.test_accuracy:6.2f} %  last epoch"))
+    if r.selected_by != r.best_test_chosen_on:
+        where = f"epoch {r.selected_epoch}, chosen on the {r.selected_by}"
+        rows.append(("selected test accuracy", f"{100 * r.selected_test_accuracy:6.2f} %  {where}"))
+    where = f"epoch {r.best_test_epoch}, chosen on the {r.best_test_chosen_on}"
+    rows += [("best test accuracy", f"{100 * r.best_test_accuracy:6.2f} %  {where}"), ("run folder", r.out)]
+    return "\n".join([r.model, *(f"  {name:<22}  {text}" for name, text in rows)])
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    from ..runs.evaluate import evaluate as evaluate_run
+    from ..runs.folder import RunFolder
+
+    raise_again()
+    data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
+    found: Evaluation = evaluate_run(
+        RunFolder(args.run), args.checkpoint, data_dir=data_dir, backend=args.backend, threads=args.threads,
+        progress=not args.quiet,
+    )  # fmt: skip
+    if args.json:
+        print(json.dumps(found.tables()))
+    else:
+        chosen = "" if found.selected_by is None else f", chosen on the {found.selected_by}"
+        print(
+            f"{found.model}: test accuracy {100 * found.test_accuracy:.2f} %, loss {found.test_loss:.4f} on "
+            f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch}"
+            f"{chosen})"
+        )
+    return 0
+
+
+def show_code(args: argparse.Namespace) -> int:
+    from ..runs.code import annotated_source
+    from ..runs.models import load_model
+
+    raise_again()
+    if args.launches:
+        from ..runs.launches import table
+
+        if args.backend != "cuda":
+            raise InvalidValueError(f"--launches counts what --backend cuda launches, got --backend {args.backend}")
+        source = table(load_model(args.model))
+    else:
+        source = annotated_source(load_model(args.model), args.backend)
+    if args.output is None:
+        sys.stdout.write(source)
+    else:
+        from ..paths import atomic_write
+
+        atomic_write(expanded(args.output), source.encode())
+    return 0
+
+
+def costs(args: argparse.Namespace) -> int:
+    """Counts operations, bytes and energy."""
+    from ..runs.costs import costs_of_run, draw
+
+    raise_again()
+    report = costs_of_run(args.what, args.examples, args.checkpoint, args.data_dir)
+    if args.picture is not None:
+        draw(report, expanded(args.picture))
+    print(json.dumps(report.tables()) if args.json else report)
+    return 0
+
+
+def selftest(args: argparse.Namespace) -> int:
+    from ..selftest.run import run_and_print
+
+    raise_again()
+    return run_and_print(args.backend, quick=args.quick, as_json=args.json)
+
+
+def info(args: argparse.Namespace) -> int:
+    from ..runs.info import report
+
+    raise_again()
+    print(report())
+    return 0

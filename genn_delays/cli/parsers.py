@@ -1,0 +1,209 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from ..errors import InvalidValueError
+from ..version import __version__
+from . import commands
+from .unknown import unknown_option
+
+_DESCRIPTION = """\
+Sparse spiking networks with a delay on every synapse, trained and rewired on
+generated code.
+
+  genn-delays train digits                     train a model, no download needed
+  genn-delays train digits --sparsity 0.95     another sparsity
+  genn-delays evaluate runs/digits-001         test accuracy of a run
+  genn-delays show-code digits                 the C++ that is generated for it
+  genn-delays info                             what works on this machine
+  genn-delays selftest                         whether it computes what it should
+"""
+
+_TRAIN = """\
+Train MODEL and keep everything in a run folder: the complete configuration
+(config.toml), the figures of every epoch (metrics.jsonl), checkpoints (last and
+best), a learning curve (learning_curve.png) and the result (result.json).
+
+MODEL is a name (see `genn-delays info`), or the path of a TOML file, of a run's
+config.toml, or of a Python file that defines build() and returns the same tables.
+Options that are not given leave what the model says.
+"""
+
+_RESUME = """\
+go on with the run in --out from its last checkpoint, to the same bits as an uninterrupted run (with genn, after
+rewiring, to the same up to rounding). Settings cannot change,
+except --epochs (it may grow; schedules and delay kernels then stretch), --threads and
+--data-dir; those not given stay the run's, and MODEL may be left out
+"""
+
+
+_COSTS = """\
+Count what a training step and an inference take: floating point operations by
+pass, the same of a dense network, synaptic operations (as NeuroBench defines
+them), energy by stated figures, bytes by buffer, and training as Evci et al. 2020
+count it. Spikes are counted on test examples: of a run with its checkpoint, of a
+model as it begins.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as every other error: one line, exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidValueError(f"{message} (see `{self.prog} --help`)")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser, known = _parsers()
+    parsed, rest = parser.parse_known_args(arguments)
+    for name in (
+        "model",
+        "run",
+        "what",
+        "data_dir",
+        "out",
+        "output",
+        "picture",
+    ):  # an empty text would be the current folder
+        if getattr(parsed, name, None) == "":
+            what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN"}.get(name) or f"--{name.replace('_', '-')}"
+            raise InvalidValueError(f"{what} must not be empty, got ''")
+    if rest:
+        if rest[0].startswith("-"):
+            raise unknown_option(parsed.name, rest[0].split("=")[0], known[parsed.name])
+        raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
+    return parsed
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser("genn-delays", description=_DESCRIPTION, formatter_class=raw, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"genn-delays {__version__}")
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", dest="name", required=True)
+
+    def add(name: str, command: Any, summary: str, description: str | None = None) -> argparse.ArgumentParser:
+        made = group.add_parser(
+            name, help=summary, description=description or summary, formatter_class=raw, allow_abbrev=False
+        )
+        made.set_defaults(command=command)
+        return made
+
+    _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
+    _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
+    show = add(
+        "show-code", commands.show_code, "print the source that is generated for a model; without a compiler too"
+    )
+    show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
+    show.add_argument(
+        "--backend", metavar="NAME", default="cpu", help="cpu, cuda, or genn: what GeNN is given, and where its code is"
+    )
+    show.add_argument(
+        "--launches", action="store_true",
+        help="with --backend cuda, in place of the source: launches, kernels and bytes of a training step and of an "
+        "evaluated batch; no GPU is needed",
+    )  # fmt: skip
+    show.add_argument("--output", metavar="FILE", help="write to FILE in place of standard output")
+    test = add(
+        "selftest", commands.selftest, "whether a backend computes on this machine what it should: status 0 or 1"
+    )
+    test.add_argument("--backend", metavar="NAME", default="cpu", help="cpu (the default), cuda or genn")
+    test.add_argument("--quick", action="store_true", help="only a part of the features, and digits with fewer neurons")
+    test.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
+    _costs_options(add("costs", commands.costs, "operations, bytes and energy of a model or a run, counted", _COSTS))
+    add("info", commands.info, "backends, compiler, threads, folders, models and data sets on this machine")
+    return parser, dict(group.choices)
+
+
+def _whole(text: str) -> Any:
+    """A whole number, or the text for the error that names it."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _real(text: str) -> Any:
+    """A number, or the text for the error that names it."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path")
+    what = parser.add_argument_group("what is trained")
+    what.add_argument("--sparsity", type=_real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
+    what.add_argument(
+        "--rewiring", metavar="RULE",
+        help="none, deep_r (grows at random), deep_r_rigl (grows where dL/dw helps most), rigl or set; at --sparsity 0 "
+        "it is none",
+    )  # fmt: skip
+    what.add_argument(
+        "--growth-delay", metavar="HOW",
+        help="delay of a regrown synapse: pair (always the pair's own), redraw, or best (where it would help most)",
+    )  # fmt: skip
+    what.add_argument("--delays", metavar="HOW", help="fixed, or learned (as the model says, or DCLS as published)")
+    what.add_argument(
+        "--compiler", metavar="HOW",
+        help="surrogate (gradients through a smooth spike), or eventprop (exact ones at spikes; needs exponential "
+        "synapses)",
+    )  # fmt: skip
+    what.add_argument("--kernel-count", type=_whole, metavar="M", help="synapses of every connected pair")
+    what.add_argument("--hidden", metavar="N,N", help="sizes of the hidden layers, for models that are a chain")
+    what.add_argument(
+        "--dale", action=argparse.BooleanOptionalAction, default=None,
+        help="Dale's law: all synapses of a neuron have one sign while they are rewired",
+    )  # fmt: skip
+    what.add_argument("--seed", type=_whole, metavar="N", help="seed of the network and of training")
+    how = parser.add_argument_group("how")
+    how.add_argument("--epochs", type=_whole, metavar="N", help="passes over the training data")
+    how.add_argument("--batch-size", type=_whole, metavar="N", help="examples a training step")
+    how.add_argument(
+        "--validation", type=_real, metavar="SHARE",
+        help="share of the training data, the same of every class, held out to choose the best epoch; with 0 that "
+        "epoch is chosen on the test set, and is labelled so",
+    )  # fmt: skip
+    how.add_argument(
+        "--backend", metavar="NAME",
+        help="cpu (generated C++), cuda (generated CUDA, on an NVIDIA GPU), genn (GeNN's kernels, where PyGeNN is "
+        "installed) or reference (NumPy, slow)",
+    )  # fmt: skip
+    how.add_argument(
+        "--threads", type=_whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
+    )
+    files = parser.add_argument_group("files and output")
+    files.add_argument("--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)")
+    files.add_argument("--out", metavar="DIR", help="run folder, new or empty (default: runs/MODEL-NNN)")
+    files.add_argument("--resume", action="store_true", help=" ".join(_RESUME.split()))
+    files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
+    files.add_argument("--quiet", action="store_true", help="no progress bar, and nothing said of the data")
+
+
+def _costs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="MODEL|RUN", help="a model's name or path, or a run's folder")
+    parser.add_argument(
+        "--examples", type=_whole, default=256, metavar="N",
+        help="test examples on which spikes are counted (default 256; all there are, if fewer)",
+    )  # fmt: skip
+    parser.add_argument("--checkpoint", default="best", metavar="NAME", help="of a run: best (the default) or last")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
+    parser.add_argument("--picture", metavar="FILE", help="draw operations by pass, and of training, into a PNG or PDF")
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (the default) or last")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
+    )
+    parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
+    parser.add_argument("--threads", type=_whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, and nothing said of the data")

@@ -1,0 +1,88 @@
+"""Operations: what is counted, and how many a formula has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..bodies.tree import Binary, Body, Call, Expression, Repeat, Statement, While, children
+from ..derive.printed import Printed
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Floating point operations, by what a machine pays for them.
+
+    Attributes:
+        macs: a product that is added to a sum (multiply-accumulate).
+        acs: something that is added to a sum as it is: what a spike costs at a synapse (accumulate).
+        others: every other sum, product, quotient or function's value.
+    """
+
+    macs: float = 0.0
+    acs: float = 0.0
+    others: float = 0.0
+
+    @property
+    def flops(self) -> float:
+        """All of them; a multiply-accumulate is two."""
+        return 2.0 * self.macs + self.acs + self.others
+
+    def __add__(self, other: Operations) -> Operations:
+        return Operations(self.macs + other.macs, self.acs + other.acs, self.others + other.others)
+
+    def __mul__(self, factor: float) -> Operations:
+        return Operations(self.macs * factor, self.acs * factor, self.others * factor)
+
+    def __truediv__(self, divisor: float) -> Operations:
+        return self * (1.0 / divisor)
+
+
+def total(parts: Iterable[Operations]) -> Operations:
+    """The sum of operations."""
+    return sum(parts, Operations())
+
+
+_OPERAND = re.compile(r"[\w.)]\s*$")
+
+
+def in_printed(expression: Printed) -> int:
+    """Operations of an expression as kernels have it: its ``+ - * /`` between two values, and calls."""
+    text, count = expression.c, 0
+    for match in re.finditer(r"[-+*/]|\b[A-Za-z_]\w*\(", text):
+        sign = match[0]
+        if sign[-1] == "(":
+            count += 1
+        elif sign in "*/" or _OPERAND.search(re.sub(r"(\d[eE])$", "", text[: match.start()])):
+            exponent = re.search(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]$", text[: match.start()])
+            count += exponent is None
+    return count
+
+
+LOOP = 16
+"""Rounds of a ``while`` loop: the one of ``power`` runs once for every bit of an age, of which there are 16."""
+
+
+def in_body(body: Body) -> int:
+    """Floating point operations of a body: both branches of an ``if``, :data:`LOOP` rounds of a ``while``."""
+    return _in_block(body.statements)
+
+
+def _in_block(nodes: tuple[Statement | Expression, ...]) -> int:
+    count = 0
+    for node in nodes:
+        inside = _in_block(children(node))
+        match node:
+            case Binary():
+                count += inside + (node.op in "+-*/" and node.left.type.floating)
+            case Call():
+                own = in_body(node.function) if node.function is not None else node.name not in ("max", "min")
+                count += inside + own
+            case While():
+                count += LOOP * inside
+            case Repeat():
+                count += node.times * inside
+            case _:
+                count += inside
+    return count

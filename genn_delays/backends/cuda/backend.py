@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from ...compilers.plan import Plan
 from ...errors import BackendUnavailableError, check_choice, check_count, keep
+from ..cache import compile_together
+from ..cpu.backend import available_processors
 from ..protocol import Availability, Engine
 
 TAPES = ("float32", "float16")
@@ -63,3 +66,15 @@ class CUDA:
         except BaseException:  # a smaller batch may be tried next, and shall find the memory free
             device.close()
             raise
+
+    def compile_ahead(self, plans: Iterable[Plan]) -> None:
+        from ...codegen.cuda import emit_cuda
+        from .compiler import cubin_file
+        from .real import gpus
+
+        found = gpus()
+        arch = found[min(self.device, len(found) - 1)].arch  # that there is no such device, its engine says
+        half = self.tape == "float16"
+        compile_together(
+            plans, lambda plan: emit_cuda(plan, half), lambda source: cubin_file(source, arch), available_processors()
+        )

@@ -112,12 +112,13 @@ def _marked(marker: str, where: Where) -> None:
     """The tests with a marker, as many at once as there are processors."""
     workers = str(max(1, min(14, (os.cpu_count() or 2) - 2)))
     report = where.folder / "report.xml"
-    # what a worker has not begun another one takes: some tests take half a minute, most a second
+    # what a worker has not begun another one takes, as some tests take far longer than most
     options = ["-m", marker, "-n", workers, "--maxprocesses", workers, "--dist", "worksteal", "--tb=short"]
-    # tests of data sets need no GPU, and may need packages that are not here
-    options += ["-p", "no:cacheprovider", "--durations=10", "--ignore=tests/datasets"]
+    # a line for every test that has ended, for where they are stopped; tests of data sets need no GPU, and may need
+    # packages that are not here
+    options += ["-vv", "-p", "no:cacheprovider", "--durations=10", "--ignore=tests/datasets"]
     printed = run(sys.executable, "-m", "pytest", *options, f"--junitxml={report}", ok=(0, 1))
-    last = printed.strip().splitlines()[-1]
+    last = printed.strip().splitlines()[-1].strip("= ")
     failed = sorted({line.split(" - ")[0] for line in printed.splitlines() if line.startswith(("FAILED", "ERROR"))})
     where.keep(result=last, failed=failed)
     if failed or "passed" not in last:

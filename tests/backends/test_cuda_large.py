@@ -87,7 +87,7 @@ def test_the_large_network_is_foreseen():
 
 
 @pytest.mark.cuda
-def test_more_than_2_31_elements_in_one_buffer():
+def test_more_elements_than_2_31_in_a_network_s_buffers():
     if not CUDA().availability().available:
         pytest.skip(CUDA().availability().detail)
     try:

@@ -69,12 +69,7 @@ class CUDA:
 
     def compile_ahead(self, plans: Iterable[Plan]) -> None:
         from ...codegen.cuda import emit_cuda
-        from .compiler import cubin_file
-        from .real import gpus
+        from .real import compiling_for
 
-        found = gpus()
-        arch = found[min(self.device, len(found) - 1)].arch  # that there is no such device, its engine says
-        half = self.tape == "float16"
-        compile_together(
-            plans, lambda plan: emit_cuda(plan, half), lambda source: cubin_file(source, arch), available_processors()
-        )
+        half, build = self.tape == "float16", compiling_for(self.device)
+        compile_together(plans, lambda plan: emit_cuda(plan, half), build, available_processors())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genn_delays import GeNN
+from genn_delays import CUDA, GeNN
 from genn_delays.codegen.cuda import emit_cuda
 from genn_delays.runs.build import plan_of
 
@@ -90,3 +90,16 @@ def test_parts_of_genn_say_in_a_line_what_is_missing(script):
 def test_every_part_has_a_purpose_and_a_limit_within_a_run(script):
     assert all(part.work.__doc__ and 0 < part.limit <= 300 for part in script.PARTS.values())
     assert list(script.PARTS)[:6] == ["versions", "selftest", "tests", "sanitizer", "bits", "accuracy"]
+
+
+def test_a_figure_that_cannot_be_measured_fails_its_part_after_the_others(script, tmp_path):
+    """Each says why; here as there is no GPU."""
+    import long_delays
+
+    if CUDA().availability().available:
+        pytest.skip("a GPU is here")
+    rows = []
+    with pytest.raises(script.PartError, match="6 of 6 figures could not be measured"):
+        script.measures.long_steps(script.Where("cuda", tmp_path, lambda **row: rows.append(row)))
+    assert len(rows) == 6 and all("BackendUnavailableError" in row["error"] for row in rows)
+    assert {row["network"] for row in rows} == {str(shape) for shape in long_delays.PUBLISHED}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from benchmark import Shape
 
 
-def _measured(where: Where, network: str, what: str, measure: Callable[[], dict[str, float]]) -> None:
-    """Keep a figure, or why there is none: on a GPU the others are measured all the same."""
+def _measured(where: Where, network: str, what: str, measure: Callable[[], dict[str, float]]) -> bool:
+    """Keep a figure, or why there is none, and whether there is one: on a GPU the others are measured all the same."""
     try:
         found: dict[str, Any] = dict(measure())
     except Exception as error:
@@ -28,6 +28,13 @@ def _measured(where: Where, network: str, what: str, measure: Callable[[], dict[
             raise
         found = {"error": f"{type(error).__name__}: {error}"}
     where.keep(network=network, what=what, **found)
+    return "error" not in found
+
+
+def _all(measured: list[bool]) -> None:
+    """An error where a figure is missing."""
+    if not all(measured):
+        raise PartError(f"{measured.count(False)} of {len(measured)} figures could not be measured")
 
 
 def narrow(shape: Shape) -> Shape:
@@ -62,11 +69,13 @@ def steps(number: int) -> Callable[[Where], None]:
 
         shape, gpu = benchmark.SHAPES[number], where.backend == "cuda"
         steps = 1 if not gpu else 4 if number == 4 else 20
+        measured = []
         for sparsity in benchmark.SPARSITIES[::-1] if gpu else (benchmark.SPARSITIES[-1],):
-            what = f"{100 * sparsity:g} % sparse"
-            _measured(where, str(shape), what, partial(benchmark.ours, shape, sparsity, where.backend, steps))
+            measure = partial(benchmark.ours, shape, sparsity, where.backend, steps)
+            measured.append(_measured(where, str(shape), f"{100 * sparsity:g} % sparse", measure))
         if gpu and not shape.whole:
             _measured(where, str(shape), "PyTorch, dense", partial(benchmark.dense, shape, "cuda", steps))
+        _all(measured)
 
     part.__doc__ = steps.__doc__
     return part
@@ -77,9 +86,12 @@ def long_steps(where: Where) -> None:
     import long_delays
 
     shapes, steps = (long_delays.PUBLISHED, 4) if where.backend == "cuda" else ((long_delays.SMALL,), 1)
+    measured = []
     for method in long_delays.METHODS:
         for shape in shapes:
-            _measured(where, str(shape), method, partial(long_delays.step, shape, method, where.backend, steps))
+            measure = partial(long_delays.step, shape, method, where.backend, steps)
+            measured.append(_measured(where, str(shape), method, measure))
+    _all(measured)
 
 
 def genn_steps(where: Where) -> None:
@@ -87,10 +99,12 @@ def genn_steps(where: Where) -> None:
     import long_delays
 
     backends = {"genn": proofs.genn_on_cuda(), where.backend: where.backend}
+    measured = []
     for shape in long_delays.PUBLISHED:
         for name, backend in backends.items():
             measure = partial(long_delays.step, shape, "EventProp", backend, 4)
-            _measured(where, str(shape), f"EventProp, {name}", measure)
+            measured.append(_measured(where, str(shape), f"EventProp, {name}", measure))
+    _all(measured)
 
 
 def profile(where: Where) -> None:

@@ -7,22 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from genn_delays import CUDA, GeNN
+from genn_delays.codegen.cuda import emit_cuda
+from genn_delays.runs.build import plan_of
+
 SCRIPT = Path(__file__).parents[1] / "experiments" / "gpu_step_time" / "first_light.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    found = importlib.util.spec_from_file_location("first_light", SCRIPT)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    """The script; modules beside it are found while its tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        found = importlib.util.spec_from_file_location("first_light", SCRIPT)
+        module = importlib.util.module_from_spec(found)
+        found.loader.exec_module(module)
+        yield module
 
 
 def test_versions_that_the_library_refuses(script):
     fine = {"python": "3.12.3", "numpy": "2.1.0", "cuda-core": "1.2.2", "cuda-bindings": "13.2.0", "torch": "2.11"}
     older = {"cuda-bindings": "12.9.4", "pygenn": None}  # an extra for older drivers wants it
-    assert script.refused({**fine, **older}) == []
-    (python, numpy, core, bindings) = script.refused(
+    assert script.proofs.refused({**fine, **older}) == []
+    (python, numpy, core, bindings) = script.proofs.refused(
         {"python": "3.10.1", "numpy": "1.25", "cuda-core": "0.7.0", "cuda-bindings": "14.0", "torch": "1.0"}
     )
     assert python == "python 3.10.1 (wanted: >=3.11)" and numpy.startswith("numpy 1.25 (wanted: >=")
@@ -39,3 +46,60 @@ def test_what_needs_a_gpu_is_skipped_without_one(script, monkeypatch, tmp_path, 
         ["tests", "skipped"],
         ["kernels", "skipped"],
     ]
+
+
+def test_long_delays_are_learned_by_both_methods(script):
+    """The published shapes, small: their code is that of the large ones, so that it can be compiled ahead of them."""
+    import long_delays
+
+    for method in long_delays.METHODS:
+        found = long_delays.step(long_delays.SMALL, method, "cpu", 1)
+        assert found["ms"] > 0 and found["hidden spikes"] > 1
+        sources = set()
+        for shape in (long_delays.SMALL, *long_delays.PUBLISHED):
+            compiler, network, learned = shape.described(method, "reference")
+            plan = compiler.plan(network, **learned)
+            sources.add(emit_cuda(plan, False))
+            assert [c.real_delays for c in plan.connections] == [True, True, False]
+            assert [c.max_delay for c in plan.connections] == [shape.longest, shape.longest, 0]
+        assert len(sources) == 1
+    assert [shape.longest for shape in long_delays.PUBLISHED] == [512, 64, 128]
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.99])
+def test_the_code_of_wide_layers_is_that_of_narrow_ones(script, sparsity):
+    import benchmark
+
+    for shape in benchmark.SHAPES[3:]:
+        few = script.measures.narrow(shape)
+        assert few.hidden in ("64", "64,64") and few.model == shape.model
+        configs = [benchmark.config_of(s, sparsity, "cuda") for s in (few, shape)]
+        assert emit_cuda(plan_of(configs[0]), False) == emit_cuda(plan_of(configs[1]), False)
+    assert [script.measures.narrow(shape) for shape in benchmark.SHAPES[:3]] == benchmark.SHAPES[:3]
+
+
+def test_parts_of_genn_say_in_a_line_what_is_missing(script):
+    found = GeNN("cuda").availability()
+    if found.available:
+        pytest.skip("GeNN's CUDA is here")
+    with pytest.raises(script.SkippedError) as skipped:
+        script.proofs.genn_on_cuda()
+    assert str(skipped.value) == " ".join(found.detail.split())
+
+
+def test_every_part_has_a_purpose_and_a_limit_within_a_run(script):
+    assert all(part.work.__doc__ and 0 < part.limit <= 300 for part in script.PARTS.values())
+    assert list(script.PARTS)[:6] == ["versions", "selftest", "tests", "sanitizer", "bits", "accuracy"]
+
+
+def test_a_figure_that_cannot_be_measured_fails_its_part_after_the_others(script, tmp_path):
+    """Each says why; here as there is no GPU."""
+    import long_delays
+
+    if CUDA().availability().available:
+        pytest.skip("a GPU is here")
+    rows = []
+    with pytest.raises(script.PartError, match="6 of 6 figures could not be measured"):
+        script.measures.long_steps(script.Where("cuda", tmp_path, lambda **row: rows.append(row)))
+    assert len(rows) == 6 and all("BackendUnavailableError" in row["error"] for row in rows)
+    assert {row["network"] for row in rows} == {str(shape) for shape in long_delays.PUBLISHED}

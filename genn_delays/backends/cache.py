@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+from ..plan.plan import Plan
 from ..errors import BackendUnavailableError, CompileError
 from ..paths import atomic_path, atomic_write, cache_dir
 from ..private import make_private, private_folder, read_private, write_private
 
 _TIMEOUT = 600
+MOST_AT_ONCE = 16
+"""Sources that are compiled at once, whatever the number of processors: a compiler takes some hundred MB."""
 
 
 def cached(
@@ -41,6 +46,37 @@ def cached(
         digest = hashlib.sha256(part.read_bytes()).hexdigest()
     write_private(checksum, digest.encode())
     return built, True
+
+
+def compile_together(
+    plans: Iterable[Plan], emit: Callable[[Plan], str], build: Callable[[str], object], processors: int
+) -> None:
+    """Have the sources of several plans compiled at once, so that the cache has them when their engines are built.
+
+    It changes when they are compiled and nothing else: what goes wrong is left to whoever builds that engine, who
+    finds it wrong again.
+
+    Args:
+        plans: a source that several have is compiled once.
+        emit: gives the source of a plan; called in this thread.
+        build: compiles a source into the cache; compilers are processes, or leave Python to others meanwhile.
+        processors: that may be used.
+    """
+    sources: dict[str, None] = {}
+    for plan in plans:
+        with suppress(Exception):
+            sources[emit(plan)] = None
+
+    def attempt(source: str) -> None:
+        with suppress(Exception):
+            build(source)
+
+    pool = ThreadPoolExecutor(max(1, min(processors, MOST_AT_ONCE)))
+    try:
+        for _ in pool.map(attempt, sources):
+            pass
+    finally:  # who interrupts waits for those that have begun, and for no other
+        pool.shutdown(cancel_futures=True)
 
 
 def run_compiler(command: Sequence[str], text: Path, part: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -324,3 +324,11 @@ class Backend(Protocol):
 
     def build(self, plan: Plan) -> Engine:
         """Generate, compile (or take from the cache), allocate."""
+
+
+@runtime_checkable
+class CompilesAhead(Protocol):
+    """A backend that can have the code of several plans compiled at once, on all processors."""
+
+    def compile_ahead(self, plans: Iterable[Plan]) -> None:
+        """Put into the cache what :meth:`Backend.build` will look for there; whatever cannot be compiled, it tells."""

@@ -47,9 +47,11 @@ from ..neurons import (
     SpikeInput,
     UserNeuron,
 )
+from ..plan.plan import Plan
 from ..rewiring import SET, DeepR, RewiringRule, RigL
 from ..synapses import Exponential
 from ..training.compiled_network import CompiledNetwork
+from ..training.compiler import Compiler
 from ..training.event_prop_compiler import EventPropCompiler
 from ..training.surrogate_compiler import SurrogateCompiler
 
@@ -172,10 +174,21 @@ class Case:
 
     def compile(self, backend: Any) -> CompiledNetwork:
         """The network compiled for a backend, with all that is learned."""
+        compiler, network, arguments = self._described(backend)
+        return compiler.compile(network, **arguments)
+
+    def plan(self) -> Plan:
+        """What it comes down to on every backend."""
+        compiler, network, arguments = self._described("reference")
+        return compiler.plan(network, **arguments)
+
+    def _described(self, backend: Any) -> tuple[Compiler, Network, dict[str, Any]]:
+        """A compiler, the network, and what is learned and rewired."""
         network = self.network()
         kind: Any = EventPropCompiler if self.event_prop else SurrogateCompiler
         losses = {f"out{number}": loss for number, (_, loss) in enumerate(self.outputs)}
-        compiler = kind(self.time_steps, self.batch_size, losses, backend=backend, rng_seed=5, **self.arguments)
+        arguments = {"backend": backend, "rng_seed": 5, **self.arguments}
+        compiler: Compiler = kind(self.time_steps, self.batch_size, losses, **arguments)
         learned: dict[str, Any] = {"weight": self.optimiser}
         if self.learns_delays:
             learned["delay"] = self.delay_optimiser
@@ -184,8 +197,7 @@ class Case:
         values |= {"tau_mem": self.optimiser} if self.learn_tau else {}
         optimisers |= {f"hidden{number}": values for number in range(len(self.hidden)) if values}
         rules = {} if self.rewiring is None else {"all_connections": self.rewiring}
-        compiled: CompiledNetwork = compiler.compile(network, optimisers=optimisers, rewiring=rules)
-        return compiled
+        return compiler, network, {"optimisers": optimisers, "rewiring": rules}
 
     def data(self) -> tuple[Arrays, Arrays]:
         """Inputs, and labels or targets, of one and a half batches: the last batch is smaller."""

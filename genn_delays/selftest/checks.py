@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..connectivity import Synapses, home_words
 from ..errors import GennDelaysError
-from ..plan.plan import ConnectionPlan
+from ..plan.plan import ConnectionPlan, Plan
 from ..plan.protocol import ConnectionState
 from ..random import Purpose, philox
 from ..rewiring import RewiringRule
 from ..training.compiled_network import CompiledNetwork
 from .cases import Case
+
+if TYPE_CHECKING:  # data sets and figures are imported where the digits are asked for
+    from ..runs.config import Config
 
 Array = npt.NDArray[Any]
 
@@ -269,6 +272,21 @@ FEW_HIDDEN, FEW_EXAMPLES = 64, 256
 """Hidden neurons and examples where little is to be computed."""
 
 
+def digits_plan(*, event_prop: bool = False, few: bool = False) -> Plan:
+    """What that model comes down to on every backend; the arguments are those of :func:`digits`."""
+    from ..runs.build import plan_of
+
+    return plan_of(_digits_config(event_prop=event_prop, few=few))
+
+
+def _digits_config(*, event_prop: bool, few: bool) -> Config:
+    from ..runs.models import load_model
+    from ..runs.overrides import Overrides
+
+    config = load_model("digits_eventprop" if event_prop else "digits")
+    return Overrides(hidden=str(FEW_HIDDEN)).apply(config) if few else config
+
+
 def digits(backend: Any, *, event_prop: bool = False, few: bool = False) -> tuple[dict[str, Array], float]:
     """The model `digits` after two epochs: every array of its synapses and optimisers, and the training accuracy.
 
@@ -277,12 +295,8 @@ def digits(backend: Any, *, event_prop: bool = False, few: bool = False) -> tupl
         few: fewer hidden neurons and examples.
     """
     from ..runs.build import build_compiler, build_network, compile_arguments, load_data, take
-    from ..runs.models import load_model
-    from ..runs.overrides import Overrides
 
-    config = load_model("digits_eventprop" if event_prop else "digits")
-    if few:
-        config = Overrides(hidden=str(FEW_HIDDEN)).apply(config)
+    config = _digits_config(event_prop=event_prop, few=few)
     network, compiler, data = build_network(config), build_compiler(config), load_data(config)
     compiler.backend = backend
     count = FEW_EXAMPLES if few else len(data.y_train)

@@ -26,7 +26,7 @@ class Row:
         ok: whether the backend computes it as the definition does; None where the backend has not got it.
         deviation: the largest, of what may differ by rounding, as a share of the largest number; None where all must be
             equal or nothing could be compared.
-        seconds: what it took, compiling included.
+        seconds: what it took, with compiling where that was not done ahead.
         note: what is wrong, or what there is to know.
     """
 
@@ -53,6 +53,7 @@ class Report:
         quick: whether only a part was computed.
         rows: by feature.
         seconds: altogether.
+        compiling: of them those of compiling ahead, all features at once.
     """
 
     backend: str
@@ -60,6 +61,7 @@ class Report:
     quick: bool
     rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    compiling: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -77,7 +79,8 @@ class Report:
             if row["deviation"] is not None and not math.isfinite(row["deviation"]):
                 row["deviation"] = None
         facts = {"backend": self.backend, "ok": self.ok, "quick": self.quick, "machine": self.machine}
-        return json.dumps({**facts, "rows": rows, "seconds": round(self.seconds, 3)}, allow_nan=False)
+        times = {"compiling": self.compiling, "seconds": round(self.seconds, 3)}
+        return json.dumps({**facts, "rows": rows, **times}, allow_nan=False)
 
     def summary(self) -> str:
         """The last line of the table."""
@@ -85,6 +88,7 @@ class Report:
         passed = len(self.rows) - len(failed) - missing
         without = f", {missing} not there on this backend" if missing else ""
         text = f"{passed} of {len(self.rows) - missing} features ok{without}, {self.seconds:.1f} s"
+        text += f", {self.compiling:.1f} s of them compiling" if self.compiling else ""
         return f"{text}; FAILED: {'; '.join(failed)}" if failed else text
 
 

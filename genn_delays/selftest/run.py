@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..backends import Backend, as_backend
+from ..plan.protocol import CompilesAhead
+from ..plan.plan import Plan
 from ..errors import BackendUnavailableError, InvalidValueError, unknown
 from .cases import CASES, Case
-from .checks import GENN, LEARNED, DifferenceError, compare, digits, invariants, passes, trained
+from .checks import GENN, LEARNED, DifferenceError, compare, digits, digits_plan, invariants, passes, trained
 from .report import Report, Row, heading, machine
 
 Check = Callable[[], tuple[float | None, str]]
@@ -55,19 +58,37 @@ def selftest(
     for name in only or ():
         if name not in FEATURES:
             raise unknown("feature of the self-test", name, FEATURES)
-    checks: dict[str, Check] = {
-        case.name: partial(_case, case, chosen)
-        for case in CASES
-        if (case.quick or not quick if only is None else case.name in only)
-    }
+    checks: dict[str, Check] = {}
+    plans: list[Callable[[], Plan]] = []
+    for case in CASES:
+        if case.quick or not quick if only is None else case.name in only:
+            checks[case.name] = partial(_case, case, chosen)
+            plans.append(case.plan)
     if only is None or DIGITS in only:
         checks[DIGITS] = partial(_digits, chosen, quick)
+        plans.append(partial(digits_plan, **_digits_of(chosen, quick)))
     start = time.perf_counter()
-    report = Report(chosen.name, machine(chosen), quick)
+    report = Report(chosen.name, machine(chosen), quick, compiling=_compile_ahead(chosen, plans))
     for name, check in checks.items():
         report.rows.append(_row(name, check, has_gaps=chosen.name == "genn"))
         each(report.rows[-1])
     return replace(report, seconds=time.perf_counter() - start)
+
+
+def _compile_ahead(backend: Backend, plans: Iterable[Callable[[], Plan]]) -> float:
+    """Have all that is to be compiled compiled at once, where a backend can do that, and how many seconds it took.
+
+    What cannot be planned or compiled is told by its own check.
+    """
+    start = time.perf_counter()
+    if not isinstance(backend, CompilesAhead):
+        return 0.0
+    found = []
+    for plan in plans:
+        with suppress(Exception):
+            found.append(plan())
+    backend.compile_ahead(found)
+    return round(time.perf_counter() - start, 3)
 
 
 def ready(value: Any) -> Backend:
@@ -119,8 +140,7 @@ def _case(case: Case, backend: Backend) -> tuple[float | None, str]:
 
 def _digits(backend: Backend, quick: bool) -> tuple[float | None, str]:
     """Two trainings of one seed give the same bits, and learn something."""
-    # GeNN's CPU backend takes one example after the other, on one thread
-    how = {"event_prop": backend.name == "genn", "few": quick or backend.name == "genn"}
+    how = _digits_of(backend, quick)
     (one, accuracy), (two, _) = (digits(backend, **how) for _ in range(2))
     for name, values in one.items():
         if not np.array_equal(values, two[name]):
@@ -133,6 +153,12 @@ def _digits(backend: Backend, quick: bool) -> tuple[float | None, str]:
     if not accuracy >= ACCURACY:
         raise DifferenceError(f"{note} after two epochs, {100 * ACCURACY:.0f} % is the least that is expected")
     return None, note
+
+
+def _digits_of(backend: Backend, quick: bool) -> dict[str, bool]:
+    """Which model of the digits, and how much of it."""
+    # GeNN's CPU backend takes one example after the other, on one thread
+    return {"event_prop": backend.name == "genn", "few": quick or backend.name == "genn"}
 
 
 def run_and_print(backend: str, *, quick: bool, as_json: bool) -> int:

@@ -86,6 +86,25 @@ def test_what_nobody_wrote_is_told_by_its_name(library):
     assert done.returncode < 0 and "stand-in for the driver: cuCtxGetLimit is not written" in done.stderr
 
 
+def test_engines_find_what_was_compiled_ahead(library, tmp_path):
+    done = stand_in.python(
+        library,
+        """
+from genn_delays import CUDA
+from genn_delays.selftest import selftest
+from genn_delays.selftest.cases import CASES
+case = next(case for case in CASES if case.name == "optimiser Adam")
+CUDA().compile_ahead([case.plan()])
+with case.compile("cuda") as compiled:
+    assert not compiled.engine.module.compiled
+report = selftest("cuda", only=[case.name])
+assert report.ok and report.compiling < report.seconds
+""",
+        GENN_DELAYS_CACHE=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # --- recordings ------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from genn_delays.cli import main
 from genn_delays.neurons import SpikeInput
 from genn_delays.runs.build import build_compiler, build_network, compile_arguments
 from genn_delays.runs.launches import Launched, count_launches
-from genn_delays.runs.models import load_model
+from genn_delays.runs.models import load_model, model_names
 from genn_delays.runs.overrides import Overrides
 
 
@@ -107,3 +108,37 @@ def test_the_table_needs_no_gpu(capsys):
         assert found["kernels"][column] == str(sum(int(number) for number in times if number != "-"))
     assert main(["show-code", "fsdd_paper", "--launches"]) == 2
     assert "--launches counts what --backend cuda launches, got --backend cpu" in capsys.readouterr().err
+
+
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "gpu_step_time" / "README.md"
+COUNTED = [
+    [cell.strip() for cell in line.strip("|\n").split("|")]
+    for line in EXPERIMENT.read_text().partition("**Counted, no GPU needed**")[2].splitlines()
+    if line.startswith("| `")
+]
+"""Rows of the experiment's table: network, batch, launches and kernels and MB of a step, the same of evaluation."""
+SETTINGS = {
+    "whole delays, grown at random": {"delays": "fixed", "rewiring": "deep_r"},
+    "hidden 8,192, 99 % sparse": {"hidden": "8192", "sparsity": 0.99},
+    "hidden 2 × 4,096, 99 % sparse": {"hidden": "4096,4096", "sparsity": 0.99},
+}
+
+
+@pytest.mark.parametrize("row", COUNTED, ids=lambda row: row[0])
+def test_the_table_of_the_experiment_is_what_is_counted(row):
+    model, _, what = row[0].partition("`, ")
+    config = Overrides(**SETTINGS[what] if what else {}).apply(load_model(model.strip("`")))
+    found = count_launches(config)
+    assert row[1:] == [
+        str(config.compiler.batch_size),
+        f"{found.training.calls} / {found.training.kernels}",
+        f"{found.training_bytes / 1e6:,.1f}",
+        f"{found.evaluation.calls} / {found.evaluation.kernels}",
+        f"{found.evaluation_bytes / 1e6:,.1f}",
+    ]
+
+
+@pytest.mark.parametrize("model", sorted(set(model_names()) - {row[0].strip("`") for row in COUNTED}))
+def test_every_other_model_can_be_counted(model, capsys):
+    assert main(["show-code", model, "--backend", "cuda", "--launches"]) == 0
+    assert capsys.readouterr().out.startswith(f"{model}, batch of ")

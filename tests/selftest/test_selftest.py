@@ -134,6 +134,21 @@ def test_code_that_does_not_compile_is_a_row_and_the_others_go_on(monkeypatch, t
     assert "nonsense" in report.rows[0].note and report.rows[0].deviation is None
 
 
+def test_all_is_compiled_ahead_at_once(monkeypatch, tmp_path):
+    """Engines find their code in the cache, but for what does not compile: its own row says so."""
+    broken = replace(MUTANTS[0], template="adam.cpp.j2", old="const float beta1", new="nonsense beta1")
+    put_in(broken, monkeypatch, tmp_path)
+    found = []
+    build = CPU.build
+    monkeypatch.setattr(CPU, "build", lambda self, plan: found.append(build(self, plan)) or found[-1])
+    report = selftest("cpu", only=["SET", "optimiser Adam", "DEEP R", run.DIGITS])
+    assert [row.name for row in report.rows] == ["optimiser Adam", "DEEP R", "SET", run.DIGITS]
+    assert report.failed() == ["optimiser Adam", run.DIGITS] and "nonsense" in report.rows[0].note
+    assert len(found) == 2 and not any(engine.compiled for engine in found)
+    assert 0 < report.compiling < report.seconds and "s of them compiling" in report.summary()
+    assert json.loads(report.json())["compiling"] == report.compiling
+
+
 def test_two_runs_that_differ_are_told(monkeypatch):
     found = iter([({"weight of a": np.zeros(3)}, 0.9), ({"weight of a": np.array([0, 1e-30, 0])}, 0.9)])
     monkeypatch.setattr(run, "digits", lambda *_, **__: next(found))

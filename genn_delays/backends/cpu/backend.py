@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...errors import BackendUnavailableError, check_count, keep
 from ...plan.plan import Plan
 from ...plan.protocol import Availability, Engine
-from .compiler import compiler
+from ..cache import compile_together
+from .compiler import compile_source, compiler
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class CPU:
         from .engine import CPUEngine
 
         return CPUEngine(plan, self.num_threads)
+
+    def compile_ahead(self, plans: Iterable[Plan]) -> None:
+        from ...codegen.emit import emit
+
+        compile_together(plans, emit, compile_source, available_processors())
 
 
 def available_processors() -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import BackendUnavailableError, check_choice, check_count, keep
 from ...plan.plan import Plan
 from ...plan.protocol import Availability, Engine
+from ..cache import compile_together
+from ..cpu.backend import available_processors
 
 TAPES = ("float32", "float16")
 
@@ -63,3 +66,10 @@ class CUDA:
         except BaseException:  # a smaller batch may be tried next, and shall find the memory free
             device.close()
             raise
+
+    def compile_ahead(self, plans: Iterable[Plan]) -> None:
+        from ...codegen.cuda import emit_cuda
+        from .real import compiling_for
+
+        half, build = self.tape == "float16", compiling_for(self.device)
+        compile_together(plans, lambda plan: emit_cuda(plan, half), build, available_processors())

@@ -13,16 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import GennDelaysError, InvalidValueError, unknown
-from .signature import Parameter, Signature, signatures
-
-Dimensions = int | tuple[int, ...]
-"""Blocks of a grid or threads of a block: x, or up to (x, y, z)."""
-
-MOST_GRID = (2**31 - 1, 65_535, 65_535)
-MOST_BLOCK = (1024, 1024, 64)
-MOST_THREADS = 1024
-MOST_SHARED = 48 * 1024
-"""Limits of every device: blocks of a grid, threads of a block, bytes of dynamic shared memory."""
+from .signature import Dimensions, Parameter, Signature, dimensions, number_of, signatures
 
 
 class KernelError(GennDelaysError):
@@ -175,7 +166,7 @@ class Module(ABC):
                 f"kernel {kernel!r} takes {len(found.parameters)} arguments "
                 f"({', '.join(p.name for p in found.parameters)}), got {len(arguments)}"
             )
-        sizes = _dimensions(found, grid, block, shared)
+        sizes = dimensions(found, grid, block, shared)
         values = [self._value(found, p, a) for p, a in zip(found.parameters, arguments, strict=True)]
         self.device.settle()
         self._launch(found, *sizes, values, shared)
@@ -192,7 +183,7 @@ class Module(ABC):
                     raise InvalidValueError(f"buffer {argument.name!r} belongs to another device")
                 return np.uint64(argument.address)
         elif parameter.dtype is not None:
-            number = _number(parameter.dtype, argument)
+            number = number_of(parameter.dtype, argument)
             if number is not None:
                 return number
         given = f"{argument.dtype} buffer {argument.name!r}" if isinstance(argument, Buffer) else repr(argument)
@@ -406,31 +397,3 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _dimensions(kernel: Signature, grid: Dimensions, block: Dimensions, shared: int) -> tuple[list[int], list[int]]:
-    """Grid and block as (x, y, z), or an error where no device has room for them."""
-    sizes = []
-    for what, given, most in (("grid", grid, MOST_GRID), ("block", block, MOST_BLOCK)):
-        size = [int(n) for n in ((given,) if isinstance(given, int | np.integer) else given)]
-        size += [1] * (3 - len(size))
-        if len(size) > 3 or any(not 1 <= n <= m for n, m in zip(size, most, strict=True)):
-            raise InvalidValueError(f"kernel {kernel.name!r}: {what} must be from 1 to {most}, got {given}")
-        sizes.append(size)
-    if prod(sizes[1]) > kernel.most_threads:
-        raise InvalidValueError(f"kernel {kernel.name!r}: at most {kernel.most_threads} threads a block, got {block}")
-    if not 0 <= shared <= MOST_SHARED:
-        raise InvalidValueError(f"kernel {kernel.name!r}: shared must be from 0 to {MOST_SHARED} bytes, got {shared}")
-    return sizes[0], sizes[1]
-
-
-def _number(dtype: np.dtype[Any], argument: object) -> np.generic | None:
-    """A number in a kernel's own type, or None where it is not that number: nothing is rounded, nothing wraps."""
-    if isinstance(argument, np.generic):
-        return argument if argument.dtype == dtype else None
-    if dtype.kind in "iu" and isinstance(argument, int) and not isinstance(argument, bool):
-        fits = np.iinfo(dtype).min <= argument <= np.iinfo(dtype).max
-    else:
-        fits = isinstance(argument, bool if dtype.kind == "b" else float) and dtype in (np.bool_, np.float64)
-    number: np.generic | None = dtype.type(argument) if fits else None
-    return number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -130,6 +130,13 @@ def gpus() -> list[GPU]:
     if not found:
         raise BackendUnavailableError("the NVIDIA driver sees no GPU; does nvidia-smi list one?")
     return found
+
+
+def compiling_for(index: int) -> Callable[[str], object]:
+    """What puts the code of a source for a GPU into the cache; that there is no such GPU, :class:`CudaDevice` tells."""
+    found = gpus()
+    arch = found[min(index, len(found) - 1)].arch
+    return lambda source: cubin_file(source, arch)
 
 
 @contextmanager

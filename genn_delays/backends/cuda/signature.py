@@ -1,9 +1,10 @@
-"""What a CUDA source says of its kernels: their names, and the types that their arguments must have."""
+"""What a CUDA source says of its kernels: their names, and what they may be launched with."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,14 @@ SCALARS: dict[str, Any] = {
     **{f"{sign}int{bits}_t": np.dtype(f"{sign}int{bits}").type for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }  # fmt: skip
 """Types of C by their names, which are the same size on every platform."""
+
+Dimensions = int | tuple[int, ...]
+"""Blocks of a grid or threads of a block: x, or up to (x, y, z)."""
+
+MOST_GRID = (2**31 - 1, 65_535, 65_535)
+MOST_BLOCK = (1024, 1024, 64)
+MOST_SHARED = 48 * 1024
+"""Limits of every device: blocks of a grid, threads of a block, bytes of dynamic shared memory."""
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _ALIAS = re.compile(r"\btypedef\s+([\w ]+?)\s+(\w+)\s*;|\busing\s+(\w+)\s*=\s*([\w ]+?)\s*;")
@@ -95,3 +104,31 @@ def _parameter(kernel: str, text: str, types: dict[str, Any]) -> Parameter:
             f"({', '.join(types)}) can be passed"
         )
     return Parameter(name, f"{base}*" if pointer else base, pointer, np.dtype(types[base]) if known else None)
+
+
+def dimensions(kernel: Signature, grid: Dimensions, block: Dimensions, shared: int) -> tuple[list[int], list[int]]:
+    """Grid and block as (x, y, z), or an error where no device has room for them."""
+    sizes = []
+    for what, given, most in (("grid", grid, MOST_GRID), ("block", block, MOST_BLOCK)):
+        size = [int(n) for n in ((given,) if isinstance(given, int | np.integer) else given)]
+        size += [1] * (3 - len(size))
+        if len(size) > 3 or any(not 1 <= n <= m for n, m in zip(size, most, strict=True)):
+            raise InvalidValueError(f"kernel {kernel.name!r}: {what} must be from 1 to {most}, got {given}")
+        sizes.append(size)
+    if prod(sizes[1]) > kernel.most_threads:
+        raise InvalidValueError(f"kernel {kernel.name!r}: at most {kernel.most_threads} threads a block, got {block}")
+    if not 0 <= shared <= MOST_SHARED:
+        raise InvalidValueError(f"kernel {kernel.name!r}: shared must be from 0 to {MOST_SHARED} bytes, got {shared}")
+    return sizes[0], sizes[1]
+
+
+def number_of(dtype: np.dtype[Any], argument: object) -> np.generic | None:
+    """A number in a kernel's own type, or None where it is not that number: nothing is rounded, nothing wraps."""
+    if isinstance(argument, np.generic):
+        return argument if argument.dtype == dtype else None
+    if dtype.kind in "iu" and isinstance(argument, int) and not isinstance(argument, bool):
+        fits = np.iinfo(dtype).min <= argument <= np.iinfo(dtype).max
+    else:
+        fits = isinstance(argument, bool if dtype.kind == "b" else float) and dtype in (np.bool_, np.float64)
+    number: np.generic | None = dtype.type(argument) if fits else None
+    return number

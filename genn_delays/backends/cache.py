@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ..plan.plan import Plan
 from ..errors import BackendUnavailableError, CompileError
 from ..paths import atomic_path, atomic_write, cache_dir
+from ..plan.plan import Plan
 from ..private import make_private, private_folder, read_private, write_private
 
 _TIMEOUT = 600

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..backends import Backend, as_backend
-from ..plan.protocol import CompilesAhead
-from ..plan.plan import Plan
 from ..errors import BackendUnavailableError, InvalidValueError, unknown
+from ..plan.plan import Plan
+from ..plan.protocol import CompilesAhead
 from .cases import CASES, Case
 from .checks import GENN, LEARNED, DifferenceError, compare, digits, digits_plan, invariants, passes, trained
 from .report import Report, Row, heading, machine

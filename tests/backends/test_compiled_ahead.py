@@ -6,7 +6,6 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from genn_delays.plan.protocol import CompilesAhead
 
 from genn_delays import CPU, CUDA, GeNN
 from genn_delays.backends.cache import MOST_AT_ONCE, compile_together
@@ -16,6 +15,7 @@ from genn_delays.backends.cuda.compiler import cubin_file, find_compiler
 from genn_delays.codegen.cuda import emit_cuda
 from genn_delays.codegen.emit import emit
 from genn_delays.errors import BackendUnavailableError
+from genn_delays.plan.protocol import CompilesAhead
 from genn_delays.selftest.cases import CASES
 from genn_delays.selftest.checks import digits_plan
 

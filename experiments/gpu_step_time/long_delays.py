@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from genn_delays.compilers.compiler import Compiler
+from genn_delays.compilers import Compiler
 
 from genn_delays import (
     Adam,

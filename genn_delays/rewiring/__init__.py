@@ -1,4 +1,4 @@
-"""Rewiring rules: what drops and grows synapses while a network learns. A new one: a file and a line in REWIRING."""
+"""Rewiring rules: what drops and grows synapses while a network learns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any
 from ..errors import check_registered, unknown
 from .deep_r import DeepR
 from .rigl import RigL
-from .rule import RewiringRule
+from .rule import REWIRING, RewiringRule
 from .set import SET
-
-REWIRING: dict[str, type[RewiringRule]] = {"deep_r": DeepR, "rigl": RigL, "set": SET}
 
 
 def as_rewiring(what: str, value: Any) -> RewiringRule | None:

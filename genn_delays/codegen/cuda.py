@@ -15,7 +15,7 @@ from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .emit import check_names, environment, slope_term, update_of
-from .optimisers import bodies_of, optimiser_code, sorted_kinds
+from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
 from .rules import bodies_of_rules, cuda_rule_code, rules_of
 
 _NAMES = """
@@ -213,7 +213,10 @@ def _add_learning(add: Any, plan: Plan) -> None:
     for kind in sorted_kinds(o for p in plan.populations for o in p.learned_norm.values()):
         add("learn", name=kind.registered_name, moments=len(kind.moments))
     for (weight, delay), c in sorted({update_of(c): c for c in plan.connections if c.learned}.items()):
-        add("update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments)
+        add(
+            "update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments,
+            **around_code(CUDA, 1),
+        )  # fmt: skip
     for form in forms(plan) if scored else ():
         for name, kernel in sorted({(rule_of(c), c.kernel.template if c.kernel else "") for c in scored}):
             add("choose_gradient", form=form, kernel=kernel, rule=rules[name])

@@ -21,7 +21,7 @@ from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
-from .optimisers import bodies_of, optimiser_code, sorted_kinds
+from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
 from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
 
@@ -161,7 +161,7 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
-        add("update", weight=weight, delay=delay)
+        add("update", weight=weight, delay=delay, **around_code(CPU, 2))
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..bodies import Body
 from ..plan.plan import Plan
 from ..rewiring import RewiringRule
-from .bodies import CUDA, GENN, Dialect, Printer, mangled
+from .bodies import CUDA, Dialect, Printer, mangled
 from .optimisers import comment_of
 
 
@@ -53,7 +53,7 @@ class CUDARuleCode(RuleCode):
 
 
 def rule_code(rule: type[RewiringRule], dialect: Dialect) -> RuleCode:
-    """The code of a rule in a dialect that has functions."""
+    """The code of a rule in a dialect."""
     drop, helps = rule.drop_body(), rule.help_body()
     printer = Printer(dialect)
     return RuleCode(
@@ -102,9 +102,3 @@ def rule_numbers(plan: Plan) -> list[str]:
 def bodies_of_rules(rules: Iterable[type[RewiringRule]]) -> list[Body]:
     """The bodies that those of rules call."""
     return [called for rule in rules for body in (rule.drop_body(), rule.help_body()) for called in body.called()]
-
-
-def genn_gone(rule: RewiringRule) -> str:
-    """The statements that give ``gone_`` of a synapse for GeNN, where the rule says so of each."""
-    names = {"w": "g", "age": "age"} | {name: f"weight_{name}" for name in state_read(type(rule)) if name != "weight"}
-    return Printer(GENN, lambda name: names.get(name) or mangled(name)).block(rule.drop_body(), indent=1)

@@ -51,4 +51,8 @@ class DeepR(RewiringRule):
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
-        return cls(l1=0.01), cls(l1=0.05, dale=True, temperature=1e-4), cls(l1=0.5, decoupled_l1=True, growth="gradient")
+        return (
+            cls(l1=0.01),
+            cls(l1=0.05, dale=True, temperature=1e-4),
+            cls(l1=0.5, decoupled_l1=True, growth="gradient"),
+        )

@@ -42,8 +42,8 @@ Array = npt.NDArray[Any]
 class RewiringRule:
     """Base of all rules: frozen dataclasses, whose further fields that are numbers its formulas may read by name.
 
-    A rule gives one of two formulas (:mod:`genn_delays.bodies`) by which synapses are dropped, `gone` or `score`, and may
-    give another by which they are grown, `help`.
+    A rule gives one of two formulas (:mod:`genn_delays.bodies`) by which synapses are dropped, `gone` or `score`, and
+    may give another by which they are grown, `help`.
 
     Args:
         growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, ``"redraw"``, a fresh one, or
@@ -61,8 +61,8 @@ class RewiringRule:
     """Whether weights keep their signs: ``weight = sign * max(theta, 0)``."""
     gone: ClassVar[str | None] = None
     """Says of each synapse whether it is dropped, by the bool `gone`. It may read the weight `w` and the moments of the
-    weight's optimiser `moment0`, `moment1`, ... (real), the steps of its optimiser that the synapse has had, `age` (u32,
-    at most 65,535), and the rule's numbers by their names (double)."""
+    weight's optimiser `moment0`, `moment1`, ... (real), the optimiser steps that the synapse has had, `age` (u32, at
+    most 65,535), and the rule's numbers by their names (double)."""
     score: ClassVar[str | None] = None
     """Says how much a synapse is worth, by the real `score`, out of the same: those of smallest score are dropped,
     :meth:`num_dropped` of them, and of equal ones those that come first. What is not a number is worth most."""

@@ -212,8 +212,9 @@ def _check_rewiring(connection: Connection, rule: RewiringRule, optimiser: Optim
         raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
     if rule.num_moments() > optimiser.num_moments:
         raise InvalidValueError(
-            f"rewiring of connection {connection.name!r} by {type(rule).__name__} reads moment{rule.num_moments() - 1} of "
-            f"its weight's optimiser; {type(optimiser).__name__} has {optimiser.num_moments} moment(s), counted from 0"
+            f"rewiring of connection {connection.name!r} by {type(rule).__name__} reads moment{rule.num_moments() - 1} "
+            f"of its weight's optimiser; {type(optimiser).__name__} has {optimiser.num_moments} moment(s), the first "
+            "is moment0"
         )
     free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.num_synapses
     if free == 0:

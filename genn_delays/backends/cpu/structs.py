@@ -64,7 +64,8 @@ def network_type(plan: Plan) -> Any:
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),
             ("pre_sign", _pointer),
-            ("noise", _double), *((n, _double) for n in rule_numbers(plan)), ("gain", ctypes.c_float), ("width", ctypes.c_float),
+            ("noise", _double), *((n, _double) for n in rule_numbers(plan)),
+            ("gain", ctypes.c_float), ("width", ctypes.c_float),
             *((n, _int) for n in ("min_delay", "max_delay", "source", "target")),
         )  # fmt: skip
 

@@ -153,9 +153,9 @@ class Rewiring:
         purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
         w.module.launch(
             f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, b["pre"], b["post"], *self._read(c), *asked, s["alive"],
-            s["rank"], s["free_before"], *sorts, *counts, s["fresh"], s["chosen"], s["drawn"], s["slot"], *born, self.rewired,
-            w.plan.network_seed, w.plan.training_seed, int(purpose), c.index, w.step, *_looked_at(c), DRAWS_EACH,
-            DRAWS_MORE, places, places.bit_length(), c.num_pre, *birth,
+            s["rank"], s["free_before"], *sorts, *counts, s["fresh"], s["chosen"], s["drawn"], s["slot"], *born,
+            self.rewired, w.plan.network_seed, w.plan.training_seed, int(purpose), c.index, w.step, *_looked_at(c),
+            DRAWS_EACH, DRAWS_MORE, places, places.bit_length(), c.num_pre, *birth,
         )  # fmt: skip
         if by_gradient:
             self._score(c)
@@ -255,8 +255,8 @@ class Rewiring:
             kernel, width = f"_{c.kernel.template}", w.connection[c.index]["width"]
             taps = [s["born_position"], s["born_share"], s["born_slope"], most_taps(c), width, c.min_delay, c.max_delay]
         w.each(
-            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most, w.sent(c.source), w.population[c.target]["g"], s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], w.gain(c),
+            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most, w.sent(c.source), w.population[c.target]["g"],
+            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], w.gain(c),
             *rule.help_numbers(), count, w.plan.time_steps, w.L,
         )  # fmt: skip
 
@@ -268,8 +268,8 @@ class Rewiring:
             return
         delays = c.connection.connectivity.delay_initializer
         w.each(
-            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, w.sent(c.source), w.population[c.target]["g"], s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], w.gain(c), *rule.help_numbers(), delays.low,
+            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, w.sent(c.source), w.population[c.target]["g"],
+            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], w.gain(c), *rule.help_numbers(), delays.low,
             delays.high - delays.low + 1, s["dropped"], w.plan.time_steps, w.L,
         )  # fmt: skip
 

@@ -11,7 +11,26 @@ import pytest
 from refused import refused
 from rewired import assert_same_state, data, rewire, set_gradient, small_network, train
 
-from genn_delays import SET, SGD, Adam, DeepR, GaussianKernel, RigL, SurrogateCompiler
+from genn_delays import (
+    SET,
+    SGD,
+    Adam,
+    Connection,
+    DeepR,
+    EventPropCompiler,
+    Exponential,
+    FixedNumber,
+    GaussianKernel,
+    KaimingUniform,
+    LeakyIntegrate,
+    Network,
+    Population,
+    RigL,
+    SpikeInput,
+    SurrogateCompiler,
+    UniformInt,
+)
+from genn_delays.backends import BACKENDS
 from genn_delays.bodies import BodyError
 from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
@@ -264,3 +283,40 @@ def test_moments_that_an_optimiser_does_not_have(rule: Any, optimiser: Any, word
 def test_numbers_of_rules_are_checked(value: Any) -> None:
     with refused("SNFSLike trust"):
         SNFSLike(trust=value)
+
+
+# --- GeNN ------------------------------------------------------------------------------------------------------------
+
+BY_GENN = [rule for rule in EVERY if rule.growth_delay != "best" and rule.temperature == 0]
+
+
+@pytest.mark.genn
+@pytest.mark.parametrize("rule", BY_GENN, ids=repr)
+def test_genn_drops_what_the_definition_drops(rule: RewiringRule) -> None:
+    """By its own code where the rule says of each synapse whether it goes, else by the host."""
+    found = BACKENDS["genn"]().availability()
+    if not found.available:
+        pytest.skip(found.detail)
+    network, random = Network(seed=1), np.random.default_rng(0)
+    with network:
+        a, o = Population(SpikeInput(), 12), Population(LeakyIntegrate(readout="avg_var", scale_i=True), 15)
+        Connection(a, o, FixedNumber(sparsity=0.7, weight=KaimingUniform(), delay=UniformInt(0, 9)), Exponential(4.0))
+    compiler = EventPropCompiler(20, 1, backend="genn", rng_seed=5)
+    with compiler.compile(network, rewiring={"all_connections": rule}) as compiled:
+        compiled.gradients(random.random((1, 20, 12)) < 0.3, np.array([2]))
+        state, count = compiled.engine.state(0), 9 if rule.score is not None else 0
+        weight = np.round(random.normal(0, 0.3, state.age.size), 1).astype(np.float32)
+        state.synapses = state.synapses._replace(weight=weight)
+        state.age = random.integers(1, 6, weight.size).astype(np.uint16)
+        for m in state.moments:
+            m[:] = np.abs(random.normal(0, 0.1, weight.size)) * (random.random(weight.size) < 0.5)
+        compiled.engine.set_state(0, state)
+        gone = rule.dropped(weight, count, state.age, state.moments)
+        assert 0 < gone.sum() < weight.size
+        assert compiled.engine.rewire(50, {0: count})[0].total == gone.sum()
+        after = compiled.engine.state(0)
+    old = after.age > 0
+    for name in ("pre", "post", "weight"):
+        np.testing.assert_array_equal(
+            getattr(after.synapses, name)[old], getattr(state.synapses, name)[~gone], err_msg=name
+        )

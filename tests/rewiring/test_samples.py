@@ -71,7 +71,7 @@ def test_the_best_of_the_sample_are_grown(backend: Any) -> None:
         living = np.sort((at.post.astype(int) * num_pre + at.pre)[2:])
         free = np.setdiff1d(np.arange(num_pre * num_post), living)
         fewer = more = 0
-        for step in range(6):
+        for step in (1, 2):
             best = {}
             for each in (7, 8, 9):
                 sample = free[sample_distinct(each * dropped, free.size, 0, Purpose.CANDIDATES, 0, step)]

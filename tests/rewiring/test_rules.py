@@ -303,7 +303,7 @@ def test_genn_drops_what_the_definition_drops(rule: RewiringRule) -> None:
         Connection(a, o, FixedNumber(sparsity=0.7, weight=KaimingUniform(), delay=UniformInt(0, 9)), Exponential(4.0))
     compiler = EventPropCompiler(20, 1, backend="genn", rng_seed=5)
     with compiler.compile(network, rewiring={"all_connections": rule}) as compiled:
-        compiled.gradients(random.random((1, 20, 12)) < 0.3, np.array([2]))
+        compiled.gradients({a: (random.random((1, 20, 12)) < 0.3).astype(np.float32)}, {o: np.array([2])})
         state, count = compiled.engine.state(0), 9 if rule.score is not None else 0
         weight = np.round(random.normal(0, 0.3, state.age.size), 1).astype(np.float32)
         state.synapses = state.synapses._replace(weight=weight)

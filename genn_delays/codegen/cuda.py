@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.printed import words_of
 from ..derive.transitions import Transitions
 from ..learning.optimisers import Optimiser, number_names
@@ -72,7 +72,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             add(name)
     learning = _learning(plan)
     needed = [EXP_NEGATIVE, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
-    needed += bodies_of_rules(rules_of(plan))
+    needed += [SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.equations import DiscreteModel
 from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
@@ -120,7 +120,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*([EXP_NEGATIVE] if exponential else []), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
-    needed += bodies_of_rules(rules_of(plan))
+    needed += [SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.printed import words_of
 from ..derive.transitions import Transitions
 from ..learning.optimisers import Optimiser, number_names
 from ..learning.readouts import READOUTS
-from ..plan.plan import Plan, PopulationPlan
+from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .emit import check_names, environment, slope_term, update_of
-from .optimisers import bodies_of, optimiser_code, sorted_kinds
+from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .rules import bodies_of_rules, cuda_rule_code, rules_of
 
 _NAMES = """
 N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most
@@ -71,6 +72,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             add(name)
     learning = _learning(plan)
     needed = [EXP_NEGATIVE, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed += [SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
@@ -199,19 +201,30 @@ def _add_learning(add: Any, plan: Plan) -> None:
     add("scan")
     add("sort")
     add("index")
-    dropping = {c.rewiring.template for c in plan.connections if c.rewiring is not None}
-    if dropping:
+    rules = {kind.registered_name: cuda_rule_code(kind) for kind in rules_of(plan)}
+    scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
+    if rules:
+        add("rules", rules=rules.values(), grown={rule_of(c) for c in scored})
         for name in ("rewire", "rewire_block"):
-            add(name, zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=moved(plan))
+            add(name, rules=rules.values(), state=moved(plan))
     if used:
         kinds = [optimiser_code(kind, CUDA) for kind in sorted_kinds(used)]
         add("optimisers", optimisers=kinds, numbers=optimiser_numbers(plan))
     for kind in sorted_kinds(o for p in plan.populations for o in p.learned_norm.values()):
         add("learn", name=kind.registered_name, moments=len(kind.moments))
     for (weight, delay), c in sorted({update_of(c): c for c in plan.connections if c.learned}.items()):
-        add("update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments)
-    scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
+        add(
+            "update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments,
+            **around_code(CUDA, 1),
+        )  # fmt: skip
     for form in forms(plan) if scored else ():
-        for kernel in sorted({c.kernel.template if c.kernel else "" for c in scored}):
-            add("choose_gradient", form=form, kernel=kernel)
-        add("choose_delays", form=form)
+        for name, kernel in sorted({(rule_of(c), c.kernel.template if c.kernel else "") for c in scored}):
+            add("choose_gradient", form=form, kernel=kernel, rule=rules[name])
+        for name in sorted({rule_of(c) for c in scored}):
+            add("choose_delays", form=form, rule=rules[name])
+
+
+def rule_of(c: ConnectionPlan) -> str:
+    """The registered name of a connection's rewiring rule, by which its kernels are called."""
+    assert c.rewiring is not None
+    return c.rewiring.registered_name

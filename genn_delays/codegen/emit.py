@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.equations import DiscreteModel
 from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
@@ -21,7 +21,8 @@ from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
-from .optimisers import bodies_of, optimiser_code, sorted_kinds
+from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
 
 class _Loader(jinja2.PackageLoader):
@@ -115,10 +116,11 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     )
     exponential = softmaxed or "gaussian" in kernels
     numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
-    add("prelude", optimiser_numbers=numbers, **limits(plan))
+    add("prelude", optimiser_numbers=numbers, rule_numbers=rule_numbers(plan), **limits(plan))
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*([EXP_NEGATIVE] if exponential else []), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed += [SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
@@ -159,12 +161,12 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
-        add("update", weight=weight, delay=delay)
+        add("update", weight=weight, delay=delay, **around_code(CPU, 2))
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")
-        for name in sorted({rule.template for rule in rules}):
-            add(name)
+        grown = {rule.registered_name for rule in rules if rule.uses_gradient}
+        add("rules", rules=[rule_code(kind, CPU) for kind in rules_of(plan)], grown=grown)
         add("slots", random=any(rule.growth == "random" for rule in rules))
     if any(rule.uses_gradient for rule in rules):
         for kernel in sorted(
@@ -201,7 +203,7 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
     return {
         "index": c.index,
         "step": f"{weight or 'none'}_{delay or 'none'}" if c.learned else None,
-        "drop": rule.template if rule else None,
+        "rule": rule.registered_name if rule else None,
         "growth": rule.growth if rule else None,
         "score": _score_of(c),
         "best": rule is not None and rule.growth_delay == "best",

@@ -22,7 +22,8 @@ from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from .bodies import GENN, Printer
 from .emit import check_names, environment
-from .optimisers import genn_step
+from .optimisers import genn_around, genn_step
+from .rules import rule_code, state_read
 
 _SINGLE = re.compile(rf"\b({'|'.join(sorted(name[:-1] for name in C_FUNCTIONS))})f\(")
 _NAMES = """
@@ -79,8 +80,9 @@ class Fate(IntEnum):
 
 
 def has_fate(c: ConnectionPlan) -> bool:
-    """Whether synapses are chosen by the host, which has seen them all; DEEP R's random growth needs no such thing."""
-    return c.rewiring is not None and (c.rewiring.growth == "gradient" or c.rewiring.template != "drop_zero")
+    """Whether synapses are chosen by the host, which has seen them all; a rule that says of each synapse whether it
+    goes, and grows others at random, needs no such thing."""
+    return c.rewiring is not None and (c.rewiring.growth == "gradient" or c.rewiring.score is not None)
 
 
 def _render(template: str, **values: Any) -> str:
@@ -212,15 +214,32 @@ def update_code(c: ConnectionPlan, summed: bool) -> str:
     dw, dd = ("dw_sum", "dd_sum") if summed else ("dw", "dd")
     return _render(
         "update", c=c, dw=dw, dd=dd, fates=has_fate(c),
-        weight=c.optimiser and genn_step(c.optimiser, "weight", "g", "weight_gradient"),
-        delay=c.delay_optimiser and genn_step(c.delay_optimiser, "delay", "position", "delay_gradient"),
+        weight=c.optimiser and genn_step(c.optimiser, "weight"),
+        delay=c.delay_optimiser and genn_step(c.delay_optimiser, "delay"), around=genn_around("weight"),
         signed=c.rewiring is not None and c.rewiring.signed,
     )  # fmt: skip
 
 
 def drop_code(c: ConnectionPlan) -> str:
     """Custom connectivity update that drops synapses."""
-    return _render("drop", fates=has_fate(c))
+    assert c.rewiring is not None
+    return _render("drop", fates=has_fate(c), rule=rule_code(type(c.rewiring), GENN))
+
+
+def drop_variables(c: ConnectionPlan) -> list[str]:
+    """The synapses' variables that the update that drops them reads or writes."""
+    assert c.rewiring is not None
+    if has_fate(c):
+        return ["g", "age", "fate"]
+    moments = [name for name in state_read(type(c.rewiring)) if name not in ("weight", "age")]
+    return ["g", "age", *(f"weight_{name}" for name in moments)]
+
+
+def drop_numbers(c: ConnectionPlan) -> dict[str, float]:
+    """The numbers of its rule that the same update reads, as it calls them."""
+    assert c.rewiring is not None
+    numbers = zip(rule_code(type(c.rewiring), GENN).numbers, c.rewiring.drop_numbers(), strict=True)
+    return {} if has_fate(c) else dict(numbers)
 
 
 def grow_code(plan: Plan, c: ConnectionPlan) -> str:

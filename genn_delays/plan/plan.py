@@ -317,7 +317,7 @@ class Plan:
         }
 
     def drops(self, step: int, now: Progress) -> dict[int, int]:
-        """By connection that is to be rewired after a training step how many synapses go by magnitude."""
+        """By connection that is to be rewired after a training step how many synapses go by their score."""
         rules = [(c, c.rewiring) for c in self.connections if c.rewiring is not None]
         return {c.index: rule.num_dropped(c.size, now) for c, rule in rules if rule.due(step, now)}
 

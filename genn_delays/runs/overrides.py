@@ -8,9 +8,9 @@ from typing import Any
 from ..backends import BACKENDS
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
-from ..rewiring import REWIRING
+from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..training.registry import COMPILERS
-from .config import DEEP_R_RIGL, NO_REWIRING, Config, RewiringConfig, registered, with_compiler
+from .config import NO_REWIRING, Config, RewiringConfig, registered, with_compiler
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, as_text, check_utf8, complete
 

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...codegen.bodies import mangled
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...random import dropout_threshold
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .structs import Arrays, Foreseen, address
+from .structs import Arrays, Foreseen, address, set_members
 
 A = TypeVar("A", bound=Arrays)
 
@@ -196,6 +197,7 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     if c.pre_sign is not None:
         view.pre_sign = address(c.pre_sign)
     view.redraw = int(rule.growth_delay == "redraw")
+    set_members(view, {mangled(name): value for name, value in rule.numbers().items()})
 
 
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import limits
+from ...codegen.rules import rule_numbers
 from ...learning.optimisers import number_names
 from ...memory import told
 from ...plan.plan import Plan
@@ -63,7 +64,8 @@ def network_type(plan: Plan) -> Any:
                 "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
             )),
             ("pre_sign", _pointer),
-            ("noise", _double), ("gain", ctypes.c_float), ("width", ctypes.c_float),
+            ("noise", _double), *((n, _double) for n in rule_numbers(plan)),
+            ("gain", ctypes.c_float), ("width", ctypes.c_float),
             *((n, _int) for n in ("min_delay", "max_delay", "source", "target")),
         )  # fmt: skip
 

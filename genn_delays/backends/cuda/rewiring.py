@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ...codegen.cuda import moved
+from ...codegen.cuda import moved, rule_of
+from ...codegen.rules import state_read
 from ...plan.plan import ConnectionPlan
 from ...plan.protocol import Rewired
 from ...random import Purpose
@@ -102,16 +103,16 @@ class Rewiring:
         return Rewired(dropped - newborn, newborn)
 
     def run(self, c: ConnectionPlan, asked: int) -> None:
-        """Drop and grow synapses of a connection, `asked` of them where they go by magnitude.
+        """Drop and grow synapses of a connection, `asked` of them where they go by a score.
 
         How many were replaced goes to ``rewired``; the training step is in the ``step`` of the work.
         """
         w = self.work
         assert c.rewiring is not None
-        by_magnitude = c.rewiring.template != "drop_zero"
-        if c.size == 0 or (by_magnitude and asked == 0):
+        by_score = c.rewiring.score is not None
+        if c.size == 0 or (by_score and asked == 0):
             return
-        if by_magnitude:
+        if by_score:
             w.connection[c.index]["asked"].upload(np.array([asked], np.int64), early=True)
         # launches that score are recorded with the gain of their source, which is another one while it is trained
         w.replay(("rewire", c.index, w.how.training), lambda: self._launch(c))
@@ -140,7 +141,7 @@ class Rewiring:
         w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
         assert rule is not None
         by_gradient, places = rule.growth == "gradient", c.num_pre * c.num_post * c.capacity
-        asked = None if rule.template == "drop_zero" else b["asked"]
+        asked = [] if rule.score is None else [b["asked"]]
         sorts = [s[name] for name in ("key", "number", "key2", "number2", "counts", "offsets")]
         born = [s[name] for name in ("born_pre", "born_post", "negative", "born_delay")] + [s.get("born_position")]
         counts = [s[name] for name in COUNTS]
@@ -151,10 +152,10 @@ class Rewiring:
         ]  # fmt: skip
         purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
         w.module.launch(
-            "rewire_drop", 1, ONE_BLOCK, b["pre"], b["post"], b["weight"], asked, s["alive"], s["rank"],
-            s["free_before"], *sorts, *counts, s["fresh"], s["chosen"], s["drawn"], s["slot"], *born, self.rewired,
-            w.plan.network_seed, w.plan.training_seed, int(purpose), c.index, w.step, *_looked_at(c), DRAWS_EACH,
-            DRAWS_MORE, places, places.bit_length(), c.num_pre, *birth,
+            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, b["pre"], b["post"], *self._read(c), *asked, s["alive"],
+            s["rank"], s["free_before"], *sorts, *counts, s["fresh"], s["chosen"], s["drawn"], s["slot"], *born,
+            self.rewired, w.plan.network_seed, w.plan.training_seed, int(purpose), c.index, w.step, *_looked_at(c),
+            DRAWS_EACH, DRAWS_MORE, places, places.bit_length(), c.num_pre, *birth,
         )  # fmt: skip
         if by_gradient:
             self._score(c)
@@ -166,14 +167,20 @@ class Rewiring:
             w.plan.training_seed, c.index, w.step, rule.every, places.bit_length(), c.num_pre, c.num_post, *birth,
         )  # fmt: skip
 
+    def _read(self, c: ConnectionPlan) -> list[Any]:
+        """What the criterion reads by which a connection's synapses are dropped: arrays and numbers."""
+        rule, b = c.rewiring, self.work.connection[c.index]
+        assert rule is not None
+        return [b[name] for name in state_read(type(rule))] + rule.drop_numbers()
+
     def _mark(self, c: ConnectionPlan) -> None:
-        """Which synapses stay, in scratch ``alive``: by their weight being 0, or all but the smallest."""
+        """Which synapses stay, in scratch ``alive``: by what the rule says of each, or all but those worth least."""
         w, b, s = self.work, self.work.connection[c.index], self.work.scratch
         assert c.rewiring is not None
-        if c.rewiring.template == "drop_zero":
-            w.launch("mark_zero", c.size, b["weight"], s["alive"], c.size)
+        if c.rewiring.score is None:
+            w.launch(f"mark_by_{rule_of(c)}", c.size, *self._read(c), s["alive"], c.size)
             return
-        w.launch("magnitude_keys", c.size, b["weight"], s["key"], s["number"], c.size)
+        w.launch(f"keys_by_{rule_of(c)}", c.size, *self._read(c), s["key"], s["number"], c.size)
         numbers = sort(w.module, s, c.size, 32)[1]
         w.launch("mark_first", c.size, numbers, s["alive"], b["asked"], c.size)
 
@@ -248,9 +255,9 @@ class Rewiring:
             kernel, width = f"_{c.kernel.template}", w.connection[c.index]["width"]
             taps = [s["born_position"], s["born_share"], s["born_slope"], most_taps(c), width, c.min_delay, c.max_delay]
         w.each(
-            f"score_{w.form(c)}{kernel}", 32 * most, w.sent(c.source), w.population[c.target]["g"], s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], w.gain(c), int(rule.signed),
-            count, w.plan.time_steps, w.L,
+            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most, w.sent(c.source), w.population[c.target]["g"],
+            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], w.gain(c),
+            *rule.help_numbers(), count, w.plan.time_steps, w.L,
         )  # fmt: skip
 
     def _best_delays(self, c: ConnectionPlan) -> None:
@@ -261,8 +268,8 @@ class Rewiring:
             return
         delays = c.connection.connectivity.delay_initializer
         w.each(
-            f"best_delay_{w.form(c)}", 32 * c.size, w.sent(c.source), w.population[c.target]["g"], s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], w.gain(c), int(rule.signed), delays.low,
+            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, w.sent(c.source), w.population[c.target]["g"],
+            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], w.gain(c), *rule.help_numbers(), delays.low,
             delays.high - delays.low + 1, s["dropped"], w.plan.time_steps, w.L,
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +87,7 @@ class Updates:
             c = self.work.plan.connections[index]
             l1, noise = L1.of(learned.weight, c.rewiring), 0.0
             if c.rewiring is not None and learned.weight is not None:
-                noise = math.sqrt(2.0 * learned.weight.alpha * c.rewiring.temperature)
+                noise = c.rewiring.noise(learned.weight.alpha)
             if learned.weight is not None:
                 rules[2 * index] = self._row_of(learned.weight, l1=l1.gradient, drift=l1.drift, noise=noise)
             if learned.delay is not None:

@@ -279,7 +279,7 @@ class ReferenceEngine(Activity):
         for index, learned in optimisers.items():
             c, gradient = self.plan.connections[index], partial(self.gradient, index)
             seed = self.plan.training_seed
-            update_state(c, self._states[index], learned, gradient, seed=seed, step=step, scale=np.float32(scale))
+            update_state(c, self._states[index], learned, gradient, seed=seed, step=step, scale=scale)
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         rewired = {}

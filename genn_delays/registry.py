@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -70,7 +70,7 @@ class Registry(dict[str, type[T]], Generic[T]):
         known = dict.get(self, name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise InvalidValueError(f"{what} is registered already, as class {known.__qualname__}")
-        other = next((n for n, c in self.items() if c is cls and n != name), None)
+        other = next((n for n, c in dict.items(self) if c is cls and n != name), None)
         if other is not None:
             raise InvalidValueError(f"class {cls.__qualname__} is registered already, as {other!r}")
         if inspect.isabstract(cls):
@@ -79,9 +79,28 @@ class Registry(dict[str, type[T]], Generic[T]):
         cls.check_definition()  # type: ignore[attr-defined]
 
     def __contains__(self, name: object) -> bool:
-        if not super().__contains__(name) and not self._searched:
+        if not super().__contains__(name):
             self._search()
         return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        self._search()
+        return super().__iter__()
+
+    def keys(self) -> KeysView[str]:  # type: ignore[override]
+        """The names, those of installed packages too."""
+        self._search()
+        return super().keys()
+
+    def values(self) -> ValuesView[type[T]]:  # type: ignore[override]
+        """The classes, those of installed packages too."""
+        self._search()
+        return super().values()
+
+    def items(self) -> ItemsView[str, type[T]]:  # type: ignore[override]
+        """Names and classes, those of installed packages too."""
+        self._search()
+        return super().items()
 
     def __missing__(self, name: str) -> type[T]:
         if name in self:
@@ -89,7 +108,9 @@ class Registry(dict[str, type[T]], Generic[T]):
         raise KeyError(name)
 
     def _search(self) -> None:
-        """Classes that installed packages offer."""
+        """Classes that installed packages offer, once."""
+        if self._searched:
+            return
         self._searched = True
         for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
             if not super().__contains__(point.name):

@@ -14,6 +14,7 @@ from ..plan.plan import Plan, PopulationPlan
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
+from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .emit import check_names, environment, slope_term, update_of
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
 
@@ -70,7 +71,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         if wanted:
             add(name)
     learning = _learning(plan)
-    needed = [EXP_NEGATIVE, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    kernels = bodies_of_kernels(c.kernel for c in plan.connections if c.kernel)
+    needed = [EXP_NEGATIVE, *kernels, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
@@ -125,12 +127,15 @@ def forms(plan: Plan) -> list[str]:
 
 def _add_passes(add: Any, plan: Plan) -> None:
     """The passes over synapses, in the forms that this network has."""
-    kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
+    kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     if kernels:
         add("lags")
     for name in taps:
-        add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
+        if name in kernels:
+            add("taps", kernel=delay_kernel_code(kernels[name], CUDA, 2))
+        else:
+            add(f"taps_{name}")
     for spread in [False, True] if kernels else [False]:
         for form in forms(plan):
             for steps in (STEPS, WORD) if form == "spikes" else (STEPS, MANY_STEPS) if spread else (STEPS,):
@@ -212,6 +217,6 @@ def _add_learning(add: Any, plan: Plan) -> None:
         add("update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments)
     scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
     for form in forms(plan) if scored else ():
-        for kernel in sorted({c.kernel.template if c.kernel else "" for c in scored}):
+        for kernel in sorted({c.kernel.code_name if c.kernel else "" for c in scored}):
             add("choose_gradient", form=form, kernel=kernel)
         add("choose_delays", form=form)

@@ -21,6 +21,7 @@ from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
+from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
 
 
@@ -107,18 +108,18 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     kinds = {p.kind for p in plan.populations}
     spiking = any(p.spiking for p in plan.populations)
     compact = _support(plan) is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
-    kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
+    kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
     softmaxed = any(
         p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
     )
-    exponential = softmaxed or "gaussian" in kernels
     numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
     add("prelude", optimiser_numbers=numbers, **limits(plan))
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    needed = [*([EXP_NEGATIVE] if exponential else []), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed = [*([EXP_NEGATIVE] if softmaxed else []), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
+    needed += [NORMAL_QUANTILE] if learning else []
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
@@ -128,10 +129,13 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
         if wanted:
             add(name)
     for name in taps:
-        add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
+        if name in kernels:
+            add("taps", kernel=delay_kernel_code(kernels[name], CPU, 2))
+        else:
+            add(f"taps_{name}")
     for kernel in (None, *sorted(kernels)):
         back = any(
-            (c.kernel.template if c.kernel else None) == kernel and plan.populations[c.source].kind == "neuron"
+            (c.kernel.code_name if c.kernel else None) == kernel and plan.populations[c.source].kind == "neuron"
             for c in plan.connections
         )
         real, exact = "real_input" in kinds, plan.event_prop is not None
@@ -168,7 +172,7 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         add("slots", random=any(rule.growth == "random" for rule in rules))
     if any(rule.uses_gradient for rule in rules):
         for kernel in sorted(
-            {c.kernel.template if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
+            {c.kernel.code_name if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
         ):
             add("score", kernel=kernel or None)
         add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
@@ -191,7 +195,7 @@ def _score_of(c: ConnectionPlan) -> str | None:
     """The kernel that scores a connection's free slots, None where growth is random."""
     if c.rewiring is None or c.rewiring.growth == "random":
         return None
-    return f"part_{c.kernel.template}" if c.kernel else "part"
+    return f"part_{c.kernel.code_name}" if c.kernel else "part"
 
 
 def _learned(c: ConnectionPlan) -> dict[str, Any]:
@@ -377,13 +381,13 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
                 "index": c.index,
                 "source": c.source,
                 "form": "spikes" if populations[c.source].spiking else "real",
-                "kernel": c.kernel.template if c.kernel else None,
+                "kernel": c.kernel.code_name if c.kernel else None,
                 "taps": c.gradient_form,
             }
             for c in (connections[k] for k in p.incoming)
         ],
         "outgoing": [
-            {"index": c.index, "target": c.target, "kernel": c.kernel.template if c.kernel else None}
+            {"index": c.index, "target": c.target, "kernel": c.kernel.code_name if c.kernel else None}
             for c in (connections[k] for k in p.outgoing)
         ],
     }

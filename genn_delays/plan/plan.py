@@ -232,7 +232,7 @@ class ConnectionPlan:
     def gradient_taps(self) -> str | None:
         """What turns a correlogram into gradients: a kernel, the difference form, or None where one lag is all."""
         if self.kernel is not None:
-            return self.kernel.template
+            return self.kernel.code_name
         return None if self.delay_optimiser is None or self.exact_delays else "difference"
 
     @property

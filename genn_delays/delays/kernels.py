@@ -246,5 +246,5 @@ def as_delay_kernel(value: Any) -> DelayKernel | None:
         check_registered("delay kernel", value, DELAY_KERNELS).check_shape()
         return value
     if isinstance(value, str) and value in DELAY_KERNELS:
-        return DELAY_KERNELS[value]()
+        return as_delay_kernel(DELAY_KERNELS.by_default("delay kernel", value))
     raise unknown("delay kernel", value, [*DELAY_KERNELS, "none"])

@@ -11,6 +11,8 @@ import jinja2
 
 from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
 from ..derive.equations import DiscreteModel
+from ..derive.integration import transition
+from ..derive.names import code_name, derived_name
 from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
 from ..learning.optimisers import number_names
@@ -23,6 +25,9 @@ from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
+
+_STEPS = derived_name("steps", REFRACTORY_STATE)
+"""The number of steps of a refractory period, per neuron."""
 
 
 class _Loader(jinja2.PackageLoader):
@@ -46,7 +51,7 @@ class _Loader(jinja2.PackageLoader):
 @cache
 def environment(target: str) -> jinja2.Environment:
     """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=_Loader(target),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -54,6 +59,8 @@ def environment(target: str) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    templates.filters["named"] = code_name
+    return templates
 
 
 def limits(plan: Plan) -> dict[str, int]:
@@ -231,21 +238,6 @@ def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]])
     return {"forward": forward, "backward": backward}
 
 
-def check_names(p: PopulationPlan, taken: frozenset[str], prefixes: tuple[str, ...], backend: str) -> None:
-    """An error where a neuron's variable or parameter has a name that a backend's code calls something else.
-
-    Args:
-        taken, prefixes: those names, and how others of them begin.
-    """
-    assert p.model is not None
-    for name in sorted({*p.model.states, *p.values, *p.parameters}):
-        if name in taken or name.startswith(prefixes):
-            raise InvalidValueError(
-                f"population {p.name!r}: {name!r} is a name that the code of backend {backend!r} needs; variables and "
-                "parameters of neurons need other names there"
-            )
-
-
 def _suffix(p: PopulationPlan) -> str:
     """What tells adjoints of one model apart: who reads them, which coefficients' gradients they add up."""
     if p.event_prop:
@@ -259,13 +251,14 @@ def slope_term(model: DiscreteModel, coefficient: str) -> str:
     """lambda[t] times what a coefficient is multiplied by in the update, which held variables do not make."""
     for s in model.states:
         moving = " * moving" if s in model.held else ""
-        if coefficient == f"b_{s}":
-            return f"l_{s} * Isyn{moving}"
-        if coefficient == f"c_{s}":
-            return f"l_{s}{moving}"
+        later = derived_name("l", s)
+        if coefficient == derived_name("b", s):
+            return f"{later} * Isyn{moving}"
+        if coefficient == derived_name("c", s):
+            return f"{later}{moving}"
         for r in model.states:
-            if coefficient == (f"a_{s}" if r == s else f"a_{s}_{r}"):
-                return f"l_{s} * {r}_was{moving}"
+            if coefficient == transition(s, r):
+                return f"{later} * {derived_name('was', r)}{moving}"
     raise ValueError(coefficient)
 
 
@@ -275,7 +268,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     assert model is not None
     distance = [] if model.threshold is None else [model.threshold]
     reads = [*model.update.values(), *model.jump.values(), *distance]
-    initial = [f"{s}_initial" for s in model.states]
+    initial = [derived_name("initial", s) for s in model.states]
     rises = bool(plan.event_prop and distance)
     words = words_of(distance)
     add(
@@ -295,7 +288,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
             "adjoint", m=m, model=model, suffix=suffix, later=later, batch_norm=q.batch_norm is not None,
             parameters=_used(p, [*backward, *model.jump.values()], initial),
             slopes=[{"name": c, "term": slope_term(model, c)} for c in q.slopes],
-            current=any(c.startswith("b_") for c in q.slopes),
+            current=any(c.startswith(derived_name("b", "")) for c in q.slopes),
         )  # fmt: skip
     support = _support(plan)
     if distance and support is not None:
@@ -314,12 +307,12 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
             "kept_values", m=m, kept=kept,
             at_spike=[(s, model.states.index(s)) for s in transitions.kept],
             released=[(s, model.states.index(s)) for s in transitions.kept_at_release],
-            steps=names.index(f"{REFRACTORY_STATE}_steps") if model.hold else None,
+            steps=names.index(_STEPS) if model.hold else None,
         )  # fmt: skip
     at_spike = [e for e in (transitions.spike_time, *transitions.jump.values()) if e is not None]
     at_release = [transitions.release] if transitions.release else []
     reads = [*transitions.flow.values(), model.gradient, transitions.arrival, *at_spike, *at_release]
-    always = [f"{REFRACTORY_STATE}_steps"] if model.hold else []
+    always = [_STEPS] if model.hold else []
     used = {_suffix(q): q for q in plan.populations if q.model == model}
     for suffix, q in sorted(used.items()):
         add(

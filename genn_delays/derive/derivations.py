@@ -26,6 +26,7 @@ from . import equations as _equations
 from . import exponentials as _exponentials
 from . import expressions as _expressions
 from . import integration as _integration
+from . import names as _names
 from . import printed as _printed
 from . import transitions as _transitions
 from .equations import DiscreteModel
@@ -34,7 +35,7 @@ from .stored import read_expression, read_model
 
 T = TypeVar("T")
 
-_DERIVING = (_grammar, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
+_DERIVING = (_grammar, _names, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
 """What takes part in deriving: an entry of other code is none."""
 
 

@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant("shares do not sum to 1 as delays move", "lags.cpp.j2",
            "(slope[l] - share[l] * tilt) * inverse", "slope[l] * inverse",
            ("DCLS, Gaussian kernel, half way", "kernel count 2")),
-    Mutant("half a triangle", "taps_triangle.cpp.j2", "c->width - fabsf(x)", "c->width - x",
+    Mutant("half a triangle", BODIES, "width_ - fabsf(x_)", "width_ - x_",
            ("DCLS, triangle kernel",)),
     # optimisers
     Mutant("Adam without its second correction", BODIES, "power(beta2_, age_)", "power(beta2_, 65535)",

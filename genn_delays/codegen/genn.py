@@ -15,24 +15,18 @@ from typing import Any
 
 from ..bodies.functions import PHILOX
 from ..derive.equations import DiscreteModel
-from ..derive.printed import C_FUNCTIONS
+from ..derive.names import code_name, derived_name
+from ..derive.printed import C_FUNCTIONS, words_of
 from ..derive.transitions import Transitions
 from ..learning.readouts import READOUTS
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from .bodies import GENN, Printer
-from .emit import check_names, environment
+from .emit import environment
 from .optimisers import genn_around, genn_step
 from .rules import rule_code, state_read
 
 _SINGLE = re.compile(rf"\b({'|'.join(sorted(name[:-1] for name in C_FUNCTIONS))})f\(")
-_NAMES = """
-id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record live
-first_lane depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise
-drive bias distance_before refrac_before factor data
-"""
-_TAKEN = frozenset(_NAMES.split()) | {name[:-1] for name in C_FUNCTIONS}
-"""What GeNN and the templates call their own; variables and parameters of neurons stand beside them in the code."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +96,7 @@ def _words(expressions: Iterable[str]) -> list[str]:
 
 
 def neuron_code(plan: Plan, p: PopulationPlan) -> NeuronCode:
-    """The neuron model of a population.
-
-    Raises:
-        InvalidValueError: a variable or parameter has a name that GeNN needs.
-    """
+    """The neuron model of a population."""
     adjoint = plan.event_prop is not None
     params = {"T": "int", "first_lane": "int"}
     dynamic = ["first_lane"]
@@ -121,7 +111,6 @@ def neuron_code(plan: Plan, p: PopulationPlan) -> NeuronCode:
         sim = _render("spike_input", p=p, adjoint=adjoint)
         return NeuronCode(sim, "spike", params, tuple(dynamic), (), states, {"data": ("uint32_t", "bit")})
     assert p.model is not None
-    check_names(p, _TAKEN - {"bias"}, ("tape_", "kept_", "lambda_"), "genn")
     return _dynamic_neuron(plan, p, p.model, params, dynamic)
 
 
@@ -131,17 +120,18 @@ def _dynamic_neuron(
     adjoint, spiking, transitions = plan.event_prop is not None, model.threshold is not None, model.transitions
     params |= {"depth": "int", "record": "int"}
     dynamic.append("record")
-    numbers = [*p.parameters, *(["bias"] if p.bias is not None else [])]
+    numbers = [*map(code_name, p.parameters), *(["bias"] if p.bias is not None else [])]
     numbers += ["factor", "offset"] if p.batch_norm else []
-    states = dict.fromkeys(model.states, "scalar") | ({"spike": "uint8_t"} if spiking else {})
-    arrays = {f"tape_{s}": ("float", "time") for s in model.states}
+    states = dict.fromkeys(map(code_name, model.states), "scalar") | ({"spike": "uint8_t"} if spiking else {})
+    arrays = {derived_name("tape", s): ("float", "time") for s in model.states}
     arriving = "Isyn + bias" if p.bias is not None else "Isyn"
     if p.batch_norm:
         arriving = f"factor * ({arriving}) + offset"
     reads = READOUTS[p.readout].reads if p.readout is not None and adjoint else None
     kept = p.kept_values if adjoint else ()
     if adjoint:
-        states |= {f"lambda_{s}": "scalar" for s in model.states} | {"gradient": "scalar", "arrival": "scalar"}
+        states |= {derived_name("lambda", s): "scalar" for s in model.states}
+        states |= {"gradient": "scalar", "arrival": "scalar"}
         arrays |= {"direct": ("float", "time")} if reads else {}
     if adjoint and spiking:
         states |= {"back": "uint8_t", "spikes_left": "int"}
@@ -149,10 +139,10 @@ def _dynamic_neuron(
         dynamic.append("live")
         numbers += ["drive"] if p.regularised else []
         arrays |= {"spike_step": ("int", "spike"), "spike_number": ("int", "one")}
-        arrays |= {f"kept_{name}": ("float", "spike") for name in kept}
+        arrays |= {derived_name("kept", name): ("float", "spike") for name in kept}
     sim = _render(
         "neuron", p=p, model=model, transitions=transitions, adjoint=adjoint, reads=reads, kept=kept, code=_code,
-        released=[name for name in kept if name.endswith("_released")], arriving=arriving,
+        released=[name for name in kept if name.startswith(derived_name("released", ""))], arriving=arriving,
         at_spike=_at_spike(transitions), at_release=_at_release(transitions),
     )  # fmt: skip
     threshold = "spike" if spiking else None
@@ -162,11 +152,11 @@ def _dynamic_neuron(
 def _at_spike(transitions: Transitions | None) -> list[str]:
     if transitions is None or transitions.spike_time is None:
         return []
-    return _words([transitions.spike_time.c, *(e.c for e in transitions.jump.values())])
+    return sorted(words_of([transitions.spike_time, *transitions.jump.values()]))
 
 
 def _at_release(transitions: Transitions | None) -> list[str]:
-    return [] if transitions is None or transitions.release is None else _words([transitions.release.c])
+    return [] if transitions is None or transitions.release is None else sorted(words_of([transitions.release]))
 
 
 def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:

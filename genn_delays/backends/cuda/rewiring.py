@@ -252,7 +252,7 @@ class Rewiring:
         count, most = s["looked_at"], most_slots(c)
         kernel, taps = "", list[Any]()
         if c.kernel is not None:  # the warp that scores a candidate spreads it over lags
-            kernel, width = f"_{c.kernel.template}", w.connection[c.index]["width"]
+            kernel, width = f"_{c.kernel.code_name}", w.connection[c.index]["width"]
             taps = [s["born_position"], s["born_share"], s["born_slope"], most_taps(c), width, c.min_delay, c.max_delay]
         w.each(
             f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most, w.sent(c.source), w.population[c.target]["g"],

@@ -178,7 +178,7 @@ class Printer:
             return f"({self._print(e.left, strong, before, pad)} {e.op} {self._print(e.right, strong, before, pad)})"
         if e.op in ("<<", ">>") and not self.dialect.shifts:
             return self._divided(e, least, before, pad)
-        own = _PRECEDENCE[e.op]
+        own = _PRECEDENCE["unary" if e.op in ("<<", ">>") else e.op]  # shifts: what is shifted stands in parentheses
         left, right = self._print(e.left, own, before, pad), self._print(e.right, own + 1, before, pad)
         return _bound(f"{left} {_WORDS.get(e.op, e.op)} {right}", e.op, least)
 
@@ -199,6 +199,8 @@ class Printer:
         arguments = [self._print(a, 0, before, pad) for a in e.arguments]
         if e.function is not None:
             return f"{e.name}({', '.join(arguments)})"
+        if e.name in ("min", "max") and self.dialect.function is not None:
+            return f"{'smaller' if e.name == 'min' else 'larger'}({', '.join(arguments)})"
         if e.name in ("min", "max"):
             a, b = (self._print(x, _PRECEDENCE["<"] + 1, before, pad) for x in e.arguments)
             return _bound(f"{a} {'<' if e.name == 'min' else '>'} {b} ? {a} : {b}", "?", least)

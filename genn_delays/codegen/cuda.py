@@ -9,13 +9,14 @@ from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
 from ..derive.printed import words_of
 from ..derive.transitions import Transitions
 from ..learning.optimisers import Optimiser, number_names
-from ..learning.readouts import READOUTS
 from ..plan.plan import Plan, PopulationPlan
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .emit import check_names, environment, slope_term, update_of
+from .losses import bodies_of_outputs, loss_code
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
+from .readouts import readout_code
 
 _NAMES = """
 N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most
@@ -70,7 +71,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         if wanted:
             add(name)
     learning = _learning(plan)
-    needed = [EXP_NEGATIVE, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed = [EXP_NEGATIVE, *bodies_of_outputs(plan), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
@@ -89,8 +90,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             _add_population(add, plan, p, half_tape)
     for p in plan.outputs:
         assert p.loss is not None
-        add(f"readout_{p.readout}", p=p)
-        add("loss_of_batch", p=p)
+        add("readout", p=p, code=readout_code(p.reading, CUDA, not p.loss.stepwise))
+        add("loss", p=p, loss=loss_code(p.loss, p.reading, CUDA))
     _add_learning(add, plan)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
@@ -170,7 +171,7 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
             reads_here=[s for s in model.states if s in words_of(asked)],
             reads_before=[s for s in model.states if s in before], at_spike=sorted(words_of(_at_spike(transitions))),
             at_release=sorted(words_of([transitions.release])) if transitions.release else [],
-            reads=None if p.readout is None else READOUTS[p.readout].reads,
+            reads=p.reads,
             parameters=used(reads, {f"{s}_initial" for s in near}), **shared,
         )  # fmt: skip
         return

@@ -20,6 +20,7 @@ from ..derive.derivations import SurrogateCode
 from ..derive.equations import DiscreteModel
 from ..derive.expressions import evaluate
 from ..learning.losses import Loss
+from ..learning.readouts import Readout, as_readout
 from ..learning.optimisers import Optimiser, Optimisers
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.schedules import Progress, Schedule
@@ -78,7 +79,7 @@ class PopulationPlan:
     spiking: bool
     model: DiscreteModel | None
     parameters: dict[str, npt.NDArray[np.float64]]
-    readout: str | None
+    readout: str | Readout | None
     loss: Loss | None
     incoming: tuple[int, ...]
     outgoing: tuple[int, ...]
@@ -99,6 +100,18 @@ class PopulationPlan:
     def bias(self) -> npt.NDArray[np.float64] | None:
         """The constant input current ``[neuron]``, None for none."""
         return self.values.get("bias") if self.kind == "neuron" else None
+
+    @property
+    def reading(self) -> Readout:
+        """The readout of an output."""
+        return as_readout(self.readout)
+
+    @property
+    def reads(self) -> Literal["variable", "spikes"] | None:
+        """Which activity of the population its readout reads; None without one."""
+        if self.readout is None:
+            return None
+        return "spikes" if self.reading.reads == "spikes" else "variable"
 
     @property
     def num_lambdas(self) -> int:

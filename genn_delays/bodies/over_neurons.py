@@ -84,14 +84,18 @@ def _add(name: str, statement: Statement, ranks: dict[str, Rank], labelled: bool
     assigned = {s.name for s in walk((statement,)) if isinstance(s, Assign)}
     again = sorted(assigned & ranks.keys())
     if again:
-        raise BodyError(f"{name}: {again[0]!r} has a value already; over neurons a name gets its value in one statement")
+        raise BodyError(
+            f"{name}: {again[0]!r} has a value already; over neurons a name gets its value in one statement"
+        )
     inside = [e for e in walk((statement,)) if isinstance(e, Reduce | While | Repeat)]
     alone = isinstance(statement, Assign) and isinstance(statement.value, Reduce)
     if len(inside) > alone:
         what = "a reduction" if isinstance(inside[-1], Reduce) else "a loop"
         raise BodyError(f"{name}: {what} over neurons cannot be in an if, and there are no loops")
     local = set() if not isinstance(statement, If) else assigned
-    rank = max((ranks[e.name] for e in walk((statement,)) if isinstance(e, Name) and e.name not in local), default=Rank.ALL)
+    rank = max(
+        (ranks[e.name] for e in walk((statement,)) if isinstance(e, Name) and e.name not in local), default=Rank.ALL
+    )
     for reduction in inside:
         assert isinstance(reduction, Reduce)
         if rank is not Rank.NEURON:

@@ -123,7 +123,12 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     add("prelude", optimiser_numbers=numbers, output_numbers=output_members(plan), **limits(plan))
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    needed = [*([EXP_NEGATIVE] if "gaussian" in kernels else []), *bodies_of_outputs(plan), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed = [
+        *([EXP_NEGATIVE] if "gaussian" in kernels else []),
+        *bodies_of_outputs(plan),
+        *bodies_of(learning),
+        *([NORMAL_QUANTILE] if learning else []),
+    ]
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (

@@ -1,4 +1,4 @@
-"""Bodies over neurons as loops: a loop over neurons for each reduction that needs another's result, and what is between.
+"""Bodies over neurons as loops: one over neurons for each reduction that needs another's result, and what is between.
 
 Reductions that do not need each other share a loop. A value per neuron is computed again in every loop that needs it,
 but for one that is costly and may be kept where the result will lie. Templates own loops and addresses.
@@ -132,7 +132,7 @@ class _Nest:
         return Nest(header, inputs, self._values(parts), parts)
 
     def _final(self) -> int:
-        """The loop that gives the values per neuron: the last one, if they need nothing of it and nothing comes later."""
+        """The loop that gives the values per neuron: the last, if they need nothing of it and nothing comes later."""
         if not self.out:
             return 0
         labels = [s for s in self.body.statements if isinstance(s, Assign) and _is_at_label(s)]
@@ -221,11 +221,10 @@ class _Nest:
         assert isinstance(s.value, Reduce)
         lines = self._slice(_reads((s.value.operand,)), part, level + 1, stores=False)
         lines = [line for text in lines for line in text.split("\n")]
-        return [
-            f"{self.dialect.types[s.value.type]} {mangled(s.name)};", "{", f"    const {self.dialect.types[Type.INT]} i = {self.addresses['label']};",
-            *(f"    {line}" for line in lines),
-            f"    {mangled(s.name)} = {self.printer.expression(s.value.operand)};", "}",
-        ]  # fmt: skip
+        name, types = mangled(s.name), self.dialect.types
+        lines.insert(0, f"const {types[Type.INT]} i = {self.addresses['label']};")
+        lines.append(f"{name} = {self.printer.expression(s.value.operand)};")
+        return [f"{types[s.value.type]} {name};", "{", *(f"    {line}" for line in lines), "}"]
 
     def _slice(self, roots: set[str], part: Part, level: int, stores: bool = True) -> list[str]:
         """The statements that values per neuron need, those that are kept where they are read from memory."""

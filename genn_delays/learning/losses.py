@@ -232,7 +232,8 @@ class TimestepCrossentropy(Loss):
         total = sum(e)
         shifts = sum(shifted)
         own = at_label(shifted)
-        loss = (log(double(total)) - share * double(shifts) - rest * double(own)) / double(num_steps)
+        entropy = log(double(total)) - share * double(shifts) - rest * double(own)
+        loss = entropy / double(num_steps)
         spread = (e / total - real(share)) * mean
         dv = spread - real(rest) * mean if is_label else spread
         """

@@ -153,7 +153,9 @@ class Readout:
         ):  # fmt: skip
             if getattr(cls, attribute) not in allowed:
                 kinds = ", ".join(repr(k) for k in allowed)
-                raise BodyError(f"readout {name}: `{attribute}` must be one of {kinds}, got {getattr(cls, attribute)!r}")
+                raise BodyError(
+                    f"readout {name}: `{attribute}` must be one of {kinds}, got {getattr(cls, attribute)!r}"
+                )
         if cls.derivative == "time" and cls.reads != "spikes":
             raise BodyError(f"readout {name}: a derivative by time is one of spikes, but it reads the {cls.reads}")
         for method in ("forward", "backward", "phantom_push"):

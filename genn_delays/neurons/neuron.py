@@ -58,7 +58,7 @@ class Neuron:
     """Base of everything a population can consist of."""
 
     is_input = False
-    readout: str | None = None
+    readout: str | Readout | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"  # those with parameters show them

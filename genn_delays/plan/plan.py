@@ -20,8 +20,8 @@ from ..derive.derivations import SurrogateCode
 from ..derive.equations import DiscreteModel
 from ..derive.expressions import evaluate
 from ..learning.losses import Loss
-from ..learning.readouts import Readout, as_readout
 from ..learning.optimisers import Optimiser, Optimisers
+from ..learning.readouts import Readout, as_readout
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.schedules import Progress, Schedule
 from ..learning.surrogates import Surrogate

@@ -203,13 +203,21 @@ class Readout:
         for t in range(v.shape[1]):
             after = compute(scan.each, {"t": t, "v": v[:, t], **given, **carried}, v.dtype)
             if self.reads == "spikes":
-                after = {name: np.where(v[:, t] != 0, value, carried[name]) for name, value in after.items()}
+                after = {name: _at_spike(v[:, t], carried[name], value) for name, value in after.items()}
             carried = {name: np.broadcast_to(value, shape) for name, value in after.items()}
         return carried
 
     def _forward(self, v: Array, carried: dict[str, Array], dt: float) -> Array:
         values = {"v": v[:, -1], **self._given(v, dt), **carried}
         return np.broadcast_to(compute(self.scan().end, values, v.dtype)["z"], v[:, 0].shape).astype(v.dtype)
+
+
+def _at_spike(spiked: Array, before: Array, after: Array) -> Array:
+    """What is carried on, where `spiked` is 0 or 1. A smooth spike, of which that is a limit, counts by its share."""
+    if not np.issubdtype(after.dtype, np.floating):
+        return np.where(spiked != 0, after, before)
+    share = before + spiked.astype(after.dtype) * (after - before)
+    return np.where(spiked == 0, before, np.where(spiked == 1, after, share))
 
 
 READOUTS: Registry[Readout] = Registry("readout", Readout)

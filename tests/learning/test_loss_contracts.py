@@ -15,6 +15,7 @@ from genn_delays import (
     CPU,
     Connection,
     EventPropCompiler,
+    Exponential,
     FixedNumber,
     Input,
     LeakyIntegrate,
@@ -25,6 +26,7 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
+from genn_delays.bodies import BodyError
 from genn_delays.learning.losses import LOSSES, Loss
 from genn_delays.learning.readouts import READOUTS, Readout, as_readout, softmax
 
@@ -101,6 +103,7 @@ def test_a_readout_of_a_user_is_its_formula(readout: Readout) -> None:
 
 def compiled(backend: Any, loss: Any, readout: Any, event_prop: bool = False) -> Any:
     spiking = as_readout(readout).reads == "spikes"
+    synapse: Any = Exponential(4.0) if event_prop else "delta"
     neuron: Any = LeakyIntegrateFire if spiking else LeakyIntegrate
     more = {"v_thresh": 0.4} if spiking else {}
     network = Network(seed=3)
@@ -110,7 +113,7 @@ def compiled(backend: Any, loss: Any, readout: Any, event_prop: bool = False) ->
         c = Population(neuron(tau_mem=10.0, readout=readout, scale_i=event_prop, **more), NEURONS, "out")
         for source, target, gain in ((a, b, 0.5), (b, c, 0.4)):
             weight = Normal(0.1 * (8 if event_prop else 1), gain * (8 if event_prop else 1))
-            Connection(source, target, FixedNumber(sparsity=0.2, weight=weight, delay=UniformInt(0, 3)))
+            Connection(source, target, FixedNumber(sparsity=0.2, weight=weight, delay=UniformInt(0, 3)), synapse)
     kind: Any = EventPropCompiler if event_prop else SurrogateCompiler
     return kind(STEPS, LANES, losses=loss, backend=backend, dt=0.5).compile(network)
 
@@ -213,7 +216,9 @@ def test_a_loss_may_read_several_outputs_with_numbers_of_one_name() -> None:
     network = Network(seed=0)
     with network:
         a = Population(Input(), 4, "in")
-        outs = [Population(LeakyIntegrate(readout=Discounted(rate)), 3, name) for rate, name in ((0.1, "b"), (0.3, "c"))]
+        outs = [
+            Population(LeakyIntegrate(readout=Discounted(rate)), 3, name) for rate, name in ((0.1, "b"), (0.3, "c"))
+        ]
         for out in outs:
             Connection(a, out, FixedNumber(sparsity=0.0, weight=Normal(0.0, 0.5), delay=UniformInt(0, 3)))
     x = {"in": np.random.default_rng(0).random((4, STEPS, 4)).astype(np.float32)}
@@ -226,16 +231,17 @@ def test_a_loss_may_read_several_outputs_with_numbers_of_one_name() -> None:
     assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
+VALUE = "example_value"
 WRONG: list[tuple[type, dict[str, Any], str]] = [
     (Loss, {"ground_truth": "example_label"}, "body"),
     (Loss, {"ground_truth": "label", "body": "loss = sum(double(z))\ndz = z"}, "ground_truth"),
     (Loss, {"ground_truth": "example_label", "body": "loss = sum(z)\ndz = z"}, "'loss' must be double"),
     (Loss, {"ground_truth": "example_label", "body": "loss = double(z)\ndz = z"}, "one for each lane"),
-    (Loss, {"ground_truth": "example_value", "body": "x = at_label(z)\nloss = double(x)\ndz = z"}, "no class labels"),
-    (Loss, {"ground_truth": "example_value", "body": "loss = sum(double(z)) + 1\ndz = z"}, "must be all that is assigned"),
-    (Loss, {"ground_truth": "example_value", "body": "loss = sum(double(z))\nx = z\nx = z\ndz = x"}, "has a value already"),
-    (Loss, {"ground_truth": "example_value", "body": "loss = sum(double(num_lanes))\ndz = z"}, "the same for all"),
-    (Loss, {"ground_truth": "example_value", "body": "loss = sum(double(z))\nd = z"}, "'dz' gets no value"),
+    (Loss, {"ground_truth": VALUE, "body": "x = at_label(z)\nloss = double(x)\ndz = z"}, "no class labels"),
+    (Loss, {"ground_truth": VALUE, "body": "loss = sum(double(z)) + 1\ndz = z"}, "must be all that is assigned"),
+    (Loss, {"ground_truth": VALUE, "body": "loss = sum(double(z))\nx = z\nx = z\ndz = x"}, "has a value already"),
+    (Loss, {"ground_truth": VALUE, "body": "loss = sum(double(num_lanes))\ndz = z"}, "the same for all"),
+    (Loss, {"ground_truth": VALUE, "body": "loss = sum(double(z))\nd = z"}, "'dz' gets no value"),
     (Readout, {"end": "z = v"}, "back"),
     (Readout, {"end": "z = v", "back": "dv = dz", "reads": "rates"}, "reads"),
     (Readout, {"end": "z = v", "back": "dv = dz", "derivative": "time"}, "by time"),
@@ -249,7 +255,7 @@ WRONG: list[tuple[type, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("base", "members", "message"), WRONG, ids=[message for *_, message in WRONG])
 def test_what_is_incomplete_is_refused(base: type, members: dict[str, Any], message: str) -> None:
     registry: Any = LOSSES if base is Loss else READOUTS
-    with refused("Mine", message):
+    with refused("Mine", message, error=BodyError):
         registry.register("mine")(type("Mine", (base,), members))
     assert "mine" not in registry
 

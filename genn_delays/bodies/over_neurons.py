@@ -60,7 +60,8 @@ def read_over_neurons(
         name: what it is called in messages.
         text: the assignments.
         inputs: type and rank of every name that has a value before.
-        outputs: type of the values that are its result, and what they are one of; those per neuron may be alike for all.
+        outputs: type of the values that are its result, and what they are one of; what is one per neuron may be alike
+            for all.
 
     Raises:
         BodyError: the language does not allow it, or an output has another type or too high a rank.

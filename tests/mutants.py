@@ -89,12 +89,12 @@ MUTANTS = (
     Mutant("variance without the mean", "batch_norm.cpp.j2", "/ count - mean * mean;", "/ count;", (NORM,)),
     Mutant("batch norm's gradient without its mean", "batch_norm.cpp.j2", " + constant;", ";", (NORM,)),
     # losses and readouts
-    Mutant("a loss forgets its smoothing", "loss_sparse_categorical_crossentropy.cpp.j2",
-           "(q - share - ", "(q - ", ("readouts and losses",)),
-    Mutant("a tile's lanes in the place of the batch's", "loss_sparse_categorical_crossentropy.cpp.j2",
-           "(double)n->live", "(double)B", ("long examples, a batch in tiles",)),
-    Mutant("the smallest in the place of the largest", "readout_max_var.cpp.j2",
-           "if (v[t * B + lane] > v[", "if (v[t * B + lane] < v[", ("readouts and losses", EVENT_PROP)),
+    Mutant("a loss forgets its smoothing", BODIES, "e_ / total_ - share_ - ", "e_ / total_ - ",
+           ("readouts and losses",)),
+    Mutant("a tile's lanes in the place of the batch's", "loss.cpp.j2", "num_lanes_ = n->live;", "num_lanes_ = n->B;",
+           ("long examples, a batch in tiles",)),
+    Mutant("the smallest in the place of the largest", BODIES, "t_ == 0 || v_ > top_ ?", "t_ == 0 || v_ < top_ ?",
+           ("readouts and losses", EVENT_PROP)),
     # delays
     Mutant("a difference becomes a sum", "taps_difference.cpp.j2", "slope[0] -= step", "slope[0] += step",
            ("whole delays, learned",)),

@@ -36,6 +36,7 @@ from .tree import (
     If,
     Name,
     Number,
+    Reduce,
     Repeat,
     Statement,
     Type,
@@ -50,6 +51,9 @@ FUNCTIONS = {
 """What every target has, and the number of arguments. ``min(a, b)`` is ``a if a < b else b``, ``max`` alike;
 ``whole(x)`` is x cut to a whole number towards 0, for |x| < 2^31; ``x = frexp_fraction(x) 2^frexp_exponent(x)`` with a
 fraction in [1/2, 1); ``power_of_two(n)`` is 2^n for a whole real n, -126 to 127."""
+
+REDUCTIONS = ("sum", "largest", "smallest", "where_largest", "where_smallest", "at_label")
+"""What may be done over neurons, where a body may reduce; see :mod:`.over_neurons`."""
 
 _OPERATORS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.BitAnd: "&",
@@ -74,6 +78,7 @@ def read(
     outputs: tuple[str, ...],
     functions: Mapping[str, Body] | None = None,
     in_double: Callable[..., Any] | None = None,
+    reduces: bool = False,
 ) -> Body:
     """A body from its text.
 
@@ -84,11 +89,12 @@ def read(
         outputs: names whose values are its result; inputs may be among them.
         functions: bodies that it may call by their names.
         in_double: what computes it where ``real`` is double precision, if its text has the digits of single precision.
+        reduces: whether it may reduce over neurons, ``name = sum(expression)``; see :mod:`.over_neurons`.
 
     Raises:
         BodyError: it is not a sequence of assignments, mixes types, or uses a name that has no value.
     """
-    reader = _Reader(name, inputs, functions or {})
+    reader = _Reader(name, inputs, functions or {}, reduces)
     statements = reader.read(text, outputs)
     return Body(name, text, dict(inputs), outputs, statements, reader.types, in_double)
 
@@ -96,8 +102,10 @@ def read(
 class _Reader:
     """From the text of a body to typed statements."""
 
-    def __init__(self, name: str, inputs: Mapping[str, Type], functions: Mapping[str, Body]) -> None:
-        self.name, self.inputs, self.functions = name, inputs, functions
+    def __init__(
+        self, name: str, inputs: Mapping[str, Type], functions: Mapping[str, Body], reduces: bool = False
+    ) -> None:
+        self.name, self.inputs, self.functions, self.reduces = name, inputs, functions, reduces
         self.types: dict[str, Type] = dict(inputs)
         self.line = 0
         for given in inputs:
@@ -141,7 +149,7 @@ class _Reader:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 self._check_name(name)
-                expression = self._expression(value, known, self.types.get(name))
+                expression = self._assigned(value, known, self.types.get(name))
                 before = self.types.setdefault(name, expression.type)
                 if before is not expression.type:
                     raise self._error(
@@ -169,6 +177,20 @@ class _Reader:
         if condition.type is not Type.BOOL:
             raise self._error(f"a condition must be bool, got {condition.type.value}")
         return condition
+
+    def _assigned(self, node: ast.expr, known: set[str], wanted: Type | None) -> Expression:
+        """What is assigned: an expression, or one that is reduced over neurons."""
+        if not (self.reduces and isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            return self._expression(node, known, wanted)
+        op = node.func.id
+        if op not in REDUCTIONS:
+            return self._expression(node, known, wanted)
+        if len(node.args) != 1 or node.keywords:
+            raise self._error(f"{op} takes 1 argument, got {len(node.args) + len(node.keywords)}")
+        operand = self._expression(node.args[0], known, wanted)
+        if operand.type is Type.BOOL:
+            raise self._error(f"{op} takes numbers, got bool")
+        return Reduce(op, operand, Type.INT if op in ("where_largest", "where_smallest") else operand.type)
 
     # --- expressions -------------------------------------------------------------------------------------------------
 
@@ -248,6 +270,8 @@ class _Reader:
             return value if isinstance(value, Number) else Convert(value, to)
         if name in self.functions:
             return self._call_body(name, args, known)
+        if self.reduces and name in REDUCTIONS:
+            raise self._error(f"{name} over neurons must be all that is assigned: `name = {name}(expression)`")
         if name not in FUNCTIONS:
             known_functions = ", ".join((*_CONVERSIONS, *FUNCTIONS, *self.functions))
             raise self._error(f"there is no function {name!r}; there are {known_functions}")

@@ -87,7 +87,16 @@ class Call:
     type: Type
 
 
-Expression = Number | Name | Unary | Binary | Choice | Convert | Call
+@dataclass(frozen=True)
+class Reduce:
+    """What a value per neuron gives over all neurons; see :mod:`.over_neurons`."""
+
+    op: str
+    operand: Expression
+    type: Type
+
+
+Expression = Number | Name | Unary | Binary | Choice | Convert | Call | Reduce
 
 
 @dataclass(frozen=True)

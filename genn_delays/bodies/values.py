@@ -20,6 +20,7 @@ from .tree import (
     If,
     Name,
     Number,
+    Reduce,
     Statement,
     Type,
     Unary,
@@ -130,6 +131,8 @@ class _Machine:
                 return np.asarray(self.value(e.operand, known)).astype(self.dtype(e.type))
             case Call():
                 return self._call(e, [self.value(a, known) for a in e.arguments])
+            case Reduce():
+                return _reduced(e.op, self.value(e.operand, known), known)
 
     def _binary(self, e: Binary, left: Any, right: Any) -> Any:
         if e.left.type.floating or e.type is Type.BOOL:
@@ -149,3 +152,19 @@ class _Machine:
         known = dict(zip(e.function.inputs, arguments, strict=True))
         self.run(e.function.statements, known)
         return known[e.function.outputs[0]]
+
+
+def _reduced(op: str, rows: Array, known: Values) -> Any:
+    """What rows, one of every neuron, give: a sum in their order, the first of the largest, the label's."""
+    if op == "sum":
+        total = np.zeros_like(rows[0])
+        for row in rows:
+            total = total + row
+        return total
+    if op == "at_label":
+        label = np.broadcast_to(np.asarray(known["is_label"]), rows.shape).argmax(axis=0)
+        return np.take_along_axis(rows, label[None], axis=0)[0]
+    functions: dict[str, Any] = {
+        "largest": np.max, "smallest": np.min, "where_largest": np.argmax, "where_smallest": np.argmin,
+    }  # fmt: skip
+    return functions[op](rows, axis=0)

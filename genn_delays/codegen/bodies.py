@@ -22,6 +22,7 @@ from ..bodies.tree import (
     If,
     Name,
     Number,
+    Reduce,
     Repeat,
     Statement,
     Type,
@@ -171,6 +172,8 @@ class Printer:
                 return self._binary(e, least, before, pad)
             case Call():
                 return self._call(e, least, before, pad)
+            case Reduce():
+                raise TypeError(f"{e.op} over neurons is a loop, not an expression")
 
     def _binary(self, e: Binary, least: int, before: list[str] | None, pad: str) -> str:
         if e.op in _BITWISE:  # C binds them less than comparisons

@@ -10,14 +10,15 @@ from ..derive.names import derived_name
 from ..derive.printed import words_of
 from ..derive.transitions import Transitions
 from ..learning.optimisers import Optimiser, number_names
-from ..learning.readouts import READOUTS
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .emit import environment, slope_term, update_of
+from .losses import bodies_of_outputs, loss_code
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .readouts import readout_code
 from .rules import bodies_of_rules, cuda_rule_code, rules_of
 
 STATE = {
@@ -66,8 +67,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             add(name)
     learning = _learning(plan)
     kernels = bodies_of_kernels(c.kernel for c in plan.connections if c.kernel)
-    needed = [EXP_NEGATIVE, *kernels, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
-    needed += [SCALED, *bodies_of_rules(rules_of(plan))]
+    needed = [EXP_NEGATIVE, *kernels, *bodies_of_outputs(plan), *bodies_of(learning)]
+    needed += [*([NORMAL_QUANTILE] if learning else []), SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
@@ -86,8 +87,8 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
             _add_population(add, plan, p, half_tape)
     for p in plan.outputs:
         assert p.loss is not None
-        add(f"readout_{p.readout}", p=p)
-        add("loss_of_batch", p=p)
+        add("readout", p=p, code=readout_code(p.reading, CUDA, not p.loss.stepwise))
+        add("loss", p=p, loss=loss_code(p.loss, p.reading, CUDA))
     _add_learning(add, plan)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
@@ -169,7 +170,7 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
             reads_here=[s for s in model.states if s in words_of(asked)],
             reads_before=[s for s in model.states if s in before], at_spike=sorted(words_of(_at_spike(transitions))),
             at_release=sorted(words_of([transitions.release])) if transitions.release else [],
-            reads=None if p.readout is None else READOUTS[p.readout].reads,
+            reads=p.reads,
             parameters=used(reads, {derived_name("initial", s) for s in near}), **shared,
         )  # fmt: skip
         return

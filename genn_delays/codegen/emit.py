@@ -9,14 +9,13 @@ from typing import Any
 
 import jinja2
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
+from ..bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.equations import DiscreteModel
 from ..derive.integration import transition
 from ..derive.names import code_name, derived_name
 from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
 from ..learning.optimisers import number_names
-from ..learning.readouts import READOUTS
 from ..neurons.neuron import REFRACTORY_STATE
 from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
@@ -24,7 +23,10 @@ from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .over_neurons import vectorises
+from .readouts import readout_code
 from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
 _STEPS = derived_name("steps", REFRACTORY_STATE)
@@ -52,7 +54,7 @@ class _Loader(jinja2.PackageLoader):
 @cache
 def environment(target: str) -> jinja2.Environment:
     """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
-    templates = jinja2.Environment(
+    found = jinja2.Environment(
         loader=_Loader(target),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -60,8 +62,13 @@ def environment(target: str) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    templates.filters["named"] = code_name
-    return templates
+    found.filters |= {"named": code_name, "vectorises": vectorises, "tidy": tidy}
+    return found
+
+
+def tidy(text: str) -> str:
+    """Code without empty lines and spaces where nothing was to be filled in."""
+    return re.sub(r"\n\n+( |\})", r"\n\1", re.sub(r"[ ]+\n", "\n", text))
 
 
 def limits(plan: Plan) -> dict[str, int]:
@@ -100,8 +107,8 @@ def emit(plan: Plan, target: str = "cpu") -> str:
         add("population", p=view)
         add("backward_event_prop" if plan.event_prop else "backward", p=view)
     for view in outputs:
-        add(f"readout_{view['readout']}", p=view)
-        add(f"loss_{view['loss']}", p=view)
+        add("readout", p=view)
+        add("loss", p=view)
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds)):
         if wanted:
@@ -119,14 +126,14 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
-    softmaxed = any(
-        p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
-    )
     numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
-    add("prelude", optimiser_numbers=numbers, rule_numbers=rule_numbers(plan), **limits(plan))
+    add(
+        "prelude", optimiser_numbers=numbers, output_numbers=output_members(plan), rule_numbers=rule_numbers(plan),
+        **limits(plan),
+    )  # fmt: skip
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    needed = [*([EXP_NEGATIVE] if softmaxed else []), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
+    needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
     needed += [*([NORMAL_QUANTILE] if learning else []), SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
@@ -325,7 +332,7 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
 
 def _reads_variable(p: PopulationPlan) -> bool:
     """Whether a readout reads a variable of the population."""
-    return p.readout is not None and READOUTS[p.readout].reads == "variable"
+    return p.reads == "variable"
 
 
 def _models(plan: Plan) -> list[PopulationPlan]:
@@ -350,8 +357,9 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "index": p.index,
         "model": next((m for m, q in enumerate(models) if q.model == p.model), None) if p.model else None,
         "spiking": p.spiking,
-        "readout": p.readout,
-        "loss": p.loss.template if p.loss else None,
+        "readout": p.readout is not None,
+        "code": None if p.readout is None else readout_code(p.reading, CPU, not (p.loss and p.loss.stepwise)),
+        "loss": loss_code(p.loss, p.reading, CPU) if p.loss else None,
         "stepwise": p.loss is not None and p.loss.stepwise,
         "cyclic": p.cyclic,
         "keeps_gradient": p.keeps_gradient,

@@ -18,7 +18,6 @@ from ..derive.equations import DiscreteModel
 from ..derive.names import code_name, derived_name
 from ..derive.printed import C_FUNCTIONS, words_of
 from ..derive.transitions import Transitions
-from ..learning.readouts import READOUTS
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from .bodies import GENN, Printer
@@ -127,7 +126,7 @@ def _dynamic_neuron(
     arriving = "Isyn + bias" if p.bias is not None else "Isyn"
     if p.batch_norm:
         arriving = f"factor * ({arriving}) + offset"
-    reads = READOUTS[p.readout].reads if p.readout is not None and adjoint else None
+    reads = p.reads if adjoint else None
     kept = p.kept_values if adjoint else ()
     if adjoint:
         states |= {derived_name("lambda", s): "scalar" for s in model.states}

@@ -1,4 +1,6 @@
-"""Losses, with a kernel template ``loss_<template>`` per target. The functions here are the definition.
+"""Losses. A new one is a dataclass with its `ground_truth` and its `body`, registered by a name.
+
+The body is written once: backend ``reference`` computes it with NumPy, and every target's kernels have it printed.
 
 The names are mlGeNN 3's. What a loss compares with is its `ground_truth`: class labels or real values, one set an
 example or one a time step. A loss of a time step reads the output variable itself, the others what the readout gives.
@@ -6,16 +8,20 @@ example or one a time step. A loss of a time step reads the output variable itse
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import textwrap
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies import BodyError, Type, compute
+from ..bodies.over_neurons import OverNeurons, Rank, read_over_neurons
 from ..errors import InvalidValueError, check_real, check_registered, check_switch, keep, unknown
-from .readouts import READOUTS, softmax
+from ..registry import Registry
+from .readouts import READOUTS
 
 Array = npt.NDArray[Any]
 Truth = npt.NDArray[np.int32] | npt.NDArray[np.float32]
@@ -23,20 +29,28 @@ Truth = npt.NDArray[np.int32] | npt.NDArray[np.float32]
 GroundTruth = Literal["example_label", "timestep_label", "example_value", "timestep_value"]
 
 FIRST_SPIKE_TIME = "first_spike_time"
+_PREDICTED = "predicted"
 
 
-class Loss(ABC):
-    """A loss of one output population, the mean over the batch's live lanes.
+@dataclass(frozen=True)
+class Loss:
+    """Base of all losses of one output population, the mean over the batch's examples: frozen dataclasses.
 
-    Attributes:
-        template: name of the kernel template.
-        ground_truth: what it compares with: ``"example_label"`` int32 ``[lane]``; ``"timestep_label"`` the same for all
-            steps, or ``[lane, time]``; ``"example_value"`` float32 ``[lane, neuron]``; ``"timestep_value"`` float32
-            ``[lane, time, neuron]``.
+    Their fields are numbers that the body may read.
     """
 
-    template: ClassVar[str]
+    registered_name: ClassVar[str]
     ground_truth: ClassVar[GroundTruth]
+    """What it compares with: ``"example_label"`` int32 ``[lane]``; ``"timestep_label"`` the same for all steps, or
+    ``[lane, time]``; ``"example_value"`` float32 ``[lane, neuron]``; ``"timestep_value"`` float32
+    ``[lane, time, neuron]``."""
+    body: ClassVar[str]
+    """Its formula (:mod:`genn_delays.bodies.over_neurons`): from `z`, what the readout gave of each neuron (real), to
+    `loss` of the lane (double) and `dz` of each neuron (real), the derivative of the mean over lanes. A loss of a time
+    step has `v`, the output variable of each neuron in the step, gives `dv`, and its losses are summed over steps.
+
+    It may read `is_label` of each neuron (bool), or `target` (real); `num_neurons`, `num_lanes` (the batch's examples)
+    and of a time step `num_steps` (int); and the loss's fields by their names (double)."""
 
     @property
     def labelled(self) -> bool:
@@ -49,28 +63,104 @@ class Loss(ABC):
         return self.ground_truth.startswith("timestep")
 
     def on(self, readout: str, duration: float) -> Loss | None:
-        """The loss as it reads a readout of examples that last `duration` ms; None where it does not fit."""
-        return None if readout == FIRST_SPIKE_TIME else self
+        """The loss as it reads a readout of examples that last `duration` ms; None where it does not fit.
+
+        Unless a loss says otherwise, it fits what has a derivative by value and, if it is one of a time step, reads a
+        variable.
+        """
+        kind = READOUTS[readout]
+        unread = self.stepwise and kind.reads == "spikes"
+        return None if kind.derivative == "time" or unread else self
 
     def fitting(self) -> list[str]:
         """The readouts that it fits."""
         return [name for name in READOUTS if self.on(name, 1.0) is not None]
 
-    def numbers(self) -> dict[str, float]:
-        """What its kernel reads, by name."""
-        return {}
+    @classmethod
+    def examples(cls) -> list[Loss]:
+        """Instances that the tests of every loss take: of one whose arguments have defaults, that."""
+        return [cls()]
 
-    @abstractmethod
+    @classmethod
+    def number_names(cls) -> tuple[str, ...]:
+        """The names of what :meth:`numbers` gives: the fields that the body reads."""
+        read = cls.formula().body.reads()
+        return tuple(f.name for f in fields(cls) if f.name in read)
+
+    def numbers(self) -> dict[str, float]:
+        """What the body reads, by name."""
+        name = type(self).__name__
+        return {n: check_real(f"{name} {n}", float(getattr(self, n))) for n in self.number_names()}
+
+    @classmethod
+    @cache
+    def formula(cls, best: Literal["largest", "smallest"] | None = None) -> OverNeurons:
+        """The body, read.
+
+        Args:
+            best: which of what it reads is the answer, whose neuron is then `predicted`; None for no answer.
+        """
+        what = f"body of loss {cls.__name__}"
+        stepwise, labelled = cls.ground_truth.startswith("timestep"), cls.ground_truth.endswith("label")
+        read = "v" if stepwise else "z"
+        inputs = {read: (Type.REAL, Rank.NEURON)}
+        inputs |= {"is_label": (Type.BOOL, Rank.NEURON)} if labelled else {"target": (Type.REAL, Rank.NEURON)}
+        sizes = ("num_neurons", "num_lanes", *(("num_steps",) if stepwise else ()))
+        inputs |= dict.fromkeys(sizes, (Type.INT, Rank.ALL))
+        names = [f.name for f in fields(cls)]
+        taken = [n for n in names if n in (*inputs, "loss", f"d{read}", _PREDICTED)]
+        if taken:
+            raise BodyError(f"loss {cls.__name__}: {taken[0]!r} is a name that every loss's body has; rename the field")
+        inputs |= dict.fromkeys(names, (Type.DOUBLE, Rank.ALL))
+        outputs = {"loss": (Type.DOUBLE, Rank.LANE), f"d{read}": (Type.REAL, Rank.NEURON)}
+        text = textwrap.dedent(cls.body).strip("\n")
+        if labelled and best is not None:
+            outputs[_PREDICTED] = (Type.INT, Rank.LANE)
+            text = f"{_PREDICTED} = where_{best}({read})\n{text}"
+        return read_over_neurons(what, text, inputs, outputs)
+
+    @classmethod
+    def check_definition(cls) -> None:
+        """An error where the class lacks what every backend needs of it."""
+        name = cls.__name__
+        if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
+            raise BodyError(f"loss {name} must be a dataclass with a `body`, the text of its formula")
+        if getattr(cls, "ground_truth", None) not in get_args(GroundTruth):
+            kinds = ", ".join(repr(kind) for kind in get_args(GroundTruth))
+            raise BodyError(f"loss {name} must have a `ground_truth`, one of {kinds}")
+        if cls.evaluate is not Loss.evaluate:
+            raise BodyError(f"loss {name} must not define `evaluate`: every backend computes its `body`")
+        cls.formula("largest")
+
     def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        """Loss of every lane, ``[lane]``, and the derivative of their mean, dL/dz.
+        """Loss of every lane, ``[lane]``, and the derivative of their mean, dL/dz; by the body.
 
         Args:
             z: what the readout gave ``[neuron, lane]``, or of a loss of a time step the variable
                 ``[neuron, time, lane]``. The derivative has the same shape.
             truth: see `ground_truth`.
         """
+        read = "v" if self.stepwise else "z"
+        values: dict[str, Any] = {read: z, "num_neurons": z.shape[0], "num_lanes": z.shape[-1], **self._fields()}
+        values["num_steps"] = z.shape[1]
+        if self.labelled:
+            neurons = np.arange(z.shape[0]).reshape(-1, *(1,) * (z.ndim - 1))
+            values["is_label"] = np.broadcast_to(neurons == truth.T, z.shape)
+        else:
+            values["target"] = truth.T
+        found = compute(self.formula().body, values, z.dtype)
+        losses = np.broadcast_to(found["loss"], z.shape[1:])
+        return losses.sum(axis=0) if self.stepwise else losses, np.broadcast_to(found[f"d{read}"], z.shape).copy()
+
+    def _fields(self) -> dict[str, Any]:
+        """Its fields, 0 for those that the body does not read."""
+        return {f.name: 0.0 for f in fields(self)} | self.numbers()
 
 
+LOSSES: Registry[Loss] = Registry("loss", Loss)
+
+
+@LOSSES.register("sparse_categorical_crossentropy")
 @dataclass(frozen=True)
 class SparseCategoricalCrossentropy(Loss):
     """Cross-entropy of ``softmax(z)`` with a class label.
@@ -93,14 +183,28 @@ class SparseCategoricalCrossentropy(Loss):
     softmax_temperature: float = 1.0
     ttfs_alpha: float = 0.01
 
-    template = "sparse_categorical_crossentropy"
     ground_truth = "example_label"
+    body = """
+        share = label_smoothing / double(num_neurons)
+        rest = 1 - label_smoothing
+        top = largest(z)
+        shifted = double(z - top)
+        e = exp(shifted)
+        total = sum(e)
+        expected = sum((share + (rest if is_label else 0)) * shifted)
+        loss = log(total) - expected
+        dz = real((e / total - share - (rest if is_label else 0)) / double(num_lanes))
+        """
 
     def __post_init__(self) -> None:
         keep(self, label_smoothing=check_real("label_smoothing", self.label_smoothing, 0.0, 1.0, open_high=True))
         check_switch("per_timestep", self.per_timestep)
         temperature = check_real("softmax_temperature", self.softmax_temperature, 0.0, open_low=True)
         keep(self, softmax_temperature=temperature, ttfs_alpha=check_real("ttfs_alpha", self.ttfs_alpha, 0.0))
+
+    @classmethod
+    def examples(cls) -> list[Loss]:
+        return [cls(), cls(label_smoothing=0.1, softmax_temperature=2.0, ttfs_alpha=0.5), cls(0.2, per_timestep=True)]
 
     def on(self, readout: str, duration: float) -> Loss | None:
         if self.per_timestep:
@@ -110,21 +214,6 @@ class SparseCategoricalCrossentropy(Loss):
             return FirstSpikeCrossentropy(self.label_smoothing, self.softmax_temperature, self.ttfs_alpha, duration)
         return self
 
-    def numbers(self) -> dict[str, float]:
-        return {"label_smoothing": self.label_smoothing}
-
-    def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        losses, dz = _crossentropy(z.astype(np.float64), truth, self.label_smoothing)
-        return losses, (dz / truth.size).astype(z.dtype)
-
-
-def _crossentropy(z: Array, labels: Array, smoothing: float) -> tuple[Array, Array]:
-    """Cross-entropies of softmax(z), ``[...]``, and their derivatives, for z ``[neuron, ...]`` and labels ``[...]``."""
-    shifted = z - z.max(axis=0)
-    target = np.full(z.shape, smoothing / z.shape[0])
-    target[(labels, *np.indices(labels.shape))] += 1.0 - smoothing
-    return np.log(np.exp(shifted).sum(axis=0)) - (target * shifted).sum(axis=0), softmax(z) - target
-
 
 @dataclass(frozen=True)
 class TimestepCrossentropy(Loss):
@@ -132,16 +221,22 @@ class TimestepCrossentropy(Loss):
 
     label_smoothing: float
 
-    template = "timestep_crossentropy"
     ground_truth = "timestep_label"
-
-    def numbers(self) -> dict[str, float]:
-        return {"label_smoothing": self.label_smoothing}
-
-    def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        labels = np.broadcast_to(truth.T, z.shape[1:])
-        losses, dv = _crossentropy(z.astype(np.float64), labels, self.label_smoothing)
-        return losses.mean(axis=0), (dv / labels.size).astype(z.dtype)
+    body = """
+        share = label_smoothing / double(num_neurons)
+        rest = 1 - label_smoothing
+        mean = 1 / real(num_lanes * num_steps)
+        top = largest(v)
+        shifted = v - top
+        e = exp_negative(shifted)
+        total = sum(e)
+        shifts = sum(shifted)
+        own = at_label(shifted)
+        entropy = log(double(total)) - share * double(shifts) - rest * double(own)
+        loss = entropy / double(num_steps)
+        spread = (e / total - real(share)) * mean
+        dv = spread - real(rest) * mean if is_label else spread
+        """
 
 
 @dataclass(frozen=True)
@@ -160,22 +255,26 @@ class FirstSpikeCrossentropy(Loss):
     ttfs_alpha: float
     duration: float
 
-    template = "first_spike_crossentropy"
     ground_truth = "example_label"
+    body = """
+        scale = 1 / softmax_temperature
+        share = label_smoothing / double(num_neurons)
+        rest = 1 - label_smoothing
+        earliest = smallest(z)
+        own = at_label(z)
+        left = 1.01 * duration - double(own)
+        shifted = double(earliest - z) * scale
+        e = exp(shifted)
+        total = sum(e)
+        expected = sum((share + (rest if is_label else 0)) * shifted)
+        loss = log(total) - expected + ttfs_alpha / left
+        slope = (share - e / total) * scale
+        sooner = rest * scale + ttfs_alpha / (left * left)
+        dz = real((slope + sooner if is_label else slope) / double(num_lanes))
+        """
 
-    def numbers(self) -> dict[str, float]:
-        names = ("label_smoothing", "softmax_temperature", "ttfs_alpha")
-        return {name: getattr(self, name) for name in names}
 
-    def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        lanes = np.arange(truth.size)
-        losses, ds = _crossentropy(-z.astype(np.float64) / self.softmax_temperature, truth, self.label_smoothing)
-        left = 1.01 * self.duration - z[truth, lanes].astype(np.float64)
-        dz = -ds / self.softmax_temperature
-        dz[truth, lanes] += self.ttfs_alpha / left**2
-        return losses + self.ttfs_alpha / left, (dz / truth.size).astype(z.dtype)
-
-
+@LOSSES.register("mean_square_error")
 @dataclass(frozen=True)
 class MeanSquareError(Loss):
     """Mean square of what the readout gives less the target, over neurons; mlGeNN 3's of the same name.
@@ -185,17 +284,19 @@ class MeanSquareError(Loss):
     :class:`PerNeuronMeanSquareError`. mlGeNN takes half the sum over neurons.
     """
 
-    template = "mean_square_error"
     ground_truth = "timestep_value"
+    body = """
+        count = double(num_steps * num_neurons)
+        error = double(v) - double(target)
+        loss = sum(error * error / count)
+        dv = real(2 * error / (count * double(num_lanes)))
+        """
 
     def on(self, readout: str, duration: float) -> Loss | None:
         return self if readout == "var" else PerNeuronMeanSquareError()
 
-    def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        error = z.astype(np.float64) - truth.transpose(2, 1, 0)
-        return (error**2).mean(axis=(0, 1)), (2.0 * error / error.size).astype(z.dtype)
 
-
+@LOSSES.register("per_neuron_mean_square_error")
 @dataclass(frozen=True)
 class PerNeuronMeanSquareError(Loss):
     """``1/N sum_i (z_i - y_i)^2`` for targets y ``[example, neuron]``, whatever the readout; mlGeNN 3's name.
@@ -203,17 +304,19 @@ class PerNeuronMeanSquareError(Loss):
     With readout ``"first_spike_time"`` targets are times in ms.
     """
 
-    template = "per_neuron_mean_square_error"
     ground_truth = "example_value"
+    body = """
+        error = double(z) - double(target)
+        squares = sum(error * error)
+        loss = squares / double(num_neurons)
+        dz = real(2 * error / double(num_neurons * num_lanes))
+        """
 
     def on(self, readout: str, duration: float) -> Loss | None:
         return self
 
-    def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        error = z.astype(np.float64) - truth.T
-        return (error**2).mean(axis=0), (2.0 * error / error.size).astype(z.dtype)
 
-
+@LOSSES.register("relative_mean_square_error")
 @dataclass(frozen=True)
 class RelativeMeanSquareError(Loss):
     """The label's neuron should spike `delta` ms before every other one; of first spike times t::
@@ -228,39 +331,34 @@ class RelativeMeanSquareError(Loss):
 
     delta: float
 
-    template = "relative_mean_square_error"
     ground_truth = "example_label"
+    body = """
+        others = double(max(num_neurons - 1, 1))
+        own = at_label(z)
+        error = 0 if is_label else double(z) - double(own) - delta
+        squares = sum(error * error)
+        slope = 2 * error / (others * double(num_lanes))
+        slopes = sum(slope)
+        loss = squares / others
+        dz = real(0 - slopes if is_label else slope)
+        """
 
     def __post_init__(self) -> None:
         keep(self, delta=check_real("delta", self.delta, 0.0))
 
+    @classmethod
+    def examples(cls) -> list[Loss]:
+        return [cls(2.0)]
+
     def on(self, readout: str, duration: float) -> Loss | None:
         return self if readout == FIRST_SPIKE_TIME else None
-
-    def numbers(self) -> dict[str, float]:
-        return {"delta": self.delta}
-
-    def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
-        lanes, others = np.arange(truth.size), max(z.shape[0] - 1, 1)
-        error = z.astype(np.float64) - z[truth, lanes] - self.delta
-        error[truth, lanes] = 0.0
-        dz = 2.0 * error / (others * truth.size)
-        dz[truth, lanes] = -dz.sum(axis=0)
-        return (error**2).sum(axis=0) / others, dz.astype(z.dtype)
-
-
-LOSSES: dict[str, type[Loss]] = {
-    "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
-    "mean_square_error": MeanSquareError,
-    "per_neuron_mean_square_error": PerNeuronMeanSquareError,
-    "relative_mean_square_error": RelativeMeanSquareError,
-}
 
 
 def as_loss(value: Any) -> Loss:
     """A registered name or a loss as a loss."""
     if isinstance(value, Loss):
-        return check_registered("loss", value, LOSSES)
+        check_registered("loss", value, LOSSES).numbers()
+        return value
     if not isinstance(value, str) or value not in LOSSES:
         raise unknown("loss", value, LOSSES)
     kind: Any = LOSSES[value]

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_choice, check_real
+from ..errors import InvalidValueError, check_real
 from ..initializers import Initializer, as_initializer, real_array, sampled
-from ..learning.readouts import READOUTS
+from ..learning.readouts import READOUTS, Readout, as_readout, plain_readout
 from ..random import Purpose, philox, uniform
 from ..registry import Registry
 
@@ -85,7 +85,7 @@ class Neuron:
 
     registered_name: ClassVar[str]
     is_input = False
-    readout: str | None = None
+    readout: str | Readout | None = None
 
     @classmethod
     def check_definition(cls) -> None:
@@ -130,17 +130,17 @@ class SpikeInput(Neuron):
 class DynamicNeuron(Neuron, ABC):
     """A neuron with equations. Parameters are numbers, arrays ``[neuron]`` or initialisers."""
 
-    readout: str | None = field(default=None, kw_only=True)
+    readout: str | Readout | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.readout is not None:
-            check_choice("readout", self.readout, READOUTS)
+            self.readout = plain_readout(self.readout)
 
     def _check_readout(self, *, spiking: bool) -> None:
         """An error where the readout reads what the neuron does not have."""
-        kind = "spikes" if spiking else "variable"
-        if self.readout is not None and READOUTS[self.readout].reads != kind:
-            fitting = ", ".join(repr(name) for name, readout in READOUTS.items() if readout.reads == kind)
+        if self.readout is not None and (as_readout(self.readout).reads == "spikes") is not spiking:
+            fits = [name for name, readout in READOUTS.items() if (readout.reads == "spikes") is spiking]
+            fitting = ", ".join(map(repr, fits))
             what = "spikes" if spiking else "does not spike"
             raise InvalidValueError(
                 f"{type(self).__name__} with readout {self.readout!r}: the neuron {what}; allowed: {fitting}"

@@ -15,7 +15,7 @@ from ..derive.printed import evaluate, words_of
 from ..errors import GennDelaysWarning, InvalidValueError
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser
-from ..learning.readouts import READOUTS
+from ..learning.readouts import as_readout
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
@@ -265,7 +265,7 @@ def _transition_numbers(
 def _phantom(p: Population, event_prop: EventProp) -> dict[str, npt.NDArray[np.float64]]:
     """The inverse slope of phantom spikes (ms), where a readout has them."""
     readout = p.neuron.readout
-    if readout is None or READOUTS[readout].derivative != "time" or event_prop.phantom_spike == 0:
+    if readout is None or as_readout(readout).phantom is None or event_prop.phantom_spike == 0:
         return {}
     return {PHANTOM: np.full(p.size, event_prop.phantom_spike)}
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..learning.losses import Truth
-from ..learning.readouts import READOUTS, FirstSpikeTime, answers
+from ..learning.readouts import answers
 from .plan import PHANTOM, PopulationPlan
 
 Array = npt.NDArray[Any]
@@ -30,20 +30,19 @@ def outcome(p: PopulationPlan, read: Array, z: Array, truth: Truth) -> tuple[flo
     losses, derivative = p.loss.evaluate(read if p.loss.stepwise else z, truth)
     right = 0
     if p.loss.labelled:
-        right = int((answers(str(p.readout), z, read, truth.ndim == 2) == truth.T).sum())
+        right = int((answers(p.reading, z, read, truth.ndim == 2) == truth.T).sum())
     return float(losses.sum()), right, derivative
 
 
 def direct(p: PopulationPlan, read: Array, derivative: Array) -> Array:
     """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
     assert p.loss is not None
-    return derivative if p.loss.stepwise else READOUTS[str(p.readout)].backward(read, derivative)
+    return derivative if p.loss.stepwise else p.reading.backward(read, derivative, p.dt)
 
 
 def phantom_push(p: PopulationPlan, read: Array, derivative: Array) -> Array:
     """dL/d(output variable) at the end of an example, ``[neuron, lane]``: what phantom spikes do; nothing without."""
-    readout = READOUTS[str(p.readout)]
-    if not (p.has_phantoms and isinstance(readout, FirstSpikeTime)):
+    if not p.has_phantoms:
         return np.zeros_like(read[:, 0])
     inverse_slope = p.parameters[PHANTOM].astype(np.float32).astype(read.dtype)
-    return readout.phantom_push(read, derivative, inverse_slope)
+    return p.reading.phantom_push(read, derivative, inverse_slope, p.dt)

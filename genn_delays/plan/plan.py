@@ -22,6 +22,7 @@ from ..derive.expressions import evaluate
 from ..derive.names import derived_name
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser, Optimisers
+from ..learning.readouts import Readout, as_readout
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.schedules import Progress, Schedule
 from ..learning.surrogates import Surrogate
@@ -79,7 +80,7 @@ class PopulationPlan:
     spiking: bool
     model: DiscreteModel | None
     parameters: dict[str, npt.NDArray[np.float64]]
-    readout: str | None
+    readout: str | Readout | None
     loss: Loss | None
     incoming: tuple[int, ...]
     outgoing: tuple[int, ...]
@@ -100,6 +101,18 @@ class PopulationPlan:
     def bias(self) -> npt.NDArray[np.float64] | None:
         """The constant input current ``[neuron]``, None for none."""
         return self.values.get("bias") if self.kind == "neuron" else None
+
+    @property
+    def reading(self) -> Readout:
+        """The readout of an output."""
+        return as_readout(self.readout)
+
+    @property
+    def reads(self) -> Literal["variable", "spikes"] | None:
+        """Which activity of the population its readout reads; None without one."""
+        if self.readout is None:
+            return None
+        return "spikes" if self.reading.reads == "spikes" else "variable"
 
     @property
     def num_lambdas(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ..errors import InvalidValueError, check_real
-from ..learning.readouts import READOUTS
+from ..learning.readouts import as_readout
 from ..network import Network
 from ..plan.plan import GRAD_LIMIT, EventProp
 from ..plan.variables import Learned
@@ -100,8 +100,8 @@ class EventPropCompiler(Compiler):
             if (
                 p.spiking
                 and readout is not None
-                and READOUTS[readout].reads == "spikes"
-                and READOUTS[readout].derivative == "value"
+                and as_readout(readout).reads == "spikes"
+                and as_readout(readout).derivative == "value"
             ):
                 raise InvalidValueError(
                     f"{what} has readout {readout!r}: the number of spikes has no derivative under EventProp; use a "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from ..learning.readouts import Readout
 from ..network import Population
 from ..neurons import DynamicNeuron
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
@@ -35,7 +36,7 @@ def _population(p: PopulationPlan, population: Population) -> dict[str, Any]:
     return {
         "size": p.size,
         "equations": _equations(p, population),
-        "readout": p.readout,
+        "readout": repr(p.readout) if isinstance(p.readout, Readout) else p.readout,
         "batch_norm": None if p.batch_norm is None else f"epsilon {p.batch_norm.epsilon:g}",
         "parameters": _fingerprint(p),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InvalidValueError
 from ..learning.losses import Loss
+from ..learning.readouts import as_readout
 from ..network import Network, Population
 from .data import by_population
 
@@ -27,7 +28,7 @@ def output_losses(network: Network, losses: Loss | Mapping[Any, Loss], duration:
 
 
 def _on_readout(p: Population, loss: Loss, duration: float) -> Loss:
-    readout = str(p.neuron.readout)
+    readout = as_readout(p.neuron.readout).registered_name
     fitted = loss.on(readout, duration)
     if fitted is None:
         fitting = ", ".join(repr(name) for name in loss.fitting()) or "none"

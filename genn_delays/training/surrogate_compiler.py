@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InvalidValueError, check_switch
-from ..learning.readouts import READOUTS
+from ..learning.readouts import as_readout
 from ..learning.surrogates import as_surrogate
 from ..network import Network
 from ..plan.variables import Learned
@@ -63,7 +63,7 @@ class SurrogateCompiler(Compiler):
 
     def _check(self, network: Network, learned: Learned) -> None:
         for p in network.outputs:
-            if READOUTS[str(p.neuron.readout)].derivative == "time":
+            if as_readout(p.neuron.readout).derivative == "time":
                 raise InvalidValueError(
                     f"readout {p.neuron.readout!r} of population {p.name!r} has a derivative by spike times alone, "
                     "which EventProp trains with; SurrogateCompiler reads spikes with 'spike_count'"

@@ -56,7 +56,7 @@ NEURONS = {
         param_vals={"tau": 9.0},
     ),
 }
-VARIABLES = [name for name, readout in READOUTS.items() if readout.reads == "variable"]
+VARIABLES = [name for name, readout in READOUTS.items() if readout.reads != "spikes"]
 
 
 def described(

@@ -35,7 +35,7 @@ from genn_delays.training.outputs import output_losses
 DT, STEPS = 0.5, 20
 DURATION = DT * STEPS
 NAME = "first_spike_time"
-READOUT = READOUTS[NAME]
+READOUT = READOUTS[NAME]()
 
 
 def log_softmax(s):

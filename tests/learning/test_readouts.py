@@ -60,8 +60,8 @@ def test_its_derivative_is_the_formulas(readout):
     """Central differences of the formula in float64."""
     random = np.random.default_rng(0)
     v, dz = random.normal(0, 1, (3, T, 2)), random.normal(0, 1, (3, 2))
-    np.testing.assert_allclose(READOUTS[readout].forward(v), FORMULAS[readout](v), rtol=1e-12)
-    found = READOUTS[readout].backward(v, dz)
+    np.testing.assert_allclose(READOUTS[readout]().forward(v), FORMULAS[readout](v), rtol=1e-12)
+    found = READOUTS[readout]().backward(v, dz)
     assert found.shape == v.shape
     for index in np.ndindex(v.shape):
         step = np.zeros_like(v)

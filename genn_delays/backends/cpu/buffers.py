@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...codegen.bodies import mangled
+from ...codegen.losses import output_numbers
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...random import dropout_threshold
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
@@ -117,8 +118,10 @@ def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> N
 def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
     """What an output's loss compares with, and the loss's numbers."""
     assert p.loss is not None
-    for name, value in p.loss.numbers().items():
-        setattr(view, name, value)
+    set_members(view, output_numbers(plan)[p.index])
+    view.num_carried = 0 if p.loss.stepwise else len(p.reading.scan().kept)
+    if view.num_carried:
+        view.carried = arrays.new("carried", view.num_carried * p.size * plan.batch_size, np.float64)
     size = plan.batch_size * (plan.time_steps if p.loss.stepwise else 1)
     if p.loss.labelled:
         view.labels = arrays.new("labels", size, np.int32, zero=True)

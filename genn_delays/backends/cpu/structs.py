@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import limits
+from ...codegen.losses import output_members
 from ...codegen.rules import rule_numbers
 from ...learning.optimisers import number_names
 from ...memory import told
@@ -37,7 +38,7 @@ def network_type(plan: Plan) -> Any:
             ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),
             ("num_kept", _int),
             ("dropout", _int), ("epsilon", _double), ("busy", _int), ("truths", _int),
-            *((n, _double) for n in ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")),
+            ("carried", _pointer), ("num_carried", _int), *((n, _double) for n in output_members(plan)),
         )  # fmt: skip
 
     class Optimiser(ctypes.Structure):

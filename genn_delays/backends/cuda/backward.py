@@ -45,15 +45,14 @@ class Backward:
         assert p.loss is not None
         if p.loss.stepwise:
             return
-        if p.readout == "sum_softmax":
-            w.launch(
-                f"softmax_back_{p.index}", w.plan.time_steps * w.L, b["dz"], b["g"], p.size, w.plan.time_steps, w.L
-            )
+        arguments = w.readout_arguments(p, b["dz"])
+        if p.reading.reads == "softmax":
+            w.launch(f"softmax_back_{p.index}", w.plan.time_steps * w.L, *arguments)
         else:
-            w.launch(f"readout_back_{p.index}", p.size * w.L, *w.readout_arguments(p, b["dz"]))
+            w.launch(f"readout_back_{p.index}", p.size * w.L, *arguments)
         if p.has_phantoms:
-            sizes = [p.size, w.plan.time_steps, w.L]
-            w.launch(f"phantom_{p.index}", p.size * w.L, b["bits"], b["dz"], b["par"], b["lambda"], *sizes)
+            given = b.get("carried"), b["dz"], b["par"], b["lambda"]
+            w.launch(f"phantom_{p.index}", p.size * w.L, *given, *arguments[5:])
 
     def _felt(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """What a population's spikes do to the loss over its synapses, added to what a readout makes of them."""

@@ -76,6 +76,8 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
         truths = L * (T if p.loss.stepwise else 1)
         found |= {"z": ((n, L), f32), "dz": ((n, L), f32), "losses": ((L,), f64), "correct": ((L,), i32)}
         found |= {"step_losses": ((T, L), f64), "step_correct": ((T, L), i32)} if p.loss.stepwise else {}
+        kept = 0 if p.loss.stepwise else len(p.reading.scan().kept)
+        found |= {"carried": ((kept, n, L), f64)} if kept else {}
         found |= {"labels": ((truths,), i32)} if p.loss.labelled else {"targets": ((truths * n,), f32)}
     return found
 

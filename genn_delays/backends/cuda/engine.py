@@ -161,14 +161,13 @@ class CUDAEngine(Contents):
 
     def _loss(self, truths: list[int]) -> None:
         """Losses and right answers of a batch, and dL/dz; the labels are there, so many an example."""
-        names = ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")
         for k, (p, count) in enumerate(zip(self.plan.outputs, truths, strict=True)):
             assert p.loss is not None
-            b, numbers = self.population[p.index], [float(p.loss.numbers().get(name, 1.0)) for name in names]
+            b, numbers = self.population[p.index], p.loss.numbers().values()
             stepwise, sizes = p.loss.stepwise, [p.size, self.plan.time_steps, self.L, self.lanes]
             found = [b["step_losses"], b["step_correct"]] if stepwise else [b["losses"], b["correct"]]
             arguments = [
-                b["z"], b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt),
+                b["z"], b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), *found, *numbers,
                 count, *sizes,
             ]  # fmt: skip
             row: list[Any] = [*self.history.row("losses"), 2 * k]

@@ -119,9 +119,10 @@ class Forward:
     def _readout(self, p: PopulationPlan) -> None:
         """What an output's readout gives; a softmax over neurons is kept in g for the way back."""
         w, b = self.work, self.work.population[p.index]
-        if p.readout == "sum_softmax":
-            w.launch(f"softmax_{p.index}", w.plan.time_steps * w.L, b["tape"], b["g"], p.size, w.plan.time_steps, w.L)
-        w.launch(f"readout_{p.index}", p.size * w.L, *w.readout_arguments(p, b["z"]))
+        arguments = w.readout_arguments(p, b["z"])
+        if p.reading.reads == "softmax":
+            w.launch(f"softmax_{p.index}", w.plan.time_steps * w.L, *arguments)
+        w.launch(f"readout_{p.index}", p.size * w.L, *arguments)
 
 
 def _check_spikes(hidden: list[PopulationPlan], limit: int, row: Row) -> None:

@@ -113,7 +113,9 @@ class Work:
     def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
         """The arguments of a readout's kernels; they read the output variable or bits."""
         b = self.population[p.index]
-        return [b["tape"], b.get("bits"), z, b["g"], float(p.dt), p.size, self.plan.time_steps, self.L]
+        numbers = p.reading.numbers().values()
+        sizes = [p.size, self.plan.time_steps, self.L]
+        return [b["tape"], b.get("bits"), z, b["g"], b.get("carried"), float(p.dt), *numbers, *sizes]
 
     def blocks_of(self, group: tuple[int, ...]) -> list[tuple[int, int]]:
         """The blocks of steps in which a group runs, in order."""

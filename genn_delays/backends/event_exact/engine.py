@@ -11,7 +11,6 @@ import numpy.typing as npt
 from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
-from ...learning.readouts import READOUTS
 from ...plan.foresight import foresee
 from ...plan.outcome import direct as felt_directly
 from ...plan.outcome import outcome, phantom_push
@@ -155,7 +154,7 @@ class EventExactEngine:
 
     def _readout(self, p: PopulationPlan) -> Array:
         """What the loss compares of an example, ``[neuron, lane]``."""
-        readout = READOUTS[str(p.readout)]
+        readout = p.reading
         if readout.derivative == "value":
             return readout.forward(self._read(p), p.dt)
         duration = self.plan.time_steps * p.dt
@@ -169,7 +168,7 @@ class EventExactEngine:
         results = {}
         for p in self.plan.outputs:
             # without a readout of a variable nothing is read over time
-            by_value = READOUTS[str(p.readout)].derivative == "value"
+            by_value = p.reading.derivative == "value"
             read = self._read(p) if by_value else self.z[p.index][:, None]
             loss, right, self.dz[p.index] = outcome(p, read, self.z[p.index], labels[p.index])
             results[p.index] = (loss, right)
@@ -198,7 +197,7 @@ class EventExactEngine:
         none = np.zeros((p.size, self.plan.time_steps, self.lanes))
         if p.loss is None:
             return none
-        if p.loss.stepwise or READOUTS[str(p.readout)].derivative == "value":
+        if p.loss.stepwise or p.reading.derivative == "value":
             return felt_directly(p, self._read(p), self.dz[p.index])
         for lane, runs in enumerate(self._runs[p.index]):
             for run, dz in zip(runs, self.dz[p.index][:, lane], strict=True):
@@ -325,7 +324,7 @@ def _check(plan: Plan) -> None:
             )
         if p.model is not None and p.model.transitions is None:
             raise InvalidValueError(f"{what}: {needs} exponential synapses onto it, got 'delta'")
-        readout = None if p.readout is None else READOUTS[p.readout]
+        readout = None if p.readout is None else p.reading
         if readout is not None and readout.reads == "spikes" and readout.derivative == "value":
             raise InvalidValueError(f"{what}: {needs} a readout of a variable or of spike times, got {p.readout!r}")
     for c in plan.connections:

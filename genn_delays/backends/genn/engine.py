@@ -19,7 +19,6 @@ from ...derive.names import code_name
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
-from ...learning.readouts import READOUTS
 from ...neurons.batch_norm import factor_and_offset
 from ...plan.finite import not_finite
 from ...plan.foresight import foresee
@@ -157,7 +156,7 @@ class GeNNEngine:
             if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
                 check_spikes(p, self.spikes(p.index).sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
-            self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
+            self.z[p.index] = p.reading.forward(self._read(p), p.dt)
 
     def _variables(self, p: PopulationPlan) -> dict[str, Array]:
         """A population's state variables as a round left them."""
@@ -180,7 +179,7 @@ class GeNNEngine:
 
     def _read(self, p: PopulationPlan) -> Array:
         """What a readout reads, ``[neuron, time, lane]``."""
-        if READOUTS[str(p.readout)].reads == "spikes":
+        if p.reading.reads == "spikes":
             return self.spikes(p.index).astype(np.float32)
         assert p.model is not None
         return self.variable(p.index, p.model.states[p.model.output])

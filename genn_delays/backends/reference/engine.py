@@ -17,7 +17,6 @@ from ...derive.expressions import evaluate
 from ...derive.names import derived_name, given_name
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
-from ...learning.readouts import READOUTS
 from ...plan.finite import not_finite
 from ...plan.foresight import foresee
 from ...plan.outcome import direct as felt_directly
@@ -104,7 +103,7 @@ class ReferenceEngine(Activity):
             if self.plan.max_spikes is not None and p.index in self.spiked:
                 check_spikes(p, self.spiked[p.index].sum(axis=1).max(axis=1), self.plan.max_spikes)
         for p in self.plan.outputs:
-            self.z[p.index] = READOUTS[str(p.readout)].forward(self._read(p), p.dt)
+            self.z[p.index] = p.reading.forward(self._read(p), p.dt)
 
     def not_finite(self) -> tuple[int, ...]:
         found, self._no_number = self._no_number, set()
@@ -177,7 +176,7 @@ class ReferenceEngine(Activity):
 
     def _read(self, p: PopulationPlan) -> Array:
         assert p.model is not None
-        if READOUTS[str(p.readout)].reads == "spikes":
+        if p.reading.reads == "spikes":
             return self.spiked[p.index]
         return self.tape[p.index][p.model.states[p.model.output]]
 

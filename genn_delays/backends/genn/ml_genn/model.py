@@ -265,7 +265,7 @@ def _numbers(plan: Plan, variable: str) -> tuple[float, float, float]:
 def _text(plan: Plan, backend: str, lanes: int) -> str:
     """All that the generated code depends on."""
     populations = [
-        (p.kind, p.size, p.readout, p.dt, {n: v.tolist() for n, v in p.values.items()}) for p in plan.populations
+        (p.kind, p.size, repr(p.readout), p.dt, {n: v.tolist() for n, v in p.values.items()}) for p in plan.populations
     ]
     connections = [(c.source, c.target, c.max_delay, c.delay_optimiser is not None) for c in plan.connections]
     numbers = (plan.time_steps, plan.max_spikes, _numbers(plan, "weight"), _numbers(plan, "delay"))

@@ -88,7 +88,7 @@ def genn_step(optimiser: Optimiser, of: str) -> str:
     names = {name: f"{of}_moment{m}" for m, name in enumerate(optimiser.moments)}
     names |= {"w": mangled("new"), "g": mangled("g"), "age": "age"}
     numbers = {name: f"{of}_{mangled(name)}" for name in optimiser.number_names()}
-    printer = Printer(GENN, lambda name: names.get(name) or numbers.get(name) or f"{of}_{mangled(name)}")
+    printer = Printer(GENN, lambda name: names.get(name) or numbers.get(name) or f"{of}_{mangled(name)}", f"{of}_")
     return printer.block(optimiser.formula(), indent=0)
 
 

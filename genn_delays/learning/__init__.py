@@ -9,12 +9,14 @@ from .losses import (
     SparseCategoricalCrossentropy,
 )
 from .optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, as_optimiser
+from .readouts import READOUTS, Readout, as_readout
 from .schedules import SCHEDULES, CosineAnnealing, ExponentialDecay, OneCycle, Schedule, as_schedule
 from .surrogates import SURROGATES, ArcTan, Surrogate, Triangle, as_surrogate
 
 __all__ = [
     "LOSSES",
     "OPTIMISERS",
+    "READOUTS",
     "SCHEDULES",
     "SGD",
     "SURROGATES",
@@ -28,12 +30,14 @@ __all__ = [
     "OneCycle",
     "Optimiser",
     "PerNeuronMeanSquareError",
+    "Readout",
     "RelativeMeanSquareError",
     "Schedule",
     "SparseCategoricalCrossentropy",
     "Surrogate",
     "Triangle",
     "as_optimiser",
+    "as_readout",
     "as_schedule",
     "as_surrogate",
 ]

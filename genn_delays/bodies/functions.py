@@ -104,9 +104,9 @@ SCALED = read(
     n_high = total >> 32
     a = u64(high) * n_low
     b = u64(low) * n_high
-    middle = (a & 4294967295) + (b & 4294967295) + (u64(low) * n_low >> 32)
-    carry = middle >> 32
-    result = u64(high) * n_high + (a >> 32) + (b >> 32) + carry
+    c = u64(low) * n_low >> 32
+    carry = (a & 4294967295) + (b & 4294967295) + c
+    result = u64(high) * n_high + (a >> 32) + (b >> 32) + (carry >> 32)
     """,
     {"low": U32, "high": U32, "total": U64},
     ("result",),

@@ -62,7 +62,8 @@ finite number stays, to be found: replaced by a new synapse, it would be gone wi
 DELAY = read(
     "delay",
     """
-    position = min(max(new, real(min_delay)), real(max_delay))
+    position = max(new, real(min_delay))
+    position = min(position, real(max_delay))
     steps = u32(rint(position))
     """,
     {"new": REAL, "min_delay": INT, "max_delay": INT},

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cuda_on_host import CUDAOnHost
-from mutants import MUTANTS, put_in
+from mutants import BODIES, MUTANTS, put_in
 from refused import refused
 
 from genn_delays import CPU, GeNN
@@ -127,7 +127,7 @@ def test_mutants_alone_make_the_difference(monkeypatch, tmp_path):
 
 
 def test_code_that_does_not_compile_is_a_row_and_the_others_go_on(monkeypatch, tmp_path):
-    broken = replace(MUTANTS[0], template="adam.cpp.j2", old="const float beta1", new="nonsense beta1")
+    broken = replace(MUTANTS[0], template=BODIES, old="const float m_hat_", new="nonsense m_hat_")
     put_in(broken, monkeypatch, tmp_path)
     report = selftest("cpu", only=["optimiser Adam", "DEEP R"])
     assert [row.ok for row in report.rows] == [False, True]

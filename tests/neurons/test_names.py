@@ -1,4 +1,4 @@
-"""Variables and parameters may be called whatever an equation can hold: no name means something else in generated code."""
+"""Variables and parameters may be called whatever an equation can hold: no name means two things in a kernel."""
 
 from __future__ import annotations
 
@@ -29,57 +29,11 @@ from genn_delays.derive.equations import derive
 from genn_delays.derive.names import code_name
 from genn_delays.neurons import Equations
 
-NAMES = [
-    "T",
-    "N",
-    "B",
-    "t",
-    "i",
-    "row",
-    "lane",
-    "words",
-    "grad",
-    "given",
-    "kept",
-    "ahead",
-    "par",
-    "after",
-    "distance",
-    "spiked",
-    "surrogate",
-    "active",
-    "int",
-    "double",
-    "this",
-    "uint32_t",
-    "scalar",
-    "threadIdx",
-    "ROW",
-    "NULL",
-    "M_PI",
-    "lambda_x",
-    "L_v",
-    "l_v",
-    "a_v",
-    "v_was",
-    "next_v",
-    "v_initial",
-    "refrac",
-    "S",
-    "e",
-    "push",
-    "hold",
-    "inverse_slope",
-    "I",
-    "pi",
-    "exp",
-    "depth",
-    "spike",
-    "gradient",
-    "_",
-    "v",
-    "v_",
-]
+NAMES = """
+T N B t i row lane words grad given kept ahead par after distance spiked surrogate active int double this
+uint32_t scalar threadIdx ROW NULL M_PI lambda_x L_v l_v a_v v_was next_v v_initial refrac S e push hold
+inverse_slope I pi exp depth spike gradient _ v v_
+""".split()  # noqa: SIM905
 """Names of the kernels' own, words of C and CUDA, macros, what SymPy and GeNN call things, and once forbidden forms."""
 NAMES = list(dict.fromkeys(NAMES))
 NAMES += [f"pad{k}" for k in range(-len(NAMES) % 3)]

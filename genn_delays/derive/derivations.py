@@ -81,7 +81,7 @@ def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
     else:  # a user's may use whatever else, and may have no text: what counts is the expression
         import sympy
 
-        key = sympy.srepr(_spike_of(surrogate)[1])
+        key = f"{sympy.srepr(_spike_of(surrogate)[1])} {surrogate.support!r}"
     return _remembered("surrogate", key, make, read)
 
 

@@ -226,7 +226,6 @@ def drop_code(c: ConnectionPlan) -> str:
 def grow_code(plan: Plan, c: ConnectionPlan) -> str:
     """Custom connectivity update that grows synapses in empty pairs of given ranks."""
     assert c.rewiring is not None
-    delays = c.connection.connectivity.delay_initializer
     if c.pre_sign is not None:
         negative = "dale < 0"
     elif c.sign_threshold >= 1 << 32:
@@ -237,7 +236,7 @@ def grow_code(plan: Plan, c: ConnectionPlan) -> str:
         "grow", c=c, negative=negative,
         home=_words_drawn("home", plan.network_seed, Purpose.HOME, c.index, "0u"),
         fresh=_words_drawn("fresh", plan.training_seed, Purpose.GROWTH_DELAY, c.index, "(uint32_t)step"),
-        redraw=c.rewiring.growth_delay == "redraw", num_thresholds=delays.thresholds.size, lowest_delay=delays.low,
+        redraw=c.rewiring.growth_delay == "redraw", num_thresholds=c.delay_thresholds.size, lowest_delay=c.delay_low,
         positions=c.real_delays, fates=has_fate(c),
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ def foresee(plan: Plan, needs: Needs, copies: int = 1) -> None:
     """
     kept = {}
     for c in plan.connections:
-        if "synapses" not in vars(c.connection):
+        if not c.first.drawn():
             kept[_owner(c), "the synapses as sampled"] = SYNAPSE * c.size
         if copies:
             kept[_owner(c), "the synapses' state"] = copies * state_bytes(c) * c.size

@@ -173,7 +173,7 @@ def _digest(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
 def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     """Whether a state fits its connection. Kernels trust their indices, so no file may smuggle in a wrong one."""
     s = state.synapses
-    size = c.connection.synapses.pre.size
+    size = c.size
     if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
         return False
     lengths = {0, size}  # what was not learned when the checkpoint was written is empty

@@ -168,7 +168,7 @@ def _point(view: Any, arrays: Arrays, kept: dict[str, Any], prefix: str) -> None
 
 
 def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) -> None:
-    rule, delays = c.rewiring, c.connection.connectivity.delay_initializer
+    rule = c.rewiring
     assert rule is not None
     kept = _kept(c)
     for name, dtype in kept.items():
@@ -189,9 +189,9 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     view.candidates = -1 if rule.candidates is None else rule.candidates
     if rule.growth_delay == "best":
         view.best_delay = arrays.new("best_delay", size, np.uint16)
-    arrays["delay_threshold"] = delays.thresholds
-    view.delay_threshold, view.num_delay_thresholds = address(delays.thresholds), delays.thresholds.size
-    view.delay_low = delays.low
+    arrays["delay_threshold"] = c.delay_thresholds
+    view.delay_threshold, view.num_delay_thresholds = address(c.delay_thresholds), c.delay_thresholds.size
+    view.delay_low = c.delay_low
     view.sign_threshold, view.signed_weights = c.sign_threshold, int(rule.signed)
     if c.pre_sign is not None:
         view.pre_sign = address(c.pre_sign)
@@ -221,7 +221,7 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     net.block = arrays.new("block", len(plan.groups), np.int64)
     best = [c for c in plan.connections if c.rewiring is not None and c.rewiring.growth_delay == "best"]
     if best:
-        widest = max(c.connection.connectivity.delay_initializer.thresholds.size + 1 for c in best)
+        widest = max(c.delay_thresholds.size + 1 for c in best)
         net.lag_room = max(LAG_ROOM, widest)
         net.lag_sums = arrays.new("lag_sums", net.lag_room, np.float32)
     return arrays

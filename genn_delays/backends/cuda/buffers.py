@@ -113,8 +113,7 @@ def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
         found |= {"share": (taps, np.float32), "slope": (taps, np.float32)}
     if c.rewiring is not None:
         found |= {f"new_{name}": value for name, value in state_shapes(c).items()} | {"asked": ((1,), np.int64)}
-        thresholds = c.connection.connectivity.delay_initializer.thresholds
-        found["threshold"] = ((thresholds.size + 1,), np.uint32)
+        found["threshold"] = ((c.delay_thresholds.size + 1,), np.uint32)
         if c.pre_sign is not None:
             found["pre_sign"] = ((c.num_pre,), np.int8)
     return found

@@ -86,8 +86,7 @@ class CUDAEngine(Contents):
     def _upload_rule(self, c: ConnectionPlan) -> None:
         buffers = self.connection[c.index]
         if c.rewiring is not None:
-            thresholds = c.connection.connectivity.delay_initializer.thresholds
-            buffers["threshold"].upload(np.append(thresholds, np.uint32(0)))
+            buffers["threshold"].upload(np.append(c.delay_thresholds, np.uint32(0)))
             if c.pre_sign is not None:
                 buffers["pre_sign"].upload(c.pre_sign)
 

@@ -144,9 +144,8 @@ class Rewiring:
         sorts = [s[name] for name in ("key", "number", "key2", "number2", "counts", "offsets")]
         born = [s[name] for name in ("born_pre", "born_post", "negative", "born_delay")] + [s.get("born_position")]
         counts = [s[name] for name in COUNTS]
-        delays = c.connection.connectivity.delay_initializer
         birth = [
-            c.capacity, c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
+            c.capacity, c.sign_threshold, b.get("pre_sign"), b["threshold"], c.delay_thresholds.size, c.delay_low,
             int(rule.growth_delay == "redraw"), int(by_gradient), c.size,
         ]  # fmt: skip
         purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
@@ -230,11 +229,11 @@ class Rewiring:
         """What synapses in these slots are born with."""
         w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
-        b, delays = w.connection[c.index], c.connection.connectivity.delay_initializer
+        b = w.connection[c.index]
         w.each(
             "births", most, slots, s["born_pre"], s["born_post"], s["negative"], s["born_delay"],
             s.get("born_position"), w.plan.network_seed, w.plan.training_seed, c.index, w.step, c.num_pre, c.capacity,
-            c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
+            c.sign_threshold, b.get("pre_sign"), b["threshold"], c.delay_thresholds.size, c.delay_low,
             int(rule.growth_delay == "redraw"), count,
         )  # fmt: skip
 
@@ -259,11 +258,10 @@ class Rewiring:
         assert rule is not None
         if rule.growth_delay != "best":
             return
-        delays = c.connection.connectivity.delay_initializer
         w.each(
             f"best_delay_{w.form(c)}", 32 * c.size, w.sent(c.source), w.population[c.target]["g"], s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], w.gain(c), int(rule.signed), delays.low,
-            delays.high - delays.low + 1, s["dropped"], w.plan.time_steps, w.L,
+            s["born_post"], s["negative"], s["born_delay"], w.gain(c), int(rule.signed), c.delay_low,
+            c.delay_high - c.delay_low + 1, s["dropped"], w.plan.time_steps, w.L,
         )  # fmt: skip
 
     # --- rows --------------------------------------------------------------------------------------------------------

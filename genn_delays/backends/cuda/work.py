@@ -131,7 +131,7 @@ class Work:
         """Delays of a connection now, and the shortest that can grow, so that rewiring never asks for them again."""
         delays: Array = self.connection[c.index]["delay"].download()[: c.size]
         if c.rewiring is not None:
-            delays = np.append(delays, np.uint16(max(c.connection.connectivity.delay_initializer.low, 1)))
+            delays = np.append(delays, np.uint16(max(c.delay_low, 1)))
         return delays
 
     def set_step(self, step: int) -> None:

@@ -238,7 +238,6 @@ class Description:
             update.set_param_dynamic(name)
         most = max(c.size, num_candidates(c), 1)
         update.extra_global_params["rank"].set_init_values(np.zeros(most, np.uint32))
-        thresholds = c.connection.connectivity.delay_initializer.thresholds
-        update.extra_global_params["threshold"].set_init_values(np.append(thresholds, np.uint32(0)))
+        update.extra_global_params["threshold"].set_init_values(np.append(c.delay_thresholds, np.uint32(0)))
         self.parts.grows[c.index] = update
         self.parts.words.append(text)

@@ -53,9 +53,9 @@ class MLGeNNEngine:
         self._gradients: dict[tuple[int, str], Array] = {}
         self._states = [ConnectionState.new(c.initial_synapses(), c) for c in plan.connections]
         self._ages = [0 for _ in plan.connections]
-        self._factors = [
-            weight_factor(c.connection.target, plan.populations[c.target].values) for c in plan.connections
-        ]
+        assert plan.network is not None
+        targets = [(plan.network.populations[c.target], plan.populations[c.target]) for c in plan.connections]
+        self._factors = [weight_factor(described, p.values) for described, p in targets]
         self._weights: dict[int, Array] = {}  # in our unit, row by row, where mlGeNN's is another
         self._closed = False
         self._build()

@@ -15,6 +15,7 @@ from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .emit import check_names, environment, slope_term, update_of
+from .kept import Kept, kept_on_device
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
 
 _NAMES = """
@@ -25,18 +26,13 @@ training_step whole whole_count word words u8 u16 u32 u64 i64
 _TAKEN = frozenset(_NAMES.split())
 """What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""
 
-STATE = {
-    "pre": "int", "post": "int", "delay": "u16", "weight": "float", "age": "u16", "position": "float",
-}  # fmt: skip
-"""What a synapse has besides its optimisers' moments."""
 OPTIMISER_NUMBERS = ("weight_decay", "l1", "drift", "noise", "age")
 """What ``struct Optimiser`` has after the numbers of the optimisers themselves."""
 
 
-def moved(plan: Plan) -> dict[str, str]:
-    """What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
-    most = range(plan.most_moments)
-    return STATE | {f"{of}moment{m}": "float" for of in ("", "delay_") for m in most}
+def moved(plan: Plan) -> dict[str, Kept]:
+    """What a synapse may have to be moved in rewiring, in the order in which kernels take it."""
+    return kept_on_device(plan.most_moments)
 
 
 def optimiser_numbers(plan: Plan) -> list[str]:

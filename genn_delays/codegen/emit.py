@@ -21,6 +21,7 @@ from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
+from .kept import kept_on_cpu
 from .optimisers import bodies_of, optimiser_code, sorted_kinds
 
 
@@ -102,6 +103,17 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
+def _of_structures(plan: Plan) -> dict[str, Any]:
+    """What the template of the structures sees."""
+    numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
+    return {"optimiser_numbers": numbers, "kept": kept_on_cpu(), **limits(plan)}
+
+
+def emit_structures(plan: Plan) -> str:
+    """The beginning of a plan's source, with the structures that kernels get."""
+    return environment("cpu").get_template("prelude.cpp.j2").render(version=__version__, **_of_structures(plan))
+
+
 def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     """What every network needs, and the passes over synapses in the forms that this one has."""
     kinds = {p.kind for p in plan.populations}
@@ -114,8 +126,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
         p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
     )
     exponential = softmaxed or "gaussian" in kernels
-    numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
-    add("prelude", optimiser_numbers=numbers, **limits(plan))
+    add("prelude", **_of_structures(plan))
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*([EXP_NEGATIVE] if exponential else []), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
@@ -176,8 +187,8 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         add("choose_delays")
     most = max(plan.most_moments, 1)
     if rules:
-        add("grow", max_moments=most)
-    add("rebuild", rewiring=bool(rules), max_moments=most)
+        add("grow", max_moments=most, kept=kept_on_cpu())
+    add("rebuild", rewiring=bool(rules), max_moments=most, kept=kept_on_cpu())
 
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:

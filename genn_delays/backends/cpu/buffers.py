@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.schema import synapse_fields
 from ...random import dropout_threshold
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-from .structs import Arrays, Foreseen, address
+from .structs import Arrays, Foreseen, address, set_members
 
 A = TypeVar("A", bound=Arrays)
 
@@ -78,7 +80,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
             view.h = arrays.new("h", n * T * tile, np.float32)
         if p.cyclic and p.model:
             view.carry = arrays.new("carry", (n, len(p.model.states) + 1, tile), np.float32)
-            view.lambda_ = arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)
+            set_members(view, {"lambda": arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)})
     if p.bias is not None:
         view.bias = arrays.new("bias", n, np.float32)
         arrays["bias"][:] = p.bias
@@ -116,8 +118,7 @@ def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> N
 def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
     """What an output's loss compares with, and the loss's numbers."""
     assert p.loss is not None
-    for name, value in p.loss.numbers().items():
-        setattr(view, name, value)
+    set_members(view, p.loss.numbers())
     size = plan.batch_size * (plan.time_steps if p.loss.stepwise else 1)
     if p.loss.labelled:
         view.labels = arrays.new("labels", size, np.int32, zero=True)
@@ -131,14 +132,9 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
     view.owner, view.source, view.target, view.capacity = c.index, c.source, c.target, c.capacity
     view.min_delay, view.max_delay, view.gain = c.min_delay, c.max_delay, 1.0
-    kept = _kept(c)
-    for name, dtype in kept.items():
-        arrays.new(name, size, dtype, zero=True)
-    _point(view, arrays, kept, "")
-    for m in range(c.num_moments):
-        view.weight_rule.moment[m] = arrays.address(f"moment{m}")
-    for m in range(c.num_delay_moments):
-        view.delay_rule.moment[m] = arrays.address(f"delay_moment{m}")
+    for name, field in synapse_fields(c).items():
+        arrays.new(name, size, field.dtype, zero=True)
+    _point(c, view, arrays)
     view.row_start = arrays.new("row_start", c.num_post + 1, np.int64)
     view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
@@ -150,34 +146,23 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     return arrays
 
 
-def _kept(c: ConnectionPlan) -> dict[str, Any]:
-    """The arrays that a synapse takes along where it lives on, by the names of its state."""
-    kept: dict[str, Any] = {"pre": np.int32, "post": np.int32, "delay": np.uint16, "weight": np.float32}
-    if c.learned:
-        kept["age"] = np.uint16
-    if c.real_delays:
-        kept["position"] = np.float32
-    kept |= dict.fromkeys((f"moment{m}" for m in range(c.num_moments)), np.float32)
-    return kept | dict.fromkeys((f"delay_moment{m}" for m in range(c.num_delay_moments)), np.float32)
-
-
-def _point(view: Any, arrays: Arrays, kept: dict[str, Any], prefix: str) -> None:
-    for name in kept:
-        if "moment" not in name:
-            setattr(view, prefix + name, arrays.address(prefix + name))
+def _point(c: ConnectionPlan, view: Any, arrays: Arrays, prefix: str = "") -> None:
+    """Let a connection's structure point to what is kept of every synapse; those of moments are of their optimisers."""
+    for field in schema.SYNAPSE_FIELDS:
+        addresses = [arrays.address(prefix + name) for name in field.names(field.count(c))]
+        if field.several:
+            place = getattr(view, prefix + field.name) if prefix else getattr(view, f"{field.rule}_rule").moment
+            place[: len(addresses)] = addresses
+        elif addresses:
+            setattr(view, prefix + field.name, addresses[0])
 
 
 def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) -> None:
     rule = c.rewiring
     assert rule is not None
-    kept = _kept(c)
-    for name, dtype in kept.items():
-        arrays.new(f"new_{name}", size, dtype)
-    _point(view, arrays, kept, "new_")
-    for m in range(c.num_moments):
-        view.new_moment[m] = arrays.address(f"new_moment{m}")
-    for m in range(c.num_delay_moments):
-        view.new_delay_moment[m] = arrays.address(f"new_delay_moment{m}")
+    for name, field in synapse_fields(c).items():
+        arrays.new(f"new_{name}", size, field.dtype)
+    _point(c, view, arrays, "new_")
     free = c.num_pre * c.num_post * c.capacity
     sampled = rule.candidates or (SAMPLED_PER_DROPPED * size if free > EXACT_CANDIDATES else 0)
     drawn = max(size, min(sampled, free) if rule.growth == "gradient" else 0)

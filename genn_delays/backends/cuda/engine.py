@@ -16,6 +16,7 @@ from ...plan.foresight import foresee
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
+from ...plan.schema import absent
 from .backward import Backward
 from .buffers import check_memory, state_shapes
 from .contents import Contents
@@ -198,8 +199,7 @@ class CUDAEngine(Contents):
         if self._closed_states is not None:
             return self._closed_states[connection].copy()
         c, b = self.plan.connections[connection], self.connection[connection]
-        empty: dict[str, Array] = {"age": np.empty(0, np.uint16), "position": np.empty(0, np.float32)}
-        return ConnectionState.from_arrays(empty | {n: b[n].download()[: c.size] for n in state_shapes(c)})
+        return ConnectionState.from_arrays(absent() | {n: b[n].download()[: c.size] for n in state_shapes(c)})
 
     def set_state(self, connection: int, state: ConnectionState) -> None:
         c, b, arrays = self.plan.connections[connection], self.connection[connection], state.arrays()

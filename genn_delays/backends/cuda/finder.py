@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ...plan.finite import words
+from ...plan.schema import noun
 from .buffers import state_shapes
 from .device import Buffer
 from .history import Row
@@ -31,12 +31,12 @@ class Finder:
         for c in plan.connections:
             for name, (_, dtype) in state_shapes(c).items():
                 if c.learned and dtype == np.float32:
-                    whose = f"{words(name)} of connection {c.name!r}"
+                    whose = f"{noun(name)} of connection {c.name!r}"
                     self._arrays.append((whose, work.connection[c.index][name], c.size))
         for p in plan.populations if populations else ():
             for name in work.population[p.index]:
                 if name.startswith("batch_norm_") and not name.endswith(".grad"):
-                    whose = f"{words(name)} of population {p.name!r}"
+                    whose = f"{noun(name)} of population {p.name!r}"
                     self._arrays.append((whose, work.population[p.index][name], p.size))
         self.states = len(plan.populations)
         self.found = work.device.allocate("what is no number", (self.states + len(self._arrays),), np.int32)

@@ -221,7 +221,7 @@ class Description:
         )  # fmt: skip
         self.parts.drops[c.index].set_param_dynamic("youngest")
         self.parts.words.append(text)
-        names, text = ["g", "d", *(["position"] if c.real_delays else []), *fate], code.grow_code(self.plan, c)
+        names, text = list(code.born_variables(self.plan, c)), code.grow_code(self.plan, c)
         pre_vars = {"rank_begin": "int", "rank_end": "int"} | ({"dale": "int8_t"} if c.pre_sign is not None else {})
         params = {"step": "unsigned int", "born_as": "unsigned int"}
         grow = g.create_custom_connectivity_update_model(

@@ -21,7 +21,7 @@ from .backward import Backward
 from .buffers import check_memory, state_shapes
 from .contents import Contents
 from .data import DataOnDevice
-from .device import Device, Mark
+from .device import Arguments, Device, Mark
 from .finder import Finder
 from .forward import Forward
 from .history import Row
@@ -124,11 +124,15 @@ class CUDAEngine(Contents):
                 if isinstance(data, DenseData):
                     grid = (-(-size // 32) * (L // 32), *planes(T))
                     self.module.launch(
-                        "load_dense", grid, BLOCK, b["x"], *buffers, self._examples, size, T, L, self.lanes
-                    )
+                        "load_dense", grid, BLOCK, x=b["x"], data=buffers[0], examples=self._examples, N=size, T=T, L=L,
+                        live=self.lanes,
+                    )  # fmt: skip
                 else:
                     b["bits"].clear()
-                    self.module.launch("load_events", self.lanes, BLOCK, b["bits"], *buffers, self._examples, T, L)
+                    events = dict(zip(("start", "neuron", "step"), buffers, strict=True))
+                    self.module.launch(
+                        "load_events", self.lanes, BLOCK, events, bits=b["bits"], examples=self._examples, T=T, L=L
+                    )
 
     def forward(self, how: Pass) -> None:
         self.device.settle()  # what was deferred is of another pass
@@ -164,22 +168,25 @@ class CUDAEngine(Contents):
         names = ("label_smoothing", "softmax_temperature", "ttfs_alpha", "delta")
         for k, (p, count) in enumerate(zip(self.plan.outputs, truths, strict=True)):
             assert p.loss is not None
-            b, numbers = self.population[p.index], [float(p.loss.numbers().get(name, 1.0)) for name in names]
-            stepwise, sizes = p.loss.stepwise, [p.size, self.plan.time_steps, self.L, self.lanes]
-            found = [b["step_losses"], b["step_correct"]] if stepwise else [b["losses"], b["correct"]]
-            arguments = [
-                b["z"], b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), *found, *numbers, float(p.dt),
-                count, *sizes,
-            ]  # fmt: skip
-            row: list[Any] = [*self.history.row("losses"), 2 * k]
+            b, numbers = self.population[p.index], {name: float(p.loss.numbers().get(name, 1.0)) for name in names}
+            stepwise, found = p.loss.stepwise, {"losses": b["losses"], "correct": b["correct"]}
+            sizes = {"truths": count, "N": p.size, "T": self.plan.time_steps, "L": self.L, "live": self.lanes}
+            of_steps = {name: b[f"step_{name}"] for name in found} if stepwise else found
+            arguments: Arguments = {
+                "given": b["z"], "z": b["dz"], "v": b["tape"], "dv": b["g"], "labels": b.get("labels"),
+                "targets": b.get("targets"), "step_ms": float(p.dt), **of_steps, **numbers, **sizes,
+            }  # fmt: skip
+            row: Arguments = {**self.history.row("losses"), "column": 2 * k}
             if not stepwise and self.L <= BLOCK:  # of more lanes a thread of the sum has several
-                self.module.launch(f"summed_loss_{p.index}", 1, self.L, *arguments, *row)
+                self.module.launch(f"summed_loss_{p.index}", 1, self.L, arguments, row)
                 continue
-            self.work.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), *arguments)
+            self.work.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), arguments)
             if stepwise:
-                lanes = b["z"], b.get("labels"), b["losses"], b["correct"]
-                self.work.launch(f"loss_over_time_{p.index}", self.L, *found, *lanes, count, *sizes)
-            self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, self.lanes)
+                steps = {f"step_{name}": buffer for name, buffer in of_steps.items()}
+                self.work.launch(
+                    f"loss_over_time_{p.index}", self.L, steps, found, sizes, z=b["z"], labels=b.get("labels")
+                )
+            self.module.launch("sum_losses", 1, BLOCK, found, row, live=self.lanes)
 
     def backward(self) -> None:
         blocks = tuple(tuple(self.work.blocks_of(group)) for group in self.plan.groups)

@@ -51,10 +51,10 @@ class Finder:
     def _look(self, learned: bool) -> None:
         w, end = self.work, self.states + len(self._arrays)
         for place, (_, buffer, size) in enumerate(self._arrays if learned else (), self.states):
-            w.each("find_not_finite", size, buffer, self.found, place, size)
+            w.each("find_not_finite", size, values=buffer, found=self.found, place=place, N=size)
         row = w.history.row("finite")
-        w.launch("note_not_finite", 1, self.found, *row, 0, 0, self.states)
-        w.launch("note_not_finite", 1, self.found, *row, 1, self.states, end)
+        w.launch("note_not_finite", 1, row, found=self.found, column=0, begin=0, end=self.states)
+        w.launch("note_not_finite", 1, row, found=self.found, column=1, begin=self.states, end=end)
 
     def _learned(self, first: int) -> str:
         return "" if first < 0 else self._arrays[first - self.states][0]

@@ -148,22 +148,14 @@ class Module(ABC):
         self.signatures = signatures(source)
 
     def launch(
-        self,
-        kernel: str,
-        grid: Dimensions,
-        block: Dimensions,
-        /,
-        *given: Arguments,
-        shared: int = 0,
-        **named: Argument,
+        self, kernel: str, grid: Dimensions, block: Dimensions, /, *given: Arguments, shared: int = 0, **named: Argument
     ) -> None:
         """Run a kernel after all that was launched before; returns at once where the device can do that.
 
         Args:
             grid: number of blocks, x or up to (x, y, z), none of them 0.
             block: threads of a block, the same way.
-            given, named: the arguments by the names of the kernel's parameters, in any order, each once. Numbers are
-                fixed where a graph is recorded.
+            given, named: by the names of the kernel's parameters, each once; numbers are fixed where a graph is recorded.
             shared: bytes of dynamic shared memory (``extern __shared__ type name[];``).
 
         Raises:

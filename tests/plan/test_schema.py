@@ -18,7 +18,7 @@ from genn_delays.codegen.cuda import emit_cuda
 from genn_delays.codegen.emit import emit, emit_structures
 from genn_delays.codegen.genn import synapse_variables
 from genn_delays.errors import CompileError
-from genn_delays.learning.optimisers import OPTIMISERS
+from genn_delays.learning.optimisers import OPTIMISERS, Optimisers
 from genn_delays.learning.schedules import Progress
 from genn_delays.plan import schema
 from genn_delays.plan.foresight import foresee
@@ -202,3 +202,24 @@ def test_a_number_that_a_structure_has_not_is_an_error():
             structure.beta9 = 1.0
     with refused("member of struct Optimiser", "beta9", "alpha_"):
         set_members(net.c[0].weight_rule, {"beta9": 0.5})
+
+
+@pytest.fixture
+def further():
+    """An optimiser with a number that Adam has not."""
+
+    @dataclass(frozen=True)
+    class Further(Adam):
+        further: float = 0.5
+        body = f"{Adam.body}w = w - real(further)\n"
+
+    OPTIMISERS.register("further")(Further)
+    yield Further
+    del OPTIMISERS["further"]
+
+
+def test_a_number_that_an_optimiser_sends_and_no_kernel_reads_is_an_error(further, kernels):
+    """Its network was compiled for another optimiser."""
+    compiled = train(small_network(), RULES[0], kernels, 2)
+    with refused("member of struct Optimiser", "'further_'"):
+        compiled.engine.update(2, {0: Optimisers(further(), None)})

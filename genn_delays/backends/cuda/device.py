@@ -155,7 +155,7 @@ class Module(ABC):
         Args:
             grid: number of blocks, x or up to (x, y, z), none of them 0.
             block: threads of a block, the same way.
-            given, named: by the names of the kernel's parameters, each once; numbers are fixed where a graph is recorded.
+            given, named: by the names of the kernel's parameters, each once. Recording a graph fixes numbers.
             shared: bytes of dynamic shared memory (``extern __shared__ type name[];``).
 
         Raises:

@@ -13,9 +13,17 @@ from .callbacks import (
     VarRecorder,
 )
 from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
-from .delays import ConstantInt, GaussianKernel, NormalInt, TriangleKernel, UniformInt
+from .delays import (
+    ConstantInt,
+    DelayInitializer,
+    DelayKernel,
+    GaussianKernel,
+    NormalInt,
+    TriangleKernel,
+    UniformInt,
+)
 from .errors import GennDelaysError
-from .initializers import Constant, KaimingUniform, Normal, Uniform
+from .initializers import Constant, Initializer, KaimingUniform, Normal, Uniform
 from .learning import (
     SGD,
     Adam,
@@ -23,24 +31,32 @@ from .learning import (
     ArcTan,
     CosineAnnealing,
     ExponentialDecay,
+    Loss,
     MeanSquareError,
     OneCycle,
+    Optimiser,
     PerNeuronMeanSquareError,
     RelativeMeanSquareError,
     SparseCategoricalCrossentropy,
+    Surrogate,
     Triangle,
 )
+from .learning.readouts import Readout
 from .network import Connection, Network, Population
 from .neurons import (
     AdaptiveLeakyIntegrateFire,
     BatchNorm,
+    DynamicNeuron,
+    Equations,
     Input,
     LeakyIntegrate,
     LeakyIntegrateFire,
+    Neuron,
     SpikeInput,
     UserNeuron,
 )
-from .rewiring import SET, DeepR, RigL
+from .registry import register
+from .rewiring import SET, DeepR, RewiringRule, RigL
 from .synapses import Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
@@ -66,9 +82,13 @@ __all__ = [
     "ConstantInt",
     "CosineAnnealing",
     "DeepR",
+    "DelayInitializer",
+    "DelayKernel",
     "Delta",
     "Dense",
+    "DynamicNeuron",
     "EarlyStopping",
+    "Equations",
     "EventExact",
     "EventPropCompiler",
     "Exponential",
@@ -79,25 +99,32 @@ __all__ = [
     "GaussianKernel",
     "GeNN",
     "GennDelaysError",
+    "Initializer",
     "Input",
     "KaimingUniform",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
+    "Loss",
     "MeanSquareError",
     "MetricsWriter",
     "Network",
+    "Neuron",
     "Normal",
     "NormalInt",
     "OneCycle",
+    "Optimiser",
     "PerNeuronMeanSquareError",
     "Population",
+    "Readout",
     "Reference",
     "RelativeMeanSquareError",
+    "RewiringRule",
     "RigL",
     "Sparse",
     "SparseCategoricalCrossentropy",
     "SpikeInput",
     "SpikeRecorder",
+    "Surrogate",
     "SurrogateCompiler",
     "Synapses",
     "Triangle",
@@ -108,5 +135,6 @@ __all__ = [
     "VarRecorder",
     "fold_batch_norm",
     "from_ml_genn",
+    "register",
     "to_ml_genn",
 ]

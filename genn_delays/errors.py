@@ -104,8 +104,7 @@ def check_registered(what: str, value: T, registry: Mapping[str, Any]) -> T:
         kinds = ", ".join(sorted(getattr(k, "__name__", str(k)) for k in registry.values()))
         raise InvalidValueError(
             f"{what}: class {kind} is not registered, so backends do not know what it computes; registered: {kinds}. "
-            "Register it by a name in its module's dict of them, with a kernel template for every target that is to "
-            "compute it"
+            "Register it by a name: @genn_delays.register('...') above the class"
         )
     return value
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InvalidValueError, as_float, check_real, keep, unknown
 from .random import first_true
+from .registry import Registry
 
 F64 = npt.NDArray[np.float64]
 
 
 class Initializer(ABC):
-    """A distribution of weights or neuron parameters."""
+    """A distribution of weights or neuron parameters.
+
+    A new one is a class with its `quantile`, registered by a name.
+    """
+
+    registered_name: ClassVar[str]
 
     @abstractmethod
     def quantile(self, u: F64, fan_in: int) -> F64:
@@ -34,7 +40,26 @@ class Initializer(ABC):
             Values of the shape of `u`; they rise with it.
         """
 
+    @classmethod
+    def examples(cls) -> list[Initializer]:
+        """Initialisers that the contract tests try."""
+        return [cls()]
 
+    def check_values(self) -> None:
+        """An error where its values are not of the shape of their uniform numbers, or do not rise with them."""
+        u = (np.arange(64) + 0.5) / 64
+        values = np.asarray(self.quantile(u, 1))
+        if values.shape != u.shape or values.dtype.kind not in "iuf" or not (np.diff(values) >= 0).all():
+            raise InvalidValueError(
+                f"{self}: quantile(u, fan_in) must give real numbers of the shape of u that rise with it, got "
+                f"{values.dtype} of shape {values.shape} for u of shape {u.shape}"
+            )
+
+
+INITIALIZERS: Registry[Initializer] = Registry("initializer", Initializer)  # type: ignore[type-abstract]
+
+
+@INITIALIZERS.register("constant")
 @dataclass(frozen=True)
 class Constant(Initializer):
     """The same value everywhere. `value` in the unit of what it initialises."""
@@ -44,10 +69,15 @@ class Constant(Initializer):
     def __post_init__(self) -> None:
         keep(self, value=check_real("Constant value", self.value))
 
+    @classmethod
+    def examples(cls) -> list[Initializer]:
+        return [cls(0.3), cls(-0.2)]
+
     def quantile(self, u: F64, fan_in: int) -> F64:
         return np.full_like(u, self.value)
 
 
+@INITIALIZERS.register("uniform")
 @dataclass(frozen=True)
 class Uniform(Initializer):
     """Uniform between `low` and `high`."""
@@ -63,6 +93,7 @@ class Uniform(Initializer):
         return self.low + (self.high - self.low) * u
 
 
+@INITIALIZERS.register("normal")
 @dataclass(frozen=True)
 class Normal(Initializer):
     """Normal with `mean` and standard deviation `sd`."""
@@ -79,6 +110,7 @@ class Normal(Initializer):
         return np.asarray(self.mean + self.sd * ndtri(u), dtype=np.float64)
 
 
+@INITIALIZERS.register("kaiming_uniform")
 @dataclass(frozen=True)
 class KaimingUniform(Initializer):
     """Uniform in ±gain · sqrt(6 / fan_in) with the *dense* fan-in, whatever the sparsity.
@@ -97,25 +129,24 @@ class KaimingUniform(Initializer):
         return np.asarray(bound * (2.0 * u - 1.0), dtype=np.float64)
 
 
-INITIALIZERS: dict[str, type[Initializer]] = {
-    "constant": Constant,
-    "uniform": Uniform,
-    "normal": Normal,
-    "kaiming_uniform": KaimingUniform,
-}
-
-
 def as_initializer(what: str, value: Any) -> Initializer:
     """A number, a registered name or an initialiser as an initialiser."""
     if isinstance(value, Initializer):
+        if not _is_own(value):
+            value.check_values()
         return value
     if isinstance(value, str):
         if value not in INITIALIZERS:
             raise unknown(f"initializer for {what}", value, INITIALIZERS)
         if value == "constant":
             raise InvalidValueError(f"{what}: 'constant' needs its value; write the number itself")
-        return INITIALIZERS[value]()
+        return as_initializer(what, INITIALIZERS.by_default(what, value))
     return Constant(check_real(what, value))
+
+
+def _is_own(value: Initializer) -> bool:
+    """Whether it is one of this module's."""
+    return type(value).__module__ == __name__
 
 
 def real_array(what: str, values: Any, shape: tuple[int, ...], *, single: bool = False) -> F64:

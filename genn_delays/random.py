@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bodies import compute
-from .bodies.functions import NORMAL_QUANTILE, PHILOX
+from .bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
 
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -84,12 +84,7 @@ def scale64(words: U32, total: int) -> U64:
         words: uint32 ``[4, ...]`` from :func:`philox`; the first two words are used.
         total: from 1 to 2**63.
     """
-    low, high = words[0].astype(np.uint64), words[1].astype(np.uint64)
-    n_low, n_high = np.uint64(total & 0xFFFFFFFF), np.uint64(total >> 32)
-    cross_a, cross_b = high * n_low, low * n_high
-    carry = ((cross_a & _MASK) + (cross_b & _MASK) + ((low * n_low) >> _32)) >> _32
-    scaled: U64 = high * n_high + (cross_a >> _32) + (cross_b >> _32) + carry
-    return scaled
+    return np.asarray(compute(SCALED, {"low": words[0], "high": words[1], "total": total})["result"])
 
 
 def sample_distinct(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -30,8 +30,8 @@ class Registry(dict[str, type[T]], Generic[T]):
 
     Args:
         kind: what they are, for messages and for the group of entry points, ``genn_delays.<kind>s``.
-        base: the class that they derive from. Its class method ``check_definition`` says what a class lacks; its
-            attribute ``registered_name`` is set to the name.
+        base: the class that they derive from. Its class method ``check_definition``, if it has one, says what a class
+            lacks besides what is abstract; its attribute ``registered_name`` is set to the name.
     """
 
     def __init__(self, kind: str, base: type[T]) -> None:
@@ -63,6 +63,22 @@ class Registry(dict[str, type[T]], Generic[T]):
 
         return add
 
+    def by_default(self, what: str, name: str) -> T:
+        """An object of the class of a name, with its defaults.
+
+        Raises:
+            InvalidValueError: the class has arguments without one.
+        """
+        required = [
+            p.name
+            for p in inspect.signature(self[name]).parameters.values()
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+        if required:
+            kind = self[name].__name__
+            raise InvalidValueError(f"{what} {name!r} needs {', '.join(required)}: give {kind}(...)")
+        return self[name]()
+
     def _check(self, name: str, cls: type[T]) -> None:
         what = f"{self.kind} {name!r}"
         if not isinstance(cls, type) or not issubclass(cls, self.base):
@@ -70,18 +86,39 @@ class Registry(dict[str, type[T]], Generic[T]):
         known = dict.get(self, name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise InvalidValueError(f"{what} is registered already, as class {known.__qualname__}")
-        other = next((n for n, c in self.items() if c is cls and n != name), None)
+        other = next((n for n, c in dict.items(self) if c is cls and n != name), None)
         if other is not None:
             raise InvalidValueError(f"class {cls.__qualname__} is registered already, as {other!r}")
         if inspect.isabstract(cls):
             missing = ", ".join(sorted(cls.__abstractmethods__))  # type: ignore[attr-defined]
             raise InvalidValueError(f"{what}: class {cls.__qualname__} does not define {missing}")
-        cls.check_definition()  # type: ignore[attr-defined]
+        check = getattr(cls, "check_definition", None)
+        if check is not None:
+            check()
 
     def __contains__(self, name: object) -> bool:
-        if not super().__contains__(name) and not self._searched:
+        if not super().__contains__(name):
             self._search()
         return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        self._search()
+        return super().__iter__()
+
+    def keys(self) -> KeysView[str]:  # type: ignore[override]
+        """The names, those of installed packages too."""
+        self._search()
+        return super().keys()
+
+    def values(self) -> ValuesView[type[T]]:  # type: ignore[override]
+        """The classes, those of installed packages too."""
+        self._search()
+        return super().values()
+
+    def items(self) -> ItemsView[str, type[T]]:  # type: ignore[override]
+        """Names and classes, those of installed packages too."""
+        self._search()
+        return super().items()
 
     def __missing__(self, name: str) -> type[T]:
         if name in self:
@@ -89,7 +126,9 @@ class Registry(dict[str, type[T]], Generic[T]):
         raise KeyError(name)
 
     def _search(self) -> None:
-        """Classes that installed packages offer."""
+        """Look for classes that installed packages offer, once."""
+        if self._searched:
+            return
         self._searched = True
         for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
             if not super().__contains__(point.name):

@@ -15,7 +15,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from genn_delays.compilers import Compiler
 
 from genn_delays import (
     Adam,
@@ -33,6 +32,7 @@ from genn_delays import (
     UniformInt,
 )  # fmt: skip
 from genn_delays.callbacks import Callback
+from genn_delays.compilers import Compiler
 from genn_delays.metrics import Metrics
 
 METHODS = {"EventProp": EventPropCompiler, "surrogate gradient": SurrogateCompiler}

@@ -97,6 +97,22 @@ PHILOX = read(
 )
 """Philox4x32-10 (Salmon, Moraes, Dror & Shaw, SC 2011): four random words of a counter and a key, the seed."""
 
+SCALED = read(
+    "scaled",
+    """
+    n_low = total & 4294967295
+    n_high = total >> 32
+    a = u64(high) * n_low
+    b = u64(low) * n_high
+    carry = ((a & 4294967295) + (b & 4294967295) + (u64(low) * n_low >> 32)) >> 32
+    result = u64(high) * n_high + (a >> 32) + (b >> 32) + carry
+    """,
+    {"low": U32, "high": U32, "total": U64},
+    ("result",),
+)
+"""64 random bits ``r = low + 2^32 high`` as an integer in [0, total): ``floor(r total / 2^64)``, the upper half of a
+product of 128 bits out of products of 64."""
+
 NORMAL_QUANTILE = read(
     "normal_quantile",
     """

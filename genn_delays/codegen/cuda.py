@@ -5,26 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
+from ..derive.names import derived_name
 from ..derive.printed import words_of
 from ..derive.transitions import Transitions
 from ..learning.optimisers import Optimiser, number_names
 from ..learning.readouts import READOUTS
-from ..plan.plan import Plan, PopulationPlan
+from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
-from .emit import check_names, environment, slope_term, update_of
+from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .emit import environment, slope_term, update_of
 from .kept import Kept, kept_on_device
-from .optimisers import bodies_of, optimiser_code, sorted_kinds
-
-_NAMES = """
-N L ahead alive arrived bits carry drive dropout from given grad grad_limit inverse_slope kept lambda live most
-no_number of_ahead of_time of_words par place resets rise row slopes spiked_at step_ms tape time_grad totals training
-training_step whole whole_count word words u8 u16 u32 u64 i64
-"""
-_TAKEN = frozenset(_NAMES.split())
-"""What the templates of a neuron declare besides what no user's neuron may use (``user_neuron.TAKEN``)."""
+from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .rules import bodies_of_rules, cuda_rule_code, rules_of
 
 OPTIMISER_NUMBERS = ("weight_decay", "l1", "drift", "noise", "age")
 """What ``struct Optimiser`` has after the numbers of the optimisers themselves."""
@@ -66,7 +61,9 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         if wanted:
             add(name)
     learning = _learning(plan)
-    needed = [EXP_NEGATIVE, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    kernels = bodies_of_kernels(c.kernel for c in plan.connections if c.kernel)
+    needed = [EXP_NEGATIVE, *kernels, *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed += [SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
@@ -121,12 +118,15 @@ def forms(plan: Plan) -> list[str]:
 
 def _add_passes(add: Any, plan: Plan) -> None:
     """The passes over synapses, in the forms that this network has."""
-    kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
+    kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     if kernels:
         add("lags")
     for name in taps:
-        add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
+        if name in kernels:
+            add("taps", kernel=delay_kernel_code(kernels[name], CUDA, 2))
+        else:
+            add(f"taps_{name}")
     for spread in [False, True] if kernels else [False]:
         for form in forms(plan):
             for steps in (STEPS, WORD) if form == "spikes" else (STEPS, MANY_STEPS) if spread else (STEPS,):
@@ -140,11 +140,10 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
     """The kernels of a population: forwards and backwards through its neurons."""
     model = p.model
     assert model is not None
-    check_names(p, _TAKEN, ("next_", "lambda_"), "cuda")
     spiking = model.threshold is not None
     distance = [] if model.threshold is None else [model.threshold]
     jumps = [*model.update.values(), *model.jump.values(), *distance]
-    initial = {f"{s}_initial" for s in model.states}
+    initial = {derived_name("initial", s) for s in model.states}
     shared = {"p": p, "model": model, "numbers": list(p.parameters), "spiking": spiking, "bias": p.bias is not None}
     shared["half"] = half_tape and keeps_half(p)
 
@@ -167,13 +166,13 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
             reads_before=[s for s in model.states if s in before], at_spike=sorted(words_of(_at_spike(transitions))),
             at_release=sorted(words_of([transitions.release])) if transitions.release else [],
             reads=None if p.readout is None else READOUTS[p.readout].reads,
-            parameters=used(reads, {f"{s}_initial" for s in near}), **shared,
+            parameters=used(reads, {derived_name("initial", s) for s in near}), **shared,
         )  # fmt: skip
         return
     backward = [*model.adjoint.values(), model.gradient, *distance, *([model.hold] if model.hold else [])]
     add(
         "adjoint", later=words_of(backward), slope_terms={c: slope_term(model, c) for c in p.slopes},
-        reads_current=any(c.startswith("b_") for c in p.slopes),
+        reads_current=any(c.startswith(derived_name("b", "")) for c in p.slopes),
         parameters=used([*backward, *(model.jump.values() if p.slopes else ())], initial if p.slopes else set()),
         **shared,
     )  # fmt: skip
@@ -195,19 +194,30 @@ def _add_learning(add: Any, plan: Plan) -> None:
     add("scan")
     add("sort")
     add("index")
-    dropping = {c.rewiring.template for c in plan.connections if c.rewiring is not None}
-    if dropping:
+    rules = {kind.registered_name: cuda_rule_code(kind) for kind in rules_of(plan)}
+    scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
+    if rules:
+        add("rules", rules=rules.values(), grown={rule_of(c) for c in scored})
         for name in ("rewire", "rewire_block"):
-            add(name, zero="drop_zero" in dropping, smallest="drop_smallest" in dropping, state=moved(plan))
+            add(name, rules=rules.values(), state=moved(plan))
     if used:
         kinds = [optimiser_code(kind, CUDA) for kind in sorted_kinds(used)]
         add("optimisers", optimisers=kinds, numbers=optimiser_numbers(plan))
     for kind in sorted_kinds(o for p in plan.populations for o in p.learned_norm.values()):
         add("learn", name=kind.registered_name, moments=len(kind.moments))
     for (weight, delay), c in sorted({update_of(c): c for c in plan.connections if c.learned}.items()):
-        add("update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments)
-    scored = [c for c in plan.connections if c.rewiring is not None and c.rewiring.uses_gradient]
+        add(
+            "update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments,
+            **around_code(CUDA, 1),
+        )  # fmt: skip
     for form in forms(plan) if scored else ():
-        for kernel in sorted({c.kernel.template if c.kernel else "" for c in scored}):
-            add("choose_gradient", form=form, kernel=kernel)
-        add("choose_delays", form=form)
+        for name, kernel in sorted({(rule_of(c), c.kernel.code_name if c.kernel else "") for c in scored}):
+            add("choose_gradient", form=form, kernel=kernel, rule=rules[name])
+        for name in sorted({rule_of(c) for c in scored}):
+            add("choose_delays", form=form, rule=rules[name])
+
+
+def rule_of(c: ConnectionPlan) -> str:
+    """The registered name of a connection's rewiring rule, by which its kernels are called."""
+    assert c.rewiring is not None
+    return c.rewiring.registered_name

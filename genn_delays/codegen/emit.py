@@ -9,8 +9,10 @@ from typing import Any
 
 import jinja2
 
-from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX
+from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.equations import DiscreteModel
+from ..derive.integration import transition
+from ..derive.names import code_name, derived_name
 from ..derive.printed import Printed, words_of
 from ..errors import InvalidValueError
 from ..learning.optimisers import number_names
@@ -21,8 +23,13 @@ from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
+from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .kept import kept_on_cpu
-from .optimisers import bodies_of, optimiser_code, sorted_kinds
+from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
+
+_STEPS = derived_name("steps", REFRACTORY_STATE)
+"""The number of steps of a refractory period, per neuron."""
 
 
 class _Loader(jinja2.PackageLoader):
@@ -46,7 +53,7 @@ class _Loader(jinja2.PackageLoader):
 @cache
 def environment(target: str) -> jinja2.Environment:
     """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
-    return jinja2.Environment(
+    templates = jinja2.Environment(
         loader=_Loader(target),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -54,6 +61,8 @@ def environment(target: str) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    templates.filters["named"] = code_name
+    return templates
 
 
 def limits(plan: Plan) -> dict[str, int]:
@@ -106,7 +115,8 @@ def emit(plan: Plan, target: str = "cpu") -> str:
 def _of_structures(plan: Plan) -> dict[str, Any]:
     """What the template of the structures sees."""
     numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
-    return {"optimiser_numbers": numbers, "kept": kept_on_cpu(), **limits(plan)}
+    named = {"optimiser_numbers": numbers, "rule_numbers": rule_numbers(plan)}
+    return {**named, "kept": kept_on_cpu(), **limits(plan)}
 
 
 def emit_structures(plan: Plan) -> str:
@@ -119,17 +129,17 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     kinds = {p.kind for p in plan.populations}
     spiking = any(p.spiking for p in plan.populations)
     compact = _support(plan) is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
-    kernels = {c.kernel.template: c.kernel for c in plan.connections if c.kernel}
+    kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
     softmaxed = any(
         p.readout == "sum_softmax" or (p.loss and p.loss.template == "timestep_crossentropy") for p in plan.outputs
     )
-    exponential = softmaxed or "gaussian" in kernels
     add("prelude", **_of_structures(plan))
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    needed = [*([EXP_NEGATIVE] if exponential else []), *bodies_of(learning), *([NORMAL_QUANTILE] if learning else [])]
+    needed = [*([EXP_NEGATIVE] if softmaxed else []), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
+    needed += [*([NORMAL_QUANTILE] if learning else []), SCALED, *bodies_of_rules(rules_of(plan))]
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
@@ -139,10 +149,13 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
         if wanted:
             add(name)
     for name in taps:
-        add(f"taps_{name}", reach=kernels[name].reach if name in kernels else None)
+        if name in kernels:
+            add("taps", kernel=delay_kernel_code(kernels[name], CPU, 2))
+        else:
+            add(f"taps_{name}")
     for kernel in (None, *sorted(kernels)):
         back = any(
-            (c.kernel.template if c.kernel else None) == kernel and plan.populations[c.source].kind == "neuron"
+            (c.kernel.code_name if c.kernel else None) == kernel and plan.populations[c.source].kind == "neuron"
             for c in plan.connections
         )
         real, exact = "real_input" in kinds, plan.event_prop is not None
@@ -170,16 +183,16 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
-        add("update", weight=weight, delay=delay)
+        add("update", weight=weight, delay=delay, **around_code(CPU, 2))
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")
-        for name in sorted({rule.template for rule in rules}):
-            add(name)
+        grown = {rule.registered_name for rule in rules if rule.uses_gradient}
+        add("rules", rules=[rule_code(kind, CPU) for kind in rules_of(plan)], grown=grown)
         add("slots", random=any(rule.growth == "random" for rule in rules))
     if any(rule.uses_gradient for rule in rules):
         for kernel in sorted(
-            {c.kernel.template if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
+            {c.kernel.code_name if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
         ):
             add("score", kernel=kernel or None)
         add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
@@ -202,7 +215,7 @@ def _score_of(c: ConnectionPlan) -> str | None:
     """The kernel that scores a connection's free slots, None where growth is random."""
     if c.rewiring is None or c.rewiring.growth == "random":
         return None
-    return f"part_{c.kernel.template}" if c.kernel else "part"
+    return f"part_{c.kernel.code_name}" if c.kernel else "part"
 
 
 def _learned(c: ConnectionPlan) -> dict[str, Any]:
@@ -212,7 +225,7 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
     return {
         "index": c.index,
         "step": f"{weight or 'none'}_{delay or 'none'}" if c.learned else None,
-        "drop": rule.template if rule else None,
+        "rule": rule.registered_name if rule else None,
         "growth": rule.growth if rule else None,
         "score": _score_of(c),
         "best": rule is not None and rule.growth_delay == "best",
@@ -238,21 +251,6 @@ def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]])
     return {"forward": forward, "backward": backward}
 
 
-def check_names(p: PopulationPlan, taken: frozenset[str], prefixes: tuple[str, ...], backend: str) -> None:
-    """An error where a neuron's variable or parameter has a name that a backend's code calls something else.
-
-    Args:
-        taken, prefixes: those names, and how others of them begin.
-    """
-    assert p.model is not None
-    for name in sorted({*p.model.states, *p.values, *p.parameters}):
-        if name in taken or name.startswith(prefixes):
-            raise InvalidValueError(
-                f"population {p.name!r}: {name!r} is a name that the code of backend {backend!r} needs; variables and "
-                "parameters of neurons need other names there"
-            )
-
-
 def _suffix(p: PopulationPlan) -> str:
     """What tells adjoints of one model apart: who reads them, which coefficients' gradients they add up."""
     if p.event_prop:
@@ -266,13 +264,14 @@ def slope_term(model: DiscreteModel, coefficient: str) -> str:
     """lambda[t] times what a coefficient is multiplied by in the update, which held variables do not make."""
     for s in model.states:
         moving = " * moving" if s in model.held else ""
-        if coefficient == f"b_{s}":
-            return f"l_{s} * Isyn{moving}"
-        if coefficient == f"c_{s}":
-            return f"l_{s}{moving}"
+        later = derived_name("l", s)
+        if coefficient == derived_name("b", s):
+            return f"{later} * Isyn{moving}"
+        if coefficient == derived_name("c", s):
+            return f"{later}{moving}"
         for r in model.states:
-            if coefficient == (f"a_{s}" if r == s else f"a_{s}_{r}"):
-                return f"l_{s} * {r}_was{moving}"
+            if coefficient == transition(s, r):
+                return f"{later} * {derived_name('was', r)}{moving}"
     raise ValueError(coefficient)
 
 
@@ -282,7 +281,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     assert model is not None
     distance = [] if model.threshold is None else [model.threshold]
     reads = [*model.update.values(), *model.jump.values(), *distance]
-    initial = [f"{s}_initial" for s in model.states]
+    initial = [derived_name("initial", s) for s in model.states]
     rises = bool(plan.event_prop and distance)
     words = words_of(distance)
     add(
@@ -302,7 +301,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
             "adjoint", m=m, model=model, suffix=suffix, later=later, batch_norm=q.batch_norm is not None,
             parameters=_used(p, [*backward, *model.jump.values()], initial),
             slopes=[{"name": c, "term": slope_term(model, c)} for c in q.slopes],
-            current=any(c.startswith("b_") for c in q.slopes),
+            current=any(c.startswith(derived_name("b", "")) for c in q.slopes),
         )  # fmt: skip
     support = _support(plan)
     if distance and support is not None:
@@ -321,12 +320,12 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
             "kept_values", m=m, kept=kept,
             at_spike=[(s, model.states.index(s)) for s in transitions.kept],
             released=[(s, model.states.index(s)) for s in transitions.kept_at_release],
-            steps=names.index(f"{REFRACTORY_STATE}_steps") if model.hold else None,
+            steps=names.index(_STEPS) if model.hold else None,
         )  # fmt: skip
     at_spike = [e for e in (transitions.spike_time, *transitions.jump.values()) if e is not None]
     at_release = [transitions.release] if transitions.release else []
     reads = [*transitions.flow.values(), model.gradient, transitions.arrival, *at_spike, *at_release]
-    always = [f"{REFRACTORY_STATE}_steps"] if model.hold else []
+    always = [_STEPS] if model.hold else []
     used = {_suffix(q): q for q in plan.populations if q.model == model}
     for suffix, q in sorted(used.items()):
         add(
@@ -388,13 +387,13 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
                 "index": c.index,
                 "source": c.source,
                 "form": "spikes" if populations[c.source].spiking else "real",
-                "kernel": c.kernel.template if c.kernel else None,
+                "kernel": c.kernel.code_name if c.kernel else None,
                 "taps": c.gradient_form,
             }
             for c in (connections[k] for k in p.incoming)
         ],
         "outgoing": [
-            {"index": c.index, "target": c.target, "kernel": c.kernel.template if c.kernel else None}
+            {"index": c.index, "target": c.target, "kernel": c.kernel.code_name if c.kernel else None}
             for c in (connections[k] for k in p.outgoing)
         ],
     }

@@ -17,25 +17,20 @@ import numpy as np
 
 from ..bodies.functions import PHILOX
 from ..derive.equations import DiscreteModel
-from ..derive.printed import C_FUNCTIONS
+from ..derive.names import code_name, derived_name
+from ..derive.printed import C_FUNCTIONS, words_of
 from ..derive.transitions import Transitions
 from ..learning.readouts import READOUTS
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..plan.schema import SynapseField, synapse_fields
 from ..random import Purpose
 from .bodies import GENN, Printer
-from .emit import check_names, environment
+from .emit import environment
 from .kept import GENN_TYPES
-from .optimisers import genn_step
+from .optimisers import genn_around, genn_step
+from .rules import rule_code, state_read
 
 _SINGLE = re.compile(rf"\b({'|'.join(sorted(name[:-1] for name in C_FUNCTIONS))})f\(")
-_NAMES = """
-id batch num_neurons num_batch scalar timepoint lane own_step place spike back gradient arrival backward record live
-first_lane depth deepest capacity spikes_left spike_number spike_step step_ms grad_limit time_in direct arriving rise
-drive bias distance_before refrac_before factor data
-"""
-_TAKEN = frozenset(_NAMES.split()) | {name[:-1] for name in C_FUNCTIONS}
-"""What GeNN and the templates call their own; variables and parameters of neurons stand beside them in the code."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +78,9 @@ class Fate(IntEnum):
 
 
 def has_fate(c: ConnectionPlan) -> bool:
-    """Whether synapses are chosen by the host, which has seen them all; DEEP R's random growth needs no such thing."""
-    return c.rewiring is not None and (c.rewiring.growth == "gradient" or c.rewiring.template != "drop_zero")
+    """Whether synapses are chosen by the host, which has seen them all; a rule that says of each synapse whether it
+    goes, and grows others at random, needs no such thing."""
+    return c.rewiring is not None and (c.rewiring.growth == "gradient" or c.rewiring.score is not None)
 
 
 def _render(template: str, **values: Any) -> str:
@@ -104,11 +100,7 @@ def _words(expressions: Iterable[str]) -> list[str]:
 
 
 def neuron_code(plan: Plan, p: PopulationPlan) -> NeuronCode:
-    """The neuron model of a population.
-
-    Raises:
-        InvalidValueError: a variable or parameter has a name that GeNN needs.
-    """
+    """The neuron model of a population."""
     adjoint = plan.event_prop is not None
     params = {"T": "int", "first_lane": "int"}
     dynamic = ["first_lane"]
@@ -123,7 +115,6 @@ def neuron_code(plan: Plan, p: PopulationPlan) -> NeuronCode:
         sim = _render("spike_input", p=p, adjoint=adjoint)
         return NeuronCode(sim, "spike", params, tuple(dynamic), (), states, {"data": ("uint32_t", "bit")})
     assert p.model is not None
-    check_names(p, _TAKEN - {"bias"}, ("tape_", "kept_", "lambda_"), "genn")
     return _dynamic_neuron(plan, p, p.model, params, dynamic)
 
 
@@ -133,17 +124,18 @@ def _dynamic_neuron(
     adjoint, spiking, transitions = plan.event_prop is not None, model.threshold is not None, model.transitions
     params |= {"depth": "int", "record": "int"}
     dynamic.append("record")
-    numbers = [*p.parameters, *(["bias"] if p.bias is not None else [])]
+    numbers = [*map(code_name, p.parameters), *(["bias"] if p.bias is not None else [])]
     numbers += ["factor", "offset"] if p.batch_norm else []
-    states = dict.fromkeys(model.states, "scalar") | ({"spike": "uint8_t"} if spiking else {})
-    arrays = {f"tape_{s}": ("float", "time") for s in model.states}
+    states = dict.fromkeys(map(code_name, model.states), "scalar") | ({"spike": "uint8_t"} if spiking else {})
+    arrays = {derived_name("tape", s): ("float", "time") for s in model.states}
     arriving = "Isyn + bias" if p.bias is not None else "Isyn"
     if p.batch_norm:
         arriving = f"factor * ({arriving}) + offset"
     reads = READOUTS[p.readout].reads if p.readout is not None and adjoint else None
     kept = p.kept_values if adjoint else ()
     if adjoint:
-        states |= {f"lambda_{s}": "scalar" for s in model.states} | {"gradient": "scalar", "arrival": "scalar"}
+        states |= {derived_name("lambda", s): "scalar" for s in model.states}
+        states |= {"gradient": "scalar", "arrival": "scalar"}
         arrays |= {"direct": ("float", "time")} if reads else {}
     if adjoint and spiking:
         states |= {"back": "uint8_t", "spikes_left": "int"}
@@ -151,10 +143,10 @@ def _dynamic_neuron(
         dynamic.append("live")
         numbers += ["drive"] if p.regularised else []
         arrays |= {"spike_step": ("int", "spike"), "spike_number": ("int", "one")}
-        arrays |= {f"kept_{name}": ("float", "spike") for name in kept}
+        arrays |= {derived_name("kept", name): ("float", "spike") for name in kept}
     sim = _render(
         "neuron", p=p, model=model, transitions=transitions, adjoint=adjoint, reads=reads, kept=kept, code=_code,
-        released=[name for name in kept if name.endswith("_released")], arriving=arriving,
+        released=[name for name in kept if name.startswith(derived_name("released", ""))], arriving=arriving,
         at_spike=_at_spike(transitions), at_release=_at_release(transitions),
     )  # fmt: skip
     threshold = "spike" if spiking else None
@@ -164,11 +156,11 @@ def _dynamic_neuron(
 def _at_spike(transitions: Transitions | None) -> list[str]:
     if transitions is None or transitions.spike_time is None:
         return []
-    return _words([transitions.spike_time.c, *(e.c for e in transitions.jump.values())])
+    return sorted(words_of([transitions.spike_time, *transitions.jump.values()]))
 
 
 def _at_release(transitions: Transitions | None) -> list[str]:
-    return [] if transitions is None or transitions.release is None else _words([transitions.release.c])
+    return [] if transitions is None or transitions.release is None else sorted(words_of([transitions.release]))
 
 
 def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:
@@ -237,15 +229,32 @@ def update_code(c: ConnectionPlan, summed: bool) -> str:
     dw, dd = ("dw_sum", "dd_sum") if summed else ("dw", "dd")
     return _render(
         "update", c=c, dw=dw, dd=dd, fates=has_fate(c),
-        weight=c.optimiser and genn_step(c.optimiser, "weight", "g", "weight_gradient"),
-        delay=c.delay_optimiser and genn_step(c.delay_optimiser, "delay", "position", "delay_gradient"),
+        weight=c.optimiser and genn_step(c.optimiser, "weight"),
+        delay=c.delay_optimiser and genn_step(c.delay_optimiser, "delay"), around=genn_around("weight"),
         signed=c.rewiring is not None and c.rewiring.signed,
     )  # fmt: skip
 
 
 def drop_code(c: ConnectionPlan) -> str:
     """Custom connectivity update that drops synapses."""
-    return _render("drop", fates=has_fate(c))
+    assert c.rewiring is not None
+    return _render("drop", fates=has_fate(c), rule=rule_code(type(c.rewiring), GENN))
+
+
+def drop_variables(c: ConnectionPlan) -> list[str]:
+    """The synapses' variables that the update that drops them reads or writes."""
+    assert c.rewiring is not None
+    if has_fate(c):
+        return ["g", "age", "fate"]
+    moments = [name for name in state_read(type(c.rewiring)) if name not in ("weight", "age")]
+    return ["g", "age", *(f"weight_{name}" for name in moments)]
+
+
+def drop_numbers(c: ConnectionPlan) -> dict[str, float]:
+    """The numbers of its rule that the same update reads, as it calls them."""
+    assert c.rewiring is not None
+    numbers = zip(rule_code(type(c.rewiring), GENN).numbers, c.rewiring.drop_numbers(), strict=True)
+    return {} if has_fate(c) else dict(numbers)
 
 
 def grow_code(plan: Plan, c: ConnectionPlan) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..bodies import Body
 from ..learning.optimisers import Optimiser
+from ..learning.updates import BEFORE, DELAY, DRIFT, KEEP_SIGN, NOISE
 from .bodies import GENN, Dialect, Printer, mangled
 
 
@@ -63,17 +64,39 @@ def bodies_of(optimisers: Iterable[Optimiser]) -> list[Body]:
     return [called for kind in sorted_kinds(optimisers) for called in kind.formula().called()]
 
 
-def genn_step(optimiser: Optimiser, of: str, value: str, gradient: str) -> str:
+def around_code(dialect: Dialect, indent: int) -> dict[str, str]:
+    """What is done before and after an optimiser's step, as its templates call it; see :mod:`..learning.updates`.
+
+    Args:
+        indent: of the step; what is done under a condition stands deeper.
+    """
+    printer = Printer(dialect)
+    parts = {"before": (BEFORE, 0), "drift": (DRIFT, 0), "noise": (NOISE, 1), "keep_sign": (KEEP_SIGN, 1),
+             "delayed": (DELAY, 0)}  # fmt: skip
+    return {name: printer.block(body, indent=indent + deeper) for name, (body, deeper) in parts.items()}
+
+
+def genn_step(optimiser: Optimiser, of: str) -> str:
     """The statements of one step for GeNN.
 
     Args:
         of: ``"weight"`` or ``"delay"``, with which the names of its moments and numbers begin.
-        value, gradient: names of the value that is learned and of its gradient.
 
     Returns:
-        Statements that leave the new value in ``<of>_updated``.
+        Statements that make of the value ``new_`` and its gradient ``g_`` the new value.
     """
     names = {name: f"{of}_moment{m}" for m, name in enumerate(optimiser.moments)}
-    names |= {"w": f"{of}_updated", "g": gradient, "age": "age"}
-    printer = Printer(GENN, lambda name: names.get(name) or f"{of}_{mangled(name)}")
-    return f"scalar {of}_updated = {value};\n{printer.block(optimiser.formula(), indent=0)}"
+    names |= {"w": mangled("new"), "g": mangled("g"), "age": "age"}
+    numbers = {name: f"{of}_{mangled(name)}" for name in optimiser.number_names()}
+    printer = Printer(GENN, lambda name: names.get(name) or numbers.get(name) or f"{of}_{mangled(name)}")
+    return printer.block(optimiser.formula(), indent=0)
+
+
+def genn_around(of: str) -> dict[str, str]:
+    """The same as :func:`around_code` for GeNN, whose names of numbers are those of its parameters."""
+    names = {"w": "g", "alpha": f"{of}_{mangled('alpha')}"}
+    names |= {name: name for name in ("scale", "l1", "weight_decay", "min_delay", "max_delay")}
+    names["drift"] = "l1_drift"
+    printer = Printer(GENN, lambda name: names.get(name) or mangled(name))
+    parts = {"before": BEFORE, "drift": DRIFT, "keep_sign": KEEP_SIGN, "delayed": DELAY}
+    return {name: printer.block(body, indent=0) for name, body in parts.items()}

@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_count, check_real, keep, unknown
+from ..registry import Registry
 
 MAX_DELAY = 65_535
 """The largest delay in time steps: delays are stored in 16 bits."""
@@ -26,14 +27,36 @@ def delays_of(words: npt.NDArray[np.uint32], low: int, thresholds: npt.NDArray[n
 
 
 class DelayInitializer(ABC):
-    """A distribution over the delays ``low .. high`` (time steps)."""
+    """A distribution over the delays ``low .. high`` (time steps).
 
+    A new one is a class with these and its `cumulative`, registered by a name.
+    """
+
+    registered_name: ClassVar[str]
     low: int
     high: int
 
     @abstractmethod
     def cumulative(self) -> npt.NDArray[np.float64]:
         """P(delay <= low + k) for k = 0 .. high - low - 1, shape ``[high - low]``."""
+
+    @classmethod
+    def examples(cls) -> list[DelayInitializer]:
+        """Initialisers that the contract tests try."""
+        return [cls()]
+
+    def check_values(self) -> None:
+        """An error where it is no distribution over whole delays that can be."""
+        name = type(self).__name__
+        low = check_count(f"{name} low", getattr(self, "low", None), 0, MAX_DELAY)
+        high = check_count(f"{name} high", getattr(self, "high", None), low, MAX_DELAY)
+        p = np.asarray(self.cumulative())
+        rises = p.shape == (high - low,) and p.dtype.kind in "iuf" and (np.diff(p, prepend=0.0, append=1.0) >= 0).all()
+        if not rises:
+            raise InvalidValueError(
+                f"{self}: cumulative() must give {high - low} probabilities that rise from 0 to 1, P(delay <= low + k) "
+                f"for delays {low} to {high}; got {p.dtype} of shape {p.shape}"
+            )
 
     @cached_property
     def thresholds(self) -> npt.NDArray[np.uint32]:
@@ -52,6 +75,10 @@ class DelayInitializer(ABC):
         return delays_of(words, self.low, self.thresholds)
 
 
+DELAY_INITIALIZERS: Registry[DelayInitializer] = Registry("delay initializer", DelayInitializer)  # type: ignore[type-abstract]
+
+
+@DELAY_INITIALIZERS.register("constant_int")
 @dataclass(frozen=True)
 class ConstantInt(DelayInitializer):
     """The same delay everywhere, in time steps."""
@@ -60,6 +87,10 @@ class ConstantInt(DelayInitializer):
 
     def __post_init__(self) -> None:
         keep(self, value=check_count("delay", self.value, 0, MAX_DELAY))
+
+    @classmethod
+    def examples(cls) -> list[DelayInitializer]:
+        return [cls(3)]
 
     @property
     def low(self) -> int:  # type: ignore[override]
@@ -75,6 +106,7 @@ class ConstantInt(DelayInitializer):
         return np.empty(0)
 
 
+@DELAY_INITIALIZERS.register("uniform_int")
 @dataclass(frozen=True)
 class UniformInt(DelayInitializer):
     """Every whole number of steps from `low` to `high`, both included, equally likely."""
@@ -86,11 +118,16 @@ class UniformInt(DelayInitializer):
         low = check_count("UniformInt low", self.low, 0, MAX_DELAY)
         keep(self, low=low, high=check_count("UniformInt high", self.high, low, MAX_DELAY))
 
+    @classmethod
+    def examples(cls) -> list[DelayInitializer]:
+        return [cls(1, 6)]
+
     def cumulative(self) -> npt.NDArray[np.float64]:
         n = self.high - self.low + 1
         return np.arange(1, n) / n
 
 
+@DELAY_INITIALIZERS.register("normal_int")
 @dataclass(frozen=True)
 class NormalInt(DelayInitializer):
     """A normal distribution rounded to whole steps, its tails added to `low` and `high`."""
@@ -105,6 +142,10 @@ class NormalInt(DelayInitializer):
         keep(self, sd=check_real("NormalInt sd", self.sd, 0.0, open_low=True))
         low = check_count("NormalInt low", self.low, 0, MAX_DELAY)
         keep(self, low=low, high=check_count("NormalInt high", self.high, low, MAX_DELAY))
+
+    @classmethod
+    def examples(cls) -> list[DelayInitializer]:
+        return [cls(3.0, 1.5, 1, 6)]
 
     def cumulative(self) -> npt.NDArray[np.float64]:
         from scipy.special import ndtr
@@ -125,21 +166,14 @@ class EmpiricalInt(DelayInitializer):
         return self._cumulative
 
 
-DELAY_INITIALIZERS: dict[str, type[DelayInitializer]] = {
-    "constant_int": ConstantInt,
-    "uniform_int": UniformInt,
-    "normal_int": NormalInt,
-}
-
-
 def as_delay_initializer(what: str, value: Any) -> DelayInitializer:
     """A whole number or a delay initialiser as a delay initialiser."""
     if isinstance(value, DelayInitializer):
+        value.check_values()
         return value
     if isinstance(value, str):
         if value in DELAY_INITIALIZERS:
-            kind = DELAY_INITIALIZERS[value].__name__
-            raise InvalidValueError(f"{what} {value!r} needs its numbers: give {kind}(...) or a whole number of steps")
+            return as_delay_initializer(what, DELAY_INITIALIZERS.by_default(what, value))
         raise unknown(f"initializer for {what}", value, DELAY_INITIALIZERS)
     if isinstance(value, (float, np.floating)):
         raise InvalidValueError(f"{what} must be a whole number of time steps, got {value}")

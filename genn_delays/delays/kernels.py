@@ -12,22 +12,28 @@ Lags farther from `d` than `reach` widths are left out. Evaluation uses the roun
 Khalfaoui Hassani, Pellegrini & Masquelier 2023 (arXiv 2112.03740); Hammouamri, Khalfaoui-Hassani & Masquelier 2023
 (arXiv 2306.17670).
 
-A new kernel is a class, a kernel template ``taps_<name>`` per target, and a line in :data:`DELAY_KERNELS`.
+A new kernel is a class with its `body`, registered by a name. The body is written once: backend ``reference`` computes
+it with NumPy, and every target's kernels have it printed.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bodies import compute
-from ..bodies.functions import EXP_NEGATIVE
-from ..errors import check_real, check_registered, keep, unknown
+from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies.functions import LIBRARY
+from ..errors import InvalidValueError, check_real, check_registered, keep, unknown
 from ..learning.schedules import Progress
+from ..registry import Registry
+
+_AROUND_THE_BODY = ("sigma", "final_sigma", "shrink")
+"""Fields that no body reads: they make the width."""
 
 Array = npt.NDArray[Any]
 
@@ -49,8 +55,10 @@ class Taps(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DelayKernel(ABC):
-    """Base of all kernels. The width sigma shrinks exponentially, from epoch to epoch, and then stays.
+class DelayKernel:
+    """Base of all kernels: frozen dataclasses, whose further fields are numbers that the body reads.
+
+    The width sigma shrinks exponentially, from epoch to epoch, and then stays.
 
     Args:
         sigma: width when training begins, in time steps, above 0; half the largest delay where not given.
@@ -62,12 +70,15 @@ class DelayKernel(ABC):
     final_sigma: float = 0.23
     shrink: float = 0.25
 
-    template: ClassVar[str]
-    """Name of the kernel template, ``taps_<template>``."""
+    registered_name: ClassVar[str]
     offset: ClassVar[float]
-    """What is added to sigma within the kernel."""
+    """What is added to sigma within the kernel, at least 0."""
     reach: ClassVar[float]
-    """Lags farther than this many widths from the delay are left out."""
+    """Lags farther than this many widths from the delay are left out; above 0."""
+    body: ClassVar[str]
+    """The kernel's shape (:mod:`genn_delays.bodies`): from ``x = n - d`` and `width`, both real, to ``e``, which is at
+    least 0 and at the lag nearest to the delay, \\|x\\| <= 1/2, above it, and its derivative with respect to the delay,
+    ``slope = de/dd = -de/dx``. It may read the kernel's further numbers by their names (double)."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -75,6 +86,66 @@ class DelayKernel(ABC):
             keep(self, sigma=check_real(f"{name} sigma", self.sigma, 0.0, open_low=True))
         keep(self, final_sigma=check_real(f"{name} final_sigma", self.final_sigma, 0.0, open_low=True))
         keep(self, shrink=check_real(f"{name} shrink", self.shrink, 0.0, 1.0))
+        for number in self.number_names():
+            check_real(f"{name} {number}", getattr(self, number))
+
+    @classmethod
+    def number_names(cls) -> tuple[str, ...]:
+        """The names of the numbers that the body reads besides its width."""
+        return tuple(f.name for f in fields(cls) if f.name not in _AROUND_THE_BODY)
+
+    def numbers(self) -> dict[str, float]:
+        """What the body reads besides its width, by name."""
+        return {name: float(getattr(self, name)) for name in self.number_names()}
+
+    @classmethod
+    @cache
+    def formula(cls) -> Body:
+        """The body, read."""
+        inputs = {"x": Type.REAL, "width": Type.REAL}
+        taken = [name for name in cls.number_names() if name in (*inputs, "e", "slope")]
+        if taken:
+            raise BodyError(f"delay kernel {cls.__name__}: {taken[0]!r} is a name of the body's own, not of a number")
+        inputs |= dict.fromkeys(cls.number_names(), Type.DOUBLE)
+        return read(f"body of delay kernel {cls.__name__}", cls.body, inputs, ("e", "slope"), LIBRARY)
+
+    @classmethod
+    def check_definition(cls) -> None:
+        """An error where the class lacks what every backend needs of it."""
+        what = f"delay kernel {cls.__name__}"
+        if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
+            raise BodyError(f"{what} must be a dataclass with a `body`, the text of its shape")
+        for name in ("shape", "taps"):
+            if getattr(cls, name) is not getattr(DelayKernel, name):
+                raise BodyError(f"{what} must not define `{name}`: every backend computes its `body`")
+        check_real(f"{what}: offset", getattr(cls, "offset", None), 0.0)
+        check_real(f"{what}: reach", getattr(cls, "reach", None), 0.0, open_low=True)
+        types = cls.formula().types
+        for name in ("e", "slope"):
+            if types[name] is not Type.REAL:
+                raise BodyError(f"{what}: its output {name!r} must be real, got {types[name].value}")
+
+    @classmethod
+    def examples(cls) -> list[DelayKernel]:
+        """Kernels that the contract tests try: wide, and as narrow as it becomes."""
+        return [cls(sigma=2.0), cls(sigma=0.23)]
+
+    @property
+    def code_name(self) -> str:
+        """What generated code calls it: its registered name and its further numbers, which stand in the code."""
+        numbers = "".join(f"_{re.sub('[^0-9a-z]', _letter, repr(value))}" for value in self.numbers().values())
+        return f"{self.registered_name}{numbers}_"
+
+    def check_shape(self) -> None:
+        """An error where nothing of a synapse would act at the lag next to its delay."""
+        x = np.linspace(-0.5, 0.5, 5)
+        for sigma in {self.final_sigma, self.sigma or self.final_sigma}:
+            e, slope = self.shape(x, np.float64(sigma + self.offset))
+            if not (np.isfinite(e).all() and np.isfinite(slope).all() and (e > 0).all()):
+                raise InvalidValueError(
+                    f"{self}: e(x) must be above 0 and finite for |x| <= 1/2, so that the lag nearest to the delay has "
+                    f"a share; got {', '.join(f'{v:g}' for v in e)} for x = -0.5 ... 0.5 and sigma {sigma:g}"
+                )
 
     def width(self, max_delay: int, progress: Progress) -> float:
         """The kernel's width at a point of training: sigma and the offset, in time steps."""
@@ -83,9 +154,10 @@ class DelayKernel(ABC):
         share = min(progress.epoch / last, 1.0) if last > 0 else 1.0
         return float(begin * (self.final_sigma / begin) ** share) + self.offset
 
-    @abstractmethod
     def shape(self, x: Array, width: Any) -> tuple[Array, Array]:
-        """``e(x)`` and ``de/dd`` for ``x = n - d``, in the kernel's order of operations."""
+        """``e(x)`` and ``de/dd`` for ``x = n - d``, of the precision of x."""
+        values = compute(self.formula(), {"x": x, "width": width, **self.numbers()}, x.dtype)
+        return np.broadcast_to(values["e"], x.shape), np.broadcast_to(values["slope"], x.shape)
 
     def taps(self, position: Array, width: float, low: int, high: int) -> Taps:
         """The taps of synapses with real-valued delays `position` within the lags low .. high."""
@@ -109,20 +181,29 @@ class DelayKernel(ABC):
         return Taps(first, count, share, slope)
 
 
+def _letter(sign: re.Match[str]) -> str:
+    """A character of a printed number as a letter of a name."""
+    return {".": "p", "-": "m", "+": ""}[sign[0]]
+
+
+DELAY_KERNELS: Registry[DelayKernel] = Registry("delay kernel", DelayKernel)
+
+
+@DELAY_KERNELS.register("gaussian")
 @dataclass(frozen=True)
 class GaussianKernel(DelayKernel):
     """``e(x) = exp(-x^2 / (2 (sigma + 0.27)^2))``, the published kernel; see :class:`DelayKernel` for the arguments."""
 
-    template = "gaussian"
     offset = 0.27
     reach = 5.0
+    body = """
+        inverse = 1 / (width * width)
+        e = exp_negative(-0.5 * (x * x) * inverse)
+        slope = e * (x * inverse)
+        """
 
-    def shape(self, x: Array, width: Any) -> tuple[Array, Array]:
-        inverse = width.dtype.type(1) / (width * width)
-        e = exp_negative(width.dtype.type(-0.5) * (x * x) * inverse)
-        return e, e * (x * inverse)
 
-
+@DELAY_KERNELS.register("triangle")
 @dataclass(frozen=True)
 class TriangleKernel(DelayKernel):
     """``e(x) = max(0, sigma + 1 - |x|)``, the kernel "max" of DCLS; see :class:`DelayKernel` for the arguments.
@@ -130,13 +211,14 @@ class TriangleKernel(DelayKernel):
     For sigma close to 0 it is linear interpolation between the two lags next to the delay.
     """
 
-    template = "triangle"
     offset = 1.0
     reach = 1.0
-
-    def shape(self, x: Array, width: Any) -> tuple[Array, Array]:
-        e = np.maximum(width - np.abs(x), 0)
-        return e, np.where(e > 0, np.sign(x), 0)
+    body = """
+        height = width - abs(x)
+        side = 1 if x > 0 else -1 if x < 0 else real(0)
+        e = height if height > 0 else 0
+        slope = side if height > 0 else 0
+        """
 
 
 def difference_taps(position: Array, low: int, high: int) -> Taps:
@@ -156,20 +238,13 @@ def difference_taps(position: Array, low: int, high: int) -> Taps:
     return Taps(first, count, share, slope)
 
 
-def exp_negative(x: Array) -> Array:
-    """exp(x) for x <= 0: NumPy's in double precision, in single precision the very operations of the kernels."""
-    return compute(EXP_NEGATIVE, {"x": x}, x.dtype)["y"]
-
-
-DELAY_KERNELS: dict[str, type[DelayKernel]] = {"gaussian": GaussianKernel, "triangle": TriangleKernel}
-
-
 def as_delay_kernel(value: Any) -> DelayKernel | None:
     """A registered name, a kernel, or None (``"none"``) as a kernel or None."""
     if value is None or (isinstance(value, str) and value == "none"):
         return None
     if isinstance(value, DelayKernel):
-        return check_registered("delay kernel", value, DELAY_KERNELS)
+        check_registered("delay kernel", value, DELAY_KERNELS).check_shape()
+        return value
     if isinstance(value, str) and value in DELAY_KERNELS:
-        return DELAY_KERNELS[value]()
+        return as_delay_kernel(DELAY_KERNELS.by_default("delay kernel", value))
     raise unknown("delay kernel", value, [*DELAY_KERNELS, "none"])

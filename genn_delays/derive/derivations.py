@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .. import grammar as _grammar
-from ..errors import GennDelaysError
+from ..errors import GennDelaysError, InvalidValueError, shown
 from ..learning.surrogates import Surrogate
 from ..neurons import Equations
 from ..paths import cache_dir
@@ -24,15 +26,16 @@ from . import equations as _equations
 from . import exponentials as _exponentials
 from . import expressions as _expressions
 from . import integration as _integration
+from . import names as _names
 from . import printed as _printed
 from . import transitions as _transitions
 from .equations import DiscreteModel
-from .expressions import Printed
+from .expressions import Printed, evaluate
 from .stored import read_expression, read_model
 
 T = TypeVar("T")
 
-_DERIVING = (_grammar, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
+_DERIVING = (_grammar, _names, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
 """What takes part in deriving: an entry of other code is none."""
 
 
@@ -54,23 +57,70 @@ def discrete_model(equations: Equations, detach_reset: bool) -> DiscreteModel:
 
 
 def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
-    """The printed code of a surrogate, remembered on disk."""
+    """The printed code of a surrogate, remembered on disk.
+
+    Raises:
+        InvalidValueError: its spike is no expression of `x` alone that every target has, or does not rise.
+    """
 
     def make() -> dict[str, Any]:
         import sympy
 
-        x = sympy.Symbol("x", real=True)
-        spike = surrogate.spike(x)
+        x, spike = _spike_of(surrogate)
         derivative = sympy.simplify(sympy.diff(spike, x))
         code = SurrogateCode(_expressions.printed(spike), _expressions.printed(sympy.N(derivative, 12)))
+        _check_rises(surrogate, code)
         return asdict(code)
 
     def read(raw: Any) -> SurrogateCode:
         return SurrogateCode(read_expression(raw["spike"], ("x",)), read_expression(raw["derivative"], ("x",)))
 
-    return _remembered(
-        "surrogate", f"{type(surrogate).__qualname__} {surrogate!r} {_source(type(surrogate))}", make, read
-    )
+    kind = type(surrogate)
+    if kind.__module__ == Surrogate.__module__:  # the library's own: all that they depend on is the text of the class
+        key = f"{kind.__qualname__} {surrogate!r} {_source(kind)}"
+    else:  # a user's may use whatever else, and may have no text: what counts is the expression
+        import sympy
+
+        key = sympy.srepr(_spike_of(surrogate)[1])
+    return _remembered("surrogate", key, make, read)
+
+
+def _spike_of(surrogate: Surrogate) -> tuple[Any, Any]:
+    """The symbol `x` and the smooth spike as an expression of it."""
+    import sympy
+
+    x, what = sympy.Symbol("x", real=True), f"surrogate {shown(surrogate)}"
+    try:
+        spike = sympy.sympify(surrogate.spike(x), strict=True)
+    except GennDelaysError:
+        raise
+    except Exception as error:  # whatever a user's function does
+        raise InvalidValueError(
+            f"{what}: spike(x) must give a SymPy expression of x, got {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(spike, sympy.Expr) or spike.free_symbols != {x}:
+        names = ", ".join(sorted(str(s) for s in getattr(spike, "free_symbols", ()))) or "no symbol"
+        raise InvalidValueError(f"{what}: spike(x) must give a SymPy expression of x alone, got {spike} of {names}")
+    return x, spike
+
+
+def _check_rises(surrogate: Surrogate, code: SurrogateCode) -> None:
+    """An error where a smooth spike falls, has no finite derivative, or has one where its support says that it is 0."""
+    x = np.linspace(-4.0, 4.0, 161) * (surrogate.support or 1.0)
+    with np.errstate(all="ignore"):
+        slope = evaluate(code.derivative.py, {"x": x}) + np.zeros_like(x)
+    what = f"surrogate {shown(surrogate)}: spike(x)"
+    bad = ~(slope >= 0) | ~np.isfinite(slope)
+    if bad.any():
+        raise InvalidValueError(
+            f"{what} must rise with x and have a finite derivative, got {slope[bad][0]:g} at x = {x[bad][0]:g}"
+        )
+    outside = (slope != 0) & (np.abs(x) >= (surrogate.support or np.inf))
+    if outside.any():
+        raise InvalidValueError(
+            f"{what} must have the derivative 0 where |x| >= support, which is {surrogate.support}, got "
+            f"{slope[outside][0]:g} at x = {x[outside][0]:g}"
+        )
 
 
 def _source(thing: Any) -> str:

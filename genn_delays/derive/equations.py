@@ -22,10 +22,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import InvalidValueError
 from ..neurons import Equations
 from ..neurons.neuron import REFRACTORY_STATE as REFRAC
-from .expressions import Printed, numpy_text, parse, printed
-from .integration import discretise
+from .expressions import Printed, derived, given, numpy_text, parse, printed
+from .integration import discretise, transition
+from .names import code_name, derived_name, given_name
 from .transitions import Transitions, derive_transitions
 
 
@@ -42,8 +44,8 @@ class DiscreteModel:
         update: for every state, its value before a spike is accounted for.
         jump: for every state that a spike changes, its value after it.
         threshold: the neuron spikes where this is >= 0.
-        adjoint: for every state, lambda[t] out of `L_<state>` (lambda[t+1]), `S`, `ds` and `e`.
-        gradient: dL/dIsyn[t] out of `l_<state>` (lambda[t]).
+        adjoint: for every state, lambda[t] out of ``L__<state>`` (lambda[t+1]), ``S__``, ``ds__`` and ``e__``.
+        gradient: dL/dIsyn[t] out of ``l__<state>`` (lambda[t]).
         output: index of the state that a readout reads.
         held: states that stand still while the neuron is refractory.
         hold: whether it is from here on to the next step, as 0 or 1; None where it never is.
@@ -92,11 +94,16 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
     threshold = None if equations.threshold is None else parse(equations.threshold, symbols, "threshold")
     adjoint = _adjoint(equations, x, coefficients, jumps, threshold, detach_reset)
     gradient = sum(
-        (sympy.Symbol(f"b_{s}") * sympy.Symbol(f"l_{s}") for s in states if f"b_{s}" in coefficients), sympy.Integer(0)
+        (
+            derived("b", s, commutative=True) * derived("l", s, commutative=True)
+            for s in states
+            if derived_name("b", s) in coefficients
+        ),
+        sympy.Integer(0),
     )
     transitions = None
     if equations.impulse is not None:
-        gradient = sympy.Symbol(f"l_{equations.impulse}")
+        gradient = derived("l", equations.impulse, commutative=True)
         transitions = derive_transitions(
             equations, propagated(equations, coefficients), x, rhs, jumps, threshold, symbols
         )
@@ -123,14 +130,17 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
 def _refractory(model: DiscreteModel, equations: Equations) -> DiscreteModel:
     """The model with a counter of the steps in which it holds its variables and does not spike."""
     assert model.threshold is not None
+    if REFRAC in (*model.states, *equations.parameters):
+        raise InvalidValueError(f"{REFRAC!r} cannot be a name in a neuron with a refractory period: its counter has it")
+    counter = code_name(REFRAC)
     update = {
-        s: Printed(c=f"{REFRAC} > 0.0f ? {s} : {e.c}", py=f"where({REFRAC} > 0, {s}, {e.py})")
+        s: Printed(c=f"{counter} > 0.0f ? {code_name(s)} : {e.c}", py=f"where({REFRAC} > 0, {s}, {e.py})")
         if s in equations.held
         else e
         for s, e in model.update.items()
     }
-    update[REFRAC] = Printed(c=f"fmaxf({REFRAC} - 1.0f, 0.0f)", py=f"maximum({REFRAC} - 1, 0)")
-    steps = f"{REFRAC}_steps"
+    update[REFRAC] = Printed(c=f"fmaxf({counter} - 1.0f, 0.0f)", py=f"maximum({REFRAC} - 1, 0)")
+    steps = derived_name("steps", REFRAC)
     distance = model.threshold
     return replace(
         model,
@@ -140,13 +150,13 @@ def _refractory(model: DiscreteModel, equations: Equations) -> DiscreteModel:
         jump={**model.jump, REFRAC: Printed(c=steps, py=steps)},
         # far below, where no surrogate reaches
         threshold=Printed(
-            c=f"({REFRAC} > 0.0f ? -1e9f : {distance.c})", py=f"where({REFRAC} > 0, -1e9, {distance.py})"
+            c=f"({counter} > 0.0f ? -1e9f : {distance.c})", py=f"where({REFRAC} > 0, -1e9, {distance.py})"
         ),
         adjoint={**model.adjoint, REFRAC: Printed(c="0.0f", py="0.0")},
         held=equations.held,
         hold=Printed(
-            c=f"(S > 0.0f ? {steps} : {REFRAC}) > 0.0f ? 1.0f : 0.0f",
-            py=f"where(where(S > 0, {steps}, {REFRAC}) > 0, 1.0, 0.0)",
+            c=f"(S > 0.0f ? {steps} : {counter}) > 0.0f ? 1.0f : 0.0f",
+            py=f"where(where({given_name('S')} > 0, {steps}, {REFRAC}) > 0, 1.0, 0.0)",
         ),
     )
 
@@ -191,7 +201,7 @@ def _adjoint(
     import sympy
 
     states = tuple(equations.variables)
-    spike, surrogate, e = (sympy.Symbol(n, real=True) for n in ("S", "ds", "e"))
+    spike, surrogate, e = (given(n) for n in ("S", "ds", "e"))
     after = propagated(equations, coefficients)
     adjoint = {}
     for j, s in enumerate(states):
@@ -213,13 +223,13 @@ def propagated(equations: Equations, coefficients: dict[str, Any]) -> list[Any]:
     """What the next step asks of the state after the jumps, M^T L; where hold is 1, held variables go through."""
     import sympy
 
-    hold = sympy.Symbol("hold", real=True)
+    hold = given("hold")
     found = []
     for s in equations.variables:
         value = sympy.Integer(0)
         for r in equations.variables:
-            name, later = f"a_{r}" if r == s else f"a_{r}_{s}", sympy.Symbol(f"L_{r}", real=True)
-            term = sympy.Symbol(name, real=True) * later if name in coefficients else sympy.Integer(0)
+            later, of = derived("L", r), (r,) if r == s else (r, s)
+            term = derived("a", *of) * later if transition(r, s) in coefficients else sympy.Integer(0)
             if equations.refractory is not None and r in equations.held:
                 term = (1 - hold) * term + hold * (later if r == s else 0)
             value += term

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,53 @@ import numpy as np
 from ..errors import InvalidValueError
 from ..grammar import check_names, expression_tree
 from .exponentials import exprel, exprel_slope
+from .names import code_name, derived_name, given_name
 from .printed import C_FUNCTIONS, Printed, TextError, check_c, check_numpy, evaluate
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Printed", "evaluate", "exprel", "exprel_slope", "numpy_text", "parse", "printed"]
+__all__ = ["Printed", "derived", "evaluate", "exprel", "exprel_slope", "given", "numpy_text", "parse", "printed"]
 
 _DIGITS = 17
 """Decimal digits of a double."""
 _SINGLE = 1e-37, 1e38
 """Numbers that single precision has, apart from 0."""
+
+
+@cache
+def _symbol_class() -> Any:
+    """Symbols that no user can make, whatever name is taken."""
+    import sympy
+
+    class Derived(sympy.Symbol):  # type: ignore[misc]
+        """A symbol that sorts by a short name and is printed by a name of its own."""
+
+        def __new__(cls, name: str, text: str, **assumptions: bool) -> Any:
+            symbol = sympy.Symbol.__xnew__(cls, name, **assumptions)
+            symbol.text = text
+            return symbol
+
+        def _hashable_content(self) -> Any:
+            return (*super()._hashable_content(), self.text)
+
+    Derived.__name__ = "Symbol"  # SymPy sorts by classes' names first: terms keep the order of their names
+    return Derived
+
+
+def derived(role: str, *of: str, **assumptions: bool) -> Any:
+    """The symbol of what has a role for variables, as the coefficient ``a`` of `v`; real unless said otherwise."""
+    assumptions = assumptions or {"real": True}
+    return _symbol_class()("_".join((role, *of)), derived_name(role, *of), **assumptions)
+
+
+def given(name: str) -> Any:
+    """The symbol of one of :data:`.names.GIVEN`."""
+    return _symbol_class()(name, given_name(name), real=True)
+
+
+def _text_of(symbol: Any) -> str:
+    return str(getattr(symbol, "text", symbol.name))
 
 
 def parse(text: str, symbols: Mapping[str, Any], what: str) -> sympy.Expr:
@@ -161,6 +198,9 @@ def _c_text(expression: Any) -> str:
     class Printer(C99CodePrinter):  # type: ignore[misc]
         """Numbers round to the single precision number that is next to them, at once."""
 
+        def _print_Symbol(self, symbol: Any) -> str:  # noqa: N802 - SymPy's name
+            return code_name(_text_of(symbol))
+
         def _print_Float(self, number: Any) -> str:  # noqa: N802 - SymPy's name
             text = str(super()._print_Float(number))
             value = np.float32(float(number))
@@ -193,6 +233,9 @@ def numpy_text(expression: Any) -> str:
 
     class Printer(NumPyPrinter):  # type: ignore[misc]
         """Calls of what :mod:`.printed` knows, and numbers for names of numbers."""
+
+        def _print_Symbol(self, symbol: Any) -> str:  # noqa: N802 - SymPy's names
+            return _text_of(symbol)
 
         def _print_NumberSymbol(self, number: Any) -> str:  # noqa: N802 - SymPy's names
             return repr(float(number.evalf(_DIGITS)))
@@ -234,7 +277,7 @@ def numpy_text(expression: Any) -> str:
 def _checked(expression: Any, write: Any, check: Any) -> str:
     """What a printer writes, held against what such a text may be."""
     try:
-        text: str = check(write(expression), {str(s) for s in expression.free_symbols})
+        text: str = check(write(expression), {_text_of(s) for s in expression.free_symbols})
         return text
     except _NotRealError:
         raise InvalidValueError(f"{expression} holds what is not a finite real number") from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidValueError
 from ..neurons import Equations
 from .expressions import Printed
+from .names import code_name, derived_name
 
 if TYPE_CHECKING:
     import sympy
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def discretise(
     equations: Equations, rhs: list[sympy.Expr], symbols: dict[str, Any]
 ) -> tuple[dict[str, sympy.Expr], dict[str, Printed]]:
-    """Coefficients ``a_s`` (own state), ``a_s_r`` (another's), ``b_s`` (input), ``c_s``, and the update.
+    """Coefficients ``a__s`` (own state), ``a__s__r`` (another's), ``b__s`` (input), ``c__s``, and the update.
 
     An impulse has no coefficient: what arrives is added as it is.
 
@@ -61,20 +62,29 @@ def _collected(
     coefficients: dict[str, sympy.Expr] = {}
     update: dict[str, Printed] = {}
     for i, s in enumerate(states):
-        terms = []
+        terms: list[tuple[str, ...]] = []
         for j, r in enumerate(states):
             if (value := decay[i, j]) != 0:
-                coefficients[f"a_{s}" if i == j else f"a_{s}_{r}"] = value
-                terms.append(f"{'a_' + s if i == j else f'a_{s}_{r}'} * {r}")
-        for name, factor, column in ((f"b_{s}", " * Isyn", 0), (f"c_{s}", "", 1)):
+                name = transition(s, r)
+                if name in coefficients:
+                    raise InvalidValueError(f"variables {s!r} and {r!r} cannot be told apart by their underscores")
+                coefficients[name] = value
+                terms.append((name, r))
+        for name, factor, column in ((derived_name("b", s), ("Isyn",), 0), (derived_name("c", s), (), 1)):
             if (value := added[i, column]) != 0:
                 coefficients[name] = value
-                terms.append(f"{name}{factor}")
+                terms.append((name, *factor))
         if s == equations.impulse:
-            terms.append("Isyn")
-        text = " + ".join(terms) or "0.0f"
-        update[s] = Printed(c=text, py=text.removesuffix("f") if text == "0.0f" else text)
+            terms.append(("Isyn",))
+        text = " + ".join(" * ".join(term) for term in terms)
+        code = " + ".join(" * ".join(map(code_name, term)) for term in terms)
+        update[s] = Printed(c=code or "0.0f", py=text or "0.0")
     return coefficients, update
+
+
+def transition(s: str, r: str) -> str:
+    """The coefficient with which variable `s` takes over variable `r` of the step before."""
+    return derived_name("a", s) if r == s else derived_name("a", s, r)
 
 
 def _is_coupled(a: sympy.Matrix, impulse: int | None) -> bool:

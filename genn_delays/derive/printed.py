@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .exponentials import expm_entry, expm_slope, exprel, exprel_slope
+from .names import code_name
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ Node = Callable[[Mapping[str, Any]], Any]
 
 
 def words_of(expressions: Iterable[Printed]) -> set[str]:
-    """The names that expressions use."""
-    return set(re.findall(r"[A-Za-z_]\w*", " ".join(e.c for e in expressions)))
+    """The names that expressions use, as NumPy's text has them."""
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", " ".join(e.py for e in expressions)))
 
 
 class TextError(ValueError):
@@ -120,6 +121,9 @@ def check_numpy(text: object, names: Collection[str]) -> str:
 def check_c(text: object, names: Collection[str]) -> str:
     """A text as an expression for C that uses no other names than these and calls :data:`C_FUNCTIONS` alone.
 
+    Args:
+        names: as expressions have them; in C they are called what :func:`.names.code_name` says.
+
     Raises:
         TextError: it is none.
     """
@@ -127,6 +131,7 @@ def check_c(text: object, names: Collection[str]) -> str:
         raise TextError("not an expression in C")
     if any(comment in text for comment in ("//", "/*", "++", "--")):
         raise TextError("a comment or a change of a variable in an expression")
+    names = {code_name(name) for name in names}
     place, depth, operand, text = 0, 0, True, text.rstrip(" ")  # operand: whether one comes next, or an operator
     while place < len(text):
         found = _C_TOKEN.match(text, place)

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from ..neurons import Equations
 from ..neurons.neuron import REFRACTORY_STATE as REFRAC
 from .equations import DiscreteModel, describe
+from .integration import transition
+from .names import GIVEN, derived_name, given_name
 from .printed import Printed, TextError, check_numpy, check_printed
 from .transitions import Transitions
 
@@ -45,15 +47,13 @@ class _Entry:
         self.equations, variables = equations, tuple(equations.variables)
         refractory = equations.refractory is not None
         self.states = (*variables, *([REFRAC] if refractory else []))
-        self.coefficients = {f"{p}_{s}" for s in variables for p in "abc"} | {
-            f"a_{s}_{r}" for s in variables for r in variables
-        }
-        self.coefficients |= {f"{REFRAC}_steps"} if refractory else set()
+        self.coefficients = {derived_name(role, s) for s in variables for role in "bc"}
+        self.coefficients |= {transition(s, r) for s in variables for r in variables}
+        self.coefficients |= {derived_name("steps", REFRAC)} if refractory else set()
         self.given = {*equations.parameters, "dt"}
         self.rates = {*equations.parameters, *self.states}
-        later = {f"{p}_{s}" for s in self.states for p in "lLh"}
-        times = {"Isyn", "S", "ds", "e", "e_time", "push", "hold"}
-        self.names = self.rates | self.coefficients | later | times
+        later = {derived_name(role, s) for s in self.states for role in "lLh"}
+        self.names = self.rates | self.coefficients | later | {"Isyn", *map(given_name, GIVEN)}
 
     def model(self, raw: Any) -> DiscreteModel:
         equations = self.equations
@@ -92,7 +92,7 @@ class _Entry:
             _same(list(raw[name]), list(variables))
         return Transitions(
             flow=self.expressions(raw["flow"]),
-            coefficients=self.numbers(raw["coefficients"], [f"h_{s}" for s in variables], self.given),
+            coefficients=self.numbers(raw["coefficients"], [derived_name("h", s) for s in variables], self.given),
             arrival=read_expression(raw["arrival"], self.names),
             parameters=_names(raw["parameters"], self.equations.parameters),
             spike_time=self.expression(raw["spike_time"]),

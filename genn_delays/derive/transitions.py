@@ -11,7 +11,7 @@ do it for the leaky integrate-and-fire neuron)::
 A spike of weight w that arrives as an impulse on the state b, a time later, changes the loss by ``-w lambda A b``: that
 is e_time, summed over a spike's synapses, and for each synapse dL/ddelay (Mészáros et al. 2025, arXiv 2501.07331).
 While a neuron is refractory it holds some variables; that they are released later when the spike is later adds
-``-lambda_held f_held(x)`` at the release, carried back to the spike in ``L_refrac``.
+``-lambda_held f_held(x)`` at the release, carried back to the spike in ``L__refrac``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 
 from ..neurons import Equations
 from ..neurons.neuron import REFRACTORY_STATE
-from .expressions import Printed, numpy_text, printed
+from .expressions import Printed, derived, given, numpy_text, printed
+from .names import derived_name
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,17 @@ class Transitions:
     """Adjoint jumps, ready to be put into a kernel.
 
     Attributes:
-        flow: for every state, lambda one step earlier out of `L_<state>`, without a spike.
+        flow: for every state, lambda one step earlier out of ``L__<state>``, without a spike.
         coefficients: name and NumPy expression of every per-neuron number that `arrival` multiplies by.
-        arrival: dL/d(time of arrival, in ms) of a unit impulse, out of `l_<state>` and of `hold`, 1 in a refractory
-            period and 0 outside of it.
+        arrival: dL/d(time of arrival, in ms) of a unit impulse, out of ``l__<state>`` and of ``hold__``, 1 in a
+            refractory period and 0 outside of it.
         parameters: parameters that the jumps use.
-        spike_time: `l_time`, dL/d(time of the spike, in ms), out of `L_<state>` (lambda after the spike), `e_time`
-            and the states at the spike.
-        jump: for every state whose lambda the spike changes, lambda before it, out of `L_<state>` and `push`, which is
-            -l_time / slope.
+        spike_time: `l_time`, dL/d(time of the spike, in ms), out of ``L__<state>`` (lambda after the spike),
+            ``e_time__`` and the states at the spike.
+        jump: for every state whose lambda the spike changes, lambda before it, out of ``L__<state>`` and ``push__``,
+            which is -l_time / slope.
         kept: states that these read, as they are at the spike.
-        release: what the end of the refractory period adds to `L_refrac`, out of `L_<state>` and the states then.
+        release: what the end of the refractory period adds to ``L__refrac``, out of ``L__<state>`` and the states then.
         kept_at_release: states that this reads.
         slope: grad theta f, per ms, out of the states (NumPy).
         rates: d/dt of every state (NumPy).
@@ -75,15 +76,15 @@ def derive_transitions(
 
     states = tuple(equations.variables)
     impulse = symbols[str(equations.impulse)]
-    later = [sympy.Symbol(f"L_{s}", real=True) for s in states]
-    coefficients = {f"h_{s}": -sympy.diff(f, impulse) for s, f in zip(states, rhs, strict=True)}
+    later = [derived("L", s) for s in states]
+    coefficients = {derived_name("h", s): -sympy.diff(f, impulse) for s, f in zip(states, rhs, strict=True)}
     coefficients = {name: e for name, e in coefficients.items() if e != 0}
     held = [s in equations.held and equations.refractory is not None for s in states]
     arrival = sympy.Integer(0)
     for j, s in enumerate(states):
-        if f"h_{s}" in coefficients:  # what stands still does not feel when the impulse came
-            moving = 1 - sympy.Symbol("hold", real=True) if held[j] else 1
-            arrival += sympy.Symbol(f"h_{s}") * sympy.Symbol(f"l_{s}") * moving
+        if derived_name("h", s) in coefficients:  # what stands still does not feel when the impulse came
+            moving = 1 - given("hold") if held[j] else 1
+            arrival += derived("h", s, commutative=True) * derived("l", s, commutative=True) * moving
     rates = {s: numpy_text(f) for s, f in zip(states, rhs, strict=True)}
     flows = {s: printed(e) for s, e in zip(states, flow, strict=True)}
     numbers = {name: numpy_text(e) for name, e in coefficients.items()}
@@ -97,11 +98,11 @@ def derive_transitions(
         for j, f in enumerate(rhs)
     ]
     moved = [sum(jacobian[j][k] * rhs[k] for k in range(len(x))) - start[j] for j in range(len(x))]
-    time = sympy.Symbol("e_time") + sum(later[j] * sympy.simplify(moved[j]) for j in range(len(x)))
+    time = given("e_time") + sum(later[j] * sympy.simplify(moved[j]) for j in range(len(x)))
     release = _release(held, x, rhs, after, later) if any(held) else None
     if release is not None:
-        time += sympy.Symbol(f"L_{REFRACTORY_STATE}", real=True)
-    push = sympy.Symbol("push")
+        time += derived("L", REFRACTORY_STATE)
+    push = given("push")
     before = [sum(jacobian[r][j] * later[r] for r in range(len(x))) + gradient[j] * push for j in range(len(x))]
     jump = {s: before[j] for j, s in enumerate(states) if before[j] != later[j]}
     expressions = [time, *jump.values()]

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from ..arguments import keywords_only
 from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset
+from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_parameter, check_reset
 
 
+@NEURONS.register("adaptive_leaky_integrate_fire")
 @keywords_only
 @dataclass(kw_only=True)
 class AdaptiveLeakyIntegrateFire(DynamicNeuron):

@@ -8,9 +8,10 @@ from typing import Any
 from ..arguments import keywords_only
 from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter
+from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_parameter
 
 
+@NEURONS.register("leaky_integrate")
 @keywords_only
 @dataclass(kw_only=True)
 class LeakyIntegrate(DynamicNeuron):

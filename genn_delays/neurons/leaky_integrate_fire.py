@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ..arguments import keywords_only
 from ..errors import check_choice, check_switch
-from .neuron import DynamicNeuron, Equations, Integration, check_parameter, check_reset
+from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_parameter, check_reset
 
 
+@NEURONS.register("leaky_integrate_fire")
 @keywords_only
 @dataclass(kw_only=True)
 class LeakyIntegrateFire(DynamicNeuron):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import keyword
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,29 @@ from ..errors import InvalidValueError, check_choice, check_real
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS
 from ..random import Purpose, philox, uniform
+from ..registry import Registry
 
 Integration = Literal["linear_euler", "exact"]
 __all__ = ["REFRACTORY_STATE", "DynamicNeuron", "Equations", "Input", "Integration", "Neuron", "SpikeInput"]
 __all__ += ["check_parameter", "check_reset", "sample_per_neuron"]
 REFRACTORY_STATE = "refrac"
 """The variable that counts the steps until a neuron may spike again."""
+
+
+RESERVED = ("Isyn", "dt", "bias", "batch_norm", *(f"batch_norm_{n}" for n in ("scale", "shift", "mean", "var")))
+"""Names that equations have for the input current and the time step, and populations for values of their own."""
+
+
+def check_name(what: str, name: object) -> None:
+    """An error where a variable or a parameter cannot be called so. Words of other languages are names like any."""
+    if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
+        raise InvalidValueError(f"{what}: {name!r} is not a name; letters, digits and single _ make one")
+    if keyword.iskeyword(name):
+        raise InvalidValueError(
+            f"{what}: {name!r} cannot be a name: equations are written in Python, where it is a word"
+        )
+    if name in RESERVED:
+        raise InvalidValueError(f"{what}: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,14 @@ class Equations:
     refractory: str | None = None
     held: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        names = [*self.variables, *self.parameters]
+        for name in names:
+            check_name("equations", name)
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidValueError(f"equations: {name!r} is there twice; names of variables and parameters differ")
+
     def with_refractory(self, period: Any) -> Equations:
         """The same with a refractory period, the parameter ``tau_refrac``, in which `v` is held; None for none."""
         if period is None:
@@ -55,21 +81,41 @@ class Equations:
 
 
 class Neuron:
-    """Base of everything a population can consist of."""
+    """Base of everything a population can consist of. A new one with dynamics derives from :class:`DynamicNeuron`."""
 
+    registered_name: ClassVar[str]
     is_input = False
     readout: str | None = None
+
+    @classmethod
+    def check_definition(cls) -> None:
+        """An error where the class lacks what every backend needs of it."""
+        if not any(base.__name__ in _KINDS and base.__module__ == __name__ for base in cls.__mro__):
+            raise InvalidValueError(f"neuron {cls.__name__} must derive from {', '.join(_KINDS)}")
+
+    @classmethod
+    def examples(cls) -> list[Neuron]:
+        """Neurons that the contract tests try."""
+        return [cls()]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"  # those with parameters show them
 
 
+_KINDS = ("DynamicNeuron", "Input", "SpikeInput")
+"""What backends tell apart."""
+
+NEURONS: Registry[Neuron] = Registry("neuron", Neuron)
+
+
+@NEURONS.register("input")
 class Input(Neuron):
     """Real-valued input: every example gives one number per time step and neuron, ``[batch, time, neuron]``."""
 
     is_input = True
 
 
+@NEURONS.register("spike_input")
 class SpikeInput(Neuron):
     """Spike input: every example is a list of events (time in ms, neuron).
 

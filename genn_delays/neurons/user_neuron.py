@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,35 +12,12 @@ import numpy.typing as npt
 
 from ..arguments import keywords_only
 from ..errors import InvalidValueError, shown
-from ..grammar import FUNCTIONS, expression_tree
+from ..grammar import expression_tree
 from .leaky_integrate_fire import check_integration
-from .neuron import DynamicNeuron, Equations, Integration
-
-RESERVED = ("Isyn", "dt", "S", "e", "ds", "e_time", "l_time", "push", "hold", "refrac", "phantom_spike")
-"""Names with a meaning in every model's equations and their adjoint."""
-_KERNEL = """
-B T active active_start after count current distance e_row factor here i Isyn_row lambda lane moving n offset p spiked
-spiked_here spiked_row surrogate t t0 t1 tape_row rise_here rise_row distance_after grad_here time_grad_here grad_row
-time_grad_row held_lane event_list event_start value_list e_time_list spike_at spike_end release_step inverse_slope
-bias batch_norm_scale batch_norm_shift batch_norm_mean batch_norm_var
-"""
-_CPP = """
-alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
-const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false
-float for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private
-protected public register reinterpret_cast restrict return short signed sizeof static static_assert static_cast struct
-switch template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile
-wchar_t while xor xor_eq
-"""
-_MACRO = re.compile(
-    r"(M_|U?INT|FP_|MATH_|HUGE|SIZE_|PTR|PTHREAD|SCHED|WCHAR|WINT|SIG_|RAND_|EXIT_|MB_|CLONE_)\w*|[A-Z]{3,}"
-)
-"""Names like the macros of the C headers in use; capitals alone are theirs too (NULL, NAN, EXPORT)."""
-_MATH = " ".join(f"{name}f" for name in (*FUNCTIONS, "fabs", "pow", "fmax", "fmin", "rint", "floor", "ceil"))
-TAKEN = frozenset((_KERNEL + _CPP + _MATH + " linux unix errno ").split())
-"""What kernels call their own variables, and the words of C++: names stand in generated code as they are written."""
+from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_name
 
 
+@NEURONS.register("user_neuron")
 @keywords_only
 @dataclass(kw_only=True)
 class UserNeuron(DynamicNeuron):
@@ -91,20 +67,8 @@ class UserNeuron(DynamicNeuron):
             )
 
     def _check_names(self) -> None:
-        states = [*self.vars, "i_syn"]
-        derived = {f"{p}_{s}" for s in states for p in "abchlL"} | {f"a_{s}_{r}" for s in states for r in states}
-        ends = ("after", "before", "initial", "now", "row", "was")
-        derived |= {f"{s}_{end}" for s in states for end in ends}
-        derived |= {f"lambda_{s}" for s in states}
-        derived |= {f"{what}_{name}" for what in ("slope", "sum", "total") for name in set(derived)}
-        for name in [*states, *self.param_vals]:
-            if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
-                raise InvalidValueError(f"UserNeuron: {name!r} is not a name; letters, digits and single _ make one")
-            if name in RESERVED:
-                raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
-            makes = {f"{name}_{end}" for end in ends} & TAKEN if name in states else set()
-            if name in TAKEN | derived or makes or keyword.iskeyword(name) or _MACRO.fullmatch(name):
-                raise InvalidValueError(f"UserNeuron: {name!r} cannot be a name: generated code uses it; take another")
+        for name in [*self.vars, *self.param_vals]:
+            check_name("UserNeuron", name)
         for name in self.var_vals:
             if name not in self.vars:
                 raise InvalidValueError(f"UserNeuron: var_vals names {name!r}; variables: {', '.join(self.vars)}")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..derive.derivations import discrete_model, surrogate_code
 from ..derive.equations import DiscreteModel
+from ..derive.names import derived_name
 from ..derive.printed import evaluate, words_of
 from ..errors import GennDelaysWarning, InvalidValueError
 from ..learning.losses import Loss
@@ -219,7 +220,7 @@ def _population(
         _check_input_arrives(p, model)
         numbers = _coefficients(p, model, values, dt)
         numbers |= {name: values[name] for name in model.step_parameters}
-        numbers |= {f"{s}_initial": values.get(s, np.zeros(p.size)) for s in model.states}
+        numbers |= {derived_name("initial", s): values.get(s, np.zeros(p.size)) for s in model.states}
         if event_prop is not None:
             numbers |= _transition_numbers(p, model, values) | _phantom(p, event_prop)
     else:
@@ -313,14 +314,15 @@ def _coefficients(
             raise InvalidValueError(
                 f"population {p.name!r}: the integration rule gives no number for {name} = {expression}"
             )
-        if name == f"{REFRACTORY_STATE}_steps" and (numbers[name] < 1).any():
+        if name == derived_name("steps", REFRACTORY_STATE) and (numbers[name] < 1).any():
             raise InvalidValueError(
                 f"population {p.name!r}: tau_refrac must be at least one time step of {dt:g} ms, got "
                 f"{values['tau_refrac'].min():g}"
             )
-        if name.startswith("a_") and name[2:] in model.states and (numbers[name] < 0).any():
+        state = name.removeprefix(derived_name("a", ""))
+        if name == derived_name("a", state) and state in model.states and (numbers[name] < 0).any():
             raise InvalidValueError(
-                f"population {p.name!r}: a step of {dt:g} ms is too long for linear Euler, {name[2:]} would change "
+                f"population {p.name!r}: a step of {dt:g} ms is too long for linear Euler, {state} would change "
                 f"sign every step ({name} = {numbers[name].min():.4g}, allowed is 0 or more); take a time constant "
                 "of at least dt, a smaller dt or integration 'exact'"
             )

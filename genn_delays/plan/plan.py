@@ -19,6 +19,7 @@ from ..delays import DelayKernel, delays_of
 from ..derive.derivations import SurrogateCode
 from ..derive.equations import DiscreteModel
 from ..derive.expressions import evaluate
+from ..derive.names import derived_name
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser, Optimisers
 from ..learning.regularisation import SpikeRegularisation
@@ -30,7 +31,7 @@ from ..rewiring import RewiringRule
 
 Kind = Literal["real_input", "spike_input", "neuron"]
 
-PHANTOM = "phantom_spike"
+PHANTOM = derived_name("phantom", "spike")
 """The number per neuron with which phantom spikes push, where there are any."""
 GRAD_LIMIT = 100.0
 """Of :class:`EventProp` (ms), where nothing else is said."""
@@ -56,7 +57,7 @@ class PopulationPlan:
 
     Attributes:
         parameters: what the kernels read per neuron, float64 ``[neuron]`` each, in the order of the kernel's list:
-            coefficients, step parameters, initial values (``<variable>_initial``).
+            coefficients, step parameters, initial values (``initial__<variable>``).
         incoming, outgoing: indices of connections, in order of creation.
         keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
         keeps_whole_gradient: whether it is kept for the whole batch, and not for one tile of its lanes only.
@@ -121,8 +122,8 @@ class PopulationPlan:
         transitions = self.model.transitions if self.model else None
         if not self.event_prop or transitions is None or transitions.spike_time is None:
             return ()
-        released = (f"{s}_released" for s in transitions.kept_at_release)
-        return (*transitions.kept, "inverse_slope", *released)
+        released = (derived_name("released", s) for s in transitions.kept_at_release)
+        return (*transitions.kept, derived_name("inverse", "slope"), *released)
 
     @property
     def slopes(self) -> tuple[str, ...]:
@@ -144,7 +145,7 @@ class PopulationPlan:
     @property
     def keeps_current(self) -> bool:
         """Whether the input current is needed after the forward pass."""
-        return self.batch_norm is not None or any(c.startswith("b_") for c in self.slopes)
+        return self.batch_norm is not None or any(c.startswith(derived_name("b", "")) for c in self.slopes)
 
     def _known(self, values: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         return {**self.values, **{k: v.astype(np.float64) for k, v in values.items()}, "dt": self.dt}
@@ -253,7 +254,7 @@ class ConnectionPlan:
     def gradient_taps(self) -> str | None:
         """What turns a correlogram into gradients: a kernel, the difference form, or None where one lag is all."""
         if self.kernel is not None:
-            return self.kernel.template
+            return self.kernel.code_name
         return None if self.delay_optimiser is None or self.exact_delays else "difference"
 
     @property
@@ -348,7 +349,7 @@ class Plan:
         }
 
     def drops(self, step: int, now: Progress) -> dict[int, int]:
-        """By connection that is to be rewired after a training step how many synapses go by magnitude."""
+        """By connection that is to be rewired after a training step how many synapses go by their score."""
         rules = [(c, c.rewiring) for c in self.connections if c.rewiring is not None]
         return {c.index: rule.num_dropped(c.size, now) for c, rule in rules if rule.due(step, now)}
 

@@ -274,7 +274,7 @@ class Engine(Protocol):
 
         Args:
             step: training step.
-            drops: by connection that is due how many synapses go by magnitude (0: the rule has another criterion).
+            drops: by connection that is due how many synapses go by their score (0: the rule has none).
         """
 
     def output(self, population: int) -> npt.NDArray[np.float32]:

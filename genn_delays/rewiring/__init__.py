@@ -1,4 +1,4 @@
-"""Rewiring rules: what drops and grows synapses while a network learns. A new one: a file and a line in REWIRING."""
+"""Rewiring rules: what drops and grows synapses while a network learns."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import Any
 from ..errors import check_registered, unknown
 from .deep_r import DeepR
 from .rigl import RigL
-from .rule import RewiringRule
+from .rule import REWIRING, RewiringRule
 from .set import SET
 
-REWIRING: dict[str, type[RewiringRule]] = {"deep_r": DeepR, "rigl": RigL, "set": SET}
+DEEP_R_RIGL = "deep_r_rigl"
+"""The name of :class:`DeepR` with ``growth="gradient"``."""
 
 
 def as_rewiring(what: str, value: Any) -> RewiringRule | None:
-    """A registered name, a rule, or None (``"none"``) as a rule or None."""
+    """A registered name (or ``"deep_r_rigl"``), a rule, or None (``"none"``) as a rule or None."""
     if value is None or (isinstance(value, str) and value == "none"):
         return None
     if isinstance(value, RewiringRule):
         return check_registered(f"rewiring of {what}", value, REWIRING)
+    if isinstance(value, str) and value == DEEP_R_RIGL:
+        return DeepR(growth="gradient")
     if isinstance(value, str) and value in REWIRING:
         return REWIRING[value]()
-    raise unknown(f"rewiring of {what}", value, [*REWIRING, "none"])
+    raise unknown(f"rewiring of {what}", value, [*REWIRING, DEEP_R_RIGL, "none"])
 
 
-__all__ = ["REWIRING", "SET", "DeepR", "RewiringRule", "RigL", "as_rewiring"]
+__all__ = ["DEEP_R_RIGL", "REWIRING", "SET", "DeepR", "RewiringRule", "RigL", "as_rewiring"]

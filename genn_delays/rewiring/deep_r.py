@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal, Self
 
 from ..errors import check_real, check_switch, keep
-from ..learning.schedules import Progress
-from .rule import RewiringRule
+from .rule import REWIRING, RewiringRule
 
 
+@REWIRING.register("deep_r")
 @dataclass(frozen=True)
 class DeepR(RewiringRule):
     """DEEP R (Bellec, Kappel, Maass & Legenstein 2018, arXiv 1711.05136) on ragged synapses with delays.
@@ -43,7 +40,7 @@ class DeepR(RewiringRule):
     growth: Literal["random", "gradient"] = "random"
 
     signed = True
-    template = "drop_zero"
+    gone = "gone = w == 0"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,8 +49,10 @@ class DeepR(RewiringRule):
         check_switch("DeepR decoupled_l1", self.decoupled_l1)
         check_switch("DeepR dale", self.dale)
 
-    def num_dropped(self, size: int, progress: Progress) -> int:
-        return 0
-
-    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
-        return np.asarray(weight == 0)
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return (
+            cls(l1=0.01),
+            cls(l1=0.05, dale=True, temperature=1e-4),
+            cls(l1=0.5, decoupled_l1=True, growth="gradient"),
+        )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import cos, pi
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal, Self
 
 from ..errors import check_count, keep
 from ..learning.schedules import Progress
-from .rule import RewiringRule, check_share, smallest
+from .rule import REWIRING, RewiringRule, check_share
 
 
+@REWIRING.register("rigl")
 @dataclass(frozen=True)
 class RigL(RewiringRule):
     """The rigged lottery (Evci et al. 2020, arXiv 1911.11134); weights have no fixed signs.
@@ -34,7 +32,7 @@ class RigL(RewiringRule):
     growth: Literal["random", "gradient"] = field(default="gradient", init=False, repr=False)
 
     signed = False
-    template = "drop_smallest"
+    score = "score = abs(w)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,10 +50,11 @@ class RigL(RewiringRule):
     def num_dropped(self, size: int, progress: Progress) -> int:
         return int(self._share(progress) * size)
 
-    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
-        return smallest(weight, count)
-
     def _share(self, progress: Progress) -> float:
         """What share of the synapses is replaced at a point of training."""
         done = (progress.epoch + progress.batch / progress.num_batches) / (self.end * progress.num_epochs)
         return self.fraction * (1.0 + cos(pi * done)) / 2.0 if done < 1.0 else 0.0
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls(interval=1), cls(interval=3, candidates=20, growth_delay="best")

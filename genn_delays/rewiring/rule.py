@@ -1,5 +1,8 @@
 """What a rewiring rule is: when it is due, which synapses it drops, and what it asks of signs, places and delays.
 
+A new rule is a class with a criterion by which synapses are dropped, registered by a name. Its formulas are written
+once: backend ``reference`` computes them with NumPy, and every target's kernels have them printed.
+
 Growing is the same for all: as many as were dropped, with a weight of 1e-12 and no optimiser history. A pair has as
 many *slots* as the connectivity gave any pair synapses (one, mostly); candidates are all slots without a living
 synapse, just-dropped ones included. They are drawn at random, or are those that would help most: with the gradient
@@ -9,15 +12,21 @@ synapse, just-dropped ones included. They are drawn at random, or are those that
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies.functions import LIBRARY
 from ..errors import check_choice, check_count, check_real, keep
 from ..learning.schedules import Progress
+from ..registry import Registry
 
 GROWTH_DELAYS = ("pair", "redraw", "best")
 EXACT_CANDIDATES = 1_000_000
@@ -25,10 +34,16 @@ EXACT_CANDIDATES = 1_000_000
 SAMPLED_PER_DROPPED = 8
 """Size of the sample, in dropped synapses."""
 
+_MOMENT = re.compile(r"\bmoment(\d+)\b")
+Array = npt.NDArray[Any]
+
 
 @dataclass(frozen=True)
-class RewiringRule(ABC):
-    """Base of all rules.
+class RewiringRule:
+    """Base of all rules: frozen dataclasses, whose further fields that are numbers its formulas may read by name.
+
+    A rule gives one of two formulas (:mod:`genn_delays.bodies`) by which synapses are dropped, `gone` or `score`, and
+    may give another by which they are grown, `help`.
 
     Args:
         growth_delay: the delay of a grown synapse: ``"pair"``, the pair's own for good, ``"redraw"``, a fresh one, or
@@ -41,10 +56,21 @@ class RewiringRule(ABC):
     growth_delay: Literal["pair", "redraw", "best"] = field(default="pair", kw_only=True)
     candidates: int | None = field(default=None, kw_only=True)
 
-    signed: ClassVar[bool]
+    registered_name: ClassVar[str]
+    signed: ClassVar[bool] = False
     """Whether weights keep their signs: ``weight = sign * max(theta, 0)``."""
-    template: ClassVar[str]
-    """Kernel that marks what is dropped."""
+    gone: ClassVar[str | None] = None
+    """Says of each synapse whether it is dropped, by the bool `gone`. It may read the weight `w` and the moments of the
+    weight's optimiser `moment0`, `moment1`, ... (real), the optimiser steps that the synapse has had, `age` (u32, at
+    most 65,535), and the rule's numbers by their names (double)."""
+    score: ClassVar[str | None] = None
+    """Says how much a synapse is worth, by the real `score`, out of the same: those of smallest score are dropped,
+    :meth:`num_dropped` of them, and of equal ones those that come first. What is not a number is worth most."""
+    help: ClassVar[str | None] = None
+    """Says how much a synapse that is not there would help, by the real `help`, out of its gradient `g` (dL/dw) and the
+    `sign` (1 or -1) that it would have, both real, and the rule's numbers (double). Where not given it is ``-sign * g``
+    where weights keep their signs, else ``abs(g)``."""
+
     l1: float = field(default=0.0, init=False, repr=False)
     decoupled_l1: bool = field(default=False, init=False, repr=False)
     temperature: float = field(default=0.0, init=False, repr=False)
@@ -56,6 +82,9 @@ class RewiringRule(ABC):
         check_choice("growth", self.growth, ("random", "gradient"))
         if self.candidates is not None:
             keep(self, candidates=check_count(f"{type(self).__name__} candidates", self.candidates))
+        for body in (self.drop_body(), self.help_body()):
+            for name in self._numbers_of(body):
+                check_real(f"{type(self).__name__} {name}", getattr(self, name))
 
     @property
     def uses_gradient(self) -> bool:
@@ -79,17 +108,116 @@ class RewiringRule(ABC):
         """Whether the rule acts after training step `step` (from 0)."""
         return True
 
-    @abstractmethod
     def num_dropped(self, size: int, progress: Progress) -> int:
-        """How many of `size` synapses go by magnitude; 0 for rules that drop by another criterion."""
+        """How many of `size` synapses go by `score`; rules that have one define it."""
+        return 0
 
-    @abstractmethod
-    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
-        """The definition: which synapses are dropped, ``[synapse]``; `count` is what :meth:`num_dropped` gave."""
+    def dropped(
+        self, weight: Array, count: int, age: Array | None = None, moments: Sequence[Array] = ()
+    ) -> npt.NDArray[np.bool_]:
+        """The definition: which synapses are dropped, ``[synapse]``.
 
-    def help(self, gradient: npt.NDArray[Any], sign: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The definition: how much a synapse with this dL/dw and sign would help."""
-        return np.asarray(-sign * gradient if self.signed else np.abs(gradient))
+        Args:
+            weight, age, moments: of every synapse; the last two only where the formula reads them.
+            count: what :meth:`num_dropped` gave.
+        """
+        known = {"w": weight, "age": age, **{f"moment{m}": values for m, values in enumerate(moments)}}
+        found = self._computed(self.drop_body(), known, weight)
+        return np.array(found) if self.gone is not None else _smallest(found, count)
+
+    def helps(self, gradient: Array, sign: Array) -> Array:
+        """The definition: how much synapses with this dL/dw and sign would help."""
+        return self._computed(self.help_body(), {"g": gradient, "sign": sign}, gradient)
+
+    def _computed(self, body: Body, known: dict[str, Any], like: Array) -> Array:
+        """The output of a formula for every entry of `like`, in its precision."""
+        read_here = body.reads()
+        known = known | {name: getattr(self, name) for name in self.number_names()}
+        values = {name: known[name] if name in read_here else 0 for name in body.inputs}
+        (found,) = compute(body, values, np.float64 if like.dtype == np.float64 else np.float32).values()
+        return np.broadcast_to(found, like.shape)
+
+    def noise(self, alpha: float) -> float:
+        """The size of the noise that `temperature` adds to weights in a step of this learning rate."""
+        return math.sqrt(2.0 * alpha * self.temperature)
+
+    def numbers(self) -> dict[str, float]:
+        """What its formulas read, by name."""
+        names = {*self._numbers_of(self.drop_body()), *self._numbers_of(self.help_body())}
+        return {name: float(getattr(self, name)) for name in self.number_names() if name in names}
+
+    def drop_numbers(self) -> list[float]:
+        """What the formula by which synapses are dropped reads, in the order of its fields."""
+        return [float(getattr(self, name)) for name in self._numbers_of(self.drop_body())]
+
+    def help_numbers(self) -> list[float]:
+        """What the formula by which they are grown reads, in the order of its fields."""
+        return [float(getattr(self, name)) for name in self._numbers_of(self.help_body())]
+
+    @classmethod
+    def _numbers_of(cls, body: Body) -> list[str]:
+        return [name for name in cls.number_names() if name in body.reads()]
+
+    @classmethod
+    def number_names(cls) -> tuple[str, ...]:
+        """The names of its own fields, those that all rules have left out."""
+        shared = {f.name for f in fields(RewiringRule)}
+        return tuple(f.name for f in fields(cls) if f.name not in shared)
+
+    @classmethod
+    @cache
+    def drop_body(cls) -> Body:
+        """The formula by which synapses are dropped, read."""
+        text, output = (cls.score, "score") if cls.gone is None else (cls.gone, "gone")
+        moments = sorted({f"moment{int(number)}" for number in _MOMENT.findall(text or "")})
+        inputs = dict.fromkeys(("w", *moments), Type.REAL) | {"age": Type.U32}
+        return cls._read(text, inputs, output, Type.BOOL if output == "gone" else Type.REAL)
+
+    @classmethod
+    @cache
+    def help_body(cls) -> Body:
+        """The formula by which they are grown, read."""
+        text = cls.help or ("help = -sign * g" if cls.signed else "help = abs(g)")
+        return cls._read(text, dict.fromkeys(("g", "sign"), Type.REAL), "help", Type.REAL)
+
+    @classmethod
+    def _read(cls, text: str | None, inputs: dict[str, Type], output: str, type_: Type) -> Body:
+        what = f"`{output}` of rewiring rule {cls.__name__}"
+        if taken := inputs.keys() & set(cls.number_names()):
+            raise BodyError(f"{what}: {', '.join(sorted(taken))} cannot be names of its numbers too")
+        body = read(what, text or "", inputs | dict.fromkeys(cls.number_names(), Type.DOUBLE), (output,), LIBRARY)
+        if assigned := body.assigned() & set(cls.number_names()):
+            raise BodyError(f"{what} gives {', '.join(sorted(assigned))} another value; its numbers are only read")
+        if body.types[output] is not type_:
+            raise BodyError(f"{what} must be {type_.value}, got {body.types[output].value}")
+        return body
+
+    @classmethod
+    def num_moments(cls) -> int:
+        """How many moments the weight's optimiser must have."""
+        names = (_MOMENT.fullmatch(name) for name in cls.drop_body().reads())
+        return max((int(name[1]) + 1 for name in names if name), default=0)
+
+    @classmethod
+    def check_definition(cls) -> None:
+        """An error where the class lacks what every backend needs of it."""
+        what = f"rewiring rule {cls.__name__}"
+        if not is_dataclass(cls) or (isinstance(cls.gone, str) == isinstance(cls.score, str)):
+            raise BodyError(f"{what} must be a dataclass with one of `gone` and `score`, the text of a formula")
+        for name in ("dropped", "helps", "numbers"):
+            if getattr(cls, name) is not getattr(RewiringRule, name):
+                raise BodyError(f"{what} must not define `{name}`: every backend computes its formulas")
+        if cls.score is not None and cls.num_dropped is RewiringRule.num_dropped:
+            raise BodyError(f"{what} drops synapses by `score` and must define `num_dropped`, how many of them")
+        if not isinstance(cls.signed, bool) or not (cls.help is None or isinstance(cls.help, str)):
+            raise BodyError(f"{what}: `signed` must be true or false and `help` the text of a formula")
+        cls.drop_body()
+        cls.help_body()
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """What the contract tests run: instances that between them use all that it can do."""
+        return (cls(),)
 
     def num_candidates(self, free: int, dropped: int) -> int:
         """How many of the free slots are scored."""
@@ -98,13 +226,16 @@ class RewiringRule(ABC):
         return min(max(self.candidates, dropped), free)
 
 
-def smallest(weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
-    """The `count` synapses of smallest magnitude; of equal ones those that come first."""
-    mask = np.zeros(weight.size, dtype=bool)
-    mask[np.argsort(np.abs(weight), kind="stable")[:count]] = True
+def _smallest(score: Array, count: int) -> npt.NDArray[np.bool_]:
+    """The `count` synapses of smallest score; of equal ones those that come first."""
+    mask = np.zeros(score.size, dtype=bool)
+    mask[np.argsort(score, kind="stable")[:count]] = True
     return mask
 
 
 def check_share(what: str, value: float) -> float:
     """A share of the synapses, or an error unless it lies in (0, 1]."""
     return check_real(what, value, 0.0, 1.0, open_low=True)
+
+
+REWIRING: Registry[RewiringRule] = Registry("rewiring rule", RewiringRule)

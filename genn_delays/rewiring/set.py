@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Self
 
 from ..errors import check_count, keep
 from ..learning.schedules import Progress
-from .rule import RewiringRule, check_share, smallest
+from .rule import REWIRING, RewiringRule, check_share
 
 
+@REWIRING.register("set")
 @dataclass(frozen=True)
 class SET(RewiringRule):
     """Sparse evolutionary training (Mocanu et al. 2018, doi 10.1038/s41467-018-04316-3); weights change sign freely.
@@ -29,7 +27,7 @@ class SET(RewiringRule):
     interval: int = 100
 
     signed = False
-    template = "drop_smallest"
+    score = "score = abs(w)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,5 +44,6 @@ class SET(RewiringRule):
     def num_dropped(self, size: int, progress: Progress) -> int:
         return int(self.fraction * size)
 
-    def dropped(self, weight: npt.NDArray[Any], count: int) -> npt.NDArray[np.bool_]:
-        return smallest(weight, count)
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls(fraction=0.2, interval=2), cls(fraction=1.0, interval=3, growth_delay="redraw")

@@ -8,10 +8,10 @@ from typing import Any
 from ..backends import BACKENDS
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
-from ..rewiring import REWIRING
+from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..training.registry import COMPILERS
 from .config import Config, with_compiler
-from .sections import DEEP_R_RIGL, NO_REWIRING, RewiringConfig, registered
+from .sections import NO_REWIRING, RewiringConfig, registered
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, as_text, check_utf8, complete
 

@@ -16,7 +16,7 @@ from ..learning import OPTIMISERS, SURROGATES
 from ..learning.losses import LOSSES
 from ..neurons import NEURONS, BatchNorm
 from ..random import MAX_SEED
-from ..rewiring import REWIRING
+from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..synapses import SYNAPSES
 from ..training.compiler import refuse_mlgenns
 from ..training.event_prop_compiler import EventPropCompiler
@@ -30,7 +30,6 @@ _WERE_STRENGTHS = ("reg_lambda_upper", "reg_lambda_lower")
 METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
 NO_OPTIMISER = "none"
 NO_REWIRING = "none"
-DEEP_R_RIGL = "deep_r_rigl"
 NO_KERNEL = "none"
 
 

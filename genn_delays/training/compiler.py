@@ -10,6 +10,7 @@ from ..backends import as_backend
 from ..errors import InvalidValueError, check_count, check_real, shown
 from ..floating import usual_errors
 from ..learning.losses import Loss, as_losses
+from ..learning.optimisers import Optimiser
 from ..learning.regularisation import SpikeRegularisation
 from ..memory import told
 from ..network import Connection, Network
@@ -159,7 +160,7 @@ class Compiler(ABC):
             if (rule := as_rewiring(f"connection {c.name!r}", said[-1])) is not None
         }
         for index, rule in rules.items():
-            _check_rewiring(network.connections[index], rule, index in learned.weights)
+            _check_rewiring(network.connections[index], rule, learned.weights.get(index))
         self._check(network, learned)
         return lower(
             network, time_steps=self.example_timesteps, batch_size=self.batch_size, dt=self.dt,
@@ -206,9 +207,15 @@ def refuse_mlgenns(name: str) -> None:
         raise InvalidValueError(f"{name!r} is mlGeNN 2's; here it is {_MOVED[name]}")
 
 
-def _check_rewiring(connection: Connection, rule: RewiringRule, learned: bool) -> None:
-    if not learned:
+def _check_rewiring(connection: Connection, rule: RewiringRule, optimiser: Optimiser | None) -> None:
+    if optimiser is None:
         raise InvalidValueError(f"rewiring of connection {connection.name!r} needs an optimiser for its weight")
+    if rule.num_moments() > optimiser.num_moments:
+        raise InvalidValueError(
+            f"rewiring of connection {connection.name!r} by {type(rule).__name__} reads moment{rule.num_moments() - 1} "
+            f"of its weight's optimiser; {type(optimiser).__name__} has {optimiser.num_moments} moment(s), the first "
+            "is moment0"
+        )
     free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.num_synapses
     if free == 0:
         raise InvalidValueError(

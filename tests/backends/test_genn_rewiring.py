@@ -296,7 +296,7 @@ def test_the_best_candidates_are_grown(rule, spikes):
     )  # fmt: skip
     born = born._replace(delay=home(network, network.connections[index], born))
     sign = signs(network, network.connections[index], born, rule)
-    helps = rule.help(gradient_at(two.engine, c, born), sign)
+    helps = rule.helps(gradient_at(two.engine, c, born), sign)
     grown = np.setdiff1d(after.post.astype(int) * c.num_pre + after.pre, pair)
     best = np.sort(helps)[::-1][dropped.size - 1]
     assert grown.size == dropped.size

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from genn_delays.backends.cpu.compiler import load_library
 from genn_delays.bodies import Body, Type, compute, read
-from genn_delays.bodies.functions import EXP_NEGATIVE, LIBRARY, NORMAL_QUANTILE, PHILOX, POWER
+from genn_delays.bodies.functions import EXP_NEGATIVE, LIBRARY, NORMAL_QUANTILE, PHILOX, POWER, SCALED
 from genn_delays.codegen.bodies import CPU, GENN, Dialect, Printer, functions
 from genn_delays.codegen.emit import environment
 
@@ -66,6 +66,9 @@ def test_library_has_the_same_bits() -> None:
     assert_same_bits(NORMAL_QUANTILE, {"word": words})
     counter = {name: random.permutation(words) for name in PHILOX.inputs}
     assert_same_bits(PHILOX, counter)
+    totals = random.integers(1, 2**63, 20_000, dtype=np.uint64) >> random.integers(0, 63, 20_000, dtype=np.uint64)
+    for dialect in (CPU, GENN):
+        assert_same_bits(SCALED, {"low": words, "high": random.permutation(words), "total": totals}, dialect)
 
 
 def test_library_is_what_it_says() -> None:

@@ -24,7 +24,7 @@ def test_c_and_numpy_agree(text: str, tmp_path: Path) -> None:
     """Squares are printed as products, which must stay whole under a fraction."""
     code = printed(sympy.sympify(text, locals={n: sympy.Symbol(n, real=True) for n in "au"}))
     source = tmp_path / "f.cpp"
-    source.write_text(f'#include <math.h>\nextern "C" float f(float a, float u) {{ return {code.c}; }}\n')
+    source.write_text(f'#include <math.h>\nextern "C" float f(float a_, float u_) {{ return {code.c}; }}\n')
     library = tmp_path / "f.so"
     subprocess.run(
         [*find_compiler().command, "-O1", "-ffp-contract=off", "-shared", "-fPIC", source, "-o", library], check=True

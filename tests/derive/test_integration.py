@@ -76,10 +76,10 @@ def test_coefficients_are_matrix_exponentials(name, synapse):
         exact = expm(whole)
         for i, s in enumerate(states):
             for j, r in enumerate(states):
-                value = values.get(f"a_{s}" if s == r else f"a_{s}_{r}", np.zeros(4))[neuron]
+                value = values.get(f"a__{s}" if s == r else f"a__{s}__{r}", np.zeros(4))[neuron]
                 assert value == pytest.approx(exact[i, j], rel=1e-12, abs=1e-14)
             for j, letter in enumerate("bc"):
-                value = values.get(f"{letter}_{s}", np.zeros(4))[neuron]
+                value = values.get(f"{letter}__{s}", np.zeros(4))[neuron]
                 assert value == pytest.approx(exact[i, n + j], rel=1e-12, abs=1e-14)
 
 
@@ -104,7 +104,7 @@ def test_many_variables_are_derived_at_once():
     weights = tuple(f"w_{s}{r}" for s in names for r in names if r != s)
     model = derive(Exponential(5.0).join(Equations(rates, "x0 - 1", ("tau", *weights), integration="exact")), True)
     known = dict.fromkeys(weights, 0.01) | {"tau": 9.0, "tau_syn": 5.0, "dt": 1.0}
-    assert 0 < float(evaluate(model.coefficients["a_x0_x3"], known)) < 0.1
+    assert 0 < float(evaluate(model.coefficients["a__x0__x3"], known)) < 0.1
     assert max(len(text) for slopes in model.sensitivity.values() for text in slopes.values()) < 20_000
 
 

@@ -71,7 +71,7 @@ NUMBERS = {
 def c_value(texts: list[str], folder: Path) -> list[list[float]]:
     """The values of expressions of x in C, with all warnings."""
     source = folder / "f.cpp"
-    body = "\n".join(f'extern "C" float f{i}(float x) {{ (void)x; return {text}; }}' for i, text in enumerate(texts))
+    body = "\n".join(f'extern "C" float f{i}(float x_) {{ (void)x_; return {text}; }}' for i, text in enumerate(texts))
     source.write_text(f"#include <math.h>\n{body}\n")
     library = folder / "f.so"
     flags = ["-O1", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
@@ -90,7 +90,7 @@ def cuda_compiles(texts: list[str]) -> None:
 
     pytest.importorskip("cuda.bindings.nvrtc", reason="needs the extra cuda")
     body = "\n".join(f"    y[{i}] = {text};" for i, text in enumerate(texts))
-    source = f'extern "C" __global__ void f(float x, float* y) {{\n{body}\n}}\n'
+    source = f'extern "C" __global__ void f(float x_, float* y) {{\n{body}\n}}\n'
     assert compile_cubin(source, "sm_80")
 
 
@@ -104,7 +104,8 @@ def test_every_number_of_sympys_is_a_literal(tmp_path):
     assert len(NUMBERS) > 60
     for name, code in codes().items():
         for text in (code.c, code.py, _code(code.c)):
-            assert set(re.findall(r"[A-Za-z_]\w*", re.sub(r"\d[\d.]*(e[+-]?\d+)?F?", "", text))) <= {"x"}, (name, text)
+            words = re.findall(r"[A-Za-z_]\w*", re.sub(r"\d[\d.]*(e[+-]?\d+)?F?", "", text))
+            assert set(words) <= {"x", "x_"}, (name, text)
     texts = [code.c for code in codes().values()]
     expected = [float(sympy.expand_func(n).evalf(20)) for n in NUMBERS.values()]
     for name, y, found, code in zip(codes(), expected, c_value(texts, tmp_path), codes().values(), strict=True):
@@ -207,6 +208,6 @@ def test_no_name_of_the_math_library_is_in_generated_code():
 
 def test_the_name_pi_may_be_a_parameters():
     model = derive(Equations({"v": ("-v + Isyn", "0")}, "v - pi", ("pi",)), True)
-    assert model.threshold.c == "-pi + v" and model.step_parameters == ("pi",)
+    assert model.threshold.c == "-pi_ + v_" and model.step_parameters == ("pi",)
     model = derive(Equations({"v": ("-v + Isyn", "0")}, "v - pi", ()), True)
-    assert model.threshold.c == "v - 3.14159265F"
+    assert model.threshold.c == "v_ - 3.14159265F"

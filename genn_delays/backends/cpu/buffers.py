@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...codegen.bodies import mangled
 from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.schema import synapse_fields
@@ -181,6 +182,7 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     if c.pre_sign is not None:
         view.pre_sign = address(c.pre_sign)
     view.redraw = int(rule.growth_delay == "redraw")
+    set_members(view, {mangled(name): value for name, value in rule.numbers().items()})
 
 
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:

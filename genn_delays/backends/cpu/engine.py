@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import weakref
 from typing import Any
@@ -223,7 +222,7 @@ class CPUEngine:
                     set_members(numbers, {mangled(name): value for name, value in optimiser.numbers().items()})
                     numbers.weight_decay = optimiser.weight_decay
             view.weight_rule.l1, view.weight_rule.drift = L1.of(weights, rule)
-            view.noise = math.sqrt(2.0 * weights.alpha * rule.temperature) if rule and weights else 0.0
+            view.noise = rule.noise(weights.alpha) if rule and weights else 0.0
         self._library.update(ctypes.byref(self._net))
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:

@@ -31,7 +31,7 @@ class Forward:
         w = self.work
         for c in w.plan.connections:
             if c.kernel is not None and w.how.training:
-                w.find_taps(c, c.kernel.template)
+                w.find_taps(c, c.kernel.code_name)
         for group in w.plan.groups:
             members = [w.plan.populations[i] for i in group]
             for p in members:

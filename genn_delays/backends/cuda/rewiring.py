@@ -13,7 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from ...codegen.cuda import moved
+from ...codegen.cuda import moved, rule_of
+from ...codegen.rules import drop_numbers, help_numbers, state_read
 from ...plan.plan import ConnectionPlan
 from ...plan.protocol import Rewired
 from ...random import Purpose
@@ -110,16 +111,16 @@ class Rewiring:
         return Rewired(dropped - newborn, newborn)
 
     def run(self, c: ConnectionPlan, asked: int) -> None:
-        """Drop and grow synapses of a connection, `asked` of them where they go by magnitude.
+        """Drop and grow synapses of a connection, `asked` of them where they go by a score.
 
         How many were replaced goes to ``rewired``; the training step is in the ``step`` of the work.
         """
         w = self.work
         assert c.rewiring is not None
-        by_magnitude = c.rewiring.template != "drop_zero"
-        if c.size == 0 or (by_magnitude and asked == 0):
+        by_score = c.rewiring.score is not None
+        if c.size == 0 or (by_score and asked == 0):
             return
-        if by_magnitude:
+        if by_score:
             w.connection[c.index]["asked"].upload(np.array([asked], np.int64), early=True)
         # launches that score are recorded with the gain of their source, which is another one while it is trained
         w.replay(("rewire", c.index, w.how.training), lambda: self._launch(c))
@@ -156,8 +157,8 @@ class Rewiring:
             "rewired": self.rewired, "place_bits": places.bit_length(), "by_gradient": int(by_gradient), "size": c.size,
         }  # fmt: skip
         w.module.launch(
-            "rewire_drop", 1, ONE_BLOCK, shared, _of(b, "pre", "post", "weight"), _of(s, *COUNTS), _looked_at(c),
-            _of(s, "fresh", "chosen", "drawn"), asked=None if rule.template == "drop_zero" else b["asked"],
+            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, shared, self._read(c), _of(b, "pre", "post"), _of(s, *COUNTS),
+            _looked_at(c), _of(s, "fresh", "chosen", "drawn"), {} if rule.score is None else _of(b, "asked"),
             purpose=int(purpose), places=places,
         )  # fmt: skip
         if by_gradient:
@@ -184,14 +185,20 @@ class Rewiring:
         b = self.work.connection[c.index]
         return {prefix + name: b.get(prefix + name) for name in moved(self.work.plan) for prefix in ("", "new_")}
 
+    def _read(self, c: ConnectionPlan) -> dict[str, Argument]:
+        """What the criterion reads by which a connection's synapses are dropped: arrays and numbers."""
+        rule, b = c.rewiring, self.work.connection[c.index]
+        assert rule is not None
+        return _of(b, *state_read(type(rule))) | drop_numbers(rule)
+
     def _mark(self, c: ConnectionPlan) -> None:
-        """Which synapses stay, in scratch ``alive``: by their weight being 0, or all but the smallest."""
+        """Which synapses stay, in scratch ``alive``: by what the rule says of each, or all but those worth least."""
         w, b, s = self.work, self.work.connection[c.index], self.work.scratch
         assert c.rewiring is not None
-        if c.rewiring.template == "drop_zero":
-            w.launch("mark_zero", c.size, weight=b["weight"], alive=s["alive"], size=c.size)
+        if c.rewiring.score is None:
+            w.launch(f"mark_by_{rule_of(c)}", c.size, self._read(c), alive=s["alive"], size=c.size)
             return
-        w.launch("magnitude_keys", c.size, _of(s, "key", "number"), weight=b["weight"], size=c.size)
+        w.launch(f"keys_by_{rule_of(c)}", c.size, self._read(c), _of(s, "key", "number"), size=c.size)
         numbers = sort(w.module, s, c.size, 32)[1]
         w.launch("mark_first", c.size, number=numbers, alive=s["alive"], asked=b["asked"], size=c.size)
 
@@ -256,8 +263,8 @@ class Rewiring:
         assert rule is not None
         return {
             "x": w.sent(c.source), "g": w.population[c.target]["g"], "pre": s["born_pre"], "post": s["born_post"],
-            "negative": s["negative"], "delay": s["born_delay"], "gain": w.gain(c), "keeps_signs": int(rule.signed),
-            "T": w.plan.time_steps, "L": w.L,
+            "negative": s["negative"], "delay": s["born_delay"], "gain": w.gain(c), "T": w.plan.time_steps, "L": w.L,
+            **help_numbers(rule),
         }  # fmt: skip
 
     def _score(self, c: ConnectionPlan) -> None:
@@ -265,13 +272,13 @@ class Rewiring:
         w, s = self.work, self.work.scratch
         kernel, taps = "", dict[str, Argument]()
         if c.kernel is not None:  # the warp that scores a candidate spreads it over lags
-            kernel = f"_{c.kernel.template}"
+            kernel = f"_{c.kernel.code_name}"
             taps = {name: s[f"born_{name}"] for name in ("position", "share", "slope")}
             taps |= {"most": most_taps(c), "width": w.connection[c.index]["width"]}
             taps |= {"min_delay": c.min_delay, "max_delay": c.max_delay}
         w.each(
-            f"score_{w.form(c)}{kernel}", 32 * most_slots(c), self._scored(c), taps, key=s["key"], order=s["number"],
-            count=s["looked_at"],
+            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most_slots(c), self._scored(c), taps, key=s["key"],
+            order=s["number"], count=s["looked_at"],
         )  # fmt: skip
 
     def _best_delays(self, c: ConnectionPlan) -> None:
@@ -281,7 +288,7 @@ class Rewiring:
         if rule.growth_delay != "best":
             return
         w.each(
-            f"best_delay_{w.form(c)}", 32 * c.size, self._scored(c), lowest=c.delay_low,
+            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, self._scored(c), lowest=c.delay_low,
             lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +89,7 @@ class Updates:
             c = self.work.plan.connections[index]
             l1, noise = L1.of(learned.weight, c.rewiring), 0.0
             if c.rewiring is not None and learned.weight is not None:
-                noise = math.sqrt(2.0 * learned.weight.alpha * c.rewiring.temperature)
+                noise = c.rewiring.noise(learned.weight.alpha)
             if learned.weight is not None:
                 rules[2 * index] = self._row_of(learned.weight, l1=l1.gradient, drift=l1.drift, noise=noise)
             if learned.delay is not None:
@@ -144,5 +143,5 @@ class Updates:
             f"update_{kind}", c.size, always, moments, position=b.get("position"), delay_grad=b.get("delay_grad"),
             rules=self.rules, row=2 * c.index, gradient_scale=self.scale, seed=self.work.plan.training_seed,
             owner=c.index, step=self.work.step, keeps_signs=int(rule is not None and rule.signed),
-            min_delay=c.min_delay, max_delay=c.max_delay, size=c.size,
+            min_delay_=c.min_delay, max_delay_=c.max_delay, size=c.size,
         )  # fmt: skip

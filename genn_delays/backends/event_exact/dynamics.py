@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...derive.names import derived_name, given_name
 from ...derive.printed import compiled, evaluate
 from ...errors import InvalidValueError
 from ...neurons.neuron import REFRACTORY_STATE
@@ -63,11 +64,11 @@ class Dynamics:
         known = {name: v.astype(np.float64) for name, v in {**p.values, **values}.items()}
         known |= {name: v + np.zeros(p.size) for name, v in self._coefficients(known).items()}
         self.numbers: dict[str, Any] = {name: float(v[neuron]) for name, v in known.items()}
-        self.initial = np.array([*(p.parameters[f"{s}_initial"][neuron] for s in self.states), 1.0])
+        self.initial = np.array([*(p.parameters[derived_name("initial", s)][neuron] for s in self.states), 1.0])
         self.period = 0.0
         if p.model.hold is not None:
             self.numbers[REFRACTORY_STATE] = 0.0  # the threshold is never asked for within the period
-            self.period = p.dt * float(p.coefficients(values)[f"{REFRACTORY_STATE}_steps"][neuron])
+            self.period = p.dt * float(p.coefficients(values)[derived_name("steps", REFRACTORY_STATE)][neuron])
         free = self._matrix()
         held = free.copy()
         held[[self.states.index(s) for s in p.model.held]] = 0.0
@@ -144,8 +145,8 @@ class Dynamics:
 
     def arrival(self, adjoint: Array, held: bool) -> float:
         """dL/d(time of arrival, per ms) of a unit impulse."""
-        lambdas = {f"l_{s}": adjoint[j] for j, s in enumerate(self.states)}
-        return self._value(self.transitions.arrival.py, self.initial, {**lambdas, "hold": float(held)})
+        lambdas = {derived_name("l", s): adjoint[j] for j, s in enumerate(self.states)}
+        return self._value(self.transitions.arrival.py, self.initial, {**lambdas, given_name("hold"): float(held)})
 
     def spiked(self, x: Array, later: Array, felt: float, released: float) -> Array:
         """The adjoint before a spike at x, out of the one after it.
@@ -155,9 +156,9 @@ class Dynamics:
             released: the same through the end of the refractory period.
         """
         assert self.transitions.spike_time is not None
-        known = {**self._later(later), "e_time": felt, f"L_{REFRACTORY_STATE}": released}
+        known = {**self._later(later), given_name("e_time"): felt, derived_name("L", REFRACTORY_STATE): released}
         time = self._value(self.transitions.spike_time.py, x, known)
-        known["push"] = -time / self.slope(x)
+        known[given_name("push")] = -time / self.slope(x)
         before = later.copy()
         for s, jump in self.transitions.jump.items():
             before[self.states.index(s)] = self._value(jump.py, x, known)
@@ -169,4 +170,4 @@ class Dynamics:
         return 0.0 if release is None else self._value(release.py, x, self._later(later))
 
     def _later(self, adjoint: Array) -> dict[str, float]:
-        return {f"L_{s}": adjoint[j] for j, s in enumerate(self.states)}
+        return {derived_name("L", s): adjoint[j] for j, s in enumerate(self.states)}

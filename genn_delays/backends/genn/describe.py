@@ -209,18 +209,19 @@ class Description:
 
     def _add_rewiring(self, c: ConnectionPlan, group: Any) -> None:
         g, kinds = self.pygenn, code.synapse_variables(self.plan, c)
-        fate = ["fate"] if code.has_fate(c) else []
-        names, text, counts = ["g", "age", *fate], code.drop_code(c), ("num_dropped", "num_newborn")
+        names, text, counts = code.drop_variables(c), code.drop_code(c), ("num_dropped", "num_newborn")
+        numbers = code.drop_numbers(c)
         drop = g.create_custom_connectivity_update_model(
-            "drop", params=[("youngest", "unsigned int")], pre_vars=[(name, "unsigned int") for name in counts],
+            "drop", params=[("youngest", "unsigned int"), *((n, "double") for n in numbers)],
+            pre_vars=[(name, "unsigned int") for name in counts],
             var_refs=[(name, kinds[name]) for name in names], row_update_code=text,
         )  # fmt: skip
         self.parts.drops[c.index] = self.genn.add_custom_connectivity_update(
-            f"drop_{c.index}", f"drop_{c.index}", group, drop, {"youngest": 0}, {}, dict.fromkeys(counts, 0),
+            f"drop_{c.index}", f"drop_{c.index}", group, drop, {"youngest": 0, **numbers}, {}, dict.fromkeys(counts, 0),
             var_refs={name: g.create_wu_var_ref(group, name) for name in names},
         )  # fmt: skip
         self.parts.drops[c.index].set_param_dynamic("youngest")
-        self.parts.words.append(text)
+        self.parts.words += [text, str(numbers)]
         names, text = list(code.born_variables(self.plan, c)), code.grow_code(self.plan, c)
         pre_vars = {"rank_begin": "int", "rank_end": "int"} | ({"dale": "int8_t"} if c.pre_sign is not None else {})
         params = {"step": "unsigned int", "born_as": "unsigned int"}

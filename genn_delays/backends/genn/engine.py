@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
+from ...derive.names import code_name
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
@@ -162,8 +163,8 @@ class GeNNEngine:
         """A population's state variables as a round left them."""
         group, found = self.model.parts.neurons[p.index], {}
         for name in p.model.states if p.model else ():
-            group.vars[name].pull_from_device()
-            found[name] = np.asarray(group.vars[name]._view)
+            group.vars[code_name(name)].pull_from_device()
+            found[name] = np.asarray(group.vars[code_name(name)]._view)
         return found
 
     def not_finite(self) -> tuple[int, ...]:
@@ -339,7 +340,7 @@ class GeNNEngine:
 
 def _numbers(p: PopulationPlan) -> Numbers:
     """What the code of a population reads per neuron."""
-    found = {name: values.astype(np.float32) for name, values in p.parameters.items()}
+    found = {code_name(name): values.astype(np.float32) for name, values in p.parameters.items()}
     if p.bias is not None:
         found["bias"] = p.bias.astype(np.float32)
     if p.regularised:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...connectivity import Synapses
+from ...derive.names import derived_name
 from ...plan.plan import Plan, PopulationPlan
 from . import build, packages, ragged
 from .clock import Clock
@@ -63,7 +64,7 @@ class GeNNModel:
     def _allocate(self, p: PopulationPlan) -> None:
         """Memory for what a population reads and writes of every lane; variables' tapes where somebody wants them."""
         for name, (kind, extent) in self._codes[p.index].arrays.items():
-            if not name.startswith("tape_"):
+            if not name.startswith(derived_name("tape", "")):
                 ragged.allocate(self.parts.neurons[p.index], name, np.zeros(self._extent(p, extent), _DTYPES[kind]))
         if p.readout is not None and p.model is not None:
             self.record(p)
@@ -73,8 +74,8 @@ class GeNNModel:
         assert p.model is not None
         group = self.parts.neurons[p.index]
         for s in p.model.states:
-            if group.extra_global_params[f"tape_{s}"]._view is None:
-                ragged.allocate(group, f"tape_{s}", np.zeros(self._extent(p, "time"), np.float32))
+            if group.extra_global_params[derived_name("tape", s)]._view is None:
+                ragged.allocate(group, derived_name("tape", s), np.zeros(self._extent(p, "time"), np.float32))
         group.set_dynamic_param_value("record", 1)  # for good
 
     def _extent(self, p: PopulationPlan, extent: str) -> int:

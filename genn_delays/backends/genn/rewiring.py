@@ -79,7 +79,7 @@ def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple
     """Drop synapses of a connection; how many, and what is to be grown in their place.
 
     Args:
-        count: how many go by magnitude, where the rule asks.
+        count: how many go by their score, where the rule asks.
     """
     chosen = 0
     if has_fate(c):
@@ -111,17 +111,19 @@ def _mark(model: GeNNModel, c: ConnectionPlan, count: int) -> int | None:
     """Give synapses their fates; how many candidates were chosen, or None where nothing is dropped."""
     group, rule = model.parts.synapses[c.index], c.rewiring
     assert rule is not None
-    pre, post, values = ragged.read(group, ["g", "fate"])
+    moments = [f"weight_moment{m}" for m in range(rule.num_moments())]
+    pre, post, values = ragged.read(group, ["g", "fate", "age", *moments])
     weight, fate = values["g"], values["fate"]
     living = np.flatnonzero(fate == Fate.LIVING)
-    living = living[np.lexsort((pre[living], post[living]))]  # of equal magnitude those that come first go
-    gone = living[rule.dropped(weight[living], count)]
+    living = living[np.lexsort((pre[living], post[living]))]  # of those that are worth the same the first go
+    kept = [values[name][living] for name in moments]
+    gone = living[rule.dropped(weight[living], count, values["age"][living], kept)]
     if gone.size == 0:
         return None
     fate[gone] = Fate.DROPPED
     candidates = np.flatnonzero(fate == Fate.CANDIDATE)
     gradient = raw_gradient(model, c.index, "dw")[candidates]
-    helps = rule.help(gradient, np.copysign(np.float32(1), weight[candidates]))
+    helps = rule.helps(gradient, np.copysign(np.float32(1), weight[candidates]))
     best = candidates[np.lexsort((pre[candidates], post[candidates], -helps))[: gone.size]]
     fate[best] = Fate.BORN
     ragged.write_variable(group, "fate", fate)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...derive.expressions import evaluate
+from ...derive.names import derived_name
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.protocol import Pass
 
@@ -58,7 +59,7 @@ class Activity:
     def initial(self, p: PopulationPlan) -> dict[str, Array]:
         assert p.model is not None
         numbers = self.own_numbers[p.index]
-        return {s: np.broadcast_to(numbers[f"{s}_initial"], (p.size, self.lanes)) for s in p.model.states}
+        return {s: np.broadcast_to(numbers[derived_name("initial", s)], (p.size, self.lanes)) for s in p.model.states}
 
     def reset(self, p: PopulationPlan, t: int) -> Array:
         """The spikes that decide the resets of step t."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ...connectivity import Synapses
 from ...delays import Taps, difference_taps
 from ...derive.expressions import evaluate
+from ...derive.names import derived_name, given_name
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...learning.readouts import READOUTS
@@ -237,20 +238,21 @@ class ReferenceEngine(Activity):
         model, numbers = p.model, self.own_numbers[p.index]
         assert model is not None
         known = {**numbers, **{s: self.tape[p.index][s][:, t] for s in model.states}}
-        known |= {f"L_{s}": later[s] for s in model.states} | {"e": e}
+        known |= {derived_name("L", s): later[s] for s in model.states} | {given_name("e"): e}
         if model.threshold is not None:
             distance = evaluate(model.threshold.py, known)
-            known["S"] = self.reset(p, t)
+            known[given_name("S")] = self.reset(p, t)
             assert self.plan.surrogate_code is not None
-            known["ds"] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
+            known[given_name("ds")] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
         if model.hold is not None:
-            known["hold"] = evaluate(model.hold.py, known).astype(self.dtype)
+            known[given_name("hold")] = evaluate(model.hold.py, known).astype(self.dtype)
         now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
         if p.slopes:
             add_slopes(self._slopes[p.index], model, now, self.before(p, t), self._current_tape[p.index][:, t])
-        self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **{f"l_{s}": now[s] for s in model.states}})
+        lambdas = {derived_name("l", s): now[s] for s in model.states}
+        self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **lambdas})
         return now
 
     def _correlate(self, c: ConnectionPlan) -> None:
@@ -279,7 +281,7 @@ class ReferenceEngine(Activity):
         for index, learned in optimisers.items():
             c, gradient = self.plan.connections[index], partial(self.gradient, index)
             seed = self.plan.training_seed
-            update_state(c, self._states[index], learned, gradient, seed=seed, step=step, scale=np.float32(scale))
+            update_state(c, self._states[index], learned, gradient, seed=seed, step=step, scale=scale)
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         rewired = {}

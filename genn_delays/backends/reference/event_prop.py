@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ...derive.expressions import evaluate
+from ...derive.names import derived_name, given_name
 from ...neurons.neuron import REFRACTORY_STATE
 from ...plan.plan import PopulationPlan
 from .activity import Activity, Array
+
+HOLD, LATER_REFRAC = given_name("hold"), derived_name("L", REFRACTORY_STATE)
 
 
 def event_prop_step(
@@ -26,30 +29,30 @@ def event_prop_step(
     assert model.transitions is not None
     transitions, numbers = model.transitions, activity.numbers(p.index)
     state = {s: activity.tape[p.index][s][:, t] for s in model.states}
-    known = {**numbers, **state, **{f"L_{s}": later[s] for s in model.states}}
+    known = {**numbers, **state, **{derived_name("L", s): later[s] for s in model.states}}
     spiked = np.zeros_like(e)
     if model.threshold is not None:
         spiked = activity.spiked[p.index][:, t]
         if model.hold is not None:
-            known["hold"] = evaluate(model.hold.py, {**known, "S": spiked}).astype(e.dtype)
+            known[HOLD] = evaluate(model.hold.py, {**known, given_name("S"): spiked}).astype(e.dtype)
     now = {s: evaluate(flow.py, known) + np.zeros_like(e) for s, flow in transitions.flow.items()}
     if model.threshold is None and p.readout is not None:
         now[model.states[model.output]] = now[model.states[model.output]] + e
-    lambdas = {f"l_{s}": value for s, value in now.items()}
+    lambdas = {derived_name("l", s): value for s, value in now.items()}
     activity.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **lambdas})
     activity.h[p.index][:, t] = evaluate(transitions.arrival.py, {**known, **lambdas})
     if model.threshold is None or transitions.spike_time is None:
         return now
-    known |= {f"L_{s}": value for s, value in now.items()} | {"e_time": e}
+    known |= {derived_name("L", s): value for s, value in now.items()} | {given_name("e_time"): e}
     if transitions.release is not None:
-        known[f"L_{REFRACTORY_STATE}"] = later[REFRACTORY_STATE] * known["hold"]
+        known[LATER_REFRAC] = later[REFRACTORY_STATE] * known[HOLD]
     l_time = evaluate(transitions.spike_time.py, known)
-    known["push"] = drive - l_time * inverse_slope(activity, p, t)
+    known[given_name("push")] = drive - l_time * inverse_slope(activity, p, t)
     jumped = {s: evaluate(jump.py, known) for s, jump in transitions.jump.items()}
     now = {s: np.where(spiked == 1, jumped[s], value) if s in jumped else value for s, value in now.items()}
     if transitions.release is not None:  # a spike in the very step of a release moves with it
-        passed_on = np.where(spiked == 1, l_time, known[f"L_{REFRACTORY_STATE}"])
-        known |= {f"L_{s}": value for s, value in now.items()}
+        passed_on = np.where(spiked == 1, l_time, known[LATER_REFRAC])
+        known |= {derived_name("L", s): value for s, value in now.items()}
         now[REFRACTORY_STATE] = passed_on + np.where(
             _releases(activity, p, t), evaluate(transitions.release.py, known), 0
         )

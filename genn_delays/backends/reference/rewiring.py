@@ -19,7 +19,7 @@ def rewired_state(
     c = activity.plan.connections[connection]
     rule, s = c.rewiring, state.synapses
     assert rule is not None
-    living = ~rule.dropped(s.weight, count)
+    living = ~rule.dropped(s.weight, count, state.age, state.moments)
     dropped = int((~living).sum())
     if dropped == 0:
         return state, Rewired(0, 0)
@@ -34,7 +34,7 @@ def rewired_state(
         if wanted < free.size:
             free = free[sample_distinct(wanted, free.size, seed, Purpose.CANDIDATES, c.index, step)]
         born = newborn(activity, c, free, step)
-        helps = rule.help(gradient_at(activity, c, born), np.sign(born.weight))
+        helps = rule.helps(gradient_at(activity, c, born), np.sign(born.weight))
         free = np.sort(free[np.argsort(-helps, kind="stable")[:dropped]])
     grown = newborn(activity, c, free, step)
     if rule.growth_delay == "best":
@@ -77,7 +77,7 @@ def best_delay(activity: Activity, c: ConnectionPlan, s: Synapses) -> npt.NDArra
     assert c.rewiring is not None
     sign, lags = np.sign(s.weight), np.arange(c.delay_low, c.delay_high + 1)
     sums = [activity.correlogram(c, s.pre, s.post, np.full(s.pre.size, lag)) for lag in lags]
-    best = np.argmax([c.rewiring.help(g, sign) for g in sums], axis=0)
+    best = np.argmax([c.rewiring.helps(g, sign) for g in sums], axis=0)
     return np.asarray(lags[best], dtype=np.uint16)
 
 

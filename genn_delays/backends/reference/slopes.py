@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...derive.equations import DiscreteModel
+from ...derive.integration import transition
+from ...derive.names import derived_name
 from ...neurons.neuron import REFRACTORY_STATE
 
 Array = npt.NDArray[Any]
@@ -24,10 +26,9 @@ def add_slopes(
         before: the states with which the step began.
         current: its input current.
     """
-    factor = {f"a_{s}": (s, before[s]) for s in model.states}
-    factor |= {f"a_{s}_{r}": (s, before[r]) for s in model.states for r in model.states if r != s}
-    factor |= {f"b_{s}": (s, current) for s in model.states}
-    factor |= {f"c_{s}": (s, np.ones_like(before[s])) for s in model.states}
+    factor = {transition(s, r): (s, before[r]) for s in model.states for r in model.states}
+    factor |= {derived_name("b", s): (s, current) for s in model.states}
+    factor |= {derived_name("c", s): (s, np.ones_like(before[s])) for s in model.states}
     for c, total in totals.items():
         s, value = factor[c]
         if s in model.held:

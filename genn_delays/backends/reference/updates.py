@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...bodies import compute
 from ...learning.optimisers import L1, Optimiser, Optimisers, older
+from ...learning.updates import BEFORE, DELAY, DRIFT, KEEP_SIGN, NOISE
 from ...plan.plan import ConnectionPlan
 from ...plan.protocol import ConnectionState
-from ...random import Purpose, normal_quantile, philox
+from ...random import Purpose, philox
 
 Array = npt.NDArray[Any]
 
@@ -24,40 +26,36 @@ def update_state(
     *,
     seed: int,
     step: int,
-    scale: np.float32,
+    scale: float,
 ) -> None:
     """Weights and delays of a connection by its optimisers, in place; gradients, by variable, count `scale` times."""
     weights, delays = optimisers
     state.age = older(state.age)
     if weights is not None:
-        g: Array = scale * gradient("weight").astype(np.float32)
-        state.synapses.weight[:] = _updated_weights(seed, c, state, weights, g, step)
+        state.synapses.weight[:] = _updated_weights(seed, c, state, weights, gradient("weight"), step, scale)
     if delays is not None:
-        g = scale * gradient("delay").astype(np.float32)
-        position = delays.step(state.position, g, state.delay_moments, state.age)
-        state.position = np.clip(position, np.float32(c.min_delay), np.float32(c.max_delay))
-        state.synapses = state.synapses._replace(delay=np.rint(state.position).astype(np.uint16))
+        g: Array = np.float32(scale) * gradient("delay").astype(np.float32)
+        new = delays.step(state.position, g, state.delay_moments, state.age)
+        delay = compute(DELAY, {"new": new, "min_delay": c.min_delay, "max_delay": c.max_delay})
+        state.position = delay["position"]
+        state.synapses = state.synapses._replace(delay=delay["steps"].astype(np.uint16))
 
 
 def _updated_weights(
-    seed: int, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, g: Array, step: int
+    seed: int, c: ConnectionPlan, state: ConnectionState, optimiser: Optimiser, g: Array, step: int, scale: float
 ) -> Array:
     """Weights after a step, with L1, weight decay, noise and the signs that a rewiring rule keeps."""
-    rule, s = c.rewiring, state.synapses
-    sign: Array = np.copysign(np.float32(1), s.weight)
-    l1 = L1.of(optimiser, rule)
-    g = g + np.float32(l1.gradient) * sign
-    g = g + np.float32(optimiser.weight_decay) * s.weight
-    updated: Array = optimiser.step(s.weight, g, state.moments, state.age)
-    if l1.drift > 0:
-        updated = updated - np.float32(optimiser.alpha) * np.float32(l1.drift) * sign
+    rule, s, l1 = c.rewiring, state.synapses, L1.of(optimiser, c.rewiring)
+    penalties = {"l1": l1.gradient, "weight_decay": optimiser.weight_decay}
+    known: dict[str, Any] = {"w": s.weight, "alpha": optimiser.alpha, "drift": l1.drift}
+    known |= compute(BEFORE, {**known, "g": g, "scale": scale, **penalties})
+    known["new"] = optimiser.step(s.weight, known["g"], state.moments, state.age)
+    known |= compute(DRIFT, known)
     if rule is not None and rule.temperature > 0:
         words = philox(seed, Purpose.NOISE, c.index, s.pre, s.post, step)
-        words = words[s.delay & 3, np.arange(s.delay.size)]
-        noise = np.sqrt(2 * optimiser.alpha * rule.temperature) * normal_quantile(words)
-        updated = updated + sign * noise.astype(np.float32)
+        word = words[s.delay & 3, np.arange(s.delay.size)]
+        known |= compute(NOISE, {**known, "noise": rule.noise(optimiser.alpha), "word": word})
     if rule is not None and rule.signed:
-        # what is no finite number stays, to be found: replaced by a new synapse, it would be gone without a word
-        gone = (updated * sign <= 0) & np.isfinite(updated)
-        updated = np.where(gone, np.copysign(np.float32(0), s.weight), updated)
-    return updated
+        with np.errstate(invalid="ignore"):  # infinity times 0
+            known |= compute(KEEP_SIGN, known)
+    return np.asarray(known["new"])

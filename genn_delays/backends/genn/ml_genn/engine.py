@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ....bodies import compute
 from ....connectivity import Synapses, sort_order
 from ....errors import InvalidValueError
 from ....learning.losses import Truth
 from ....learning.optimisers import Optimiser, Optimisers
+from ....learning.updates import BEFORE
 from ....plan.foresight import foresee
 from ....plan.outcome import outcome
 from ....plan.plan import ConnectionPlan, Plan
@@ -158,7 +160,7 @@ class MLGeNNEngine:
             if optimiser is not None:
                 gradient = np.float32(scale) * self._gradients[index, variable]
                 if variable == "weight" and (optimiser.l1 or optimiser.weight_decay):
-                    gradient = gradient + self._decay(index, optimiser)
+                    gradient = self._penalised(index, optimiser, scale)
                 self.model.set_gradient(index, variable, gradient)
         self.model.genn.custom_update("GradientLearn")
         for index in optimisers:
@@ -175,11 +177,11 @@ class MLGeNNEngine:
             self._weights[c.index] = (ragged.read(group, ["g"])[2]["g"] / factor).astype(np.float32)
             ragged.write_variable(group, "g", self._weights[c.index] * factor)
 
-    def _decay(self, connection: int, optimiser: Optimiser) -> Array:
-        """What L1 and weight decay add to a gradient, row by row."""
-        weight = self._rows(connection)[2]["g"]
-        sign = np.copysign(np.float32(1), weight)
-        return np.asarray(np.float32(optimiser.l1) * sign + np.float32(optimiser.weight_decay) * weight)
+    def _penalised(self, connection: int, optimiser: Optimiser, scale: float) -> Array:
+        """The scaled gradient of a connection's weights with L1 and weight decay, row by row."""
+        known = {"w": self._rows(connection)[2]["g"], "g": self._gradients[connection, "weight"], "scale": scale}
+        penalties = {"l1": optimiser.l1, "weight_decay": optimiser.weight_decay}
+        return np.asarray(compute(BEFORE, {**known, **penalties})["g"])
 
     def rewire(self, step: int, drops: dict[int, int]) -> dict[int, Rewired]:
         """Nothing is rewired here."""

@@ -79,11 +79,14 @@ def train(
     batch: int = 4,
     rng_seed: int = 5,
     delay: Any = None,
+    optimiser: Any = None,
 ) -> CompiledNetwork:
-    """Steps of training on random data, two an epoch; `delay`: the delays' optimiser. Gives the compiled network."""
+    """Steps of training on random data, two an epoch; `delay`: the delays' optimiser, `optimiser`: that
+    of all else, Adam where it is not given. Gives the compiled network."""
     compiler = SurrogateCompiler(TIME_STEPS, batch, backend=backend, rng_seed=rng_seed)
-    everywhere = {"weight": Adam(alpha)} | ({} if delay is None else {"delay": delay})
-    optimisers: dict[str, Any] = {"all_connections": everywhere, "all_populations": {"batch_norm": Adam(alpha)}}
+    optimiser = optimiser or Adam(alpha)
+    everywhere = {"weight": optimiser} | ({} if delay is None else {"delay": delay})
+    optimisers: dict[str, Any] = {"all_connections": everywhere, "all_populations": {"batch_norm": optimiser}}
     compiled = compiler.compile(network, optimisers=optimisers, rewiring={"all_connections": rule})
     if steps:
         compiled.train(*data(network, 2 * batch), steps // 2, callbacks=())

@@ -104,7 +104,7 @@ def copy_bandwidth(module: Module, words: int = 1 << 27, times: int = 20) -> flo
     for _ in range(times):
         device.synchronise()
         start = time.perf_counter()
-        module.launch("copy_words", words // 256, 256, x, y, words)
+        module.launch("copy_words", words // 256, 256, x=x, y=y, count=words)
         device.synchronise()
         seconds.append(time.perf_counter() - start)
     for buffer in (x, y):

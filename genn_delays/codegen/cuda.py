@@ -16,23 +16,19 @@ from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .emit import environment, slope_term, update_of
+from .kept import Kept, kept_on_device
 from .losses import bodies_of_outputs, loss_code
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
 from .readouts import readout_code
 from .rules import bodies_of_rules, cuda_rule_code, rules_of
 
-STATE = {
-    "pre": "int", "post": "int", "delay": "u16", "weight": "float", "age": "u16", "position": "float",
-}  # fmt: skip
-"""What a synapse has besides its optimisers' moments."""
 OPTIMISER_NUMBERS = ("weight_decay", "l1", "drift", "noise", "age")
 """What ``struct Optimiser`` has after the numbers of the optimisers themselves."""
 
 
-def moved(plan: Plan) -> dict[str, str]:
-    """What a synapse may have to be moved in rewiring, in the order in which kernels take it, and its type."""
-    most = range(plan.most_moments)
-    return STATE | {f"{of}moment{m}": "float" for of in ("", "delay_") for m in most}
+def moved(plan: Plan) -> dict[str, Kept]:
+    """What a synapse may have to be moved in rewiring, in the order in which kernels take it."""
+    return kept_on_device(plan.most_moments)
 
 
 def optimiser_numbers(plan: Plan) -> list[str]:

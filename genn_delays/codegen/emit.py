@@ -23,6 +23,7 @@ from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
 from .over_neurons import vectorises
@@ -118,6 +119,18 @@ def emit(plan: Plan, target: str = "cpu") -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
+def _of_structures(plan: Plan) -> dict[str, Any]:
+    """What the template of the structures sees."""
+    numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
+    named = {"optimiser_numbers": numbers, "rule_numbers": rule_numbers(plan), "output_numbers": output_members(plan)}
+    return {**named, "kept": kept_on_cpu(), **limits(plan)}
+
+
+def emit_structures(plan: Plan) -> str:
+    """The beginning of a plan's source, with the structures that kernels get."""
+    return environment("cpu").get_template("prelude.cpp.j2").render(version=__version__, **_of_structures(plan))
+
+
 def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     """What every network needs, and the passes over synapses in the forms that this one has."""
     kinds = {p.kind for p in plan.populations}
@@ -126,11 +139,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
-    numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
-    add(
-        "prelude", optimiser_numbers=numbers, output_numbers=output_members(plan), rule_numbers=rule_numbers(plan),
-        **limits(plan),
-    )  # fmt: skip
+    add("prelude", **_of_structures(plan))
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
@@ -195,8 +204,8 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         add("choose_delays")
     most = max(plan.most_moments, 1)
     if rules:
-        add("grow", max_moments=most)
-    add("rebuild", rewiring=bool(rules), max_moments=most)
+        add("grow", max_moments=most, kept=kept_on_cpu())
+    add("rebuild", rewiring=bool(rules), max_moments=most, kept=kept_on_cpu())
 
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:

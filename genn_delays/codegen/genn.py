@@ -13,15 +13,19 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from ..bodies.functions import PHILOX
 from ..derive.equations import DiscreteModel
 from ..derive.names import code_name, derived_name
 from ..derive.printed import C_FUNCTIONS, words_of
 from ..derive.transitions import Transitions
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ..plan.schema import SynapseField, synapse_fields
 from ..random import Purpose
 from .bodies import GENN, Printer
 from .emit import environment
+from .kept import GENN_TYPES
 from .optimisers import genn_around, genn_step
 from .rules import rule_code, state_read
 
@@ -170,15 +174,36 @@ def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:
     return SynapseCode(_render("gather", fates=fates), None, correlate)
 
 
+def _variable_fields(plan: Plan, c: ConnectionPlan) -> dict[str, SynapseField]:
+    """What GeNN keeps of a synapse besides its ends, by GeNN's names; where nothing is learned, weight and delay."""
+    learns = plan.event_prop is not None and c.learned
+    kept = {name: f for name, f in synapse_fields(c).items() if learns or f.when == "always"}
+    return {variable_name(name, f): f for name, f in kept.items() if name not in ("pre", "post")}
+
+
+def variable_name(name: str, field: SynapseField) -> str:
+    """What GeNN's code calls an array of a connection's state."""
+    if field.several:
+        return f"{field.rule}_moment{name.removeprefix(field.name)}"
+    return {"weight": "g", "delay": "d"}.get(name, name)
+
+
 def synapse_variables(plan: Plan, c: ConnectionPlan) -> dict[str, str]:
     """What GeNN keeps for every synapse of a connection, by name the type."""
-    kept = {"g": "scalar", "d": "uint16_t"}
-    if plan.event_prop is None or not c.learned:
-        return kept
-    kept |= {"fate": "uint8_t"} if has_fate(c) else {}
-    kept |= {"age": "uint16_t"} | ({"position": "scalar"} if c.real_delays else {})
-    kept |= {f"weight_moment{m}": "scalar" for m in range(c.num_moments)}
-    return kept | {f"delay_moment{m}": "scalar" for m in range(c.num_delay_moments)}
+    fields = _variable_fields(plan, c)
+    fate = {"fate": "uint8_t"} if len(fields) > 2 and has_fate(c) else {}
+    return {name: GENN_TYPES[field.dtype] for name, field in fields.items()} | fate
+
+
+def born_variables(plan: Plan, c: ConnectionPlan) -> dict[str, str]:
+    """What newborn synapses do not begin with 0, in the order in which they are given it, and what they begin with."""
+    born = {}
+    for name, f in sorted(_variable_fields(plan, c).items(), key=lambda item: item[1].birth != "weight"):
+        if f.birth == "weight":
+            born[name] = "copysign(size, sign)"
+        elif f.birth == "delay":
+            born[name] = "delay" if f.dtype is np.uint16 else f"({GENN_TYPES[f.dtype]})delay"
+    return born | ({"fate": "born_as"} if has_fate(c) else {})
 
 
 def gradient_variables(plan: Plan, c: ConnectionPlan) -> list[str]:
@@ -234,7 +259,6 @@ def drop_numbers(c: ConnectionPlan) -> dict[str, float]:
 def grow_code(plan: Plan, c: ConnectionPlan) -> str:
     """Custom connectivity update that grows synapses in empty pairs of given ranks."""
     assert c.rewiring is not None
-    delays = c.connection.connectivity.delay_initializer
     if c.pre_sign is not None:
         negative = "dale < 0"
     elif c.sign_threshold >= 1 << 32:
@@ -245,8 +269,8 @@ def grow_code(plan: Plan, c: ConnectionPlan) -> str:
         "grow", c=c, negative=negative,
         home=_words_drawn("home", plan.network_seed, Purpose.HOME, c.index, "0u"),
         fresh=_words_drawn("fresh", plan.training_seed, Purpose.GROWTH_DELAY, c.index, "(uint32_t)step"),
-        redraw=c.rewiring.growth_delay == "redraw", num_thresholds=delays.thresholds.size, lowest_delay=delays.low,
-        positions=c.real_delays, fates=has_fate(c),
+        redraw=c.rewiring.growth_delay == "redraw", num_thresholds=c.delay_thresholds.size, lowest_delay=c.delay_low,
+        born=born_variables(plan, c).values(), fates=has_fate(c),
     )  # fmt: skip
 
 

@@ -89,6 +89,16 @@ def _numbers(rule: type[RewiringRule], body: Body) -> tuple[str, ...]:
     return tuple(mangled(name) for name in rule.number_names() if name in body.reads())
 
 
+def drop_numbers(rule: RewiringRule) -> dict[str, float]:
+    """The numbers that its criterion reads, by what kernels call them."""
+    return dict(zip(_numbers(type(rule), rule.drop_body()), rule.drop_numbers(), strict=True))
+
+
+def help_numbers(rule: RewiringRule) -> dict[str, float]:
+    """The numbers by which it tells how much a synapse would help, by what kernels call them."""
+    return dict(zip(_numbers(type(rule), rule.help_body()), rule.help_numbers(), strict=True))
+
+
 def rules_of(plan: Plan) -> list[type[RewiringRule]]:
     """The classes of a plan's rules, each once, by name."""
     return sorted({type(c.rewiring) for c in plan.connections if c.rewiring}, key=lambda kind: kind.registered_name)

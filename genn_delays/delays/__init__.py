@@ -9,6 +9,7 @@ from .initializers import (
     NormalInt,
     UniformInt,
     as_delay_initializer,
+    delays_of,
 )
 from .kernels import DELAY_KERNELS, DelayKernel, GaussianKernel, Taps, TriangleKernel, as_delay_kernel, difference_taps
 
@@ -27,5 +28,6 @@ __all__ = [
     "UniformInt",
     "as_delay_initializer",
     "as_delay_kernel",
+    "delays_of",
     "difference_taps",
 ]

@@ -21,6 +21,11 @@ MAX_DELAY = 65_535
 """The largest delay in time steps: delays are stored in 16 bits."""
 
 
+def delays_of(words: npt.NDArray[np.uint32], low: int, thresholds: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+    """Delays (time steps) for random words, of the words' shape, by a table of thresholds."""
+    return (low + np.searchsorted(thresholds, words, side="right")).astype(np.uint16)
+
+
 class DelayInitializer(ABC):
     """A distribution over the delays ``low .. high`` (time steps).
 
@@ -67,7 +72,7 @@ class DelayInitializer(ABC):
 
     def from_words(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
         """Delays (time steps) for random words, of the words' shape."""
-        return (self.low + np.searchsorted(self.thresholds, words, side="right")).astype(np.uint16)
+        return delays_of(words, self.low, self.thresholds)
 
 
 DELAY_INITIALIZERS: Registry[DelayInitializer] = Registry("delay initializer", DelayInitializer)  # type: ignore[type-abstract]

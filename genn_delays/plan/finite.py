@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import TrainingError
+from .schema import noun
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -24,7 +25,7 @@ PIECE = 1 << 20
 
 def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
     """In words the first of a state's arrays, by name, that holds infinity or what is not a number; else None."""
-    return next((words(name) for name, array in arrays.items() if not _finite(array)), None)
+    return next((noun(name) for name, array in arrays.items() if not _finite(array)), None)
 
 
 def _finite(array: npt.NDArray[Any]) -> bool:
@@ -32,18 +33,6 @@ def _finite(array: npt.NDArray[Any]) -> bool:
         return True
     flat = array.reshape(-1)
     return all(bool(np.isfinite(flat[first : first + PIECE]).all()) for first in range(0, flat.size, PIECE))
-
-
-_WORDS = {"weight": "a weight", "position": "a delay", "": "a weight", "delay": "a delay"}
-
-
-def words(name: str) -> str:
-    """``weight`` is a weight, ``moment0`` an optimiser's moment of a weight, ``delay_moment1`` one of a delay."""
-    owner, moment, _ = name.partition("moment")
-    if moment:
-        owner = owner.rstrip("_.")
-        return f"an optimiser's moment of {_WORDS.get(owner, owner)}"
-    return _WORDS.get(name, name)
 
 
 class Faults:

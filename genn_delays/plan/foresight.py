@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..memory import NEURON, SAMPLING, SYNAPSE, Needs, check_host
 from ..network import Connection, Network
 from .plan import ConnectionPlan, Plan
+from .schema import synapse_bytes
 
 
 def foresee_sampling(network: Network) -> None:
@@ -34,18 +35,12 @@ def foresee(plan: Plan, needs: Needs, copies: int = 1) -> None:
     """
     kept = {}
     for c in plan.connections:
-        if "synapses" not in vars(c.connection):
+        if not c.first.drawn():
             kept[_owner(c), "the synapses as sampled"] = SYNAPSE * c.size
         if copies:
-            kept[_owner(c), "the synapses' state"] = copies * state_bytes(c) * c.size
+            kept[_owner(c), "the synapses' state"] = copies * synapse_bytes(c) * c.size
     check_host({**kept, **needs})
 
 
 def _owner(c: Connection | ConnectionPlan) -> str:
     return f"connection {c.name!r}"
-
-
-def state_bytes(c: ConnectionPlan) -> int:
-    """Bytes of a synapse's state: ends, delay and weight, and what learning adds."""
-    learned = 2 * int(c.learned) + 4 * (c.num_moments + c.num_delay_moments)
-    return SYNAPSE + learned + 4 * int(c.real_delays)

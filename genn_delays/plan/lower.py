@@ -23,8 +23,9 @@ from ..neurons import DynamicNeuron, Input
 from ..neurons.neuron import REFRACTORY_STATE
 from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
+from ..synapses import SYNAPSES
 from .order import computation_order
-from .plan import PHANTOM, ConnectionPlan, EventProp, Kind, Plan, PopulationPlan
+from .plan import PHANTOM, ConnectionPlan, EventProp, FirstSynapses, Kind, Plan, PopulationPlan
 
 
 def lower(
@@ -85,6 +86,7 @@ def lower(
         detach_reset=detach_reset,
         event_prop=event_prop,
         max_spikes=max_spikes,
+        network=network,
     )
 
 
@@ -116,27 +118,55 @@ def _connections(
         signs = None
         if c.index in under_dale:  # one sign per source neuron in all its connections under the law
             signs = dale_signs(c.source, [other for other in c.source.outgoing if other.index in under_dale])
+        connectivity, delays = c.connectivity, c.connectivity.delay_initializer
         plans.append(
             ConnectionPlan(
-                c.index,
-                c.name,
-                c.source.index,
-                c.target.index,
-                c.source.size,
-                c.target.size,
-                optimisers.get(c.index),
-                delay_optimisers.get(c.index),
-                c.delay_kernel,
-                rewiring.get(c.index),
-                c,
-                signs,
+                index=c.index,
+                name=c.name,
+                source=c.source.index,
+                target=c.target.index,
+                num_pre=c.source.size,
+                num_post=c.target.size,
+                size=c.num_synapses,
+                synapse=_synapse_name(c),
+                optimiser=optimisers.get(c.index),
+                delay_optimiser=delay_optimisers.get(c.index),
+                kernel=c.delay_kernel,
+                rewiring=rewiring.get(c.index),
+                first=_first_synapses(c),
+                delay_low=delays.low,
+                delay_thresholds=delays.thresholds,
+                sign_threshold=connectivity.home_sign_threshold(c.source.size) if c.index in rewiring else 0,
+                pre_sign=signs,
                 min_delay=int(on_cycle),
                 max_delay=c.max_delay_steps,
-                capacity=c.connectivity.synapses_per_pair(),
+                capacity=connectivity.synapses_per_pair(),
                 exact_delays=exact_delays,
             )
         )
     return tuple(plans)
+
+
+def _first_synapses(c: Connection) -> FirstSynapses:
+    """Of a connection, which draws them once, when it is first asked for them."""
+    return FirstSynapses(draw=lambda: c.synapses, drawn=lambda: "synapses" in vars(c))
+
+
+def _synapse_name(c: Connection) -> str:
+    """The registered name of a connection's synapse model, or that of its class."""
+    kind = type(c.synapse)
+    return next((name for name, known in SYNAPSES.items() if known is kind), kind.__name__)
+
+
+def _described(p: Population, kind: Kind) -> str:
+    """The neurons' equations in words, their synapses left out; of an input what kind it is."""
+    if not isinstance(p.neuron, DynamicNeuron):
+        return {"real_input": "real-valued input", "spike_input": "spike input"}[kind]
+    e = p.neuron.equations()
+    parts = [f"d{v}/dt = {rate}" + (f", {v} -> {jump}" if jump else "") for v, (rate, jump) in e.variables.items()]
+    parts += [f"spike at {e.threshold} >= 0"] if e.threshold else []
+    parts += [f"{', '.join(e.held)} held for {e.refractory}"] if e.refractory else []
+    return "; ".join([*parts, e.integration])
 
 
 def _warn_of_lost(c: Connection, time_steps: int) -> None:
@@ -224,6 +254,7 @@ def _population(
         regularised=regularised,
         dt=dt,
         event_prop=event_prop is not None,
+        described=_described(p, kind),
     )
 
 

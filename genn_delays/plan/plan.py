@@ -7,15 +7,15 @@ populations on one cycle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..connectivity import Synapses
-from ..delays import DelayKernel
+from ..delays import DelayKernel, delays_of
 from ..derive.derivations import SurrogateCode
 from ..derive.equations import DiscreteModel
 from ..derive.expressions import evaluate
@@ -26,7 +26,7 @@ from ..learning.readouts import Readout, as_readout
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.schedules import Progress, Schedule
 from ..learning.surrogates import Surrogate
-from ..network import Connection
+from ..network import Network
 from ..neurons import BatchNorm
 from ..rewiring import RewiringRule
 
@@ -71,6 +71,7 @@ class PopulationPlan:
         regularised: whether the number of its spikes is.
         dt: length of a time step in ms.
         event_prop: whether it is trained by EventProp.
+        described: its neurons' equations in words, those of their synapses left out; of an input what kind it is.
     """
 
     index: int
@@ -96,6 +97,7 @@ class PopulationPlan:
     regularised: bool
     dt: float
     event_prop: bool
+    described: str
 
     @property
     def bias(self) -> npt.NDArray[np.float64] | None:
@@ -187,13 +189,32 @@ class PopulationPlan:
         return self.dt if name.startswith("tau") else float("-inf")
 
 
+class FirstSynapses(NamedTuple):
+    """The synapses that a connection begins with; they are drawn when they are first asked for.
+
+    Attributes:
+        draw: gives them, drawn once.
+        drawn: whether they are there already.
+    """
+
+    draw: Callable[[], Synapses]
+    drawn: Callable[[], bool]
+
+
 @dataclass(frozen=True)
 class ConnectionPlan:
     """A connection as its kernels see it: where it leads, and how it is learned and rewired.
 
     Attributes:
+        size: number of synapses, the same for good.
+        synapse: the name of its synapse model.
         optimiser, delay_optimiser: of its weights and of its delays, None where they are not learned.
         kernel: how synapses are spread over lags while training, None where they are not.
+        first: its synapses as they were drawn.
+        delay_low, delay_thresholds: a pair's own delay is `delay_low` and one more for every threshold, uint32 and
+            ascending, that the second word of its home draw reaches.
+        sign_threshold: a grown pair is negative where the first word of its home draw is below this; 0 where nothing
+            grows.
         pre_sign: under Dale's law the sign of every source neuron, 1 or -1; else None.
         min_delay, max_delay: delays stay in this range (time steps).
         capacity: synapses that a pair has at most.
@@ -206,21 +227,21 @@ class ConnectionPlan:
     target: int
     num_pre: int
     num_post: int
+    size: int
+    synapse: str
     optimiser: Optimiser | None
     delay_optimiser: Optimiser | None
     kernel: DelayKernel | None
     rewiring: RewiringRule | None
-    connection: Connection
+    first: FirstSynapses
+    delay_low: int
+    delay_thresholds: npt.NDArray[np.uint32]
+    sign_threshold: int
     pre_sign: npt.NDArray[np.int8] | None
     min_delay: int
     max_delay: int
     capacity: int
     exact_delays: bool
-
-    @property
-    def size(self) -> int:
-        """Number of synapses, the same for good."""
-        return self.connection.num_synapses
 
     @property
     def num_moments(self) -> int:
@@ -255,13 +276,21 @@ class ConnectionPlan:
         return "arrival" if self.exact_delays and self.delay_optimiser is not None else self.gradient_taps
 
     @property
-    def sign_threshold(self) -> int:
-        """A grown pair is negative where the first word of its home draw is below this."""
-        return self.connection.connectivity.home_sign_threshold(self.num_pre)
+    def delay_high(self) -> int:
+        """The longest delay that a pair can have of its own (time steps)."""
+        return self.delay_low + self.delay_thresholds.size
+
+    def delays_of(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+        """Delays (time steps) of newborn synapses by random words, such as the second ones of home draws."""
+        return delays_of(words, self.delay_low, self.delay_thresholds)
+
+    def negative(self, words: npt.NDArray[np.uint32], pre: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Whether newborn synapses of these source neurons are negative, by the first words of their home draws."""
+        return words < self.sign_threshold if self.pre_sign is None else self.pre_sign[pre] < 0
 
     def initial_synapses(self) -> Synapses:
         """The connection's synapses as training finds them: as sampled, with Dale's signs where they are asked for."""
-        synapses = self.connection.synapses
+        synapses = self.first.draw()
         if self.pre_sign is None:
             return synapses
         return synapses._replace(weight=np.copysign(synapses.weight, self.pre_sign[synapses.pre]).astype(np.float32))
@@ -280,6 +309,7 @@ class Plan:
         surrogate, surrogate_code: what stands for the spike's derivative; None under EventProp.
         event_prop: how gradients at spikes are computed; None with a surrogate.
         max_spikes: a neuron may spike this often in an example, None for any number.
+        network: what it was lowered from, for a backend that hands that on to another library; nothing else looks.
     """
 
     populations: tuple[PopulationPlan, ...]
@@ -296,6 +326,7 @@ class Plan:
     detach_reset: bool
     event_prop: EventProp | None
     max_spikes: int | None
+    network: Network | None = None
 
     @property
     def outputs(self) -> list[PopulationPlan]:
@@ -339,9 +370,7 @@ class Plan:
         """The time steps of the shortest block there can be, whatever delays are learned or grown."""
         groups = {i: number for number, group in enumerate(self.groups) for i in group}
         inside = [
-            1
-            if c.kernel is not None or c.delay_optimiser is not None
-            else c.connection.connectivity.delay_initializer.low
+            1 if c.kernel is not None or c.delay_optimiser is not None else c.delay_low
             for c in self.connections
             if self.populations[c.source].cyclic and groups.get(c.source) == groups.get(c.target)
         ]

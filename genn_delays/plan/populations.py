@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..learning.optimisers import Optimiser
 from .plan import PopulationPlan
+from .schema import neuron_fields
 
 F32 = npt.NDArray[np.float32]
 
@@ -35,15 +36,13 @@ class PopulationState:
     @classmethod
     def new(cls, p: PopulationPlan) -> PopulationState:
         """The state of a population that has never been trained."""
-        names = set(p.learned) | ({"batch_norm_scale", "batch_norm_shift"} if p.batch_norm else set())
-        values = {name: p.values[name].astype(np.float32) for name in sorted(names)}
-        if p.batch_norm:
-            values |= {"batch_norm_mean": np.zeros(p.size, np.float32), "batch_norm_var": np.ones(p.size, np.float32)}
+        fields = neuron_fields(p)
         moments = {
-            name: [np.zeros(p.size, np.float32) for _ in range(optimiser.num_moments)]
-            for name, optimiser in sorted(p.learned.items())
+            name: [np.zeros(p.size, np.float32) for _ in range(f.moments)]
+            for name, f in fields.items()
+            if f.moments is not None
         }
-        return cls(values, moments)
+        return cls({name: f.birth for name, f in fields.items()}, moments)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Its arrays by name, as a checkpoint keeps them."""

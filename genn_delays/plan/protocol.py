@@ -16,6 +16,7 @@ from ..learning.optimisers import Optimisers
 from ..learning.schedules import Progress
 from .plan import ConnectionPlan, Plan, PopulationPlan
 from .populations import PopulationState
+from .schema import absent, field_of, kept_among, synapse_fields
 
 
 @dataclass(frozen=True)
@@ -66,53 +67,84 @@ class Pass:
 
 @dataclass
 class ConnectionState:
-    """All that a connection carries from one training step to the next, ``[synapse]`` each.
+    """All that a connection carries from one training step to the next.
 
     Attributes:
-        synapses: their delays are the rounded ones.
-        moments: the weights' optimiser's.
-        age: optimiser steps since birth; empty where nothing is learned.
-        position: real-valued delays (time steps); empty where delays are whole numbers for good.
-        delay_moments: the delays' optimiser's.
+        values: arrays ``[synapse]`` by the names of :mod:`.schema`; empty where the connection has no such number.
     """
 
-    synapses: Synapses
-    moments: list[npt.NDArray[np.float32]]
-    age: npt.NDArray[np.uint16]
-    position: npt.NDArray[np.float32]
-    delay_moments: list[npt.NDArray[np.float32]]
+    values: dict[str, npt.NDArray[Any]]
 
     @classmethod
     def new(cls, synapses: Synapses, c: ConnectionPlan) -> ConnectionState:
         """The state of synapses of a connection that have never been trained."""
-        size = synapses.pre.size
-        moments, delay_moments = (
-            [np.zeros(size, dtype=np.float32) for _ in range(count)] for count in (c.num_moments, c.num_delay_moments)
-        )
-        position = synapses.delay if c.real_delays else np.empty(0)
-        age = np.zeros(size if c.learned else 0, dtype=np.uint16)
-        return cls(synapses.copy(), moments, age, position.astype(np.float32), delay_moments)
+        given, size = synapses._asdict(), synapses.pre.size
+        born = {
+            name: np.zeros(size, f.dtype) if f.birth == "zero" else given[f.birth].astype(f.dtype)
+            for name, f in synapse_fields(c).items()
+            if name not in given
+        }
+        return ConnectionState(given | absent() | born).copy()
 
     def copy(self) -> ConnectionState:
         """A copy that shares nothing."""
-        moments, delay_moments = ([m.copy() for m in ms] for ms in (self.moments, self.delay_moments))
-        return ConnectionState(self.synapses.copy(), moments, self.age.copy(), self.position.copy(), delay_moments)
+        return ConnectionState({name: values.copy() for name, values in self.values.items()})
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Its arrays by name, as engines and checkpoints call them."""
-        found: dict[str, npt.NDArray[Any]] = self.synapses._asdict()
-        found |= {"age": self.age, "position": self.position}
-        found |= {f"moment{m}": values for m, values in enumerate(self.moments)}
-        return found | {f"delay_moment{m}": values for m, values in enumerate(self.delay_moments)}
+        return dict(self.values)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> ConnectionState:
-        """The state that :meth:`arrays` describes."""
-        moments, delay_moments = (
-            [arrays[name] for m in range(2) if (name := f"{kind}{m}") in arrays] for kind in ("moment", "delay_moment")
-        )
-        synapses = Synapses(*(arrays[field] for field in Synapses._fields))
-        return cls(synapses, moments, arrays["age"], arrays["position"], delay_moments)
+        """The state that :meth:`arrays` describes; others among them are left out.
+
+        Raises:
+            KeyError: one is missing.
+        """
+        return cls({name: arrays[name] for name in kept_among(arrays)})
+
+    # --- by what they are --------------------------------------------------------------------------------------------
+
+    @property
+    def synapses(self) -> Synapses:
+        """Ends, delays (the rounded ones) and weights."""
+        return Synapses(*(self.values[name] for name in Synapses._fields))
+
+    @synapses.setter
+    def synapses(self, synapses: Synapses) -> None:
+        self.values |= synapses._asdict()
+
+    @property
+    def age(self) -> npt.NDArray[np.uint16]:
+        """Optimiser steps since birth; empty where nothing is learned."""
+        return self.values["age"]
+
+    @age.setter
+    def age(self, age: npt.NDArray[np.uint16]) -> None:
+        self.values["age"] = age
+
+    @property
+    def position(self) -> npt.NDArray[np.float32]:
+        """Real-valued delays (time steps); empty where delays are whole numbers for good."""
+        return self.values["position"]
+
+    @position.setter
+    def position(self, position: npt.NDArray[np.float32]) -> None:
+        self.values["position"] = position
+
+    def moments_of(self, variable: str) -> list[npt.NDArray[np.float32]]:
+        """What the optimiser of ``"weight"`` or ``"delay"`` keeps."""
+        return [values for name, values in self.values.items() if (f := field_of(name)) and f.rule == variable]
+
+    @property
+    def moments(self) -> list[npt.NDArray[np.float32]]:
+        """The weights' optimiser's."""
+        return self.moments_of("weight")
+
+    @property
+    def delay_moments(self) -> list[npt.NDArray[np.float32]]:
+        """The delays' optimiser's."""
+        return self.moments_of("delay")
 
 
 class Rewired(NamedTuple):

@@ -25,7 +25,8 @@ from ..synapses import SYNAPSES
 from ..training.compiled_network import CompiledNetwork
 from ..training.compiler import Compiler
 from ..training.registry import COMPILERS
-from .config import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, Config, PopulationConfig
+from .config import Config
+from .sections import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, PopulationConfig
 from .tables import construct, within
 
 

@@ -10,7 +10,8 @@ from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..training.registry import COMPILERS
-from .config import NO_REWIRING, Config, RewiringConfig, registered, with_compiler
+from .config import Config, with_compiler
+from .sections import NO_REWIRING, RewiringConfig, registered
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, as_text, check_utf8, complete
 

@@ -13,7 +13,8 @@ from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, check_count, unknown
 from ..learning import OPTIMISERS
 from ..neurons import NEURONS
-from .config import Config, ConnectionConfig, PopulationConfig
+from .config import Config
+from .sections import ConnectionConfig, PopulationConfig
 from .tables import Table, arguments_of, complete
 
 DELAYS = ("fixed", "learned")

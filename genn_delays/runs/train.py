@@ -20,12 +20,13 @@ from ..metrics import Metrics
 from ..paths import atomic_write
 from ..training.compiled_network import CompiledNetwork
 from .build import check_data, check_schedules, compile_network, load_data, split, take, validate
-from .config import NO_OPTIMISER, Config
+from .config import Config
 from .figures import check_figures
 from .folder import RUNS, RunFolder, numbered_folder, versions
 from .lock import Lock
 from .result import Result
 from .resume import Configuration, check_resumable
+from .sections import NO_OPTIMISER
 
 BY_VALIDATION, BY_TEST = "validation set", "test set"
 

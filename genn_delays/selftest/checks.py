@@ -182,7 +182,7 @@ def trained(case: Case, backend: Any, *, tolerance: float = LEARNED) -> Findings
     with _train(case, backend) as (compiled, loss):
         found.near["loss of the last epoch"] = np.asarray(loss), tolerance
         for c in compiled.plan.connections:
-            before, state = c.connection.synapses, compiled.engine.state(c.index)
+            before, state = c.first.draw(), compiled.engine.state(c.index)
             _add_state(found, c.name, before, state, c.rewiring is not None, tolerance)
         for name, count in compiled.rewirings.items():
             found.exact[f"synapses rewired of {name}"] = np.asarray(count)
@@ -236,13 +236,13 @@ def invariants(case: Case, backend: Any) -> None:
         _hold("the loss is a number", bool(np.isfinite(loss)))
         _hold("synapses were rewired", sum(compiled.rewirings.values()) > 0)
         for c in compiled.plan.connections:
-            before, after = c.connection.synapses, compiled.synapses(c.name)
+            before, after = c.first.draw(), compiled.synapses(c.name)
             _hold(f"{c.name} keeps its number of synapses", after.pre.size == before.pre.size)
             pair = after.post.astype(np.int64) * c.num_pre + after.pre
             _hold(f"{c.name} has no pair twice, in order of (post, pre)", bool((np.diff(pair) > 0).all()))
             in_range = (after.delay >= c.min_delay) & (after.delay <= c.max_delay)
             _hold(f"delays of {c.name} are from {c.min_delay} to {c.max_delay}", bool(in_range.all()))
-            negative, home = _home(c, after, rule)
+            negative, home = _home(compiled.plan.network_seed, c, after, rule)
             if rule.signed:
                 _hold(f"signs of {c.name} never flip", bool((np.signbit(after.weight) == negative).all()))
             if rule.growth_delay == "pair" and not c.real_delays:
@@ -250,14 +250,11 @@ def invariants(case: Case, backend: Any) -> None:
             _hold(f"weights of {c.name} are numbers", bool(np.isfinite(after.weight).all()))
 
 
-def _home(c: ConnectionPlan, synapses: Synapses, rule: RewiringRule) -> tuple[Array, Array]:
+def _home(seed: int, c: ConnectionPlan, synapses: Synapses, rule: RewiringRule) -> tuple[Array, Array]:
     """Whether each synapse is negative for good, by its pair or its source, and the delay of its pair."""
-    connection, seed = c.connection, c.connection.network.seed
-    words = home_words(synapses.pre, synapses.post, 0, seed, connection.index)
-    sign = philox(seed, Purpose.DALE, connection.source.index, synapses.pre)[0] if rule.dale else words[0]
-    connectivity = connection.connectivity
-    negative = sign < connectivity.home_sign_threshold(connection.source.size)
-    return negative, connectivity.delay_initializer.from_words(words[1])
+    words = home_words(synapses.pre, synapses.post, 0, seed, c.index)
+    sign = philox(seed, Purpose.DALE, c.source, synapses.pre)[0] if rule.dale else words[0]
+    return sign < c.sign_threshold, c.delays_of(words[1])
 
 
 def _hold(what: str, holds: bool) -> None:

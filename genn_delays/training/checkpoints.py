@@ -1,10 +1,10 @@
 """Checkpoints: everything needed to go on with the same bits, and nothing of when, where or by how many threads.
 
-A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.pre``, ``.post``, ``.delay``,
-``.weight``, where it is learned ``.age`` and the optimisers' ``.moment0``, ``.delay_moment0`` and so on, where delays
-are real-valued ``.position``; for populations that learn or normalise ``population:<name>.<value>``. Its metadata is
-one JSON text, and in it what the network is (:mod:`.identity`) and a digest of all the rest, so that a file with a
-flipped bit is not taken for weights, nor one network's for another's.
+A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.<field>`` of
+:data:`~genn_delays.plan.schema.SYNAPSE_FIELDS` (``.pre``, ``.weight``, ``.moment0``, ...); for populations that learn
+or normalise ``population:<name>.<value>``. Its metadata is one JSON text, and in it what the network is
+(:mod:`.identity`) and a digest of all the rest, so that a file with a flipped bit is not taken for weights, nor one
+network's for another's.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..plan.finite import not_finite
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..plan.populations import PopulationState
 from ..plan.protocol import ConnectionState
+from ..plan.schema import field_of, synapse_fields
 from .identity import describe, difference
 
 FORMAT = 3
@@ -53,9 +54,8 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
 
     tensors: dict[str, npt.NDArray[Any]] = {}
     for name, state in checkpoint.states.items():
-        tensors |= {f"{name}.{field}": array for field, array in state.arrays().items()}
-        tensors[f"{name}.weight"] = state.synapses.weight.astype(np.float32)
-        tensors[f"{name}.position"] = state.position.astype(np.float32)
+        for field, array in state.arrays().items():  # real numbers are float32 there, however `reference` computed
+            tensors[f"{name}.{field}"] = array.astype(np.float32) if array.dtype.kind == "f" else array
     for name, population in checkpoint.populations.items():
         tensors |= {f"population:{name}.{field}": array for field, array in population.tensors().items()}
     ages = {name: population.age for name, population in checkpoint.populations.items()}
@@ -172,15 +172,12 @@ def _digest(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
 
 def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
     """Whether a state fits its connection. Kernels trust their indices, so no file may smuggle in a wrong one."""
-    s = state.synapses
-    size = c.connection.synapses.pre.size
-    if any(a.shape != (size,) for a in s) or [a.dtype for a in s] != [np.int32, np.int32, np.uint16, np.float32]:
-        return False
-    lengths = {0, size}  # what was not learned when the checkpoint was written is empty
-    rest: list[tuple[npt.NDArray[Any], Any]] = [(state.age, np.uint16)]
-    rest += [(a, np.float32) for a in (state.position, *state.moments, *state.delay_moments)]
-    if any(a.ndim != 1 or a.size not in lengths or a.dtype != dtype for a, dtype in rest):
-        return False
+    s, size = state.synapses, c.size
+    for name, array in state.arrays().items():
+        field = field_of(name)
+        sizes = {size} if field is not None and field.when == "always" else {0, size}
+        if field is None or array.ndim != 1 or array.size not in sizes or array.dtype != field.dtype:
+            return False  # what was not learned when the checkpoint was written is empty
     if state.position.size and not np.array_equal(np.rint(state.position), s.delay):
         return False
     if size == 0:
@@ -227,6 +224,8 @@ def fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
     new = ConnectionState.new(state.synapses, c)
     if {name: a.shape for name, a in state.arrays().items()} == {name: a.shape for name, a in new.arrays().items()}:
         return state
-    if c.real_delays and state.position.size:
-        new.position = state.position
+    kept = state.arrays()
+    for name, field in synapse_fields(c).items():
+        if field.birth != "zero" and kept[name].size:
+            new.values[name] = kept[name]
     return new

@@ -363,7 +363,7 @@ class CompiledNetwork(Contents):
             names = {"weight", "delay"} if c.real_delays else {"weight"}
             known |= names
             if isinstance(variable, str) and variable in names:
-                found[c.connection] = c.size
+                found[self.network.connections[c.index]] = c.size
         for p, state in zip(self.plan.populations, self.populations, strict=True):
             names = {name for name in state.values if name not in ("batch_norm_mean", "batch_norm_var")}
             known |= names

@@ -64,7 +64,7 @@ class Contents(Compiled):
             hidden_digit: hidden -> digit, 2,560 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
             learned: weights of pixels_hidden, hidden_digit by Adam(alpha=0.003); not learned: delays of all connections
         """
-        delays = {c.index: self.delays(c.connection) for c in self.plan.connections}
+        delays = {c.index: self.delays(c.name) for c in self.plan.connections}
         return summary(self.network, self.plan, delays)
 
     def population(self, key: Population | str) -> Population:

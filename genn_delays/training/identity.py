@@ -11,46 +11,27 @@ import hashlib
 from typing import Any
 
 from ..learning.readouts import Readout
-from ..network import Population
-from ..neurons import DynamicNeuron
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
-from ..synapses import SYNAPSES
-
-_KINDS = {"real_input": "real-valued input", "spike_input": "spike input"}
 
 
 def describe(plan: Plan) -> dict[str, Any]:
     """What must agree between a checkpoint and the network that takes it over, as JSON can hold it."""
-    members: dict[int, Population] = {}
-    for c in plan.connections:
-        members |= {c.source: c.connection.source, c.target: c.connection.target}
     return {
         "seed": plan.network_seed,
         "time_steps": plan.time_steps,
-        "populations": {p.name: _population(p, members[p.index]) for p in plan.populations},
+        "populations": {p.name: _population(p) for p in plan.populations},
         "connections": {c.name: _connection(plan, c) for c in plan.connections},
     }
 
 
-def _population(p: PopulationPlan, population: Population) -> dict[str, Any]:
+def _population(p: PopulationPlan) -> dict[str, Any]:
     return {
         "size": p.size,
-        "equations": _equations(p, population),
+        "equations": p.described,
         "readout": repr(p.readout) if isinstance(p.readout, Readout) else p.readout,
         "batch_norm": None if p.batch_norm is None else f"epsilon {p.batch_norm.epsilon:g}",
         "parameters": _fingerprint(p),
     }
-
-
-def _equations(p: PopulationPlan, population: Population) -> str:
-    """The neurons' equations, their synapses left out: those are said of connections."""
-    if not isinstance(population.neuron, DynamicNeuron):
-        return _KINDS[p.kind]
-    e = population.neuron.equations()
-    parts = [f"d{v}/dt = {rate}" + (f", {v} -> {jump}" if jump else "") for v, (rate, jump) in e.variables.items()]
-    parts += [f"spike at {e.threshold} >= 0"] if e.threshold else []
-    parts += [f"{', '.join(e.held)} held for {e.refractory}"] if e.refractory else []
-    return "; ".join([*parts, e.integration])
 
 
 def _fingerprint(p: PopulationPlan) -> str:
@@ -62,11 +43,10 @@ def _fingerprint(p: PopulationPlan) -> str:
 
 
 def _connection(plan: Plan, c: ConnectionPlan) -> dict[str, Any]:
-    synapse = c.connection.synapse
     return {
         "source": plan.populations[c.source].name,
         "target": plan.populations[c.target].name,
-        "synapse": next((name for name, kind in SYNAPSES.items() if kind is type(synapse)), type(synapse).__name__),
+        "synapse": c.synapse,
         "synapses": c.size,
         "delays": [c.min_delay, c.max_delay],
     }

@@ -253,10 +253,10 @@ def test_a_late_device_waits_until_it_is_asked():
         given = np.arange(4, dtype=np.int32)
         x.upload(given)
         given[:] = 9  # it was copied
-        module.launch("copy", 1, 4, x, y)
+        module.launch("copy", 1, 4, x=x, y=y)
         mark = device.mark()
         x.upload(given)
-        module.launch("copy", 1, 4, x, y)
+        module.launch("copy", 1, 4, x=x, y=y)
         assert not y.data.any()
         mark.wait()
         assert y.data.view(np.int32).tolist() == [0, 1, 2, 3]
@@ -269,7 +269,7 @@ def test_a_copy_beside_launches_shows_a_mark_that_is_too_early():
         with ShimDevice(late=True) as device:
             module, x, y = device.load(SOURCE), device.allocate("x", 4, np.int32), device.allocate("y", 4, np.int32)
             mark = device.mark()
-            module.launch("copy", 1, 4, x, y)
+            module.launch("copy", 1, 4, x=x, y=y)
             if not too_early:
                 mark = device.mark()
             x.upload(np.ones(4, np.int32), after=mark)

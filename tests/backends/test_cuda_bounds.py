@@ -27,10 +27,10 @@ SOURCE = '''extern "C" __global__ void read(const int* x, int* y, int k) { y[0] 
 with ShimDevice(pages=PAGES) as device:
     module, x, y = device.load(SOURCE), device.allocate("x", 5, np.int32), device.allocate("y", 1, np.int32)
     for k in range(5):
-        module.launch("read", 1, 1, x, y, k)
+        module.launch("read", 1, 1, x=x, y=y, k=k)
     assert y.download()[0] == 0
     print("inside", flush=True)
-    module.launch("read", 1, 1, x, y, 5 if PAGES == "behind" else -1)
+    module.launch("read", 1, 1, x=x, y=y, k=5 if PAGES == "behind" else -1)
     print("outside", flush=True)
 """
 RULES = """

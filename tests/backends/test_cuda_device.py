@@ -97,7 +97,7 @@ def test_an_empty_buffer(device):
     buffer.upload(np.zeros((0, 4), dtype=np.float32))
     buffer.clear()
     assert buffer.download().shape == (0, 4) and buffer.nbytes == 0
-    device.load(SOURCE).launch("scale", 1, 32, buffer, np.float32(2), 0)
+    device.load(SOURCE).launch("scale", 1, 32, x=buffer, by=np.float32(2), n=0)
     device.free(buffer)
 
 
@@ -133,7 +133,7 @@ def test_more_elements_than_a_whole_number_of_32_bits_counts(device):
         pytest.skip(f"needs {2 * n:,} bytes of memory, {free:,} are free")
     x = device.allocate("x", n, np.uint8)  # a GPU fills it with zeros
     x.upload(np.arange(100, dtype=np.uint8), start=n - 100)
-    device.load(LARGE).launch("add_at", 1, 100, x, n - 100)
+    device.load(LARGE).launch("add_at", 1, 100, x=x, start=n - 100)
     assert x.download(n - 101, 101).tolist() == [0, *range(1, 101)]
     assert not x.download(0, 4096).any() and not x.download(n - (1 << 31) - 50, 100).any()
     device.free(x)
@@ -146,7 +146,7 @@ def test_launches_run_in_order(device):
     module, x = device.load(SOURCE), device.allocate("x", 1000, np.float32)
     x.upload(np.arange(1000, dtype=np.float32))
     for by in (2.0, 0.5, 3.0):
-        module.launch("scale", 4, (256,), x, np.float32(by), np.int64(999))
+        module.launch("scale", 4, (256,), {"n": np.int64(999)}, by=np.float32(by), x=x)
     assert (x.download() == np.arange(1000) * np.where(np.arange(1000) < 999, 3, 1)).all()
 
 
@@ -157,37 +157,51 @@ def test_structures_null_pointers_and_small_numbers(device):
     values["a"], values["b"] = np.arange(64), 100
     pairs.upload(values)
     out = device.allocate("out", 64, np.int32)
-    module.launch("sums", 1, 64, pairs, None, 0.0, 0)
-    module.launch("sums", 1, 64, pairs, out, 1e3, 255)
+    module.launch("sums", 1, 64, pairs=pairs, out=None, much=0.0, few=0)
+    module.launch("sums", 1, 64, few=255, much=1e3, out=out, pairs=pairs)
     assert (out.download() == np.arange(64) + 1355).all()
 
 
 def test_barriers_and_warps(device):
     module, x = device.load(SOURCE), device.allocate("x", 128, np.int32)
     x.upload(np.arange(128, dtype=np.int32))
-    module.launch("reverse", 1, 128, x)
+    module.launch("reverse", 1, 128, x=x)
     assert (x.download() == np.arange(128)[::-1] + 1).all()
 
 
 @pytest.mark.parametrize(
     ("kernel", "arguments", "message"),
     [
-        ("scales", (), "unknown kernel 'scales'.*'scale'"),
-        ("scale", ("x", np.float32(1)), r"takes 3 arguments \(x, by, n\), got 2"),
-        ("scale", ("x", 1.0, 5), r"takes float by, got 1\.0"),
-        ("scale", ("x", np.float64(1), 5), r"takes float by, got"),
-        ("scale", ("x", np.float32(1), np.int32(5)), r"takes i64 n, got"),
-        ("scale", ("x", np.float32(1), 1 << 63), r"takes i64 n, got 9223372036854775808"),
-        ("scale", ("x", np.float32(1), True), "takes i64 n, got True"),
-        ("scale", (7, np.float32(1), 5), r"takes float\* x, got 7"),
-        ("add_one", ("x",), r"takes int\* x, got float32 buffer 'x'"),
-        ("sums", ("x", None, 0.0, 256), "takes unsigned char few, got 256"),
+        ("scales", {}, "unknown kernel 'scales'.*'scale'"),
+        ("scale", {"x": "x", "by": np.float32(1)}, r"kernel 'scale' takes x, by, n; missing: n$"),
+        ("scale", {}, r"kernel 'scale' takes x, by, n; missing: x, by, n$"),
+        ("scale", {"x": "x", "by": np.float32(1), "n": 5, "m": 5}, r"takes x, by, n; not among them: m$"),
+        ("scale", {"x": "x", "bye": np.float32(1), "n": 5}, r"missing: by; not among them: bye$"),
+        ("scale", {"x": "x", "by": 1.0, "n": 5}, r"takes float by, got 1\.0"),
+        ("scale", {"x": "x", "by": np.float64(1), "n": 5}, r"takes float by, got"),
+        ("scale", {"x": "x", "by": np.float32(1), "n": np.int32(5)}, r"takes i64 n, got"),
+        ("scale", {"x": "x", "by": np.float32(1), "n": 1 << 63}, r"takes i64 n, got 9223372036854775808"),
+        ("scale", {"x": "x", "by": np.float32(1), "n": True}, "takes i64 n, got True"),
+        ("scale", {"x": 7, "by": np.float32(1), "n": 5}, r"takes float\* x, got 7"),
+        ("add_one", {"x": "x"}, r"takes int\* x, got float32 buffer 'x'"),
+        ("sums", {"pairs": "x", "out": None, "much": 0.0, "few": 256}, "takes unsigned char few, got 256"),
     ],
 )
 def test_arguments_that_do_not_fit(device, kernel, arguments, message):
     module, x = device.load(SOURCE), device.allocate("x", 5, np.float32)
     with pytest.raises(InvalidValueError, match=message):
-        module.launch(kernel, 1, 1, *(x if isinstance(a, str) else a for a in arguments))
+        module.launch(kernel, 1, 1, {name: x if isinstance(a, str) else a for name, a in arguments.items()})
+
+
+def test_an_argument_is_given_once(device):
+    """Also where both are the same: whoever gives it twice means two things."""
+    module, x = device.load(SOURCE), device.allocate("x", 5, np.float32)
+    with pytest.raises(InvalidValueError, match=r"kernel 'scale' takes x, by, n; given twice: n, x$"):
+        module.launch("scale", 1, 1, {"x": x, "n": 5}, {"x": x}, by=np.float32(1), n=5)
+    with pytest.raises(InvalidValueError, match=r"kernel 'scale' takes its arguments by name, got .* without one"):
+        module.launch("scale", 1, 1, x, by=np.float32(1), n=5)
+    with pytest.raises(InvalidValueError, match=r"missing: n; not among them: m; given twice: x$"):
+        module.launch("scale", 1, 1, {"x": x}, x=x, by=np.float32(1), m=5)
 
 
 @pytest.mark.parametrize(
@@ -203,16 +217,16 @@ def test_arguments_that_do_not_fit(device, kernel, arguments, message):
 )
 def test_launches_that_no_device_can_do(device, grid, block, shared, message):
     with pytest.raises(InvalidValueError, match=f"kernel 'sums': .*{message}|kernel 'sums': {message}"):
-        device.load(SOURCE).launch("sums", grid, block, None, None, 0.0, 0, shared=shared)
+        device.load(SOURCE).launch("sums", grid, block, shared=shared, pairs=None, out=None, much=0.0, few=0)
 
 
 def test_buffers_of_another_device_or_freed(device):
     module, x = device.load(SOURCE), device.allocate("x", 5, np.int32)
     device.free(x)
     with pytest.raises(InvalidValueError, match="buffer 'x' was freed"):
-        module.launch("add_one", 1, 1, x)
+        module.launch("add_one", 1, 1, x=x)
     with ShimDevice() as other, pytest.raises(InvalidValueError, match="'y' belongs to another device"):
-        module.launch("add_one", 1, 1, other.allocate("y", 5, np.int32))
+        module.launch("add_one", 1, 1, x=other.allocate("y", 5, np.int32))
 
 
 # --- graphs ----------------------------------------------------------------------------------------------------------
@@ -223,14 +237,14 @@ def test_a_graph_runs_when_it_is_launched(device):
     y = device.allocate("y", 4, np.int32)
     y.upload(np.ones(4, dtype=np.int32))
     with device.graph() as graph:
-        module.launch("add_one", 1, 10, x)
-        module.launch("add_one", 2, 5, x)
+        module.launch("add_one", 1, 10, x=x)
+        module.launch("add_one", 2, 5, x=x)
         y.clear()
         with pytest.raises(InvalidValueError, match="before its recording has ended"):
             graph.launch()
     assert x.download()[0] == 0 and y.download()[0] == 1
     graph.launch()
-    module.launch("add_one", 1, 100, x)
+    module.launch("add_one", 1, 100, x=x)
     graph.launch()
     assert x.download()[0] == 140 and y.download()[0] == 0
     device.free(y)
@@ -241,10 +255,10 @@ def test_a_graph_runs_when_it_is_launched(device):
 def test_launches_are_counted(device):
     module, x = device.load(SOURCE), device.allocate("x", 4, np.int32)
     assert (device.calls, device.kernels) == (0, 0)
-    module.launch("add_one", 1, 10, x)
+    module.launch("add_one", 1, 10, x=x)
     with device.graph() as graph:
         x.clear()
-        module.launch("add_one", 1, 10, x)
+        module.launch("add_one", 1, 10, x=x)
     assert (device.calls, device.kernels) == (1, 1)
     graph.launch()
     assert (device.calls, device.kernels) == (2, 3)
@@ -261,8 +275,8 @@ def test_copies_beside_launches(device):
         values[:] = k + 1  # changed as soon as it was given away
         slot.upload(values, after=marks[k % 2])
         for _ in range(20):
-            module.launch("scale", n // 256, 256, slot, np.float32(2.0), n)
-        module.launch("take", n // 256, 256, slot, kept[k], n)
+            module.launch("scale", n // 256, 256, x=slot, by=np.float32(2.0), n=n)
+        module.launch("take", n // 256, 256, x=slot, y=kept[k], n=n)
         marks[k % 2] = device.mark()
     marks[1].wait()
     for k, buffer in enumerate(kept):
@@ -287,9 +301,9 @@ def test_what_cannot_be_recorded(device):
 def test_a_recording_that_fails_is_forgotten(device):
     module, x = device.load(SOURCE), device.allocate("x", 4, np.int32)
     with pytest.raises(ZeroDivisionError), device.graph():
-        module.launch("add_one", 1, 10, x)
+        module.launch("add_one", 1, 10, x=x)
         1 / 0  # noqa: B018
-    module.launch("add_one", 1, 1, x)
+    module.launch("add_one", 1, 1, x=x)
     assert x.download()[0] == 1
 
 
@@ -364,6 +378,6 @@ def test_a_gpu_rounds_like_the_host():
             buffers = [device.allocate(name, 1024, np.float32) for name in "xab"]
             for buffer, values in zip(buffers, numbers, strict=True):
                 buffer.upload(values)
-            device.load(source).launch("k", 1, 1024, *buffers)
+            device.load(source).launch("k", 1, 1024, dict(zip("xab", buffers, strict=True)))
             found.append(buffers[0].download())
     assert (found[0] == found[1]).all() and (found[0] == numbers[1] * numbers[2] + numbers[0]).all()

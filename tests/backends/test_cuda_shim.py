@@ -29,7 +29,7 @@ def run(device: ShimDevice, body: str, out, block, grid=1, before: str = "", sha
     module = device.load(source)
     buffer = device.allocate("out", out.shape, out.dtype)
     buffer.upload(out)
-    module.launch("k", grid, block, buffer, out.size, shared=shared)
+    module.launch("k", grid, block, shared=shared, out=buffer, n=out.size)
     return buffer.download()
 
 
@@ -268,8 +268,8 @@ def test_a_fault_in_one_kernel_leaves_the_next_alone(device):
     module, out = device.load(source), device.allocate("out", 40, np.int32)
     for _ in range(3):
         with pytest.raises(KernelError):
-            module.launch("bad", 2, 40, out)
-        module.launch("good", 2, 40, out)
+            module.launch("bad", 2, 40, out=out)
+        module.launch("good", 2, 40, out=out)
         assert (out.download() == 40).all()
 
 

@@ -31,9 +31,9 @@ def counts():
 def works(device, module):
     "A recording, launched twice after what was launched before."
     x = device.allocate("x", 1, np.int32)
-    module.launch("add_one", 1, 5, x)
+    module.launch("add_one", 1, 5, x=x)
     with device.graph() as graph:
-        module.launch("add_one", 1, 10, x)
+        module.launch("add_one", 1, 10, x=x)
     graph.launch()
     graph.launch()
     assert x.download()[0] == 25
@@ -116,7 +116,7 @@ def test_kernels_are_loaded_before_a_recording(library):
 with CudaDevice() as device:
     module, x = device.load(SOURCE), device.allocate("x", 1, np.int32)
     with device.graph() as graph:
-        module.launch("add_one", 1, 10, x)
+        module.launch("add_one", 1, 10, x=x)
     graph.launch()
     assert x.download()[0] == 10
 """,
@@ -138,7 +138,7 @@ for inside in (True, False):
         try:
             with device.graph() as graph:
                 try:
-                    module.launch("add_one", 1, 1, x)
+                    module.launch("add_one", 1, 1, x=x)
                 except KernelError as error:
                     if inside:
                         raise
@@ -163,7 +163,7 @@ with CudaDevice() as device:
     for _ in range(3):
         try:
             with device.graph():
-                module.launch("add_one", 1, 1, x)
+                module.launch("add_one", 1, 1, x=x)
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             pass
@@ -190,7 +190,7 @@ with CudaDevice() as device, CudaDevice() as other:
         before = counts()[0]
         del garbage
         kept = [[] for _ in range(10_000)]  # many a reason to collect
-        module.launch("add_one", 1, 10, x)
+        module.launch("add_one", 1, 10, x=x)
     kept += [[] for _ in range(10_000)]
     assert counts()[0] == before - 8, "it was not collected afterwards"
     graph.launch()

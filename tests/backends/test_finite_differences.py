@@ -61,12 +61,12 @@ def test_delay_gradient_of_whole_delays():
     compiled = case.compile(SMOOTH)
     x, y = case.data()
     x, y = {"in": x["in"][:2]}, {"out": y["out"][:2]}
-    c = compiled.plan.connections[0]
+    c, connection = compiled.plan.connections[0], compiled.network.connections[0]
     _, reached = compiled.gradients(x, y)
     spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
     start = compiled.engine.state(c.index)
     inside = (start.position > 0) & (start.position < c.max_delay)
-    inner = np.flatnonzero(inside & (reached[c.connection] != 0))[:4]
+    inner = np.flatnonzero(inside & (reached[connection] != 0))[:4]
     assert inner.size == 4
     for index in inner:
         state = start.copy()
@@ -75,7 +75,7 @@ def test_delay_gradient_of_whole_delays():
         state.synapses = state.synapses._replace(weight=weights)
         compiled.engine.set_state(c.index, state)
         compiled.engine.frozen_resets = {}
-        gradient = compiled.gradients(x, y, "delay")[1][c.connection][index]
+        gradient = compiled.gradients(x, y, "delay")[1][connection][index]
         compiled.engine.frozen_resets = {p.index: compiled.engine.spiked[p.index].copy() for p in spiking}
         losses = []
         for step in (1, -1):

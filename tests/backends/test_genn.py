@@ -144,8 +144,8 @@ def test_optimisers_take_the_same_steps(optimiser):
             compiled.train(x, y, 3, callbacks=[])
             trained.append([compiled.engine.state(c.index) for c in compiled.plan.connections])
     for one, two, c in zip(*trained, compiled.plan.connections, strict=True):
-        assert largest_difference(one.synapses.weight - c.connection.synapses.weight,
-                                  two.synapses.weight - c.connection.synapses.weight) < 1e-3  # fmt: skip
+        assert largest_difference(one.synapses.weight - c.first.draw().weight,
+                                  two.synapses.weight - c.first.draw().weight) < 1e-3  # fmt: skip
         np.testing.assert_allclose(one.position, two.position, rtol=0, atol=1e-4)
         np.testing.assert_array_equal(one.age, two.age)
 

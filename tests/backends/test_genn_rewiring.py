@@ -288,7 +288,7 @@ def test_the_best_candidates_are_grown(rule, spikes):
         dropped = np.flatnonzero(rule.dropped(state.synapses.weight, count))
         assert totals(one.engine.rewire(0, {index: count})) == {index: dropped.size}
         after = one.engine.state(index).synapses
-    pair = c.connection.synapses.post.astype(int) * c.num_pre + c.connection.synapses.pre
+    pair = c.first.draw().post.astype(int) * c.num_pre + c.first.draw().pre
     empty = np.setdiff1d(np.arange(c.num_pre * c.num_post), pair)
     born = Synapses(
         (empty % c.num_pre).astype(np.int32), (empty // c.num_pre).astype(np.int32),

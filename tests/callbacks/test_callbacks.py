@@ -777,11 +777,11 @@ def _late(s):
 
 
 def _short(s):
-    s.moments[0] = s.moments[0][:-1]
+    s.values["moment0"] = s.moments[0][:-1]
 
 
 def _half(s):
-    s.moments[1] = s.moments[1][:-1]
+    s.values["moment1"] = s.moments[1][:-1]
 
 
 def _wide(s):

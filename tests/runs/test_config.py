@@ -17,10 +17,11 @@ from genn_delays.learning import OPTIMISERS, SURROGATES, AdamW, OneCycle
 from genn_delays.neurons import NEURONS
 from genn_delays.rewiring import REWIRING, DeepR
 from genn_delays.runs.build import build_compiler, build_network, compile_arguments, plan_of, validate
-from genn_delays.runs.config import METHOD_KEYS, Config
+from genn_delays.runs.config import Config
 from genn_delays.runs.models import load_model, model_names
 from genn_delays.runs.overrides import Overrides, overrides_in
 from genn_delays.runs.resume import differences
+from genn_delays.runs.sections import METHOD_KEYS
 from genn_delays.runs.tables import arguments_of
 from genn_delays.training.registry import COMPILERS
 

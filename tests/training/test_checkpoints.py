@@ -161,7 +161,7 @@ def _fewer(state):
 
 
 def _moments(state):
-    state.delay_moments[1] = state.delay_moments[1][:-1]
+    state.values["delay_moment1"] = state.delay_moments[1][:-1]
 
 
 def _late(state):

@@ -9,7 +9,9 @@ import numpy as np
 
 from ...codegen.bodies import mangled
 from ...codegen.losses import output_numbers
+from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.schema import synapse_fields
 from ...random import dropout_threshold
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .structs import Arrays, Foreseen, address, set_members
@@ -80,7 +82,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
             view.h = arrays.new("h", n * T * tile, np.float32)
         if p.cyclic and p.model:
             view.carry = arrays.new("carry", (n, len(p.model.states) + 1, tile), np.float32)
-            view.lambda_ = arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)
+            set_members(view, {"lambda": arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)})
     if p.bias is not None:
         view.bias = arrays.new("bias", n, np.float32)
         arrays["bias"][:] = p.bias
@@ -135,14 +137,9 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
     view.owner, view.source, view.target, view.capacity = c.index, c.source, c.target, c.capacity
     view.min_delay, view.max_delay, view.gain = c.min_delay, c.max_delay, 1.0
-    kept = _kept(c)
-    for name, dtype in kept.items():
-        arrays.new(name, size, dtype, zero=True)
-    _point(view, arrays, kept, "")
-    for m in range(c.num_moments):
-        view.weight_rule.moment[m] = arrays.address(f"moment{m}")
-    for m in range(c.num_delay_moments):
-        view.delay_rule.moment[m] = arrays.address(f"delay_moment{m}")
+    for name, field in synapse_fields(c).items():
+        arrays.new(name, size, field.dtype, zero=True)
+    _point(c, view, arrays)
     view.row_start = arrays.new("row_start", c.num_post + 1, np.int64)
     view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
@@ -154,34 +151,23 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     return arrays
 
 
-def _kept(c: ConnectionPlan) -> dict[str, Any]:
-    """The arrays that a synapse takes along where it lives on, by the names of its state."""
-    kept: dict[str, Any] = {"pre": np.int32, "post": np.int32, "delay": np.uint16, "weight": np.float32}
-    if c.learned:
-        kept["age"] = np.uint16
-    if c.real_delays:
-        kept["position"] = np.float32
-    kept |= dict.fromkeys((f"moment{m}" for m in range(c.num_moments)), np.float32)
-    return kept | dict.fromkeys((f"delay_moment{m}" for m in range(c.num_delay_moments)), np.float32)
-
-
-def _point(view: Any, arrays: Arrays, kept: dict[str, Any], prefix: str) -> None:
-    for name in kept:
-        if "moment" not in name:
-            setattr(view, prefix + name, arrays.address(prefix + name))
+def _point(c: ConnectionPlan, view: Any, arrays: Arrays, prefix: str = "") -> None:
+    """Let a connection's structure point to what is kept of every synapse; those of moments are of their optimisers."""
+    for field in schema.SYNAPSE_FIELDS:
+        addresses = [arrays.address(prefix + name) for name in field.names(field.count(c))]
+        if field.several:
+            place = getattr(view, prefix + field.name) if prefix else getattr(view, f"{field.rule}_rule").moment
+            place[: len(addresses)] = addresses
+        elif addresses:
+            setattr(view, prefix + field.name, addresses[0])
 
 
 def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) -> None:
-    rule, delays = c.rewiring, c.connection.connectivity.delay_initializer
+    rule = c.rewiring
     assert rule is not None
-    kept = _kept(c)
-    for name, dtype in kept.items():
-        arrays.new(f"new_{name}", size, dtype)
-    _point(view, arrays, kept, "new_")
-    for m in range(c.num_moments):
-        view.new_moment[m] = arrays.address(f"new_moment{m}")
-    for m in range(c.num_delay_moments):
-        view.new_delay_moment[m] = arrays.address(f"new_delay_moment{m}")
+    for name, field in synapse_fields(c).items():
+        arrays.new(f"new_{name}", size, field.dtype)
+    _point(c, view, arrays, "new_")
     free = c.num_pre * c.num_post * c.capacity
     sampled = rule.candidates or (SAMPLED_PER_DROPPED * size if free > EXACT_CANDIDATES else 0)
     drawn = max(size, min(sampled, free) if rule.growth == "gradient" else 0)
@@ -193,9 +179,9 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     view.candidates = -1 if rule.candidates is None else rule.candidates
     if rule.growth_delay == "best":
         view.best_delay = arrays.new("best_delay", size, np.uint16)
-    arrays["delay_threshold"] = delays.thresholds
-    view.delay_threshold, view.num_delay_thresholds = address(delays.thresholds), delays.thresholds.size
-    view.delay_low = delays.low
+    arrays["delay_threshold"] = c.delay_thresholds
+    view.delay_threshold, view.num_delay_thresholds = address(c.delay_thresholds), c.delay_thresholds.size
+    view.delay_low = c.delay_low
     view.sign_threshold, view.signed_weights = c.sign_threshold, int(rule.signed)
     if c.pre_sign is not None:
         view.pre_sign = address(c.pre_sign)
@@ -226,7 +212,7 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     net.block = arrays.new("block", len(plan.groups), np.int64)
     best = [c for c in plan.connections if c.rewiring is not None and c.rewiring.growth_delay == "best"]
     if best:
-        widest = max(c.connection.connectivity.delay_initializer.thresholds.size + 1 for c in best)
+        widest = max(c.delay_thresholds.size + 1 for c in best)
         net.lag_room = max(LAG_ROOM, widest)
         net.lag_sums = arrays.new("lag_sums", net.lag_room, np.float32)
     return arrays

@@ -21,6 +21,7 @@ from ...plan.foresight import foresee
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.schema import absent
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
 from .compiler import load_library
 from .structs import Arrays, address, network_type, set_members
@@ -312,8 +313,7 @@ class CPUEngine:
 
     def state(self, connection: int) -> ConnectionState:
         arrays = self._connection_arrays[connection]
-        empty: dict[str, npt.NDArray[Any]] = {"age": np.empty(0, np.uint16), "position": np.empty(0, np.float32)}
-        return ConnectionState.from_arrays(empty | arrays).copy()
+        return ConnectionState.from_arrays(absent() | arrays).copy()
 
     def set_state(self, connection: int, state: ConnectionState) -> None:
         arrays = self._connection_arrays[connection]

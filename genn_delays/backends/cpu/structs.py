@@ -1,104 +1,76 @@
-"""The structures of ``prelude.cpp.j2`` as ctypes. Their total size is compared with the library's when it is loaded."""
+"""The structures of generated C as ctypes. Their total size is compared with the library's when it is loaded."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.bodies import mangled
-from ...codegen.emit import limits
-from ...codegen.losses import output_members
-from ...codegen.rules import rule_numbers
-from ...learning.optimisers import number_names
+from ...codegen.emit import emit_structures
+from ...errors import CompileError, unknown
 from ...memory import told
 from ...plan.plan import Plan
 
 _LINE = 64
-_pointer, _int, _double = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+_NUMBERS: dict[str, Any] = {
+    "float": ctypes.c_float, "double": ctypes.c_double,
+    **{f"{sign}int{bits}_t": getattr(ctypes, f"c_{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+_COMMENT = re.compile(r"//[^\n]*")
+_STRUCT = re.compile(r"\bstruct (\w+) \{([^{}]*)\};")
+_MEMBERS = re.compile(r"(?:const |struct )?(?P<type>\w+)(?P<names>[\s*]+\w[\w\s*,\[\]]*)")
+_MEMBER = re.compile(r"(?P<stars>\**)(?P<name>\w+)(?:\[(?P<count>\d+)\])?")
 
 
 def network_type(plan: Plan) -> Any:
     """The ctypes class of ``struct Network`` for a plan."""
-    size = limits(plan)
+    return structures(emit_structures(plan))["Network"]
 
-    class Population(ctypes.Structure):
-        _fields_ = (
-            ("size", _int),
-            *((n, _pointer) for n in (
-                "x", "events", "event_row", "event_room", "value_row", "event_start", "most", "carry", "g", "h", "bias",
-                "total", "drive", "slope", "current",
-                "scale", "shift", "factor", "offset", "mean", "inverse", "sums", "g_sums", "lambda_", "z", "labels",
-                "targets", "losses", "correct",
-            )),
-            ("var", _pointer * size["max_vars"]), ("par", _pointer * size["max_pars"]), ("keeps_g", _int),
-            ("num_kept", _int),
-            ("dropout", _int), ("epsilon", _double), ("busy", _int), ("truths", _int),
-            ("carried", _pointer), ("num_carried", _int), *((n, _double) for n in output_members(plan)),
-        )  # fmt: skip
 
-    class Optimiser(ctypes.Structure):
-        _fields_ = (
-            ("moment", _pointer * size["max_moments"]),
-            *((mangled(n), _double) for n in number_names(plan.every_optimiser)),
-            *((n, _double) for n in ("weight_decay", "l1", "drift")),
-        )  # fmt: skip
+def structures(source: str) -> dict[str, Any]:
+    """The structures that a source of C defines as ctypes classes, by name: the source is their only description.
 
-    class Connection(ctypes.Structure):
-        _fields_ = (
-            ("num_pre", _int), ("num_post", _int), ("size", _int),
-            *((n, _pointer) for n in ("row_start", "pre", "post", "delay", "weight", "position", "grad", "delay_grad")),
-            ("weight_rule", Optimiser), ("delay_rule", Optimiser),
-            ("age", _pointer), ("by_pre_start", _pointer), ("by_pre_slot", _pointer),
-            *((n, _pointer) for n in ("new_pre", "new_post", "new_delay", "new_weight", "new_position")),
-            ("new_moment", _pointer * size["max_moments"]), ("new_delay_moment", _pointer * size["max_moments"]),
-            ("new_age", _pointer),
-            ("dead", _pointer), *((n, _int) for n in ("num_dropped", "youngest", "newborn")),
-            ("rank", _pointer), ("slot", _pointer), ("best_delay", _pointer),
-            ("slot_room", _int), ("capacity", _int), ("candidates", _int), ("hash", _pointer),
-            ("delay_threshold", _pointer),
-            *((n, _int) for n in (
-                "num_delay_thresholds", "delay_low", "owner", "sign_threshold", "signed_weights", "redraw",
-            )),
-            ("pre_sign", _pointer),
-            ("noise", _double), *((n, _double) for n in rule_numbers(plan)),
-            ("gain", ctypes.c_float), ("width", ctypes.c_float),
-            *((n, _int) for n in ("min_delay", "max_delay", "source", "target")),
-        )  # fmt: skip
+    Members are numbers of fixed size, pointers, structures defined before, and arrays of these. A class has the members
+    of its structure and no others: giving it another one is an AttributeError.
 
-    class NetworkStructure(ctypes.Structure):
-        _fields_ = (
-            *((n, _int) for n in ("T", "live", "tile", "first", "B")),
-            *((n, _double) for n in ("dt", "gradient_scale", "grad_limit", "busy_share")),
-            *((n, _int) for n in ("t0", "t1", "step", "training")),
-            ("network_seed", ctypes.c_uint64), ("training_seed", ctypes.c_uint64),
-            *((n, _pointer) for n in ("pool", "scratch", "taps")), ("taps_stride", _int),
-            *((n, _pointer) for n in ("flags", "active", "rows")),
-            *((n, _int) for n in ("scratch_stride", "flags_stride", "rows_stride", "row_capacity", "lost")),
-            ("no_number", _int), ("input", _int),
-            ("input_data", _pointer), ("examples", _pointer), ("connection", _int),
-            ("scored", _pointer), ("lag_sums", _pointer), ("lag_room", _int), ("block", _pointer),
-            ("whole", Population * size["num_populations"]), ("p", Population * size["num_populations"]),
-            ("c", Connection * size["num_connections"]),
-        )  # fmt: skip
+    Raises:
+        CompileError: a member is none of these.
+    """
+    known: dict[str, Any] = {}
+    for name, body in _STRUCT.findall(_COMMENT.sub("", source)):
+        declarations = [" ".join(part.split()) for part in body.split(";")]
+        fields = [field for declared in declarations if declared for field in _members(name, declared, known)]
+        known[name] = type(name, (ctypes.Structure,), {"__slots__": (), "_fields_": fields})
+    return known
 
-    return NetworkStructure
+
+def _members(structure: str, declared: str, known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The members that a declaration of C declares, by name their types."""
+    match = _MEMBERS.fullmatch(declared)
+    for text in match["names"].split(",") if match else [""]:
+        member = _MEMBER.fullmatch(text.replace(" ", ""))
+        of = None if match is None else known.get(match["type"]) or _NUMBERS.get(match["type"])
+        if member is None or (of is None and not member["stars"]):
+            raise CompileError("load", f"struct {structure} declares {declared!r}, which cannot be filled", "")
+        kind: Any = ctypes.c_void_p if member["stars"] else of
+        yield member["name"], kind * int(member["count"]) if member["count"] else kind
 
 
 def set_members(structure: ctypes.Structure, values: Mapping[str, float]) -> None:
     """Numbers of a structure by name.
 
     Raises:
-        KeyError: the structure has none of that name.
+        InvalidValueError: the structure has none of that name.
     """
     known = {member[0] for member in structure._fields_}
     for name, value in values.items():
         if name not in known:
-            raise KeyError(f"struct {type(structure).__name__} has no {name}")
+            raise unknown(f"member of struct {type(structure).__name__}", name, known)
         setattr(structure, name, value)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...codegen.cuda import STEPS
 from ...plan.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
+from .device import Argument, Arguments
 from .sorting import BLOCK
 from .work import Work
 
@@ -35,7 +34,9 @@ class Backward:
                     self._through_norm(p)
                 if p.slopes:
                     b, rows = w.population[p.index], len(p.slopes) * p.size
-                    w.launch("sum_lanes", 32 * rows, b["slopes"], b["slope_sums"], rows, w.L, w.lanes)
+                    w.launch(
+                        "sum_lanes", 32 * rows, x=b["slopes"], sums=b["slope_sums"], rows=rows, L=w.L, live=w.lanes
+                    )
         for c in w.plan.connections:
             self._correlate(c)
 
@@ -47,12 +48,13 @@ class Backward:
             return
         arguments = w.readout_arguments(p, b["dz"])
         if p.reading.reads == "softmax":
-            w.launch(f"softmax_back_{p.index}", w.plan.time_steps * w.L, *arguments)
+            w.launch(f"softmax_back_{p.index}", w.plan.time_steps * w.L, arguments)
         else:
-            w.launch(f"readout_back_{p.index}", p.size * w.L, *arguments)
+            w.launch(f"readout_back_{p.index}", p.size * w.L, arguments)
         if p.has_phantoms:
-            given = b.get("carried"), b["dz"], b["par"], b["lambda"]
-            w.launch(f"phantom_{p.index}", p.size * w.L, *given, *arguments[5:])
+            given = {name: value for name, value in arguments.items() if name not in ("v", "bits", "dv")}
+            buffers = {name: b[name] for name in ("par", "lambda")}
+            w.launch(f"phantom_{p.index}", p.size * w.L, buffers, given)
 
     def _felt(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """What a population's spikes do to the loss over its synapses, added to what a readout makes of them."""
@@ -64,11 +66,11 @@ class Backward:
             s, target = w.connection[c.index], w.population[c.target]
             rows, spikes = (target["h"], w.sent(p.index)) if p.event_prop else (target["g"], None)
             spread = c.kernel is not None and w.how.training
-            asked = [] if spread else [spikes]
+            names = ("by_pre_start", "by_pre_slot", "post", "delay", "weight")
             w.rows(
-                f"backgather{'_taps' if spread else ''}", p.size, STEPS, t1 - t0, w.population[p.index]["g"], rows,
-                *asked, s["by_pre_start"], s["by_pre_slot"], s["post"], s["delay"], s["weight"],
-                *(w.taps(c) if spread else ()), w.gain(c), T, L, t0, t1, begins,
+                f"backgather{'_taps' if spread else ''}", p.size, STEPS, t1 - t0, {name: s[name] for name in names},
+                w.taps(c) if spread else {"spikes": spikes}, e=w.population[p.index]["g"], g=rows, gain=w.gain(c), T=T,
+                L=L, t0=t0, t1=t1, begins=begins,
             )  # fmt: skip
             begins = 0
         if begins and t1 == T:  # once: what later blocks have put there is the gradient of this one's targets
@@ -77,53 +79,50 @@ class Backward:
     def _adjoint(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """Through the neurons of a population, backwards in time."""
         w, b = self.work, self.work.population[p.index]
-        drive = [b["drive"]] if p.regularised else []
+        names = ["par", "tape", "lambda", *(["drive"] if p.regularised else [])]
+        if p.slopes:
+            names += ["slopes", "current", *(["bias"] if p.bias is not None else [])]
+            names += ["factor", "offset"] if p.batch_norm else []
+        arguments: dict[str, Argument] = {"grad": b["g"], **{name: b[name] for name in names}}
         rounded = b["tape"].dtype == np.uint16  # its threshold crossings are not those that were
-        spiked = [b.get("resets", b.get("bits"))] if rounded and p.spiking else []
-        sizes = [p.size, w.plan.time_steps, w.L, w.lanes, t0, t1]
-        arguments: list[Any]
+        if rounded and p.spiking:
+            arguments["spiked_at"] = b.get("resets", b.get("bits"))
         if p.event_prop:
             assert w.plan.event_prop is not None
-            limits = [np.float32(p.dt), np.float32(w.plan.event_prop.grad_limit)]
-            arguments = [b["g"], b["h"], b["par"], b["tape"], b["lambda"], *spiked, *drive, *limits]
-            w.launch(f"adjoint_{p.index}", p.size * w.L, *arguments, *sizes)
-            return
-        arguments = [b["g"], b["par"], b["tape"], b["lambda"], *spiked]
-        if p.dropout:
-            arguments += [dropout_threshold(p.dropout) if w.how.training else 0, w.step]
-        arguments += drive
-        if p.slopes:
-            arguments += [b["slopes"], b["current"], *([b["bias"]] if p.bias is not None else [])]
-            arguments += [b["factor"], b["offset"]] if p.batch_norm else []
-        w.launch(f"adjoint_{p.index}", p.size * w.L, *arguments, *sizes)
+            arguments["time_grad"] = b["h"]
+            arguments |= {"step_ms": np.float32(p.dt), "grad_limit": np.float32(w.plan.event_prop.grad_limit)}
+        elif p.dropout:
+            arguments |= {"dropout": dropout_threshold(p.dropout) if w.how.training else 0, "training_step": w.step}
+        w.launch(f"adjoint_{p.index}", p.size * w.L, arguments, w.sizes(p, t0, t1))
 
     def _through_norm(self, p: PopulationPlan) -> None:
         w, b = self.work, self.work.population[p.index]
         w.module.launch(
-            "norm_backward", p.size, w.row_threads(p.size), b["g"], b["current"], b.get("bias"), b["mean"],
-            b["inverse"], b["factor"], b["batch_norm_scale.grad"], b["batch_norm_shift.grad"], w.plan.time_steps, w.L,
-            w.lanes,
+            "norm_backward", p.size, w.row_threads(p.size), g=b["g"], current=b["current"], bias=b.get("bias"),
+            mean=b["mean"], inverse=b["inverse"], factor=b["factor"], scale_grad=b["batch_norm_scale.grad"],
+            shift_grad=b["batch_norm_shift.grad"], T=w.plan.time_steps, L=w.L, live=w.lanes,
         )  # fmt: skip
 
     def _correlate(self, c: ConnectionPlan) -> None:
         """Gradients of a connection's synapses, as many warps each as there are strips of lanes where these are few."""
         w, s, form = self.work, self.work.connection[c.index], self.work.form(c)
-        x, target, T, L = w.sent(c.source), w.population[c.target], w.plan.time_steps, w.L
-        warps = 1
+        target, L, warps = w.population[c.target], w.L, 1
         while 64 * warps <= min(L, BLOCK) and w.few(64 * warps * c.size):
             warps *= 2
+        shared: Arguments = {
+            "x": w.sent(c.source), "g": target["g"], **{name: s[name] for name in ("pre", "post", "weight", "grad")},
+            "gain": w.gain(c), "warps": warps, "size": c.size, "T": w.plan.time_steps, "L": L,
+        }  # fmt: skip
         if c.gradient_taps is not None:
             if c.kernel is None:
                 w.find_taps(c, c.gradient_taps)
-            taps: list[Any] = [s["first"], s["number"], s["share"], s["slope"], w.taps(c)[-1]]
             w.launch(
-                f"correlate_{form}_taps", 32 * warps * c.size, x, target["g"], s["pre"], s["post"], s["weight"], *taps,
-                s["grad"], s["delay_grad"], w.gain(c), warps, c.size, T, L,
+                f"correlate_{form}_taps", 32 * warps * c.size, shared, w.taps(c), slope=s["slope"],
+                delay_grad=s["delay_grad"],
             )  # fmt: skip
             return
         exact = c.gradient_form == "arrival"
         w.launch(
-            f"correlate_{form}", 32 * warps * c.size, x, target["g"], target["h"] if exact else None, s["pre"],
-            s["post"], s["delay"], s["weight"], s["grad"], s["delay_grad"] if exact else None, w.gain(c),
-            np.float32(w.plan.populations[c.target].dt), warps, c.size, T, L,
+            f"correlate_{form}", 32 * warps * c.size, shared, h=target["h"] if exact else None, delay=s["delay"],
+            delay_grad=s["delay_grad"] if exact else None, step_ms=np.float32(w.plan.populations[c.target].dt),
         )  # fmt: skip

@@ -11,6 +11,7 @@ from ...codegen.cuda import WORD, keeps_half
 from ...errors import OutOfMemoryError
 from ...memory import check
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
+from ...plan.schema import neuron_fields, synapse_fields
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .device import Buffer, Device
 
@@ -66,12 +67,11 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
     if p.slopes:
         found |= {"slopes": ((len(p.slopes), n, L), f64), "slope_sums": ((len(p.slopes), n), f64)}
     if p.batch_norm:
-        learned = ("batch_norm_scale", "batch_norm_shift")
-        found |= dict.fromkeys((*learned, "batch_norm_mean", "batch_norm_var", "factor", "offset"), ((n,), f32))
+        normalising = {name: field for name, field in neuron_fields(p).items() if name.startswith("batch_norm_")}
+        moments = [name for value, field in normalising.items() for name in field.moment_names(value)]
+        gradients = ("batch_norm_scale.grad", "batch_norm_shift.grad")
+        found |= dict.fromkeys((*normalising, *moments, *gradients, "factor", "offset"), ((n,), f32))
         found |= dict.fromkeys(("mean", "var", "inverse"), ((n,), f64))
-        for name in learned:
-            moments = p.learned[name].num_moments if name in p.learned else 0
-            found |= dict.fromkeys((f"{name}.grad", *(f"{name}.moment{m}" for m in range(moments))), ((n,), f32))
     if p.loss is not None:
         truths = L * (T if p.loss.stepwise else 1)
         found |= {"z": ((n, L), f32), "dz": ((n, L), f32), "losses": ((L,), f64), "correct": ((L,), i32)}
@@ -84,16 +84,7 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
 
 def state_shapes(c: ConnectionPlan) -> Shapes:
     """What a connection keeps for every synapse from step to step, by the names of its state's arrays."""
-    size = (c.size,)
-    found: Shapes = {
-        "pre": (size, np.int32), "post": (size, np.int32), "delay": (size, np.uint16), "weight": (size, np.float32)
-    }  # fmt: skip
-    if c.learned:
-        found["age"] = (size, np.uint16)
-    if c.real_delays:
-        found["position"] = (size, np.float32)
-    found |= {f"moment{m}": (size, np.float32) for m in range(c.num_moments)}
-    return found | {f"delay_moment{m}": (size, np.float32) for m in range(c.num_delay_moments)}
+    return {name: ((c.size,), field.dtype) for name, field in synapse_fields(c).items()}
 
 
 def most_taps(c: ConnectionPlan) -> int:
@@ -115,8 +106,7 @@ def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
         found |= {"share": (taps, np.float32), "slope": (taps, np.float32)}
     if c.rewiring is not None:
         found |= {f"new_{name}": value for name, value in state_shapes(c).items()} | {"asked": ((1,), np.int64)}
-        thresholds = c.connection.connectivity.delay_initializer.thresholds
-        found["threshold"] = ((thresholds.size + 1,), np.uint32)
+        found["threshold"] = ((c.delay_thresholds.size + 1,), np.uint32)
         if c.pre_sign is not None:
             found["pre_sign"] = ((c.num_pre,), np.int8)
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...plan.plan import Plan
+from ...plan.schema import synapse_fields
 from .buffers import lanes_of
 from .device import Buffer, Device, Graph, Mark, Memory, Module
 from .signature import Signature
@@ -140,6 +141,7 @@ def least_bytes(plan: Plan, *, training: bool = True) -> int:
         total += p.size * rows * (arrays * f32 + spikes * half_lane)
     for c in plan.connections:
         numbers = 4 * 3 + 2 + 4 * 2  # pre, post, by_pre_slot, delay; weight and gradient
-        moved = 2 * numbers + 2 * 4 * (c.num_moments + c.num_delay_moments)
+        moments = sum(np.dtype(f.dtype).itemsize for f in synapse_fields(c).values() if f.several)
+        moved = 2 * numbers + 2 * moments
         total += c.size * (moved if training else 4 + 2 + 4)  # pre, delay, weight
     return int(total)

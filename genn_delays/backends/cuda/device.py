@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple, Self
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import GennDelaysError, InvalidValueError, unknown
-from .signature import Dimensions, Parameter, Signature, dimensions, number_of, signatures
+from .signature import Dimensions, Parameter, Signature, dimensions, in_order, number_of, signatures
 
 
 class KernelError(GennDelaysError):
@@ -129,6 +129,8 @@ class Buffer(ABC):
 
 Argument = Buffer | int | float | np.generic | None
 """Of a kernel: a buffer, None for a null pointer, a whole number, ``np.float32``, ``np.float64`` (or a float)."""
+Arguments = Mapping[str, Argument]
+"""By the names of a kernel's parameters."""
 
 
 class Module(ABC):
@@ -145,13 +147,15 @@ class Module(ABC):
         self.device = device
         self.signatures = signatures(source)
 
-    def launch(self, kernel: str, grid: Dimensions, block: Dimensions, *arguments: Argument, shared: int = 0) -> None:
+    def launch(
+        self, kernel: str, grid: Dimensions, block: Dimensions, /, *given: Arguments, shared: int = 0, **named: Argument
+    ) -> None:
         """Run a kernel after all that was launched before; returns at once where the device can do that.
 
         Args:
             grid: number of blocks, x or up to (x, y, z), none of them 0.
             block: threads of a block, the same way.
-            arguments: as the kernel declares them. Numbers are fixed where a graph is recorded.
+            given, named: by the names of the kernel's parameters, each once. Recording a graph fixes numbers.
             shared: bytes of dynamic shared memory (``extern __shared__ type name[];``).
 
         Raises:
@@ -161,11 +165,7 @@ class Module(ABC):
         if kernel not in self.signatures:
             raise unknown("kernel", kernel, self.signatures)
         found = self.signatures[kernel]
-        if len(arguments) != len(found.parameters):
-            raise InvalidValueError(
-                f"kernel {kernel!r} takes {len(found.parameters)} arguments "
-                f"({', '.join(p.name for p in found.parameters)}), got {len(arguments)}"
-            )
+        arguments = in_order(found, (*given, named))
         sizes = dimensions(found, grid, block, shared)
         values = [self._value(found, p, a) for p, a in zip(found.parameters, arguments, strict=True)]
         self.device.settle()

@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...codegen.bodies import mangled
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...plan.foresight import foresee
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
+from ...plan.schema import absent
 from .backward import Backward
 from .buffers import check_memory, state_shapes
 from .contents import Contents
 from .data import DataOnDevice
-from .device import Device, Mark
+from .device import Arguments, Device, Mark
 from .finder import Finder
 from .forward import Forward
 from .history import Row
@@ -86,8 +88,7 @@ class CUDAEngine(Contents):
     def _upload_rule(self, c: ConnectionPlan) -> None:
         buffers = self.connection[c.index]
         if c.rewiring is not None:
-            thresholds = c.connection.connectivity.delay_initializer.thresholds
-            buffers["threshold"].upload(np.append(thresholds, np.uint32(0)))
+            buffers["threshold"].upload(np.append(c.delay_thresholds, np.uint32(0)))
             if c.pre_sign is not None:
                 buffers["pre_sign"].upload(c.pre_sign)
 
@@ -124,11 +125,15 @@ class CUDAEngine(Contents):
                 if isinstance(data, DenseData):
                     grid = (-(-size // 32) * (L // 32), *planes(T))
                     self.module.launch(
-                        "load_dense", grid, BLOCK, b["x"], *buffers, self._examples, size, T, L, self.lanes
-                    )
+                        "load_dense", grid, BLOCK, x=b["x"], data=buffers[0], examples=self._examples, N=size, T=T, L=L,
+                        live=self.lanes,
+                    )  # fmt: skip
                 else:
                     b["bits"].clear()
-                    self.module.launch("load_events", self.lanes, BLOCK, b["bits"], *buffers, self._examples, T, L)
+                    events = dict(zip(("start", "neuron", "step"), buffers, strict=True))
+                    self.module.launch(
+                        "load_events", self.lanes, BLOCK, events, bits=b["bits"], examples=self._examples, T=T, L=L
+                    )
 
     def forward(self, how: Pass) -> None:
         self.device.settle()  # what was deferred is of another pass
@@ -163,22 +168,25 @@ class CUDAEngine(Contents):
         """Losses and right answers of a batch, and dL/dz; the labels are there, so many an example."""
         for k, (p, count) in enumerate(zip(self.plan.outputs, truths, strict=True)):
             assert p.loss is not None
-            b, numbers = self.population[p.index], p.loss.numbers().values()
-            stepwise, sizes = p.loss.stepwise, [p.size, self.plan.time_steps, self.L, self.lanes]
-            found = [b["step_losses"], b["step_correct"]] if stepwise else [b["losses"], b["correct"]]
-            arguments = [
-                b["z"], b["dz"], b["tape"], b["g"], b.get("labels"), b.get("targets"), *found, *numbers,
-                count, *sizes,
-            ]  # fmt: skip
-            row: list[Any] = [*self.history.row("losses"), 2 * k]
+            b, numbers = self.population[p.index], {mangled(n): value for n, value in p.loss.numbers().items()}
+            stepwise, found = p.loss.stepwise, {"losses": b["losses"], "correct": b["correct"]}
+            sizes = {"truths": count, "N": p.size, "T": self.plan.time_steps, "L": self.L, "live": self.lanes}
+            of_steps = {name: b[f"step_{name}"] for name in found} if stepwise else found
+            arguments: Arguments = {
+                "given": b["z"], "dz": b["dz"], "v": b["tape"], "dv": b["g"], "labels": b.get("labels"),
+                "targets": b.get("targets"), **of_steps, **numbers, **sizes,
+            }  # fmt: skip
+            row: Arguments = {**self.history.row("losses"), "column": 2 * k}
             if not stepwise and self.L <= BLOCK:  # of more lanes a thread of the sum has several
-                self.module.launch(f"summed_loss_{p.index}", 1, self.L, *arguments, *row)
+                self.module.launch(f"summed_loss_{p.index}", 1, self.L, arguments, row)
                 continue
-            self.work.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), *arguments)
+            self.work.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), arguments)
             if stepwise:
-                lanes = b["z"], b.get("labels"), b["losses"], b["correct"]
-                self.work.launch(f"loss_over_time_{p.index}", self.L, *found, *lanes, count, *sizes)
-            self.module.launch("sum_losses", 1, BLOCK, b["losses"], b["correct"], *row, self.lanes)
+                steps = {f"step_{name}": buffer for name, buffer in of_steps.items()}
+                self.work.launch(
+                    f"loss_over_time_{p.index}", self.L, steps, found, sizes, z=b["z"], labels=b.get("labels")
+                )
+            self.module.launch("sum_losses", 1, BLOCK, found, row, live=self.lanes)
 
     def backward(self) -> None:
         blocks = tuple(tuple(self.work.blocks_of(group)) for group in self.plan.groups)
@@ -198,8 +206,7 @@ class CUDAEngine(Contents):
         if self._closed_states is not None:
             return self._closed_states[connection].copy()
         c, b = self.plan.connections[connection], self.connection[connection]
-        empty: dict[str, Array] = {"age": np.empty(0, np.uint16), "position": np.empty(0, np.float32)}
-        return ConnectionState.from_arrays(empty | {n: b[n].download()[: c.size] for n in state_shapes(c)})
+        return ConnectionState.from_arrays(absent() | {n: b[n].download()[: c.size] for n in state_shapes(c)})
 
     def set_state(self, connection: int, state: ConnectionState) -> None:
         c, b, arrays = self.plan.connections[connection], self.connection[connection], state.arrays()

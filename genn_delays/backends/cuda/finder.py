@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ...plan.finite import words
+from ...plan.schema import noun
 from .buffers import state_shapes
 from .device import Buffer
 from .history import Row
@@ -31,12 +31,12 @@ class Finder:
         for c in plan.connections:
             for name, (_, dtype) in state_shapes(c).items():
                 if c.learned and dtype == np.float32:
-                    whose = f"{words(name)} of connection {c.name!r}"
+                    whose = f"{noun(name)} of connection {c.name!r}"
                     self._arrays.append((whose, work.connection[c.index][name], c.size))
         for p in plan.populations if populations else ():
             for name in work.population[p.index]:
                 if name.startswith("batch_norm_") and not name.endswith(".grad"):
-                    whose = f"{words(name)} of population {p.name!r}"
+                    whose = f"{noun(name)} of population {p.name!r}"
                     self._arrays.append((whose, work.population[p.index][name], p.size))
         self.states = len(plan.populations)
         self.found = work.device.allocate("what is no number", (self.states + len(self._arrays),), np.int32)
@@ -51,10 +51,10 @@ class Finder:
     def _look(self, learned: bool) -> None:
         w, end = self.work, self.states + len(self._arrays)
         for place, (_, buffer, size) in enumerate(self._arrays if learned else (), self.states):
-            w.each("find_not_finite", size, buffer, self.found, place, size)
+            w.each("find_not_finite", size, values=buffer, found=self.found, place=place, N=size)
         row = w.history.row("finite")
-        w.launch("note_not_finite", 1, self.found, *row, 0, 0, self.states)
-        w.launch("note_not_finite", 1, self.found, *row, 1, self.states, end)
+        w.launch("note_not_finite", 1, row, found=self.found, column=0, begin=0, end=self.states)
+        w.launch("note_not_finite", 1, row, found=self.found, column=1, begin=self.states, end=end)
 
     def _learned(self, first: int) -> str:
         return "" if first < 0 else self._arrays[first - self.states][0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ...codegen.cuda import MANY_STEPS, STEPS, WORD
 from ...plan.plan import PopulationPlan
 from ...plan.protocol import check_most
 from ...random import dropout_threshold
-from .device import Buffer
+from .device import Argument, Arguments, Buffer
 from .history import Row
 from .sorting import BLOCK
 from .work import Work
@@ -66,7 +65,8 @@ class Forward:
         def note() -> None:
             for k, p in enumerate(hidden):
                 row = w.history.row("spikes")
-                w.module.launch("note_most", 1, BLOCK, w.population[p.index]["totals"], *row, 2 * k, p.size)
+                totals = w.population[p.index]["totals"]
+                w.module.launch("note_most", 1, BLOCK, row, totals=totals, column=2 * k, N=p.size)
 
         w.replay("most spikes", note)
 
@@ -82,9 +82,9 @@ class Forward:
             enough = t1 - t0 > more // 2 and not w.few(p.size * -(-(t1 - t0) // more) * L)
             steps = more if enough else STEPS
             w.rows(
-                f"gather_{w.form(c)}{'_taps' if spread else ''}_{steps}", p.size, steps, t1 - t0, current,
-                w.sent(c.source), s["row_start"], s["pre"], s["delay"], s["weight"], *(w.taps(c) if spread else ()),
-                w.gain(c), T, L, t0, t1, begins,
+                f"gather_{w.form(c)}{'_taps' if spread else ''}_{steps}", p.size, steps, t1 - t0,
+                w.taps(c) if spread else {}, Isyn=current, x=w.sent(c.source), row_start=s["row_start"], pre=s["pre"],
+                delay=s["delay"], weight=s["weight"], gain=w.gain(c), T=T, L=L, t0=t0, t1=t1, begins=begins,
             )  # fmt: skip
             begins = 0
         if begins:
@@ -93,36 +93,38 @@ class Forward:
     def _normalise(self, p: PopulationPlan) -> None:
         """Batch norm's factor and offset, out of the batch or of the running averages."""
         assert p.batch_norm is not None
-        w, b, epsilon = self.work, self.work.population[p.index], float(p.batch_norm.epsilon)
-        learned = b["batch_norm_scale"], b["batch_norm_shift"]
+        w, b = self.work, self.work.population[p.index]
+        shared: Arguments = {
+            "scale": b["batch_norm_scale"], "shift": b["batch_norm_shift"], "factor": b["factor"],
+            "offset": b["offset"], "epsilon": float(p.batch_norm.epsilon),
+        }  # fmt: skip
         if not w.how.training:
-            averages = b["batch_norm_mean"], b["batch_norm_var"]
-            w.launch("norm_running", p.size, *learned, *averages, b["factor"], b["offset"], epsilon, p.size)
+            averages: Arguments = {"running_mean": b["batch_norm_mean"], "running_var": b["batch_norm_var"]}
+            w.launch("norm_running", p.size, shared, averages, N=p.size)
             return
         w.module.launch(
-            "norm_statistics", p.size, w.row_threads(p.size), b["current"], b.get("bias"), *learned, b["mean"],
-            b["var"], b["inverse"], b["factor"], b["offset"], epsilon, w.plan.time_steps, w.L, w.lanes,
+            "norm_statistics", p.size, w.row_threads(p.size), shared, current=b["current"], bias=b.get("bias"),
+            mean=b["mean"], var=b["var"], inverse=b["inverse"], T=w.plan.time_steps, L=w.L, live=w.lanes,
         )  # fmt: skip
 
     def _membrane(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """Through the neurons of a population."""
         w, b = self.work, self.work.population[p.index]
-        arguments: list[Any] = [b["current"], b["par"], b["tape"], b["carry"], self._found]
-        if p.spiking:
-            arguments += [b["bits"], *([b["resets"]] if p.dropout else []), b["totals"]]
-        arguments += [b[name] for name in ("bias", "factor", "offset") if name in b]
+        names = ["current", "par", "tape", "carry", *(["bits", "totals"] if p.spiking else [])]
+        names += [name for name in ("bias", "factor", "offset", "resets") if name in b]
+        arguments: dict[str, Argument] = {name: b[name] for name in names}
         if p.dropout:
-            arguments += [dropout_threshold(p.dropout), w.step, int(w.how.training)]
-        sizes = [p.size, w.plan.time_steps, w.L, w.lanes, t0, t1]
-        w.launch(f"membrane_{p.index}", p.size * w.L, *arguments, *sizes)
+            arguments |= {"dropout": dropout_threshold(p.dropout), "training": int(w.how.training)}
+            arguments |= {"training_step": w.step}
+        w.launch(f"membrane_{p.index}", p.size * w.L, arguments, w.sizes(p, t0, t1), no_number=self._found)
 
     def _readout(self, p: PopulationPlan) -> None:
         """What an output's readout gives; a softmax over neurons is kept in g for the way back."""
         w, b = self.work, self.work.population[p.index]
         arguments = w.readout_arguments(p, b["z"])
         if p.reading.reads == "softmax":
-            w.launch(f"softmax_{p.index}", w.plan.time_steps * w.L, *arguments)
-        w.launch(f"readout_{p.index}", p.size * w.L, *arguments)
+            w.launch(f"softmax_{p.index}", w.plan.time_steps * w.L, arguments)
+        w.launch(f"readout_{p.index}", p.size * w.L, arguments)
 
 
 def _check_spikes(hidden: list[PopulationPlan], limit: int, row: Row) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .device import Buffer, Device
+from .device import Argument, Buffer, Device
 
 Row = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -35,11 +35,11 @@ class History:
         self._open: list[weakref.ref[Later[Any]]] = []
         self._checks: list[tuple[int, Callable[[Row], None]]] = []
 
-    def row(self, what: str) -> tuple[Buffer, Buffer, int]:
+    def row(self, what: str) -> dict[str, Argument]:
         """What kernels take that write a row: the rows, which of them, and its width."""
         if what not in self._rows:
             self._rows[what] = self._device.allocate(f"row of the history for {what}", (1,), np.int64)
-        return self.buffer, self._rows[what], self.width
+        return {"history": self.buffer, "row": self._rows[what], "width": self.width}
 
     def later(
         self, what: str, read: Mapping[int, Callable[[Row], T]], check: Callable[[Row], None] | None = None
@@ -52,7 +52,8 @@ class History:
         """
         if self._used == ROWS:
             self.fetch()
-        self.row(what)[1].upload(np.array([self._used], np.int64), early=True)
+        self.row(what)
+        self._rows[what].upload(np.array([self._used], np.int64), early=True)
         later = Later(self, self._used, read)
         self._open.append(weakref.ref(later))
         if check is not None:

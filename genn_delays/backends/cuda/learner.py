@@ -57,14 +57,17 @@ class CUDALearner:
         hidden = [p.index for p in w.plan.populations if p.regularised]
         if w.plan.regularisation is None or not hidden:
             return {}
-        numbers = [float(number) for number in w.plan.regularisation]
+        numbers = {name: float(number) for name, number in w.plan.regularisation._asdict().items()}
         penalties = w.history.later("penalties", {index: partial(_number, k) for k, index in enumerate(hidden)})
         row = w.history.row("penalties")
 
         def drive() -> None:
             for k, index in enumerate(hidden):
                 b, size = w.population[index], w.plan.populations[index].size
-                w.module.launch("regularise", 1, BLOCK, b["totals"], b["drive"], *row, k, *numbers, size, lanes)
+                w.module.launch(
+                    "regularise", 1, BLOCK, row, numbers, totals=b["totals"], drive=b["drive"], column=k, N=size,
+                    live=lanes,
+                )  # fmt: skip
 
         w.replay(("regularise", lanes), drive)
         return penalties
@@ -94,8 +97,8 @@ class CUDALearner:
         assert p.batch_norm is not None
         count, new = lanes * w.plan.time_steps, float(p.batch_norm.momentum)
         w.launch(
-            "norm_average", p.size, b["mean"], b["var"], b["batch_norm_mean"], b["batch_norm_var"], new, 1.0 - new,
-            count / max(count - 1, 1), p.size,
+            "norm_average", p.size, mean=b["mean"], var=b["var"], running_mean=b["batch_norm_mean"],
+            running_var=b["batch_norm_var"], newer=new, older=1.0 - new, unbiased=count / max(count - 1, 1), N=p.size,
         )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def run_line(device: Device) -> None:
         KernelError: the device failed, or computed something else.
     """
     buffer = device.allocate("probe", (_THREADS,), np.int32)
-    device.load(SOURCE).launch("probe", 1, _THREADS, buffer)
+    device.load(SOURCE).launch("probe", 1, _THREADS, x=buffer)
     found, expected = buffer.download(), 3 * np.arange(_THREADS) + 1
     if not np.array_equal(found, expected):
         raise KernelError(f"it gives {found.tolist()} in place of {expected.tolist()}")

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from ...codegen.cuda import moved, rule_of
-from ...codegen.rules import state_read
+from ...codegen.rules import drop_numbers, help_numbers, state_read
 from ...plan.plan import ConnectionPlan
 from ...plan.protocol import Rewired
 from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
-from .device import Buffer, KernelError
+from .device import Argument, Arguments, Buffer, KernelError
 from .history import Row
 from .sorting import prefix_sums, sort
 from .work import Work
@@ -40,13 +39,13 @@ def index_by_source(work: Work, c: ConnectionPlan, moved: Buffer | None = None) 
     """
     b, s = work.connection[c.index], work.scratch
     work.launch(
-        "index_rows", max(c.size, c.num_post + 1), b["pre"], b["post"], b["row_start"], s["key"], s["number"], moved,
-        c.num_post, c.size,
+        "index_rows", max(c.size, c.num_post + 1), pre=b["pre"], post=b["post"], row_start=b["row_start"],
+        key=s["key"], number=s["number"], found=moved, num_post=c.num_post, size=c.size,
     )  # fmt: skip
     keys, numbers = sort(work.module, s, c.size, max(1, (c.num_pre - 1).bit_length()), moved)
     work.launch(
-        "index_sources", max(c.size, c.num_pre + 1), keys, numbers, b["by_pre_start"], b["by_pre_slot"], moved,
-        c.num_pre, c.size,
+        "index_sources", max(c.size, c.num_pre + 1), key=keys, number=numbers, start=b["by_pre_start"],
+        slot=b["by_pre_slot"], found=moved, num_pre=c.num_pre, size=c.size,
     )  # fmt: skip
 
 
@@ -57,13 +56,22 @@ def in_one_block(c: ConnectionPlan) -> bool:
     return most <= MOST_IN_BLOCK and c.rewiring.growth_delay != "best"
 
 
-def _looked_at(c: ConnectionPlan) -> tuple[int, int, int]:
-    """How many free places are looked at: so many, or all up to a number of them, else so many a dropped synapse."""
+def _looked_at(c: ConnectionPlan) -> dict[str, Argument]:
+    """How many free places are looked at: so many, or all up to a number of them, else so many a dropped synapse; and
+    how many random numbers are drawn for them."""
     rule = c.rewiring
     assert rule is not None
+    draws = {"draws_each": DRAWS_EACH, "draws_more": DRAWS_MORE}
     if rule.growth == "gradient":
-        return rule.candidates or 0, EXACT_CANDIDATES, SAMPLED_PER_DROPPED
-    return 0, -1, 1
+        most = {"candidates": rule.candidates or 0, "exact": EXACT_CANDIDATES, "per_dropped": SAMPLED_PER_DROPPED}
+    else:
+        most = {"candidates": 0, "exact": -1, "per_dropped": 1}
+    return {**most, **draws}
+
+
+def _places(c: ConnectionPlan) -> int:
+    """Slots of a connection, free ones and others."""
+    return c.num_pre * c.num_post * c.capacity
 
 
 class Rewiring:
@@ -87,7 +95,7 @@ class Rewiring:
                 self.run(w.plan.connections[index], asked)
             counts = w.history.later("rewired", {index: partial(self._rewired_of, index) for index in drops})
             size, row = self.rewired.size, w.history.row("rewired")
-            w.replay("note rewired", lambda: w.launch("note_rewired", size, self.rewired, *row, size))
+            w.replay("note rewired", lambda: w.launch("note_rewired", size, row, rewired=self.rewired, count=size))
         w.device.settle()  # a step is over: the device has something to do
         return counts
 
@@ -127,8 +135,8 @@ class Rewiring:
         prefix_sums(w.module, s, s["alive"], s["rank"], c.size)
         self._count(c)
         w.launch(
-            "living_slots", c.size, b["pre"], b["post"], s["alive"], s["rank"], s["free_before"], s["dropped"],
-            c.num_pre, c.capacity, c.size,
+            "living_slots", c.size, _of(b, "pre", "post"), _of(s, "alive", "rank", "free_before", "dropped"),
+            num_pre=c.num_pre, capacity=c.capacity, size=c.size,
         )  # fmt: skip
         slots = self._choose(c)
         self._births(c, slots, s["dropped"], c.size)
@@ -140,56 +148,65 @@ class Rewiring:
         """The same by two blocks, with the candidates' scores between them where growth is by the gradient."""
         w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
         assert rule is not None
-        by_gradient, places = rule.growth == "gradient", c.num_pre * c.num_post * c.capacity
-        asked = [] if rule.score is None else [b["asked"]]
-        sorts = [s[name] for name in ("key", "number", "key2", "number2", "counts", "offsets")]
-        born = [s[name] for name in ("born_pre", "born_post", "negative", "born_delay")] + [s.get("born_position")]
-        counts = [s[name] for name in COUNTS]
-        delays = c.connection.connectivity.delay_initializer
-        birth = [
-            c.capacity, c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
-            int(rule.growth_delay == "redraw"), int(by_gradient), c.size,
-        ]  # fmt: skip
+        by_gradient, places = rule.growth == "gradient", _places(c)
         purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
+        sorts = _of(s, "key", "number", "key2", "number2", "counts", "offsets")
+        born = _of(s, "born_pre", "born_post", "negative", "born_delay") | {"born_position": s.get("born_position")}
+        shared: Arguments = {
+            **sorts, **born, **self._birth(c), **_of(s, "alive", "rank", "free_before", "slot"),
+            "rewired": self.rewired, "place_bits": places.bit_length(), "by_gradient": int(by_gradient), "size": c.size,
+        }  # fmt: skip
         w.module.launch(
-            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, b["pre"], b["post"], *self._read(c), *asked, s["alive"],
-            s["rank"], s["free_before"], *sorts, *counts, s["fresh"], s["chosen"], s["drawn"], s["slot"], *born,
-            self.rewired, w.plan.network_seed, w.plan.training_seed, int(purpose), c.index, w.step, *_looked_at(c),
-            DRAWS_EACH, DRAWS_MORE, places, places.bit_length(), c.num_pre, *birth,
+            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, shared, self._read(c), _of(b, "pre", "post"), _of(s, *COUNTS),
+            _looked_at(c), _of(s, "fresh", "chosen", "drawn"), {} if rule.score is None else _of(b, "asked"),
+            purpose=int(purpose), places=places,
         )  # fmt: skip
         if by_gradient:
             self._score(c)
-        arrays = [b.get(prefix + name) for name in moved(w.plan) for prefix in ("", "new_")]
-        rows = [b[name] for name in ("row_start", "by_pre_start", "by_pre_slot")]
         w.module.launch(
-            "rewire_grow", 1, ONE_BLOCK, *arrays, *rows, s["alive"], s["rank"], s["free_before"], *sorts, s["dropped"],
-            s["living"], s["looked_at"], s["moved"], s["slot"], *born, self.rewired, w.plan.network_seed,
-            w.plan.training_seed, c.index, w.step, rule.every, places.bit_length(), c.num_pre, c.num_post, *birth,
+            "rewire_grow", 1, ONE_BLOCK, shared, self._moved(c), _of(b, "row_start", "by_pre_start", "by_pre_slot"),
+            _of(s, "dropped", "living", "looked_at", "moved"), every=rule.every, num_post=c.num_post,
         )  # fmt: skip
 
-    def _read(self, c: ConnectionPlan) -> list[Any]:
+    def _birth(self, c: ConnectionPlan) -> dict[str, Argument]:
+        """What decides about the signs and delays of newborn synapses."""
+        w, rule = self.work, c.rewiring
+        assert rule is not None
+        b = w.connection[c.index]
+        return {
+            "network_seed": w.plan.network_seed, "training_seed": w.plan.training_seed, "owner": c.index,
+            "step": w.step, "num_pre": c.num_pre, "capacity": c.capacity, "sign_threshold": c.sign_threshold,
+            "pre_sign": b.get("pre_sign"), "threshold": b["threshold"], "num_thresholds": c.delay_thresholds.size,
+            "lowest": c.delay_low, "redraw": int(rule.growth_delay == "redraw"),
+        }  # fmt: skip
+
+    def _moved(self, c: ConnectionPlan) -> dict[str, Argument]:
+        """All that is kept of a connection's synapses, and where it is put while they are moved."""
+        b = self.work.connection[c.index]
+        return {prefix + name: b.get(prefix + name) for name in moved(self.work.plan) for prefix in ("", "new_")}
+
+    def _read(self, c: ConnectionPlan) -> dict[str, Argument]:
         """What the criterion reads by which a connection's synapses are dropped: arrays and numbers."""
         rule, b = c.rewiring, self.work.connection[c.index]
         assert rule is not None
-        return [b[name] for name in state_read(type(rule))] + rule.drop_numbers()
+        return _of(b, *state_read(type(rule))) | drop_numbers(rule)
 
     def _mark(self, c: ConnectionPlan) -> None:
         """Which synapses stay, in scratch ``alive``: by what the rule says of each, or all but those worth least."""
         w, b, s = self.work, self.work.connection[c.index], self.work.scratch
         assert c.rewiring is not None
         if c.rewiring.score is None:
-            w.launch(f"mark_by_{rule_of(c)}", c.size, *self._read(c), s["alive"], c.size)
+            w.launch(f"mark_by_{rule_of(c)}", c.size, self._read(c), alive=s["alive"], size=c.size)
             return
-        w.launch(f"keys_by_{rule_of(c)}", c.size, *self._read(c), s["key"], s["number"], c.size)
+        w.launch(f"keys_by_{rule_of(c)}", c.size, self._read(c), _of(s, "key", "number"), size=c.size)
         numbers = sort(w.module, s, c.size, 32)[1]
-        w.launch("mark_first", c.size, numbers, s["alive"], b["asked"], c.size)
+        w.launch("mark_first", c.size, number=numbers, alive=s["alive"], asked=b["asked"], size=c.size)
 
     def _count(self, c: ConnectionPlan) -> None:
         """How many synapses go, and what follows from that."""
         w, s = self.work, self.work.scratch
         w.module.launch(
-            "count_growth", 1, 1, s["rank"], *(s[name] for name in COUNTS), *_looked_at(c), DRAWS_EACH, DRAWS_MORE,
-            c.num_pre * c.num_post * c.capacity, c.size,
+            "count_growth", 1, 1, _of(s, "rank", *COUNTS), _looked_at(c), slots=_places(c), size=c.size
         )  # fmt: skip
 
     # --- places ------------------------------------------------------------------------------------------------------
@@ -200,15 +217,14 @@ class Rewiring:
         assert rule is not None
         by_gradient, most = rule.growth == "gradient", most_slots(c)
         self._draw(c, Purpose.CANDIDATES if by_gradient else Purpose.GROWTH)
-        w.each("free_slots", most, s["drawn"], s["different"], s["free_before"], s["living"], s["slot"], s["looked_at"])
+        w.each("free_slots", most, _of(s, "drawn", "different", "free_before", "living", "slot", "looked_at"))
         if not by_gradient:
             return s["slot"]
         self._births(c, s["slot"], s["looked_at"], most)
         self._score(c)
         order = sort(w.module, s, most, 32, s["looked_at"])[1]
-        w.each("gather_slots", c.size, s["slot"], order, s["key"], s["dropped"])
-        places = c.num_pre * c.num_post * c.capacity
-        return sort(w.module, s, c.size, places.bit_length(), s["dropped"])[0]
+        w.each("gather_slots", c.size, _of(s, "slot", "key"), order=order, count=s["dropped"])
+        return sort(w.module, s, c.size, _places(c).bit_length(), s["dropped"])[0]
 
     def _draw(self, c: ConnectionPlan, purpose: Purpose) -> None:
         """The first ``different`` different ones of random numbers below the number of free slots, ascending, into
@@ -216,73 +232,80 @@ class Rewiring:
         w, s, most = self.work, self.work.scratch, most_draws(c)
         if most == 0:
             return
-        places, draws = c.num_pre * c.num_post * c.capacity, s["draws"]
+        places, draws = _places(c), s["draws"]
         w.each(
-            "draw_numbers", most, s["key"], s["number"], w.plan.training_seed, int(purpose), c.index, w.step,
-            s["living"], places, draws,
+            "draw_numbers", most, _of(s, "number", "living", "draws"), value=s["key"], seed=w.plan.training_seed,
+            purpose=int(purpose), owner=c.index, step=w.step, slots=places,
         )  # fmt: skip
         keys, numbers = sort(w.module, s, most, max(1, (places - 1).bit_length()), draws)
-        w.each("mark_fresh", most, keys, numbers, s["fresh"], draws)
+        w.each("mark_fresh", most, _of(s, "fresh", "draws"), value=keys, number=numbers)
         prefix_sums(w.module, s, s["fresh"], s["offsets"], most, draws)
         w.each(
-            "mark_chosen", most, numbers, s["fresh"], s["offsets"], s["chosen"], s["different"], draws, s["dropped"],
-            s["looked_at"], s["moved"], self.rewired, c.index,
+            "mark_chosen", most, _of(s, "fresh", "chosen", "different", "draws", "dropped", "looked_at", "moved"),
+            number=numbers, rank=s["offsets"], rewired=self.rewired, owner=c.index,
         )  # fmt: skip
         prefix_sums(w.module, s, s["chosen"], s["offsets"], most, draws)
-        w.each("collect", most, keys, s["chosen"], s["offsets"], s["drawn"], draws)
+        w.each("collect", most, _of(s, "chosen", "drawn", "draws"), value=keys, rank=s["offsets"])
 
     # --- births ------------------------------------------------------------------------------------------------------
 
     def _births(self, c: ConnectionPlan, slots: Buffer, count: Buffer, most: int) -> None:
         """What synapses in these slots are born with."""
+        s = self.work.scratch
+        self.work.each(
+            "births", most, self._birth(c), slot=slots, pre=s["born_pre"], post=s["born_post"], negative=s["negative"],
+            delay=s["born_delay"], position=s.get("born_position"), count=count,
+        )  # fmt: skip
+
+    def _scored(self, c: ConnectionPlan) -> dict[str, Argument]:
+        """What kernels take that look at how much newborn synapses would help."""
         w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
-        b, delays = w.connection[c.index], c.connection.connectivity.delay_initializer
-        w.each(
-            "births", most, slots, s["born_pre"], s["born_post"], s["negative"], s["born_delay"],
-            s.get("born_position"), w.plan.network_seed, w.plan.training_seed, c.index, w.step, c.num_pre, c.capacity,
-            c.sign_threshold, b.get("pre_sign"), b["threshold"], delays.thresholds.size, delays.low,
-            int(rule.growth_delay == "redraw"), count,
-        )  # fmt: skip
+        return {
+            "x": w.sent(c.source), "g": w.population[c.target]["g"], "pre": s["born_pre"], "post": s["born_post"],
+            "negative": s["negative"], "delay": s["born_delay"], "gain": w.gain(c), "T": w.plan.time_steps, "L": w.L,
+            **help_numbers(rule),
+        }  # fmt: skip
 
     def _score(self, c: ConnectionPlan) -> None:
         """How much the candidates would help: keys that order their numbers, the best first."""
-        w, s, rule = self.work, self.work.scratch, c.rewiring
-        assert rule is not None
-        count, most = s["looked_at"], most_slots(c)
-        kernel, taps = "", list[Any]()
+        w, s = self.work, self.work.scratch
+        kernel, taps = "", dict[str, Argument]()
         if c.kernel is not None:  # the warp that scores a candidate spreads it over lags
-            kernel, width = f"_{c.kernel.code_name}", w.connection[c.index]["width"]
-            taps = [s["born_position"], s["born_share"], s["born_slope"], most_taps(c), width, c.min_delay, c.max_delay]
+            kernel = f"_{c.kernel.code_name}"
+            taps = {name: s[f"born_{name}"] for name in ("position", "share", "slope")}
+            taps |= {"most": most_taps(c), "width": w.connection[c.index]["width"]}
+            taps |= {"min_delay": c.min_delay, "max_delay": c.max_delay}
         w.each(
-            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most, w.sent(c.source), w.population[c.target]["g"],
-            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], *taps, s["key"], s["number"], w.gain(c),
-            *rule.help_numbers(), count, w.plan.time_steps, w.L,
+            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most_slots(c), self._scored(c), taps, key=s["key"],
+            order=s["number"], count=s["looked_at"],
         )  # fmt: skip
 
     def _best_delays(self, c: ConnectionPlan) -> None:
         """Where growth asks for it, the lag at which each newborn synapse helps most."""
-        w, s, rule = self.work, self.work.scratch, c.rewiring
+        w, rule = self.work, c.rewiring
         assert rule is not None
         if rule.growth_delay != "best":
             return
-        delays = c.connection.connectivity.delay_initializer
         w.each(
-            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, w.sent(c.source), w.population[c.target]["g"],
-            s["born_pre"], s["born_post"], s["negative"], s["born_delay"], w.gain(c), *rule.help_numbers(), delays.low,
-            delays.high - delays.low + 1, s["dropped"], w.plan.time_steps, w.L,
+            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, self._scored(c), lowest=c.delay_low,
+            lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
         )  # fmt: skip
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
     def _join(self, c: ConnectionPlan, slots: Buffer) -> None:
         """The living and the newborn in order of (post, pre)."""
-        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+        w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
-        arrays = [b.get(prefix + name) for name in moved(w.plan) for prefix in ("", "new_")]
-        w.launch(
-            "join", c.size, *arrays, s["alive"], s["rank"], s["free_before"], s["living"], slots, s["born_pre"],
-            s["born_post"], s["negative"], s["born_delay"], s["dropped"], self.rewired, c.index, w.step, rule.every,
-            c.size,
-        )  # fmt: skip
-        w.launch("put_back", c.size, *arrays, self.rewired, c.index, s["dropped"], c.size)
+        shared: Arguments = {
+            **self._moved(c), "rewired": self.rewired, "owner": c.index, "dropped": s["dropped"], "size": c.size,
+        }  # fmt: skip
+        names = ("alive", "rank", "free_before", "living", "born_pre", "born_post", "negative", "born_delay")
+        w.launch("join", c.size, shared, _of(s, *names), slot=slots, step=w.step, every=rule.every)
+        w.launch("put_back", c.size, shared)
+
+
+def _of(buffers: Mapping[str, Buffer], *names: str) -> dict[str, Argument]:
+    """Buffers that kernels call by the names that they have here."""
+    return {name: buffers[name] for name in names}

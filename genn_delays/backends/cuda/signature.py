@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...errors import InvalidValueError
+
+T = TypeVar("T")
 
 SCALARS: dict[str, Any] = {
     "bool": np.bool_, "char": np.int8, "signed char": np.int8, "unsigned char": np.uint8, "short": np.int16,
@@ -61,6 +64,33 @@ class Signature:
     name: str
     parameters: tuple[Parameter, ...]
     most_threads: int
+
+
+def in_order(kernel: Signature, groups: Sequence[Mapping[str, T]]) -> list[T]:
+    """The arguments of a kernel in its own order.
+
+    Args:
+        groups: arguments by name, each in one group.
+
+    Raises:
+        InvalidValueError: one is missing, has no name, is given twice, or is no parameter of the kernel.
+    """
+    given: dict[str, T] = {}
+    for group in groups:
+        if not isinstance(group, Mapping):
+            raise InvalidValueError(f"kernel {kernel.name!r} takes its arguments by name, got {group!r} without one")
+        given |= group
+    names = [p.name for p in kernel.parameters]
+    if len(given) != sum(map(len, groups)) or given.keys() != set(names):
+        every = [name for group in groups for name in group]
+        faults = {
+            "missing": [name for name in names if name not in given],
+            "not among them": sorted(given.keys() - set(names)),
+            "given twice": sorted({name for name in every if every.count(name) > 1}),
+        }
+        told = "; ".join(f"{what}: {', '.join(found)}" for what, found in faults.items() if found)
+        raise InvalidValueError(f"kernel {kernel.name!r} takes {', '.join(names) or 'no arguments'}; {told}")
+    return [given[name] for name in names]
 
 
 def signatures(source: str) -> dict[str, Signature]:

@@ -6,7 +6,7 @@ Of as many numbers as the host says, or as the device counted: launches are then
 from __future__ import annotations
 
 from .buffers import tiles
-from .device import Buffer, Module
+from .device import Arguments, Buffer, Module
 
 BLOCK = 256
 FEW_TILES = 8
@@ -32,13 +32,14 @@ def prefix_sums(
     pieces = tiles(per_tile * tiles(most) if per_tile else most)
     if pieces == 0:
         return
+    numbers: Arguments = {"found": count, "most": most, "per_tile": per_tile}
     if pieces <= FEW_TILES:
-        module.launch("scan_few", 1, BLOCK, x, out, count, most, per_tile)
+        module.launch("scan_few", 1, BLOCK, numbers, x=x, out=out)
         return
     sums = scratch["tile_sums"]
-    module.launch("scan_tiles", pieces, BLOCK, x, sums, count, most, per_tile)
-    module.launch("scan_sums", 1, BLOCK, sums, count, most, per_tile)
-    module.launch("scan_finish", pieces, BLOCK, x, sums, out, count, most, per_tile)
+    module.launch("scan_tiles", pieces, BLOCK, numbers, x=x, sums=sums)
+    module.launch("scan_sums", 1, BLOCK, numbers, sums=sums)
+    module.launch("scan_finish", pieces, BLOCK, numbers, x=x, sums=sums, out=out)
 
 
 def sort(
@@ -55,8 +56,12 @@ def sort(
     key, number, other_key, other_number = (scratch[name] for name in ("key", "number", "key2", "number2"))
     counts, offsets, pieces = scratch["counts"], scratch["offsets"], tiles(most)
     for shift in range(0, bits if most > 1 else 0, 8):
-        module.launch("sort_count", pieces, 32, key, counts, count, most, shift)
+        shared: Arguments = {"key": key, "found": count, "most": most, "shift": shift}
+        module.launch("sort_count", pieces, 32, shared, counts=counts)
         prefix_sums(module, scratch, counts, offsets, most, count, per_tile=256)
-        module.launch("sort_scatter", pieces, 32, key, number, other_key, other_number, offsets, count, most, shift)
+        module.launch(
+            "sort_scatter", pieces, 32, shared, carried=number, new_key=other_key, new_carried=other_number,
+            offsets=offsets,
+        )  # fmt: skip
         key, number, other_key, other_number = other_key, other_number, key, number
     return key, number

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...codegen.bodies import mangled
 from ...codegen.cuda import optimiser_numbers
+from ...errors import unknown
 from ...learning.optimisers import L1, Optimiser, Optimisers
 from ...plan.plan import ConnectionPlan, Plan
 from .buffers import SQUARES
-from .device import Buffer
+from .device import Argument, Buffer
 from .sorting import BLOCK
 from .work import Work
 
@@ -63,9 +64,10 @@ class Updates:
         w, squares, first = self.work, self.work.scratch["squares"], 0
         for gradient, size in self._gradients():
             parts = min(-(-size // (16 * BLOCK)), SQUARES)  # by size alone: the order of the sum is always the same
-            w.module.launch("square_sums", parts, BLOCK, gradient, squares, first, size)
+            w.module.launch("square_sums", parts, BLOCK, x=gradient, squares=squares, first=first, size=size)
             first += parts
-        w.module.launch("clip_scale", 1, BLOCK, squares, self.scale, float(w.plan.clip_norm or 0.0), first)
+        most = float(w.plan.clip_norm or 0.0)
+        w.module.launch("clip_scale", 1, BLOCK, squares=squares, scale=self.scale, most=most, count=first)
 
     def _gradients(self) -> list[tuple[Buffer, int]]:
         """The gradients of all that is learned."""
@@ -110,20 +112,21 @@ class Updates:
         learned = dict(values)
         for population in dict.fromkeys(value.population for value in learned):
             b, size = self.work.population[population], self.work.plan.populations[population].size
-            arguments: list[Any] = []
-            both = [Value(population, name) for name in ("batch_norm_scale", "batch_norm_shift")]
-            for value in both:
-                moments = [b[f"{value.name}.moment{m}"] for m in range(learned[value].num_moments)]
-                arguments += [b[value.name], b[f"{value.name}.grad"], *moments, self._row(value)]
-            name = learned[both[0]].registered_name  # one optimiser learns both
-            self.work.launch(f"learn_{name}", 2 * size, *arguments, self.rules, self.scale, size)
+            arguments: dict[str, Argument] = {}
+            for value in [Value(population, name) for name in ("batch_norm_scale", "batch_norm_shift")]:
+                short, kind = value.name.removeprefix("batch_norm_"), learned[value]
+                arguments |= {short: b[value.name], f"{short}_grad": b[f"{value.name}.grad"]}
+                arguments |= {f"{short}_m{m}": b[f"{value.name}.moment{m}"] for m in range(kind.num_moments)}
+                arguments[f"{short}_row"] = self._row(value)
+            name = kind.registered_name  # one optimiser learns both
+            self.work.launch(f"learn_{name}", 2 * size, arguments, rules=self.rules, gradient_scale=self.scale, N=size)
 
     def _row_of(self, optimiser: Optimiser, **others: float) -> list[float]:
         """The members of ``struct Optimiser``; those that are not given are 0."""
         given = {mangled(name): value for name, value in optimiser.numbers().items()}
         given |= {"weight_decay": optimiser.weight_decay, **others}
-        if unknown := given.keys() - set(self.numbers):
-            raise KeyError(f"struct Optimiser has no {', '.join(sorted(unknown))}")
+        if strange := given.keys() - set(self.numbers):
+            raise unknown("member of struct Optimiser", sorted(strange)[0], self.numbers)
         return [given.get(name, 0.0) for name in self.numbers]
 
     def _row(self, value: Value) -> int:
@@ -133,11 +136,12 @@ class Updates:
         """One step of a connection's optimisers, whose numbers are there."""
         b, rule = self.work.connection[c.index], c.rewiring
         kind = "_".join(o.registered_name if o else "none" for o in (c.optimiser, c.delay_optimiser))
-        moments = [b[f"moment{m}"] for m in range(c.num_moments)]
-        moments += [b[f"delay_moment{m}"] for m in range(c.num_delay_moments)]
+        moments = {f"m{m}": b[f"moment{m}"] for m in range(c.num_moments)}
+        moments |= {f"d{m}": b[f"delay_moment{m}"] for m in range(c.num_delay_moments)}
+        always = {name: b[name] for name in ("weight", "delay", "grad", "age", "pre", "post")}
         self.work.launch(
-            f"update_{kind}", c.size, b["weight"], b["delay"], b.get("position"), b["grad"], b.get("delay_grad"),
-            b["age"], *moments, self.rules, 2 * c.index, self.scale, b["pre"], b["post"],
-            self.work.plan.training_seed, c.index, self.work.step, int(rule is not None and rule.signed),
-            c.min_delay, c.max_delay, c.size,
+            f"update_{kind}", c.size, always, moments, position=b.get("position"), delay_grad=b.get("delay_grad"),
+            rules=self.rules, row=2 * c.index, gradient_scale=self.scale, seed=self.work.plan.training_seed,
+            owner=c.index, step=self.work.step, keeps_signs=int(rule is not None and rule.signed),
+            min_delay_=c.min_delay, max_delay_=c.max_delay, size=c.size,
         )  # fmt: skip

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...codegen.bodies import mangled
 from ...codegen.cuda import emit_cuda
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.protocol import Pass
 from .buffers import allocate, allocate_population, connection_shapes, lanes_of, most_taps, scratch_shapes
-from .device import Buffer, Device, Graph
+from .device import Argument, Arguments, Buffer, Device, Graph
 from .history import History
 from .sorting import BLOCK, blocks
 
@@ -59,21 +60,23 @@ class Work:
         self._deferred: list[tuple[Hashable, Callable[[], None]]] = []
         device.deferred = self.launch_deferred
 
-    def launch(self, kernel: str, threads: int, *arguments: Any) -> None:
-        """Run a kernel with one thread each, in blocks of 256; none for no threads."""
+    def launch(self, kernel: str, threads: int, /, *groups: Arguments, **named: Argument) -> None:
+        """Run a kernel with one thread each, in blocks of 256; none for no threads. Arguments are given by name."""
         if threads:
-            self.module.launch(kernel, blocks(threads), BLOCK, *arguments)
+            self.module.launch(kernel, blocks(threads), BLOCK, *groups, named)
 
-    def each(self, kernel: str, most: int, *arguments: Any) -> None:
+    def each(self, kernel: str, most: int, /, *groups: Arguments, **named: Argument) -> None:
         """Run a kernel whose threads share what may be `most`, but may be far less; none for nothing."""
         if most:
-            self.module.launch(kernel, min(blocks(most), MOST_BLOCKS), BLOCK, *arguments)
+            self.module.launch(kernel, min(blocks(most), MOST_BLOCKS), BLOCK, *groups, named)
 
-    def rows(self, kernel: str, neurons: int, of_thread: int, steps: int, *arguments: Any) -> None:
+    def rows(
+        self, kernel: str, neurons: int, of_thread: int, steps: int, /, *groups: Arguments, **named: Argument
+    ) -> None:
         """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
         if neurons and steps:
             pieces = blocks(-(-steps // of_thread) * self.L)  # whole warps, each with steps of a strip of lanes
-            self.module.launch(kernel, (neurons, *planes(pieces)), BLOCK, *arguments)
+            self.module.launch(kernel, (neurons, *planes(pieces)), BLOCK, *groups, named)
 
     def few(self, threads: int) -> bool:
         """Whether so many threads leave most of a GPU idle; by their number alone, so that every GPU does the same."""
@@ -97,25 +100,30 @@ class Work:
         dropout = self.plan.populations[c.source].dropout
         return np.float32(1.0 / (1.0 - dropout) if dropout and self.how.training else 1.0)
 
-    def taps(self, c: ConnectionPlan) -> list[Any]:
+    def taps(self, c: ConnectionPlan) -> dict[str, Argument]:
         """The arguments of kernels that spread a connection's synapses over lags."""
         b = self.connection[c.index]
-        return [b["first"], b["number"], b["share"], most_taps(c)]
+        return {name: b[name] for name in ("first", "number", "share")} | {"most": most_taps(c)}
 
     def find_taps(self, c: ConnectionPlan, kernel: str) -> None:
         """Spread a connection's synapses over the lags around their real-valued delays."""
         b = self.connection[c.index]
         self.each(
-            f"taps_{kernel}", 32 * c.size, b["position"], b["first"], b["number"], b["share"], b["slope"], most_taps(c),
-            b["width"], c.min_delay, c.max_delay, c.size,
+            f"taps_{kernel}", 32 * c.size, self.taps(c), position=b["position"], slope=b["slope"],
+            width_now=b["width"], min_delay=c.min_delay, max_delay=c.max_delay, size=c.size,
         )  # fmt: skip
 
-    def readout_arguments(self, p: PopulationPlan, z: Buffer) -> list[Any]:
+    def sizes(self, p: PopulationPlan, t0: int, t1: int) -> dict[str, Argument]:
+        """What kernels of a population take that run over a block of steps."""
+        return {"N": p.size, "T": self.plan.time_steps, "L": self.L, "live": self.lanes, "t0": t0, "t1": t1}
+
+    def readout_arguments(self, p: PopulationPlan, z: Buffer) -> dict[str, Argument]:
         """The arguments of a readout's kernels; they read the output variable or bits."""
         b = self.population[p.index]
-        numbers = p.reading.numbers().values()
-        sizes = [p.size, self.plan.time_steps, self.L]
-        return [b["tape"], b.get("bits"), z, b["g"], b.get("carried"), float(p.dt), *numbers, *sizes]
+        sizes = {"N": p.size, "T": self.plan.time_steps, "L": self.L}
+        numbers = {mangled(name): value for name, value in p.reading.numbers().items()}
+        buffers = {"v": b["tape"], "bits": b.get("bits"), "z": z, "dv": b["g"], "carried": b.get("carried")}
+        return {**buffers, "step_ms": float(p.dt), **numbers, **sizes}
 
     def blocks_of(self, group: tuple[int, ...]) -> list[tuple[int, int]]:
         """The blocks of steps in which a group runs, in order."""
@@ -133,7 +141,7 @@ class Work:
         """Delays of a connection now, and the shortest that can grow, so that rewiring never asks for them again."""
         delays: Array = self.connection[c.index]["delay"].download()[: c.size]
         if c.rewiring is not None:
-            delays = np.append(delays, np.uint16(max(c.connection.connectivity.delay_initializer.low, 1)))
+            delays = np.append(delays, np.uint16(max(c.delay_low, 1)))
         return delays
 
     def set_step(self, step: int) -> None:

@@ -209,7 +209,6 @@ class Description:
 
     def _add_rewiring(self, c: ConnectionPlan, group: Any) -> None:
         g, kinds = self.pygenn, code.synapse_variables(self.plan, c)
-        fate = ["fate"] if code.has_fate(c) else []
         names, text, counts = code.drop_variables(c), code.drop_code(c), ("num_dropped", "num_newborn")
         numbers = code.drop_numbers(c)
         drop = g.create_custom_connectivity_update_model(
@@ -223,7 +222,7 @@ class Description:
         )  # fmt: skip
         self.parts.drops[c.index].set_param_dynamic("youngest")
         self.parts.words += [text, str(numbers)]
-        names, text = ["g", "d", *(["position"] if c.real_delays else []), *fate], code.grow_code(self.plan, c)
+        names, text = list(code.born_variables(self.plan, c)), code.grow_code(self.plan, c)
         pre_vars = {"rank_begin": "int", "rank_end": "int"} | ({"dale": "int8_t"} if c.pre_sign is not None else {})
         params = {"step": "unsigned int", "born_as": "unsigned int"}
         grow = g.create_custom_connectivity_update_model(
@@ -240,7 +239,6 @@ class Description:
             update.set_param_dynamic(name)
         most = max(c.size, num_candidates(c), 1)
         update.extra_global_params["rank"].set_init_values(np.zeros(most, np.uint32))
-        thresholds = c.connection.connectivity.delay_initializer.thresholds
-        update.extra_global_params["threshold"].set_init_values(np.append(thresholds, np.uint32(0)))
+        update.extra_global_params["threshold"].set_init_values(np.append(c.delay_thresholds, np.uint32(0)))
         self.parts.grows[c.index] = update
         self.parts.words.append(text)

@@ -7,37 +7,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.genn import Fate, synapse_variables
+from ...codegen.genn import Fate, synapse_variables, variable_name
 from ...connectivity import sort_order
 from ...plan.plan import ConnectionPlan
 from ...plan.protocol import ConnectionState
+from ...plan.schema import synapse_fields
 from . import ragged
 from .describe import synapse_order
 from .model import GeNNModel
 
 Array = npt.NDArray[Any]
 
-_NAMES = {"g": "weight", "d": "delay"}
 
-
-def _state_name(variable: str) -> str:
-    """What a variable of GeNN's is called among the arrays of a connection's state."""
-    return _NAMES.get(variable) or variable.removeprefix("weight_")
+def _variables(model: GeNNModel, c: ConnectionPlan) -> dict[str, str]:
+    """What GeNN keeps of a connection's synapses: its name for every array of a state, by the state's."""
+    names = {name: variable_name(name, f) for name, f in synapse_fields(c).items()}
+    kept = synapse_variables(model.plan, c)
+    return {name: variable for name, variable in names.items() if variable in kept}
 
 
 def read_state(model: GeNNModel, c: ConnectionPlan, known: ConnectionState) -> ConnectionState:
     """A connection's state as GeNN has it; what GeNN does not keep is as it is in `known`."""
     pre, post, values = ragged.read(model.parts.synapses[c.index], list(synapse_variables(model.plan, c)))
     order = _living_order(pre, post, values)
-    arrays = {_state_name(name): array[order] for name, array in values.items() if name != "fate"}
+    arrays = {name: values[variable][order] for name, variable in _variables(model, c).items()}
     return ConnectionState.from_arrays(known.arrays() | arrays | {"pre": pre[order], "post": post[order]})
 
 
 def write_state(model: GeNNModel, c: ConnectionPlan, state: ConnectionState) -> None:
     """Give GeNN a connection's state, for which its rows have room."""
     order, arrays = synapse_order(state.synapses), state.arrays()
-    arrays["fate"] = np.full(order.size, Fate.LIVING, np.uint8)
-    values = {name: arrays[_state_name(name)][order] for name in synapse_variables(model.plan, c)}
+    values = {variable: arrays[name][order] for name, variable in _variables(model, c).items()}
+    if "fate" in synapse_variables(model.plan, c):
+        values["fate"] = np.full(order.size, Fate.LIVING, np.uint8)
     ragged.write(model.parts.synapses[c.index], state.synapses.pre[order], state.synapses.post[order], values)
 
 

@@ -49,12 +49,12 @@ def newborn(activity: Activity, c: ConnectionPlan, slots: Array, step: int) -> S
     pairs, ordinal = slots // c.capacity, slots % c.capacity
     pre, post = (pairs % c.num_pre).astype(np.int32), (pairs // c.num_pre).astype(np.int32)
     home = home_words(pre, post, ordinal, activity.plan.network_seed, c.index)
-    negative = home[0] < c.sign_threshold if c.pre_sign is None else c.pre_sign[pre] < 0
+    negative = c.negative(home[0], pre)
     delay_words = home[1]
     if c.rewiring.growth_delay == "redraw":
         words = philox(activity.plan.training_seed, Purpose.GROWTH_DELAY, c.index, pre, post, step)
         delay_words = words[ordinal & 3, np.arange(pre.size)]
-    delay = c.connection.connectivity.delay_initializer.from_words(delay_words)
+    delay = c.delays_of(delay_words)
     return Synapses(pre, post, delay, np.where(negative, -1e-12, 1e-12).astype(np.float32))
 
 
@@ -75,8 +75,7 @@ def gradient_at(activity: Activity, c: ConnectionPlan, s: Synapses) -> Array:
 def best_delay(activity: Activity, c: ConnectionPlan, s: Synapses) -> npt.NDArray[np.uint16]:
     """The lag at which every synapse would help most, of equal ones the shortest."""
     assert c.rewiring is not None
-    delays, sign = c.connection.connectivity.delay_initializer, np.sign(s.weight)
-    lags = np.arange(delays.low, delays.high + 1)
+    sign, lags = np.sign(s.weight), np.arange(c.delay_low, c.delay_high + 1)
     sums = [activity.correlogram(c, s.pre, s.post, np.full(s.pre.size, lag)) for lag in lags]
     best = np.argmax([c.rewiring.helps(g, sign) for g in sums], axis=0)
     return np.asarray(lags[best], dtype=np.uint16)

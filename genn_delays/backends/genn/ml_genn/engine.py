@@ -55,9 +55,9 @@ class MLGeNNEngine:
         self._gradients: dict[tuple[int, str], Array] = {}
         self._states = [ConnectionState.new(c.initial_synapses(), c) for c in plan.connections]
         self._ages = [0 for _ in plan.connections]
-        self._factors = [
-            weight_factor(c.connection.target, plan.populations[c.target].values) for c in plan.connections
-        ]
+        assert plan.network is not None
+        targets = [(plan.network.populations[c.target], plan.populations[c.target]) for c in plan.connections]
+        self._factors = [weight_factor(described, p.values) for described, p in targets]
         self._weights: dict[int, Array] = {}  # in our unit, row by row, where mlGeNN's is another
         self._closed = False
         self._build()
@@ -248,10 +248,16 @@ class MLGeNNEngine:
         state.age[:] = min(self._ages[connection], np.iinfo(np.uint16).max)
         if c.delay_optimiser is not None:
             state.position = values["d"][order].astype(np.float32)
-            state.delay_moments = [m[order] for m in self.model.moments(connection, "delay")]
+            self._take_moments(state, connection, "delay", order)
         if c.optimiser is not None:
-            state.moments = [m[order] for m in self.model.moments(connection, "weight")]
+            self._take_moments(state, connection, "weight", order)
         return state
+
+    def _take_moments(self, state: ConnectionState, connection: int, variable: str, order: Array) -> None:
+        """The moments that mlGeNN's optimiser keeps, which are Adam's, into a state."""
+        moments = self.model.moments(connection, variable)
+        for own, theirs in zip(state.moments_of(variable), moments, strict=True):
+            own[:] = theirs[order]
 
     def set_state(self, connection: int, state: ConnectionState) -> None:
         c = self.plan.connections[connection]
@@ -279,8 +285,8 @@ class MLGeNNEngine:
         values = {"g": weight * np.float32(self._factors[c.index]), "d": _delays(c, state)[order]}
         ragged.write(self.model.synapses[c.index], synapses.pre[order], synapses.post[order], values)
         self._ages[c.index] = int(state.age[0]) if state.age.size else 0
-        for variable, moments in (("weight", state.moments), ("delay", state.delay_moments)):
-            if moments:
+        for variable in ("weight", "delay"):
+            if moments := state.moments_of(variable):
                 self.model.set_moments(c.index, variable, [m[order] for m in moments])
 
 

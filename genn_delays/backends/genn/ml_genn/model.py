@@ -55,7 +55,8 @@ class MLGeNNModel:
     """
 
     def __init__(self, plan: Plan, backend: str, lanes: int, synapses: list[Synapses], delays: list[Array]) -> None:
-        network = plan.connections[0].connection.network
+        network = plan.network
+        assert network is not None
         described = carry(network, synapses, delays, [p.values for p in plan.populations])
         from ml_genn.compilers import EventPropCompiler
 

@@ -35,8 +35,7 @@ def check_installed() -> None:
     """An error where there is no PyTorch."""
     if find_spec("torch") is None:
         raise BackendUnavailableError(
-            "--against torch: PyTorch is not installed; pip install torch --index-url "
-            "https://download.pytorch.org/whl/cpu (the build for CPUs)"
+            "--against torch: PyTorch is not installed; pip install torch (its build for CPUs is enough)"
         )
 
 

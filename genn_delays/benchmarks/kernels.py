@@ -72,7 +72,9 @@ def measure(options: Options) -> Results:
     repeats = options.count(REPEATS)
     base = options.base()
     if base.compiler.backend != "cpu":
-        raise InvalidValueError(f"benchmark kernels measures backend 'cpu', got --backend {base.compiler.backend}")
+        raise InvalidValueError(
+            f"benchmark kernels measures backend 'cpu', and model {base.model.name!r} is for {base.compiler.backend!r}"
+        )
     configs = [at_sparsity(base, s) for s in options.sparsities(SPARSITIES) or (None,)]
     threads = threads_of(base) or 1
     here = machine()
@@ -207,7 +209,7 @@ def draw(results: Results) -> Pictures:
         y = [m.figures["flops_a_second"] / 1e9 for m in points]
         colour = MORE[number % len(MORE)]
         line(axes, x, y, name, name, color=colour, marker=MARKS[number % len(MARKS)], markersize=6, linewidth=0.7)
-        for m, i, height in zip(points, x, y, strict=True):
+        for m, i, height in {n: (points[n], x[n], y[n]) for n in (0, -1)}.values():  # those at the ends are named
             axes.annotate(f"{100 * m.parameters['sparsity']:.3g} %", (i, height), (3, 3),
                           textcoords="offset points", fontsize=6, color=colour)  # fmt: skip
     logarithmic(axes, "operations per byte that a pass moves at least (FLOP/byte)", "GFLOP/s")

@@ -122,7 +122,10 @@ def at_sparsity(config: Config, sparsity: float | None) -> Config:
 def at_size(config: Config, size: int) -> Config:
     """The same network with hidden layers of another size, as many as it has; validated."""
     layers = max(len(config.populations) - 2, 1)
-    config = Overrides(hidden=[size] * layers).apply(config)
+    try:
+        config = Overrides(hidden=[size] * layers).apply(config)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"--sizes: model {config.model.name!r} has no hidden layers in a chain") from error
     validate(config)
     return config
 

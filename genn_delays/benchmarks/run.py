@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,7 +55,13 @@ def run_and_print(name: str, options: Options, *, as_json: bool = False, out: st
     """
     found = benchmark(name)
     folder = None if out is None else writable(out)
-    results = found.measure(options)
+    try:
+        results = found.measure(options)
+    except BaseException:
+        if folder is not None:
+            with contextlib.suppress(OSError):  # not empty: it was there before
+                folder.rmdir()
+        raise
     if folder is not None:
         keep(results, found.draw(results), folder)
     print(results.json() if as_json else found.as_text(results))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..costs import Costs, costs_of
+from ..errors import InvalidValueError
 from ..plan.plan import Plan
 from ..runs.build import plan_of
 from ..training.compiled_network import CompiledNetwork
@@ -50,14 +51,15 @@ def measure(options: Options) -> Results:
 def _points(options: Options) -> dict[str, list[Case]]:
     """The networks by what differs between them."""
     base = options.base()
-    epoch = options.epochs()[0]
+    epoch, *more = options.epochs()
+    if more:
+        raise InvalidValueError(f"--epoch: scaling is measured at one, first or last, got {options.epoch!r}")
     sizes = options.widths(SIZES)
     fixed = at_sparsity(base, SIZES_SPARSITY if options.model is None else None)
-    found = {
+    return {
         "sparsity": [Case(at_sparsity(base, s), epoch, look=_operations) for s in options.sparsities(SPARSITIES)],
         "size": [Case(at_size(fixed, size), epoch, look=_operations) for size in sizes],
     }
-    return found
 
 
 def _round(axes: dict[str, list[Case]], rival: str | None, options: Options) -> list[Measurement]:

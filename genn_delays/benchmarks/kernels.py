@@ -48,11 +48,11 @@ READ_ONCE: dict[str, tuple[str, ...]] = {
     "forward": (*_ROWS, "x", "var*", "current"),
     "loss": ("z",),
     "backward and gradients": (*_ROWS, "by_pre_*", "grad", "delay_grad", "x", "var*", "current", "g"),
-    "update": ("weight", "position", "delay", "age", "*moment*", "grad", "delay_grad"),
-    "rewiring": (*_ROWS, "post", "age", "*moment*", "new_*", "by_pre_*"),
+    "update": ("weight", "position", "age", "moment*", "delay_moment*", "grad", "delay_grad"),
+    "rewiring": (*_ROWS, "post", "age", "moment*", "delay_moment*", "new_*", "by_pre_*"),
 }
 """Arrays that a pass reads or writes; names as backend ``cpu`` has them."""
-WRITTEN_BACK = ("weight", "position", "delay", "age", "moment*", "delay_moment*")
+WRITTEN_BACK = ("weight", "position", "age", "moment*", "delay_moment*")
 """Arrays that the update reads and writes."""
 
 

@@ -80,7 +80,7 @@ def starting(config: Config) -> dict[str, Any]:
         return {
             "compile_seconds": ready - start,
             "first_step_seconds": time.perf_counter() - begun,
-            "compiled": bool(getattr(compiled.engine, "compiled", True)),
+            "compiled": getattr(compiled.engine, "compiled", None),  # None: the backend does not say
         }
 
 

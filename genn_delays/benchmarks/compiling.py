@@ -55,7 +55,8 @@ def _measurements(config: Config, cold: list[dict[str, Any]], second: list[dict[
     found = []
     for what, runs in parts.items():
         seconds = Summary(tuple(float(run[FIGURES[what]]) for run in runs))
-        figures = {"kernels_compiled": all(run["compiled"] for run in runs)} if runs in (cold, second) else {}
+        said = {run["compiled"] for run in runs}
+        figures = {"kernels_compiled": said.pop()} if len(said) == 1 and None not in said else {}
         backend, threads = config.compiler.backend, threads_of(config)
         found.append(Measurement(what, "genn_delays", parameters, backend, threads, seconds, figures=figures))
     return found

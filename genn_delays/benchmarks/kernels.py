@@ -1,5 +1,9 @@
 """``benchmark kernels``: what each pass of a training step achieves, beside what the machine can do at most (Williams,
-Waterman & Patterson 2009, "Roofline", doi 10.1145/1498765.1498785)."""
+Waterman & Patterson 2009, "Roofline", doi 10.1145/1498765.1498785).
+
+Operations are those of :mod:`genn_delays.costs`, bytes those of the arrays that a pass needs, each once: a share of the
+roof above 1 means that arrays were still in a cache.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +43,10 @@ PARTS: dict[str, tuple[CostPass, ...]] = {
     "loss": ("loss",),
     "backward and gradients": ("backward", "gradients"),
     "update": ("optimiser",),
-    "rewiring": ("rewiring",),
 }
 """Calls of an engine, and the passes of the costs that they compute."""
+REWIRING = "rewiring"
+"""Is timed alone: how much it computes depends on how many synapses happen to go."""
 
 _ROWS = ("pre", "delay", "position", "weight", "row_start")
 READ_ONCE: dict[str, tuple[str, ...]] = {
@@ -49,7 +54,6 @@ READ_ONCE: dict[str, tuple[str, ...]] = {
     "loss": ("z",),
     "backward and gradients": (*_ROWS, "by_pre_*", "grad", "delay_grad", "x", "var*", "current", "g"),
     "update": ("weight", "position", "age", "moment*", "delay_moment*", "grad", "delay_grad"),
-    "rewiring": (*_ROWS, "post", "age", "moment*", "delay_moment*", "new_*", "by_pre_*"),
 }
 """Arrays that a pass reads or writes; names as backend ``cpu`` has them."""
 WRITTEN_BACK = ("weight", "position", "age", "moment*", "delay_moment*")
@@ -88,7 +92,7 @@ def measure(options: Options) -> Results:
         for n, config in enumerate(configs):
             time_passes(on_backend(config, "cpu"), passes[n], facts[n])
     for timed, known in zip(passes, facts, strict=True):
-        found += [_of_pass(name, part, known, limits[-1]) for name, part in timed.items() if part.flops > 0]
+        found += [_of_pass(name, part, known, limits[-1]) for name, part in timed.items()]
     return Results("kernels", options.settings(), here, tuple(found))
 
 
@@ -103,6 +107,8 @@ def _of_roofs(roof: Roofs) -> Measurement:
 
 def _of_pass(name: str, part: Timed, facts: dict[str, Any], roof: Roofs) -> Measurement:
     seconds = Summary(tuple(part.seconds))
+    if name == REWIRING:
+        return Measurement(name, "genn_delays", facts, "cpu", roof.threads, seconds)
     intensity = part.flops / part.bytes
     achieved = part.flops / seconds.median
     figures = {
@@ -139,7 +145,8 @@ def time_passes(config: Config, passes: dict[str, Timed], facts: dict[str, Any],
             optimisers = plan.optimisers(now)
             seconds["update"] = seconds_of(lambda step=step, o=optimisers: engine.update(step, o))  # type: ignore[misc]
             drops = plan.drops(step, now)
-            seconds["rewiring"] = seconds_of(lambda step=step, d=drops: engine.rewire(step, d))  # type: ignore[misc]
+            if drops:
+                seconds[REWIRING] = seconds_of(lambda step=step, d=drops: engine.rewire(step, d))  # type: ignore[misc]
             if step > 0:
                 for name, value in seconds.items():
                     passes.setdefault(name, Timed([])).seconds.append(value)
@@ -159,7 +166,8 @@ def _spikes(compiled: CompiledNetwork) -> int:
 
 def _count(passes: dict[str, Timed], plan: Plan, costs: Costs, spikes: int) -> None:
     """Put operations and bytes of every pass to its times."""
-    for name, part in passes.items():
+    for name in PARTS:
+        part = passes[name]
         part.flops = sum(costs.of(step).flops for step in PARTS[name])
         part.bytes = least_bytes(plan, name) + (4 * spikes if name in ("forward", "backward and gradients") else 0)
 
@@ -185,8 +193,10 @@ def as_text(results: Results) -> str:
     for m in results.of("genn_delays"):
         f, p = m.figures, m.parameters
         row = [f"{100 * p['sparsity']:.4g} %", m.what, short(1e3 * m.seconds.median) if m.seconds else ""]
-        row += [short(f["flops_a_second"] / 1e9), short(f["bytes_a_second"] / 1e9), short(f["flops_a_byte"])]
-        rows.append([*row, short(100 * f["share_of_flops"]), short(100 * f["share_of_roof"])])
+        if f:
+            row += [short(f["flops_a_second"] / 1e9), short(f["bytes_a_second"] / 1e9), short(f["flops_a_byte"])]
+            row += [short(100 * f["share_of_flops"]), short(100 * f["share_of_roof"])]
+        rows.append(row + [""] * (8 - len(row)))
     head = ["sparsity", "pass", "median ms", "GFLOP/s", "GB/s", "FLOP/byte", "% of arithmetic", "% of roof"]
     machine_head = ["threads", "GFLOP/s, multiply and add", "GB/s, memory", "GB/s, first-level cache"]
     return "\n\n".join([of_machine(results.machine), table(machine_head, limits), table(head, rows)])
@@ -195,7 +205,7 @@ def as_text(results: Results) -> str:
 def draw(results: Results) -> Pictures:
     """The rooflines of one thread and of all, and every pass below them."""
     figure, (axes,) = new_figure(7.2, 5.0)
-    own = results.of("genn_delays")
+    own = [m for m in results.of("genn_delays") if m.figures]
     places = [m.figures["flops_a_byte"] for m in own]
     spread = np.geomspace(min([*places, 0.05]) / 2, max([*places, 50.0]) * 2, 200)
     for m, style in zip(results.of("machine"), ("-", "--"), strict=False):

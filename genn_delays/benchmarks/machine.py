@@ -34,7 +34,9 @@ def machine(backend: str = "cpu") -> dict[str, Any]:
     if backend in ("cuda", "genn"):
         from ..backends import BACKENDS
 
-        found["device"] = BACKENDS[backend]().availability().detail
+        chosen = BACKENDS[backend]()
+        found["device"] = chosen.availability().detail
+        found |= {name: version for name, version in chosen.versions().items() if name not in found}
     return found
 
 

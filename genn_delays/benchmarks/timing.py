@@ -18,6 +18,8 @@ Opener = Callable[[], AbstractContextManager[Sample]]
 """Builds what is measured, and gives its memory and threads back afterwards."""
 
 clock: Clock = time.perf_counter
+TOLD = 10
+"""Of many rounds about so many are told."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def interleaved(
             for _ in range(warm_up):
                 sample()
         for number in range(repeats):
-            told(f"round {number + 1} of {repeats}")
+            if number % max(repeats // TOLD, 1) == 0:
+                told(f"round {number + 1} of {repeats}")
             for key, sample in samples.items():
                 found[key] += sample()
     return {key: Summary(tuple(seconds)) for key, seconds in found.items()}

@@ -5,7 +5,7 @@ import pytest
 from cuda_on_host import CUDAOnHost
 
 from genn_delays.benchmarks.children import in_a_process, resident
-from genn_delays.benchmarks.kernels import PARTS, least_bytes, time_passes
+from genn_delays.benchmarks.kernels import PARTS, REWIRING, least_bytes, time_passes
 from genn_delays.benchmarks.machine import machine
 from genn_delays.benchmarks.memory import foreseen, slope, small
 from genn_delays.benchmarks.networks import DESIGN, HIGHEST, SPIKES, WIDE, Case, built_in, random_data, spike_share
@@ -140,7 +140,7 @@ def test_resident_memory_grows_with_what_is_written():
 def test_passes_have_their_operations_and_times():
     passes, facts = {}, {}
     time_passes(tiny(sparsity=0.5), passes, facts, steps=4)
-    assert set(passes) == set(PARTS)
+    assert set(passes) == {*PARTS, REWIRING}
     assert all(len(part.seconds) == 3 for part in passes.values())  # the first step is warm-up
     assert passes["forward"].flops > 0
     assert passes["backward and gradients"].flops > passes["update"].flops > 0

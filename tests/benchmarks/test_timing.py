@@ -65,6 +65,16 @@ def test_what_is_compared_takes_turns():
     assert told == ["round 1 of 2", "round 2 of 2"]
 
 
+def test_many_rounds_are_told_of_in_few_lines():
+    @contextmanager
+    def opened():
+        yield lambda: [1.0]
+
+    told = []
+    interleaved({"a": opened}, 1000, told=told.append)
+    assert told == [f"round {n} of 1000" for n in range(1, 1001, 100)]
+
+
 def test_everything_is_closed_after_an_error():
     closed = []
 

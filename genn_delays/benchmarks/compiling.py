@@ -9,8 +9,10 @@ from ..paths import CACHE_VARIABLE
 from ..runs.build import plan_of
 from ..runs.config import Config
 from .children import in_a_process
+from .comparison import check_cases
 from .machine import machine
-from .options import Options, at_sparsity, check_rival, threads_of
+from .networks import Case
+from .options import Options, at_sparsity, threads_of
 from .pictures import Pictures
 from .records import Measurement, Results, milliseconds, of_machine, table
 from .timing import Summary
@@ -30,7 +32,7 @@ def measure(options: Options) -> Results:
     """Let new processes, each pair with an empty cache folder of its own, compile a network and start with it again."""
     repeats = options.count(REPEATS)
     config = at_sparsity(options.base(), None)
-    check_rival(None, config, training=True)
+    check_cases([Case(config)], None, training=True)
     here = machine(config.compiler.backend)
     cold, second = [], []
     for number in range(repeats):

@@ -191,6 +191,8 @@ class DenseNetwork:
             current = layer.current(x)
             if norm is not None:
                 current = norm.train(training)(current)
+            if self.dt != 1.0:
+                current = self.dt * current
             if index == last:
                 return self._read(current, index + 1)
             x = self._hidden(current, index + 1)
@@ -203,7 +205,7 @@ class DenseNetwork:
         u = s = self.torch.zeros(current.shape[:2])
         spikes = []
         for t in range(current.shape[2]):
-            u = self.decay[index] * u * (1 - (s.detach() if self.plan.detach_reset else s)) + self.dt * current[:, :, t]
+            u = self.decay[index] * u * (1 - (s.detach() if self.plan.detach_reset else s)) + current[:, :, t]
             s = self.spike(u - threshold)
             spikes.append(s)
         return self.torch.stack(spikes, 2)
@@ -212,7 +214,7 @@ class DenseNetwork:
         u = z = self.torch.zeros(current.shape[:2])
         softmax = self.plan.populations[index].readout == "sum_softmax"
         for t in range(current.shape[2]):
-            u = self.decay[index] * u + self.dt * current[:, :, t]
+            u = self.decay[index] * u + current[:, :, t]
             z = z + (u.softmax(1) if softmax else u)
         return z
 

@@ -144,3 +144,6 @@ def test_against_genn_in_one_run(name, capsys):
     assert all("device" in m["machine"] for m in found)
     assert main(["benchmark", "train-step", "digits", "--against", "genn"]) == 2
     assert "GeNN trains by EventProp alone" in capsys.readouterr().err
+    for other in ("train-step", "scaling", "compile"):
+        assert main(["benchmark", other, "digits", "--backend", "genn"]) == 2
+        assert "GeNN trains by EventProp alone" in capsys.readouterr().err

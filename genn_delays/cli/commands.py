@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValueError
@@ -118,6 +119,17 @@ def costs(args: argparse.Namespace) -> int:
         draw(report, expanded(args.picture))
     print(json.dumps(report.tables()) if args.json else report)
     return 0
+
+
+def benchmark(args: argparse.Namespace) -> int:
+    """Measures, on random data, what the options of the benchmark say."""
+    from ..benchmarks.options import Options
+    from ..benchmarks.run import run_and_print
+
+    raise_again()
+    names = [f.name for f in fields(Options) if f.name != "told"]
+    options = Options(**{name: getattr(args, name, None) for name in names}, told=_note)
+    return run_and_print(args.benchmark, options, as_json=args.json, out=args.out)
 
 
 def selftest(args: argparse.Namespace) -> int:

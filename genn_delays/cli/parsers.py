@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from ..errors import InvalidValueError
 from ..version import __version__
 from . import commands
+from .benchmarks import BENCHMARK, add_benchmarks
 from .unknown import unknown_option
 
 _DESCRIPTION = """\
@@ -20,6 +21,7 @@ generated code.
   genn-delays show-code digits                 the C++ that is generated for it
   genn-delays info                             what works on this machine
   genn-delays selftest                         whether it computes what it should
+  genn-delays benchmark train-step             how long a training step takes here
 """
 
 _TRAIN = """\
@@ -71,10 +73,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if getattr(parsed, name, None) == "":
             what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN"}.get(name) or f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")
+    command = f"{parsed.name} {parsed.benchmark}" if parsed.name == "benchmark" else parsed.name
     if rest:
         if rest[0].startswith("-"):
-            raise unknown_option(parsed.name, rest[0].split("=")[0], known[parsed.name])
-        raise InvalidValueError(f"{parsed.name} takes no further argument {rest[0]!r}")
+            raise unknown_option(command, rest[0].split("=")[0], known[command])
+        raise InvalidValueError(f"{command} takes no further argument {rest[0]!r}")
     return parsed
 
 
@@ -113,8 +116,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     test.add_argument("--quick", action="store_true", help="only a part of the features, and digits with fewer neurons")
     test.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
     _costs_options(add("costs", commands.costs, "operations, bytes and energy of a model or a run, counted", _COSTS))
+    made = add("benchmark", commands.benchmark, "time, memory and scaling on this machine, measured", BENCHMARK)
+    benchmarks = add_benchmarks(made)
     add("info", commands.info, "backends, compiler, threads, folders, models and data sets on this machine")
-    return parser, dict(group.choices)
+    return parser, {**group.choices, **benchmarks}
 
 
 def _whole(text: str) -> Any:

@@ -1,0 +1,109 @@
+"""The benchmarks and their options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+BENCHMARK = """\
+Measure on this machine, on random data in the shape of a network: no data set is
+needed. Without MODEL the network is 40-256-10 (real-valued inputs, 80 steps,
+delays 0-24, batch 256, DEEP R); MODEL is a model's name or path, as for train.
+
+  genn-delays benchmark train-step --sparsity 0,0.875,0.99
+  genn-delays benchmark train-step --threads 1 --against torch
+  genn-delays benchmark train-step fsdd_paper --epoch first,last
+  genn-delays benchmark inference fsdd --against genn
+  genn-delays benchmark scaling --out DIR
+  genn-delays benchmark kernels --out DIR
+
+What is compared takes turns in one run, so that other programs disturb all of it
+alike; a figure is a median, beside it the quartiles. Measure on a machine that does
+nothing else: its load when the run began is told with the figures.
+"""
+
+_ABOUT = {
+    "train-step": """\
+Time whole training steps: loading, forward, loss, backward, optimisers, rewiring.
+""",
+    "inference": """\
+Time evaluated batches, of the model's batch size and of one example.
+""",
+    "scaling": """\
+Time, memory and operations of a training step against sparsity and against the size
+of the hidden layers, beside what would be in proportion to the synapses. With --out
+as log-log pictures. Memory is that by which a new process grows.
+""",
+    "memory": """\
+Bytes a synapse and of activity: foreseen from the network, and measured as a new
+process grows while it compiles the network and trains it for two steps. Without
+MODEL the network is 256-2048-2048-20.
+""",
+    "compile": """\
+What starting costs: importing the library, compiling a network's kernels, and
+starting again with kernels that are there. Every round has an empty cache folder.
+""",
+    "kernels": """\
+Roofline: operations and bytes a second of each pass of a training step, beside the
+machine's own limits (multiplies and adds, not fused, and copies of memory), which
+are measured in the same run. Backend cpu.
+""",
+}
+
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "train-step": ("sparsity", "hidden", "batch_size", "epoch", "backend", "threads", "against"),
+    "inference": ("sparsity", "hidden", "batch_size", "backend", "threads", "against"),
+    "scaling": ("sparsity", "sizes", "batch_size", "epoch", "backend", "threads", "against"),
+    "memory": ("sparsity", "hidden", "batch_size", "threads", "against"),
+    "compile": ("hidden", "batch_size", "backend", "threads"),
+    "kernels": ("sparsity", "hidden", "batch_size", "threads"),
+}
+
+_HELP: dict[str, tuple[str, str]] = {
+    "sparsity": ("S,S,...", "shares of the pairs without a synapse, each in [0, 1)"),
+    "hidden": ("N,N", "sizes of the hidden layers, for models that are a chain"),
+    "sizes": ("N,N,...", "sizes that the hidden layers have one after the other"),
+    "batch_size": ("N", "examples a batch"),
+    "epoch": ("WHEN", "first (the default), last, or first,last: where learning rates and delay kernels stand"),
+    "backend": ("NAME", "cpu, cuda, genn or reference"),
+    "threads": ("N", "threads of the cpu backend, and of PyTorch (default: all processors)"),
+    "against": (
+        "WHAT",
+        "in the same run, where it is installed: torch (a dense PyTorch network with a convolution over all delays) or "
+        "genn (GeNN's kernels; without MODEL on a network of spikes, trained by EventProp)",
+    ),
+}
+
+
+def add_benchmarks(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Every benchmark as a command of its own below `parser`; by the names that errors call them."""
+    raw = argparse.RawDescriptionHelpFormatter
+    group = parser.add_subparsers(title="benchmarks", metavar="BENCHMARK", dest="benchmark", required=True)
+    found = {}
+    for name, about in _ABOUT.items():
+        summary = " ".join(about.split(".")[0].split()).lower()
+        made = group.add_parser(name, help=summary, description=about, formatter_class=raw, allow_abbrev=False)
+        _add_options(made, name)
+        found[f"benchmark {name}"] = made
+    return found
+
+
+def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path (default: see above)")
+    for option in _OPTIONS[name]:
+        metavar, text = _HELP[option]
+        if name in ("memory",) and option == "against":
+            text = "torch: the memory of a dense PyTorch network too, where it is installed"
+        kind = _whole if option in ("batch_size", "threads") else str
+        parser.add_argument(f"--{option.replace('_', '-')}", metavar=metavar, type=kind, help=text)
+    parser.add_argument("--repeats", metavar="N", type=_whole, help="how often everything is measured, in turns")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
+    parser.add_argument("--out", metavar="DIR", help="write results.json and pictures (PNG and PDF) into this folder")
+
+
+def _whole(text: str) -> Any:
+    """A whole number, or the text for the error that names it."""
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -38,8 +38,14 @@ def _fingerprint(p: PopulationPlan) -> str:
     """A short text that differs where the numbers do that the kernels read (time constants, thresholds, dt in them)."""
     digest = hashlib.sha256()
     for name, values in (p.parameters | ({} if p.bias is None else {"bias": p.bias})).items():
-        digest.update(name.encode() + values.astype("<f4").tobytes())
+        digest.update(_kept_name(name).encode() + values.astype("<f4").tobytes())
     return digest.hexdigest()[:12]
+
+
+def _kept_name(name: str) -> str:
+    """What checkpoints of format 3 call a number: ``v_initial``, ``refrac_steps``, ``a_v``."""
+    role, _, rest = name.partition("__")
+    return f"{rest}_{role}" if role in ("initial", "steps") else name.replace("__", "_")
 
 
 def _connection(plan: Plan, c: ConnectionPlan) -> dict[str, Any]:

@@ -80,10 +80,13 @@ class Printer:
 
     Args:
         rename: how names are called.
+        prefix: how names begin of bodies that are written out where there are no functions; blocks that share a scope
+            have different ones.
     """
 
     dialect: Dialect
     rename: Callable[[str], str] = mangled
+    prefix: str = ""
     _inlined: int = field(default=0, init=False)
 
     # --- statements --------------------------------------------------------------------------------------------------
@@ -211,9 +214,9 @@ class Printer:
     def _written_out(self, e: Call, before: list[str], pad: str) -> str:
         """The statements of a body that is called, and the name of its value."""
         assert e.function is not None
-        prefix = f"{e.name}{self._inlined}"
+        prefix = f"{self.prefix}{e.name}{self._inlined}"
         self._inlined += 1
-        inner = Printer(self.dialect, lambda name: f"{prefix}_{name}_")
+        inner = Printer(self.dialect, lambda name: f"{prefix}_{name}_", f"{prefix}_")
         assigned = e.function.assigned()
         for (name, type_), argument in zip(e.function.inputs.items(), e.arguments, strict=True):
             constant = "" if name in assigned else "const "

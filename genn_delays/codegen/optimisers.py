@@ -75,5 +75,5 @@ def genn_step(optimiser: Optimiser, of: str, value: str, gradient: str) -> str:
     """
     names = {name: f"{of}_moment{m}" for m, name in enumerate(optimiser.moments)}
     names |= {"w": f"{of}_updated", "g": gradient, "age": "age"}
-    printer = Printer(GENN, lambda name: names.get(name) or f"{of}_{mangled(name)}")
+    printer = Printer(GENN, lambda name: names.get(name) or f"{of}_{mangled(name)}", f"{of}_")
     return f"scalar {of}_updated = {value};\n{printer.block(optimiser.formula(), indent=0)}"

@@ -27,4 +27,6 @@ def code_name(name: str) -> str:
     """What generated code calls a name of an expression: ``v`` is ``v_``, ``a__v`` itself, ``S__`` is ``S``."""
     if name.endswith("__") and name[:-2] in GIVEN:
         return name[:-2]
-    return name if name == "Isyn" or "__" in name else f"{name}_"
+    if name == "Isyn" or "__" in name:
+        return name
+    return f"n_{name}_" if name.startswith("_") else f"{name}_"  # GeNN's names begin with a letter

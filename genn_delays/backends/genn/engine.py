@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
-from ...derive.names import code_name
+from ...derive.names import code_name, derived_name
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
@@ -303,7 +303,7 @@ class GeNNEngine:
         if p.readout is None and population not in self._kept:
             raise InvalidValueError(f"variables of population {p.name!r} are not kept: keep_variables() asks for them")
         tape = self.model.pull(
-            population, f"tape_{name}", -1, self.plan.time_steps, self.plan.populations[population].size
+            population, derived_name("tape", name), -1, self.plan.time_steps, self.plan.populations[population].size
         )
         return np.ascontiguousarray(tape[: self.lanes].transpose(2, 1, 0))
 

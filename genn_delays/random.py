@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from .bodies import compute
 from .bodies.functions import NORMAL_QUANTILE, PHILOX
+from .chunks import in_chunks
 
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -107,16 +108,41 @@ def sample_distinct(
         keep = np.ones(total, dtype=bool)
         keep[left_out] = False
         return np.flatnonzero(keep)
-    drawn = np.empty(0, dtype=np.int64)
-    want = count
-    while True:
-        k = np.arange(drawn.size, drawn.size + want + want // 8 + 8, dtype=np.uint64)
-        words = philox(seed, purpose, owner, k & _MASK, k >> _32, step)
-        drawn = np.concatenate([drawn, scale64(words, total).astype(np.int64)])
-        values, first = np.unique(drawn, return_index=True)
-        if values.size >= count:
-            return np.sort(values[np.argsort(first, kind="stable")[:count]])
-        want = count - values.size
+    distinct = _once(_drawn(0, count, total, seed, purpose, owner, step))
+    extra, begun = distinct[:0], count
+    # never more are drawn than are wanted, so all distinct ones are among the first
+    while want := count - distinct.size - extra.size:
+        more = _once(_drawn(begun, want, total, seed, purpose, owner, step))
+        begun += want
+        for known in (distinct, extra):
+            if known.size:
+                more = more[known[np.minimum(np.searchsorted(known, more), known.size - 1)] != more]
+        extra = np.sort(np.concatenate([extra, more]))
+    found = np.empty(count, np.int64)
+    found[: distinct.size], found[distinct.size :] = distinct, extra
+    if extra.size:
+        found.sort()
+    return found
+
+
+def _drawn(first: int, count: int, total: int, seed: int, purpose: Purpose, owner: int, step: int) -> npt.NDArray[Any]:
+    """Draws `first` to ``first + count`` of the sequence that :func:`sample_distinct` is of, in as few bytes."""
+    found = np.empty(count, np.uint32 if total <= 1 << 32 else np.int64)
+
+    def draw(begin: int, end: int) -> None:
+        k = np.arange(first + begin, first + end, dtype=np.uint64)
+        found[begin:end] = scale64(philox(seed, purpose, owner, k & _MASK, k >> _32, step), total)
+
+    in_chunks(count, draw)
+    return found
+
+
+def _once(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values sorted, each once; the given ones are sorted too."""
+    values.sort()
+    fresh = np.ones(values.size, np.bool_)
+    np.not_equal(values[1:], values[:-1], out=fresh[1:])
+    return values if fresh.all() else values[fresh]
 
 
 def permutation(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:

@@ -328,4 +328,4 @@ def spacing_of(time: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     # no finer than the double precision that is computed in; NumPy's own of longer types is none below powers of 2
     native = time.astype(time.dtype.newbyteorder("=") if time.dtype.itemsize < 8 else np.float64)
     with np.errstate(over="ignore", under="ignore"):  # beyond the largest number there is none
-        return np.spacing(native).astype(np.float64)
+        return np.asarray(np.spacing(native), dtype=np.float64)

@@ -47,6 +47,7 @@ class Purpose(IntEnum):
     DROPOUT = 9  # which neurons an example goes without         (neuron, lane / 4, step), owner: population
     CANDIDATES = 10  # which free slots are scored              (draw lo, draw hi, step)
     EXAMPLE = 11  # examples of a generated data set            (example, draw, stage), owner: data set
+    AUGMENTATION = 12  # how an example is changed             (example, block, epoch), owner: population
 
 
 def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:
@@ -170,3 +171,40 @@ def normal_quantile(words: U32) -> npt.NDArray[np.float64]:
     IEEE operations alone, in the order of the generated code, so that both give the same bits.
     """
     return np.asarray(compute(NORMAL_QUANTILE, {"word": words})["y"])
+
+
+class Draws:
+    """Random numbers one after the other, a function of what it was made with alone.
+
+    Args:
+        seed, purpose, owner, a, step: see :func:`philox`; the counter's word b counts blocks of four words.
+    """
+
+    def __init__(self, seed: int, purpose: Purpose, owner: int, a: int, step: int) -> None:
+        self._key, self._a, self._step, self._drawn = (seed, purpose, owner), a, step, 0
+
+    def words(self, count: int) -> U32:
+        """The next words, uint32 ``[count]``."""
+        first, end = self._drawn, self._drawn + count
+        blocks = np.arange(first // 4, -(-end // 4))
+        self._drawn = end
+        found: U32 = philox(*self._key, self._a, blocks, self._step).T.reshape(-1)[first % 4 :][:count]
+        return found
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, shape: int | tuple[int, ...] = ()) -> Any:
+        """Uniform numbers between `low` and `high`, float64 of a shape; one number where none is given."""
+        return low + (high - low) * self._shaped(uniform, shape)
+
+    def integers(self, low: int, high: int, shape: int | tuple[int, ...] = ()) -> Any:
+        """Whole numbers in [low, high), at most 2**32 of them, int64 of a shape."""
+        return low + self._shaped(lambda words: (words.astype(np.uint64) * np.uint64(high - low)) >> _32, shape).astype(
+            np.int64
+        )
+
+    def normal(self, mean: float = 0.0, sd: float = 1.0, shape: int | tuple[int, ...] = ()) -> Any:
+        """Normal numbers, float64 of a shape."""
+        return mean + sd * self._shaped(normal_quantile, shape)
+
+    def _shaped(self, of: Callable[[U32], npt.NDArray[Any]], shape: int | tuple[int, ...]) -> Any:
+        found = of(self.words(int(np.prod(shape, dtype=np.int64)))).reshape(shape)
+        return found[()]

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
 from ..errors import GennDelaysWarning, InvalidValueError, check_count, check_real, check_switch, shown, unknown
+from ..floating import usual_errors
+from ..learning.losses import Loss
 from ..learning.schedules import Progress
+from ..memory import told
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..plan.finite import Faults
 from ..plan.plan import Plan
 from ..plan.protocol import Engine, Pass, Rewired
-from ..random import permutation
+from ..random import Draws, permutation
+from .ahead import ahead
 from .contents import Contents
-from .data import Data, prepare_inputs, prepare_labels
+from .data import Batch, Data, augmentations_of, inputs_of, truths_of
 from .learner import HostLearner
+from .prepared import PreparedInputs, PreparedLabels
 from .result import BatchResult
+from .streamed import Augmentation
 from .turns import Turns, in_turn
+
+Inputs = Mapping[Any, Any] | PreparedInputs
+"""What `x` is."""
+Labels = Mapping[Any, Any] | PreparedLabels
+"""What `y` is."""
 
 
 class CompiledNetwork(Contents):
@@ -81,28 +93,36 @@ class CompiledNetwork(Contents):
     @in_turn
     def train(
         self,
-        x: Mapping[Any, Any],
-        y: Mapping[Any, Any],
+        x: Inputs,
+        y: Labels,
         num_epochs: int,
         *,
         shuffle: bool = True,
         callbacks: Sequence[Any] = ("batch_progress_bar",),
-        validation_x: Mapping[Any, Any] | None = None,
-        validation_y: Mapping[Any, Any] | None = None,
+        validation_x: Inputs | None = None,
+        validation_y: Labels | None = None,
         validation_split: float = 0.0,
+        augment: Mapping[Any, Callable[[Any, Draws], Any]] | None = None,
     ) -> tuple[Metrics, dict[str, Any]]:
         """Train until `num_epochs` epochs are done, counted from the network's first.
 
         Args:
             x: by input population (or its name): an array ``[example, time, neuron]`` or a list of events
-                ``(times in ms, neurons)``.
+                ``(times in ms, neurons)``; or what :meth:`prepare` made of that. Read batch by batch, the next one by
+                a thread while one is computed, are ``numpy.memmap``, arrays with chunks (h5py, Zarr) and objects with
+                ``__len__`` and ``__getitem__`` (a PyTorch ``Dataset``), whose items are ``[time, neuron]`` or
+                ``(times, neurons)``, or pairs of one of these and a label.
             y: by output population what its loss compares with: class labels ``[example]``, or targets
-                ``[example, neuron]`` or ``[example, time, neuron]``.
+                ``[example, neuron]`` or ``[example, time, neuron]``; or what :meth:`prepare` made of that. Where it
+                is the very object that is an input, its items are (example, label).
             num_epochs: at least 1. A network that was restored after k epochs trains ``num_epochs - k`` more.
             shuffle: present the examples in another random order every epoch, a function of (rng_seed, epoch).
             callbacks: callbacks or their names.
             validation_x, validation_y: evaluated after every epoch.
             validation_split: a share of the examples, stratified by class, to hold out for that instead, in [0, 1).
+            augment: by input population a function of an example, as it was given, and a
+                :class:`~genn_delays.random.Draws` that gives the example to be learned. The draws are a function of
+                (rng_seed, epoch, example). Examples are prepared batch by batch then.
 
         Returns:
             The last epoch's metrics, and what callbacks recorded by key.
@@ -120,7 +140,8 @@ class CompiledNetwork(Contents):
         num_epochs = check_count(what, num_epochs, max(1, self.epoch))
         validation_split = check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
         check_switch("shuffle", shuffle)
-        data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
+        augmentations = augmentations_of(self.network, augment, self.plan.training_seed)
+        data, validation = self._hold_out(self._data(x, y, augmentations), validation_x, validation_y, validation_split)
         for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
@@ -145,15 +166,51 @@ class CompiledNetwork(Contents):
             callback.on_train_end(metrics)
         return metrics, recorded(active)
 
-    def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
-        """Inputs and labels, checked."""
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        losses = {p.index: p.loss for p in self.plan.outputs if p.loss}
-        return Data(inputs, prepare_labels(self.network, y, count, losses, self.plan.time_steps), np.arange(count))
+    @overload
+    def prepare(self, x: Inputs) -> PreparedInputs: ...
 
-    def _hold_out(
-        self, data: Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
-    ) -> tuple[Data, Data | None]:
+    @overload
+    def prepare(self, x: Inputs, y: Labels) -> tuple[PreparedInputs, PreparedLabels]: ...
+
+    def prepare(self, x: Inputs, y: Labels | None = None) -> PreparedInputs | tuple[PreparedInputs, PreparedLabels]:
+        """Check data and bring them into the form that they are computed from, once for many calls::
+
+            x, y = compiled.prepare({pixels: images}, {digit: labels})
+            compiled.train(x, y, num_epochs=10)
+            compiled.evaluate(x, y)
+
+        Spikes take 8 bytes each then; data that are read batch by batch stay where they are. What is prepared fits
+        every compiled network with the same inputs, time steps and dt, and outputs that compare with the same.
+
+        Args:
+            x, y: see :meth:`train`.
+
+        Returns:
+            What is given in the place of `x`, and where `y` is given a pair with what is given in its place.
+
+        Raises:
+            InvalidValueError: data that do not fit.
+        """
+        with usual_errors(), told("prepare"):
+            steps = self.plan.time_steps
+            if y is None:
+                return PreparedInputs.new(self.network, inputs_of(self.network, x, steps, self.dt)[0], steps, self.dt)
+            data = self._data(x, y)
+            inputs = PreparedInputs.new(self.network, data.inputs, steps, self.dt)
+            return inputs, PreparedLabels.new(self.network, data.labels, self._losses, steps)
+
+    @property
+    def _losses(self) -> dict[int, Loss]:
+        return {p.index: p.loss for p in self.plan.outputs if p.loss}
+
+    def _data(self, x: Inputs, y: Labels, augmentations: Mapping[Population, Augmentation] | None = None) -> Data:
+        """Inputs and labels, checked."""
+        steps = self.plan.time_steps
+        inputs, count = inputs_of(self.network, x, steps, self.dt, augmentations)
+        sources = list(x.values()) if isinstance(x, Mapping) else []
+        return Data(inputs, truths_of(self.network, y, count, self._losses, steps, sources), np.arange(count))
+
+    def _hold_out(self, data: Data, x: Inputs | None, y: Labels | None, share: float) -> tuple[Data, Data | None]:
         """What is learned, and what is evaluated after every epoch."""
         if (x is None) != (y is None):
             raise InvalidValueError("validation_x and validation_y must be given together")
@@ -174,19 +231,20 @@ class CompiledNetwork(Contents):
             callback.on_epoch_begin(self.epoch)
         if shuffle:
             examples = examples[permutation(examples.size, self.plan.training_seed, self.epoch)]
-        for number, batch in enumerate(self._batches(examples)):
-            for callback in callbacks:
-                callback.on_batch_begin(number)
-            start = time.perf_counter()
-            self._progress = Progress(self.epoch, num_epochs, number, num_batches)
-            self._forward_loss(data, batch, metrics, training=True)
-            self.engine.backward()
-            rewired = self._learner.step(self.step, self._progress, batch.size)
-            metrics.expect(partial(self._count_rewired, rewired, metrics))
-            self.step += 1
-            metrics.step_seconds.append(time.perf_counter() - start)
-            for callback in callbacks:
-                callback.on_batch_end(number, metrics)
+        with closing(self._batches(data, examples, self.epoch)) as batches:
+            for number, batch in enumerate(batches):
+                for callback in callbacks:
+                    callback.on_batch_begin(number)
+                start = time.perf_counter()
+                self._progress = Progress(self.epoch, num_epochs, number, num_batches)
+                self._forward_loss(batch, metrics, training=True)
+                self.engine.backward()
+                rewired = self._learner.step(self.step, self._progress, batch.examples.size)
+                metrics.expect(partial(self._count_rewired, rewired, metrics))
+                self.step += 1
+                metrics.step_seconds.append(time.perf_counter() - start)
+                for callback in callbacks:
+                    callback.on_batch_end(number, metrics)
         return metrics
 
     def _pass(self, *, training: bool) -> Pass:
@@ -201,27 +259,44 @@ class CompiledNetwork(Contents):
             metrics.count_rewired(name, count.established, count.newborn)
             self._rewirings[name] += count.total
 
-    def _forward_loss(
-        self, data: Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
-    ) -> BatchResult:
+    def _forward_loss(self, batch: Batch, metrics: Metrics, *, training: bool = False) -> BatchResult:
         """One batch forward and its loss."""
-        self.engine.load(data.inputs, batch)
+        lanes = batch.examples.size
+        self.engine.load(batch.inputs, batch.examples)
         self.engine.forward(self._pass(training=training))
-        losses = self.engine.loss({i: v[batch] for i, v in data.labels.items()})
-        penalties = self._learner.regularise(batch.size) if training else {}
-        parts = {index: labels[0].size for index, labels in data.labels.items()}
-        result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
+        losses = self.engine.loss(batch.labels)
+        penalties = self._learner.regularise(lanes) if training else {}
+        parts = {index: labels[0].size for index, labels in batch.labels.items()}
+        result = BatchResult(losses, penalties, parts, lanes, self.step, self.epoch)
         metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
         if not self.engine.runs_ahead:
             metrics.settle()
         return result
 
-    def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-        """Batches of the examples; the last one may be smaller."""
-        for first in range(0, examples.size, self.plan.batch_size):
-            self._check_open()  # by another thread, meanwhile
-            self._turns.pause()
-            yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
+    def _batches(
+        self, data: Data, examples: npt.NDArray[np.int64], epoch: int | None = None
+    ) -> Generator[Batch, None, None]:
+        """Batches of the examples; the last one may be smaller. Of data that are read batch by batch, the next one is
+        while the caller computes one: close it, so that no thread is left.
+
+        Args:
+            epoch: that is trained.
+        """
+        starts = range(0, examples.size, self.plan.batch_size)
+        numbers = [np.ascontiguousarray(examples[i : i + self.plan.batch_size], dtype=np.int64) for i in starts]
+        if not data.streamed:
+            for own in numbers:
+                self._between_batches()
+                yield data.batch(own, epoch)
+            return
+        with closing(ahead(partial(data.batch, epoch=epoch), numbers)) as batches:
+            for batch in batches:
+                self._between_batches()
+                yield batch
+
+    def _between_batches(self) -> None:
+        self._check_open()  # by another thread, meanwhile
+        self._turns.pause()
 
     def _new_metrics(self, *, training: bool = False) -> Metrics:
         labelled = {self.network.populations[p.index]: bool(p.loss and p.loss.labelled) for p in self.plan.outputs}
@@ -248,9 +323,7 @@ class CompiledNetwork(Contents):
     # --- evaluation --------------------------------------------------------------------------------------------------
 
     @in_turn
-    def evaluate(
-        self, x: Mapping[Any, Any], y: Mapping[Any, Any], *, callbacks: Sequence[Any] = ()
-    ) -> tuple[Metrics, dict[str, Any]]:
+    def evaluate(self, x: Inputs, y: Labels, *, callbacks: Sequence[Any] = ()) -> tuple[Metrics, dict[str, Any]]:
         """Accuracy and loss on data; nothing is learned. See :meth:`train` for the arguments."""
         data = self._data(x, y)
         active = self._begin(callbacks, 0, data.examples.size)
@@ -261,12 +334,13 @@ class CompiledNetwork(Contents):
         metrics = self._new_metrics()
         for callback in callbacks:
             callback.on_test_begin()
-        for number, batch in enumerate(self._batches(data.examples)):
-            for callback in callbacks:
-                callback.on_batch_begin(number)
-            self._forward_loss(data, batch, metrics)
-            for callback in callbacks:
-                callback.on_batch_end(number, metrics)
+        with closing(self._batches(data, data.examples)) as batches:
+            for number, batch in enumerate(batches):
+                for callback in callbacks:
+                    callback.on_batch_begin(number)
+                self._forward_loss(batch, metrics)
+                for callback in callbacks:
+                    callback.on_batch_end(number, metrics)
         self._faults.look()
         metrics.settle()
         self._faults.refuse("while evaluating")
@@ -277,7 +351,7 @@ class CompiledNetwork(Contents):
     @in_turn
     def predict(
         self,
-        x: Mapping[Any, Any],
+        x: Inputs,
         outputs: Population | str | Sequence[Population | str] | None = None,
         *,
         callbacks: Sequence[Any] = (),
@@ -301,20 +375,22 @@ class CompiledNetwork(Contents):
         for p in wanted:
             if p not in self.network.outputs:
                 raise InvalidValueError(f"predict: population {p.name!r} has no readout")
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        inputs, count = inputs_of(self.network, x, self.plan.time_steps, self.dt)
+        data = Data(inputs, {}, np.arange(count))
         active, metrics = self._begin(callbacks, 0, count), self._new_metrics()
         found: dict[Population, list[npt.NDArray[np.float32]]] = {p: [] for p in wanted}
         for callback in active:
             callback.on_test_begin()
-        for number, batch in enumerate(self._batches(np.arange(count))):
-            for callback in active:
-                callback.on_batch_begin(number)
-            self.engine.load(inputs, batch)
-            self.engine.forward(self._pass(training=False))
-            for p in wanted:
-                found[p].append(self.engine.output(p.index))
-            for callback in active:
-                callback.on_batch_end(number, metrics)
+        with closing(self._batches(data, data.examples)) as batches:
+            for number, batch in enumerate(batches):
+                for callback in active:
+                    callback.on_batch_begin(number)
+                self.engine.load(batch.inputs, batch.examples)
+                self.engine.forward(self._pass(training=False))
+                for p in wanted:
+                    found[p].append(self.engine.output(p.index))
+                for callback in active:
+                    callback.on_batch_end(number, metrics)
         self._faults.look()
         self._faults.refuse("while predicting")
         for callback in active:
@@ -323,7 +399,7 @@ class CompiledNetwork(Contents):
 
     @in_turn
     def gradients(
-        self, x: Mapping[Any, Any], y: Mapping[Any, Any], variable: str = "weight"
+        self, x: Inputs, y: Labels, variable: str = "weight"
     ) -> tuple[float, dict[Any, npt.NDArray[np.float64]]]:
         """The loss and its gradient, as a training step sees them; nothing is learned, and no L1 is in it.
 
@@ -341,16 +417,17 @@ class CompiledNetwork(Contents):
         owners = self._owners(variable)
         data = self._data(x, y)
         loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}
-        for batch in self._batches(data.examples):
-            share = batch.size / data.examples.size
-            found = self._forward_loss(data, batch, self._new_metrics(), training=True)
-            self.engine.backward()
-            loss += share * found.mean()
-            for owner, total in sums.items():
-                if isinstance(owner, Connection):
-                    total += share * self.engine.gradient(owner.index, variable)
-                else:
-                    total += share * self.engine.population_gradients(owner.index)[variable]
+        with closing(self._batches(data, data.examples)) as batches:
+            for batch in batches:
+                share = batch.examples.size / data.examples.size
+                found = self._forward_loss(batch, self._new_metrics(), training=True)
+                self.engine.backward()
+                loss += share * found.mean()
+                for owner, total in sums.items():
+                    if isinstance(owner, Connection):
+                        total += share * self.engine.gradient(owner.index, variable)
+                    else:
+                        total += share * self.engine.population_gradients(owner.index)[variable]
         self._faults.look()
         self._faults.refuse("while gradients are computed")
         return loss, sums

@@ -1,33 +1,78 @@
-"""Data at the door: checked, and brought into the form that engines load from."""
+"""Data at the door: checked, and brought into the form that engines load from, all at once or batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, unknown
+from ..errors import InvalidValueError, shown, unknown
 from ..learning.losses import Loss, Truth
 from ..network import Network, Population
 from ..neurons import SpikeInput
-from ..plan.protocol import DenseData, EventData, InputData
-from .events import array_of, check_finite, chunks, event_lists, events_of_dense
+from ..plan.protocol import InputData
+from .arrays import check_input, labels_of, real_values, targets_of
+from .events import array_of, event_lists, events_of_dense
 from .events import steps_of as steps_of
+from .prepared import PreparedInputs, PreparedLabels
+from .streamed import Augmentation, Fetched, Stream, StreamedLabels, on_disk, refuse_loader, streams
+
+Labels = Truth | StreamedLabels
+"""What an output's loss compares with: in memory, or read when its batch comes."""
+
+
+class Batch(NamedTuple):
+    """What a batch needs.
+
+    Attributes:
+        inputs: by index of the input population.
+        examples: those of the batch, by their places in the inputs, int64 ``[lane]``.
+        labels: labels or targets of the lanes, by index of the output.
+    """
+
+    inputs: dict[int, InputData]
+    examples: npt.NDArray[np.int64]
+    labels: dict[int, Truth]
 
 
 class Data(NamedTuple):
     """Checked data: inputs and labels (or targets) by population, and which examples are meant."""
 
-    inputs: dict[int, InputData]
-    labels: dict[int, Truth]
+    inputs: dict[int, InputData | Stream]
+    labels: dict[int, Labels]
     examples: npt.NDArray[np.int64]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether something of it is read when its batch comes."""
+        return any(isinstance(own, Stream | StreamedLabels) for own in (*self.inputs.values(), *self.labels.values()))
 
     def classes(self) -> Truth:
         """A class of every example: the first output's that has them, one for all where none has."""
-        found = (labels for labels in self.labels.values() if labels.ndim == 1)
+        if any(isinstance(labels, StreamedLabels) for labels in self.labels.values()):
+            raise InvalidValueError(
+                "validation_split needs all labels, and these are read batch by batch; give them as an array, or "
+                "validation_x and validation_y"
+            )
+        found = (labels for labels in self.labels.values() if isinstance(labels, np.ndarray) and labels.ndim == 1)
         return next(found, np.zeros(self.examples.size, np.int32))
+
+    def batch(self, numbers: npt.NDArray[np.int64], epoch: int | None = None) -> Batch:
+        """What a batch of examples needs; `epoch` where it is trained with."""
+        fetched: Fetched = {}
+        labels = {
+            index: own.batch(numbers, fetched) if isinstance(own, StreamedLabels) else own[numbers]
+            for index, own in self.labels.items()
+        }
+        if not any(isinstance(own, Stream) for own in self.inputs.values()):
+            return Batch(self.inputs, numbers, labels)  # type: ignore[arg-type]
+        inputs = {
+            index: own.batch(numbers, fetched, epoch) if isinstance(own, Stream) else own.part(numbers)
+            for index, own in self.inputs.items()
+        }
+        return Batch(inputs, np.arange(numbers.size, dtype=np.int64), labels)
 
 
 def find_population(network: Network, key: Population | str) -> Population:
@@ -46,6 +91,7 @@ def by_population(
     network: Network, what: str, values: Mapping[Any, Any], wanted: Sequence[Population]
 ) -> dict[Population, Any]:
     """Values given for exactly the populations wanted, by the populations themselves or by their names."""
+    refuse_loader(what, values)
     if not isinstance(values, Mapping):
         raise InvalidValueError(f"{what} must be a dict by population, got {type(values).__name__}")
     found: dict[Population, Any] = {}
@@ -53,6 +99,7 @@ def by_population(
         population = find_population(network, key)
         if population in found:
             raise InvalidValueError(f"{what} given twice for {population.name!r}, once by its name")
+        refuse_loader(f"{what} of {population.name!r}", value)
         found[population] = value
     names = ", ".join(repr(p.name) for p in wanted)
     for population in found:
@@ -65,28 +112,42 @@ def by_population(
 
 
 def prepare_inputs(
-    network: Network, x: Mapping[Any, Any], time_steps: int, dt: float
+    network: Network, x: Mapping[Any, Any] | PreparedInputs, time_steps: int, dt: float
 ) -> tuple[dict[int, InputData], int]:
+    """Inputs by population index, all in memory, and the number of examples; see :func:`inputs_of`."""
+    inputs, count = inputs_of(network, x, time_steps, dt)
+    every, fetched = np.arange(count), Fetched()
+    return {i: own.batch(every, fetched) if isinstance(own, Stream) else own for i, own in inputs.items()}, count
+
+
+def inputs_of(
+    network: Network,
+    x: Mapping[Any, Any] | PreparedInputs,
+    time_steps: int,
+    dt: float,
+    augmentations: Mapping[Population, Augmentation] | None = None,
+) -> tuple[dict[int, InputData | Stream], int]:
     """Inputs by population index, and the number of examples.
 
     Args:
         x: by input population (or its name): an array ``[example, time, neuron]`` or whatever has ``__array__``, or
             for spike inputs also a list of ``(times in ms, neurons)``, one an example. A list is never taken for
-            dense spikes: where one of lists (not of tuples) could be both, it is refused.
+            dense spikes: where one of lists (not of tuples) could be both, it is refused. What is read batch by batch
+            (:func:`.streamed.streams`) stays where it is.
+        augmentations: what is done to examples of an input before they are learned.
 
     Raises:
         InvalidValueError: an input missing, too many, of the wrong shape or type, or not finite.
     """
-    prepared: dict[int, InputData] = {}
+    augmentations = augmentations or {}
+    if isinstance(x, PreparedInputs):
+        if augmentations:
+            raise InvalidValueError("augment changes examples as they are given; x has been prepared, give it itself")
+        return x.of(network, time_steps, dt), len(x)
+    prepared: dict[int, InputData | Stream] = {}
     count: int | None = None
     for population, values in by_population(network, "inputs", x, network.inputs).items():
-        spikes = isinstance(population.neuron, SpikeInput)
-        data: InputData
-        if spikes and not hasattr(values, "__array__") and not isinstance(values, memoryview):
-            data = _event_lists(population, values, time_steps, dt)
-        else:
-            array = _shaped(population, values, time_steps)
-            data = events_of_dense(population.name, array) if spikes else _real(population, array)
+        data = _input(population, values, time_steps, dt, augmentations.get(population))
         if count is not None and len(data) != count:
             raise InvalidValueError(f"inputs differ in their number of examples: {count} and {len(data)}")
         count = len(data)
@@ -96,29 +157,22 @@ def prepare_inputs(
     return prepared, count
 
 
-def _shaped(population: Population, values: Any, time_steps: int) -> npt.NDArray[Any]:
-    """Numbers ``[example, time, neuron]``, of any type."""
-    what = f"input of {population.name!r}"
-    array = array_of(what, values)
-    if array.dtype == object or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
-        raise InvalidValueError(f"{what} must be numbers [example, time, neuron], got dtype {array.dtype}")
-    if np.issubdtype(array.dtype, np.complexfloating):
-        raise InvalidValueError(f"{what} must be real numbers, got dtype {array.dtype}")
-    wanted = (time_steps, population.size)
-    if array.ndim != 3 or array.shape[1:] != wanted:
-        raise InvalidValueError(f"{what} must have shape (examples, {wanted[0]}, {wanted[1]}), got {array.shape}")
-    return array
-
-
-def _real(population: Population, array: npt.NDArray[Any]) -> DenseData:
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, dtype=np.float32)
-    for first, part in chunks(array):
-        check_finite(f"input of {population.name!r}", part, first, None)
-    return DenseData(array)
-
-
-def _event_lists(population: Population, values: Any, time_steps: int, dt: float) -> EventData:
+def _input(
+    population: Population, values: Any, time_steps: int, dt: float, augmentation: Augmentation | None
+) -> InputData | Stream:
+    if streams(values) or (augmentation is not None and isinstance(values, list | tuple | np.ndarray)):
+        stream = Stream(population, values, time_steps, dt, augmentation)
+        stream.check()
+        return stream
+    if augmentation is not None:
+        raise InvalidValueError(
+            f"augment of {population.name!r} takes examples of a list, an array or a data set, got {shown(values)}"
+        )
+    spikes = isinstance(population.neuron, SpikeInput)
+    if not spikes or hasattr(values, "__array__") or isinstance(values, memoryview):
+        array = array_of(f"input of {population.name!r}", values)
+        check_input(population, array.dtype, array.shape, time_steps)
+        return events_of_dense(population.name, array) if spikes else real_values(population, array)
     what = f"spike input of {population.name!r}"
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise InvalidValueError(
@@ -128,57 +182,74 @@ def _event_lists(population: Population, values: Any, time_steps: int, dt: float
     return event_lists(what, values, population.size, time_steps, dt)
 
 
+def augmentations_of(network: Network, augment: Mapping[Any, Any] | None, seed: int) -> dict[Population, Augmentation]:
+    """What is done to examples of inputs before they are learned.
+
+    Args:
+        augment: functions by input population or its name.
+        seed: of training.
+    """
+    if augment is None:
+        return {}
+    if not isinstance(augment, Mapping):
+        raise InvalidValueError(f"augment must be a dict of functions by input population, got {shown(augment)}")
+    found: dict[Population, Callable[..., Any]] = {find_population(network, key): f for key, f in augment.items()}
+    for population, function in found.items():
+        if population not in network.inputs:
+            raise InvalidValueError(f"augment given for {population.name!r}, which is no input")
+        if not callable(function):
+            raise InvalidValueError(f"augment of {population.name!r} must be a function, got {shown(function)}")
+    return {population: Augmentation(function, seed) for population, function in found.items()}
+
+
 def prepare_labels(
-    network: Network, y: Mapping[Any, Any], count: int, losses: Mapping[int, Loss], time_steps: int
+    network: Network,
+    y: Mapping[Any, Any] | PreparedLabels,
+    count: int,
+    losses: Mapping[int, Loss],
+    time_steps: int,
 ) -> dict[int, Truth]:
+    """What the losses compare with, by index of the output population, all in memory; see :func:`truths_of`."""
+    every, fetched = np.arange(count), Fetched()
+    truths = truths_of(network, y, count, losses, time_steps)
+    return {i: own.batch(every, fetched) if isinstance(own, StreamedLabels) else own for i, own in truths.items()}
+
+
+def truths_of(
+    network: Network,
+    y: Mapping[Any, Any] | PreparedLabels,
+    count: int,
+    losses: Mapping[int, Loss],
+    time_steps: int,
+    sources: Sequence[Any] = (),
+) -> dict[int, Labels]:
     """What the losses compare with, by index of the output population; see :class:`~genn_delays.learning.losses.Loss`.
 
     Class labels are int32 ``[example]`` (or ``[example, time]`` for a loss of a time step), targets float32
-    ``[example, neuron]`` or ``[example, time, neuron]``.
+    ``[example, neuron]`` or ``[example, time, neuron]``. They are in memory, but for targets on disk and what data sets
+    give one by one.
+
+    Args:
+        sources: what inputs were given as; of one that is given here too items are (example, label).
 
     Raises:
         InvalidValueError: labels missing, of the wrong shape, number or type, out of range or not finite.
     """
-    prepared: dict[int, Truth] = {}
+    if isinstance(y, PreparedLabels):
+        return y.of(network, losses, time_steps, count)
+    prepared: dict[int, Labels] = {}
     for population, values in by_population(network, "labels", y, network.outputs).items():
         loss = losses[population.index]
+        what = f"{'labels' if loss.labelled else 'targets'} of {population.name!r}"
+        if streams(values) and not (loss.labelled and on_disk(values)):
+            if len(values) != count:
+                raise InvalidValueError(f"{what}: {len(values)} for {count} examples; there must be one for each")
+            second = any(values is source for source in sources)
+            own = StreamedLabels(population, values, loss, time_steps, second)
+            own.check()
+            prepared[population.index] = own
+            continue
+        array = array_of(what, values)
         steps = time_steps if loss.stepwise else None
-        array = array_of(f"{'labels' if loss.labelled else 'targets'} of {population.name!r}", values)
-        prepared[population.index] = (_labels if loss.labelled else _targets)(population, array, count, steps)
+        prepared[population.index] = (labels_of if loss.labelled else targets_of)(population, array, count, steps)
     return prepared
-
-
-def _labels(population: Population, labels: npt.NDArray[Any], count: int, steps: int | None) -> Truth:
-    what = f"labels of {population.name!r}"
-    shapes = [(count,)] if steps is None else [(count,), (count, steps)]
-    if labels.ndim not in [len(shape) for shape in shapes] or not np.issubdtype(labels.dtype, np.integer):
-        forms = "[example]" if steps is None else "[example] or [example, time]"
-        raise InvalidValueError(f"{what} must be whole numbers {forms}, got shape {labels.shape}, dtype {labels.dtype}")
-    if len(labels) != count:
-        raise InvalidValueError(f"{what}: {len(labels)} for {count} examples; there must be one for each")
-    if labels.shape not in shapes:
-        raise InvalidValueError(f"{what}: {labels.shape[1]} steps an example; there must be {steps}, one for each step")
-    bad = (labels < 0) | (labels >= population.size)
-    if bad.any():
-        where = "no. {}" if labels.ndim == 1 else "example {}, step {}"
-        raise InvalidValueError(
-            f"{what} must lie in [0, {population.size}), got {labels[bad][0]} "
-            f"({where.format(*(int(i) for i in np.argwhere(bad)[0]))})"
-        )
-    return np.ascontiguousarray(labels, dtype=np.int32)
-
-
-def _targets(population: Population, targets: npt.NDArray[Any], count: int, steps: int | None) -> Truth:
-    what, axes = f"targets of {population.name!r}", "neuron" if steps is None else "time, neuron"
-    shape = (count, population.size) if steps is None else (count, steps, population.size)
-    if targets.dtype.kind not in "fiub":
-        raise InvalidValueError(f"{what} must be real numbers [example, {axes}], got dtype {targets.dtype}")
-    if targets.shape != shape:
-        raise InvalidValueError(f"{what} must have shape {shape} [example, {axes}], got {targets.shape}")
-    with np.errstate(over="ignore"):
-        found = np.ascontiguousarray(targets, dtype=np.float32)
-    if not np.isfinite(found).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
-        names = ", ".join(f"{axis} {i}" for axis, i in zip(f"example, {axes}".split(", "), place, strict=True))
-        raise InvalidValueError(f"{what} must be finite in single precision, got {targets[place]}: {names}")
-    return found

@@ -81,6 +81,7 @@ class Events:
 
     def keep(self, neuron: npt.NDArray[Any], step: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> None:
         """Spikes of examples that are checked, and how many each has."""
+        self._flush()
         total = self._count + neuron.size
         if total > self._neuron.size:
             for array in (self._neuron, self._step):  # in place where the system can: there are not two of it

@@ -4,43 +4,32 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from types import TracebackType
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
 from ..errors import GennDelaysWarning, InvalidValueError, check_count, check_real, check_switch, shown, unknown
-from ..floating import usual_errors
-from ..learning.losses import Loss
 from ..learning.schedules import Progress
-from ..memory import told
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..plan.finite import Faults
 from ..plan.plan import Plan
 from ..plan.protocol import Engine, Pass, Rewired
 from ..random import Draws, permutation
-from .ahead import ahead
-from .contents import Contents
-from .data import Batch, Data, augmentations_of, inputs_of, truths_of
+from .data import Batch, Data, augmentations_of, inputs_of
+from .fed import Fed, Inputs, Labels
 from .learner import HostLearner
-from .prepared import PreparedInputs, PreparedLabels
 from .result import BatchResult
-from .streamed import Augmentation
 from .turns import Turns, in_turn
 
-Inputs = Mapping[Any, Any] | PreparedInputs
-"""What `x` is."""
-Labels = Mapping[Any, Any] | PreparedLabels
-"""What `y` is."""
 
-
-class CompiledNetwork(Contents):
+class CompiledNetwork(Fed):
     """What ``compiler.compile`` returns. Use it in a ``with`` block; its threads end with the block.
 
     Threads that use it take turns: a call begins when that of another thread has returned, but while another thread
@@ -166,63 +155,6 @@ class CompiledNetwork(Contents):
             callback.on_train_end(metrics)
         return metrics, recorded(active)
 
-    @overload
-    def prepare(self, x: Inputs) -> PreparedInputs: ...
-
-    @overload
-    def prepare(self, x: Inputs, y: Labels) -> tuple[PreparedInputs, PreparedLabels]: ...
-
-    def prepare(self, x: Inputs, y: Labels | None = None) -> PreparedInputs | tuple[PreparedInputs, PreparedLabels]:
-        """Check data and bring them into the form that they are computed from, once for many calls::
-
-            x, y = compiled.prepare({pixels: images}, {digit: labels})
-            compiled.train(x, y, num_epochs=10)
-            compiled.evaluate(x, y)
-
-        Spikes take 8 bytes each then; data that are read batch by batch stay where they are. What is prepared fits
-        every compiled network with the same inputs, time steps and dt, and outputs that compare with the same.
-
-        Args:
-            x, y: see :meth:`train`.
-
-        Returns:
-            What is given in the place of `x`, and where `y` is given a pair with what is given in its place.
-
-        Raises:
-            InvalidValueError: data that do not fit.
-        """
-        with usual_errors(), told("prepare"):
-            steps = self.plan.time_steps
-            if y is None:
-                return PreparedInputs.new(self.network, inputs_of(self.network, x, steps, self.dt)[0], steps, self.dt)
-            data = self._data(x, y)
-            inputs = PreparedInputs.new(self.network, data.inputs, steps, self.dt)
-            return inputs, PreparedLabels.new(self.network, data.labels, self._losses, steps)
-
-    @property
-    def _losses(self) -> dict[int, Loss]:
-        return {p.index: p.loss for p in self.plan.outputs if p.loss}
-
-    def _data(self, x: Inputs, y: Labels, augmentations: Mapping[Population, Augmentation] | None = None) -> Data:
-        """Inputs and labels, checked."""
-        steps = self.plan.time_steps
-        inputs, count = inputs_of(self.network, x, steps, self.dt, augmentations)
-        sources = list(x.values()) if isinstance(x, Mapping) else []
-        return Data(inputs, truths_of(self.network, y, count, self._losses, steps, sources), np.arange(count))
-
-    def _hold_out(self, data: Data, x: Inputs | None, y: Labels | None, share: float) -> tuple[Data, Data | None]:
-        """What is learned, and what is evaluated after every epoch."""
-        if (x is None) != (y is None):
-            raise InvalidValueError("validation_x and validation_y must be given together")
-        if share > 0:
-            from ..datasets import stratified_split
-
-            if x is not None:
-                raise InvalidValueError("give validation_split or validation_x, not both")
-            learned, held_out = stratified_split(data.classes(), share, 0)
-            return data._replace(examples=learned), data._replace(examples=held_out)
-        return data, None if x is None or y is None else self._data(x, y)
-
     def _train_epoch(self, data: Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
         examples = data.examples
         metrics = self._metrics = self._new_metrics(training=True)
@@ -273,39 +205,10 @@ class CompiledNetwork(Contents):
             metrics.settle()
         return result
 
-    def _batches(
-        self, data: Data, examples: npt.NDArray[np.int64], epoch: int | None = None
-    ) -> Generator[Batch, None, None]:
-        """Batches of the examples; the last one may be smaller. Of data that are read batch by batch, the next one is
-        while the caller computes one: close it, so that no thread is left.
-
-        Args:
-            epoch: that is trained.
-        """
-        starts = range(0, examples.size, self.plan.batch_size)
-        numbers = [np.ascontiguousarray(examples[i : i + self.plan.batch_size], dtype=np.int64) for i in starts]
-        if not data.streamed:
-            for own in numbers:
-                self._between_batches()
-                yield data.batch(own, epoch)
-            return
-        with closing(ahead(partial(data.batch, epoch=epoch), numbers)) as batches:
-            for batch in batches:
-                self._between_batches()
-                yield batch
-
-    def _between_batches(self) -> None:
-        self._check_open()  # by another thread, meanwhile
-        self._turns.pause()
-
     def _new_metrics(self, *, training: bool = False) -> Metrics:
         labelled = {self.network.populations[p.index]: bool(p.loss and p.loss.labelled) for p in self.plan.outputs}
         outputs = {population: OutputMetric(labelled=has) for population, has in labelled.items()}
         return Metrics(outputs, dict.fromkeys(self._rewirings, 0) if training else {})
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InvalidValueError("this compiled network was closed at the end of its 'with' block; compile it again")
 
     def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
         self._check_open()

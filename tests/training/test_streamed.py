@@ -57,7 +57,8 @@ def described(size: int = 5) -> Network:
 
 def compiled(backend="reference", batch_size: int = 4, time_steps: int = T, size: int = 5, **given):
     optimisers = {"all_connections": {"weight": Adam(0.01)}}
-    return SurrogateCompiler(time_steps, batch_size, backend=backend, **given).compile(described(size), optimisers=optimisers)
+    compiler = SurrogateCompiler(time_steps, batch_size, backend=backend, **given)
+    return compiler.compile(described(size), optimisers=optimisers)
 
 
 class Items:
@@ -353,7 +354,7 @@ def jittered(example, draws):
 
 
 def test_augmentation_is_a_function_of_seed_epoch_and_example():
-    """The same from memory and batch by batch, in any order; another in another epoch; none where nothing is learned."""
+    """The same from memory and batch by batch, another in another epoch; none where nothing is learned."""
     augment = {"real": noisy, "spikes": jittered}
     plain = outcome("reference", {"spikes": EVENTS, "real": REAL}, {"out": LABELS})
     found = [

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from .bodies import compute
 from .bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
+from .chunks import in_chunks
 
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -46,6 +47,7 @@ class Purpose(IntEnum):
     DROPOUT = 9  # which neurons an example goes without         (neuron, lane / 4, step), owner: population
     CANDIDATES = 10  # which free slots are scored              (draw lo, draw hi, step)
     EXAMPLE = 11  # examples of a generated data set            (example, draw, stage), owner: data set
+    AUGMENTATION = 12  # how an example is changed             (example, block, epoch), owner: population
 
 
 def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:
@@ -102,16 +104,41 @@ def sample_distinct(
         keep = np.ones(total, dtype=bool)
         keep[left_out] = False
         return np.flatnonzero(keep)
-    drawn = np.empty(0, dtype=np.int64)
-    want = count
-    while True:
-        k = np.arange(drawn.size, drawn.size + want + want // 8 + 8, dtype=np.uint64)
-        words = philox(seed, purpose, owner, k & _MASK, k >> _32, step)
-        drawn = np.concatenate([drawn, scale64(words, total).astype(np.int64)])
-        values, first = np.unique(drawn, return_index=True)
-        if values.size >= count:
-            return np.sort(values[np.argsort(first, kind="stable")[:count]])
-        want = count - values.size
+    distinct = _once(_drawn(0, count, total, seed, purpose, owner, step))
+    extra, begun = distinct[:0], count
+    # never more are drawn than are wanted, so all distinct ones are among the first
+    while want := count - distinct.size - extra.size:
+        more = _once(_drawn(begun, want, total, seed, purpose, owner, step))
+        begun += want
+        for known in (distinct, extra):
+            if known.size:
+                more = more[known[np.minimum(np.searchsorted(known, more), known.size - 1)] != more]
+        extra = np.sort(np.concatenate([extra, more]))
+    found = np.empty(count, np.int64)
+    found[: distinct.size], found[distinct.size :] = distinct, extra
+    if extra.size:
+        found.sort()
+    return found
+
+
+def _drawn(first: int, count: int, total: int, seed: int, purpose: Purpose, owner: int, step: int) -> npt.NDArray[Any]:
+    """Draws `first` to ``first + count`` of the sequence that :func:`sample_distinct` is of, in as few bytes."""
+    found = np.empty(count, np.uint32 if total <= 1 << 32 else np.int64)
+
+    def draw(begin: int, end: int) -> None:
+        k = np.arange(first + begin, first + end, dtype=np.uint64)
+        found[begin:end] = scale64(philox(seed, purpose, owner, k & _MASK, k >> _32, step), total)
+
+    in_chunks(count, draw)
+    return found
+
+
+def _once(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values sorted, each once; the given ones are sorted too."""
+    values.sort()
+    fresh = np.ones(values.size, np.bool_)
+    np.not_equal(values[1:], values[:-1], out=fresh[1:])
+    return values if fresh.all() else values[fresh]
 
 
 def permutation(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
@@ -139,3 +166,40 @@ def normal_quantile(words: U32) -> npt.NDArray[np.float64]:
     IEEE operations alone, in the order of the generated code, so that both give the same bits.
     """
     return np.asarray(compute(NORMAL_QUANTILE, {"word": words})["y"])
+
+
+class Draws:
+    """Random numbers one after the other, a function of what it was made with alone.
+
+    Args:
+        seed, purpose, owner, a, step: see :func:`philox`; the counter's word b counts blocks of four words.
+    """
+
+    def __init__(self, seed: int, purpose: Purpose, owner: int, a: int, step: int) -> None:
+        self._key, self._a, self._step, self._drawn = (seed, purpose, owner), a, step, 0
+
+    def words(self, count: int) -> U32:
+        """The next words, uint32 ``[count]``."""
+        first, end = self._drawn, self._drawn + count
+        blocks = np.arange(first // 4, -(-end // 4))
+        self._drawn = end
+        found: U32 = philox(*self._key, self._a, blocks, self._step).T.reshape(-1)[first % 4 :][:count]
+        return found
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, shape: int | tuple[int, ...] = ()) -> Any:
+        """Uniform numbers between `low` and `high`, float64 of a shape; one number where none is given."""
+        return low + (high - low) * self._shaped(uniform, shape)
+
+    def integers(self, low: int, high: int, shape: int | tuple[int, ...] = ()) -> Any:
+        """Whole numbers in [low, high), at most 2**32 of them, int64 of a shape."""
+        return low + self._shaped(lambda words: (words.astype(np.uint64) * np.uint64(high - low)) >> _32, shape).astype(
+            np.int64
+        )
+
+    def normal(self, mean: float = 0.0, sd: float = 1.0, shape: int | tuple[int, ...] = ()) -> Any:
+        """Normal numbers, float64 of a shape."""
+        return mean + sd * self._shaped(normal_quantile, shape)
+
+    def _shaped(self, of: Callable[[U32], npt.NDArray[Any]], shape: int | tuple[int, ...]) -> Any:
+        found = of(self.words(int(np.prod(shape, dtype=np.int64)))).reshape(shape)
+        return found[()]

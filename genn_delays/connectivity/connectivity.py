@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import keywords_only
+from ..chunks import in_chunks
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
 from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
@@ -61,8 +62,21 @@ class Connectivity(ABC):
 
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
         """All synapses of a connection, a function of the network's seed and the connection's index alone."""
-        rank = np.repeat(self.pairs(num_pre, num_post, seed, owner), self.kernel_count)
-        ordinal = np.arange(rank.size) % self.kernel_count
+        pairs, count = self.pairs(num_pre, num_post, seed, owner), self.kernel_count
+        found = Synapses.empty(pairs.size * count)
+
+        def draw(first: int, last: int) -> None:
+            own = slice(first * count, last * count)
+            drawn = self._drawn(pairs[first:last], num_pre, seed, owner)
+            found.pre[own], found.post[own], found.delay[own], found.weight[own] = drawn
+
+        in_chunks(pairs.size, draw)
+        return found
+
+    def _drawn(self, pairs: npt.NDArray[np.int64], num_pre: int, seed: int, owner: int) -> Synapses:
+        """The synapses of some pairs, as many of each as a pair has."""
+        rank = np.repeat(pairs, self.kernel_count)
+        ordinal = np.arange(rank.size) % self.kernel_count if self.kernel_count > 1 else 0
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count

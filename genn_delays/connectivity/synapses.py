@@ -23,6 +23,13 @@ class Synapses(NamedTuple):
     delay: npt.NDArray[np.uint16]
     weight: npt.NDArray[np.float32]
 
+    @classmethod
+    def empty(cls, size: int) -> Synapses:
+        """Room for so many."""
+        return cls(
+            np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.uint16), np.empty(size, np.float32)
+        )
+
     def copy(self) -> Synapses:
         """A copy that shares nothing."""
         return Synapses(self.pre.copy(), self.post.copy(), self.delay.copy(), self.weight.copy())

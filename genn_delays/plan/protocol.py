@@ -21,12 +21,21 @@ from .schema import absent, field_of, kept_among, synapse_fields
 
 @dataclass(frozen=True)
 class DenseData:
-    """Real-valued examples: float32 ``[example, time, neuron]``, contiguous."""
+    """Real-valued examples: float32 ``[example, time, neuron]``, contiguous.
+
+    Attributes:
+        passing: they are those of one batch and gone after it, so that nothing is kept for them.
+    """
 
     values: npt.NDArray[np.float32]
+    passing: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def part(self, examples: npt.NDArray[np.int64]) -> DenseData:
+        """Some of the examples, for one batch."""
+        return DenseData(self.values[examples], passing=True)
 
 
 @dataclass(frozen=True)
@@ -36,14 +45,23 @@ class EventData:
     Attributes:
         start: int64 ``[example + 1]``.
         neuron, step: int32 ``[event]``; no (neuron, step) twice within an example.
+        passing: see :class:`DenseData`.
     """
 
     start: npt.NDArray[np.int64]
     neuron: npt.NDArray[np.int32]
     step: npt.NDArray[np.int32]
+    passing: bool = False
 
     def __len__(self) -> int:
         return len(self.start) - 1
+
+    def part(self, examples: npt.NDArray[np.int64]) -> EventData:
+        """Some of the examples, for one batch."""
+        lengths = self.start[examples + 1] - self.start[examples]
+        start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        events = np.repeat(self.start[examples] - start[:-1], lengths) + np.arange(start[-1])
+        return EventData(start, self.neuron[events], self.step[events], passing=True)
 
 
 InputData = DenseData | EventData

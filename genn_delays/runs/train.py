@@ -193,7 +193,8 @@ def _train(
     folder.write_config(config)
     source, output = check_data(config, compiled.network, data)
     learned, held_out = split(config, data)
-    observer = _Observer({source: data.x_test}, {output: data.y_test}, before, start)
+    test = compiled.prepare({source: data.x_test}, {output: data.y_test})  # once for all epochs
+    observer = _Observer(*test, before, start)
     by_test = held_out is None
     checkpoint = Checkpoint(folder.checkpoints, (lambda metrics: observer.accuracy) if by_test else None)
     validation: dict[str, Any] = {} if held_out is None else {

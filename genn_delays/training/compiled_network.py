@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -20,15 +21,15 @@ from ..network import Connection, Network, Population
 from ..plan.finite import Faults
 from ..plan.plan import Plan
 from ..plan.protocol import Engine, Pass, Rewired
-from ..random import permutation
-from .contents import Contents
-from .data import Data, prepare_inputs, prepare_labels
+from ..random import Draws, permutation
+from .data import Batch, Data, augmentations_of, inputs_of
+from .fed import Fed, Inputs, Labels
 from .learner import HostLearner
 from .result import BatchResult
 from .turns import Turns, in_turn
 
 
-class CompiledNetwork(Contents):
+class CompiledNetwork(Fed):
     """What ``compiler.compile`` returns. Use it in a ``with`` block; its threads end with the block.
 
     Threads that use it take turns: a call begins when that of another thread has returned, but while another thread
@@ -81,28 +82,36 @@ class CompiledNetwork(Contents):
     @in_turn
     def train(
         self,
-        x: Mapping[Any, Any],
-        y: Mapping[Any, Any],
+        x: Inputs,
+        y: Labels,
         num_epochs: int,
         *,
         shuffle: bool = True,
         callbacks: Sequence[Any] = ("batch_progress_bar",),
-        validation_x: Mapping[Any, Any] | None = None,
-        validation_y: Mapping[Any, Any] | None = None,
+        validation_x: Inputs | None = None,
+        validation_y: Labels | None = None,
         validation_split: float = 0.0,
+        augment: Mapping[Any, Callable[[Any, Draws], Any]] | None = None,
     ) -> tuple[Metrics, dict[str, Any]]:
         """Train until `num_epochs` epochs are done, counted from the network's first.
 
         Args:
             x: by input population (or its name): an array ``[example, time, neuron]`` or a list of events
-                ``(times in ms, neurons)``.
+                ``(times in ms, neurons)``; or what :meth:`prepare` made of that. Read batch by batch, the next one by
+                a thread while one is computed, are ``numpy.memmap``, arrays with chunks (h5py, Zarr) and objects with
+                ``__len__`` and ``__getitem__`` (a PyTorch ``Dataset``), whose items are ``[time, neuron]`` or
+                ``(times, neurons)``, or pairs of one of these and a label.
             y: by output population what its loss compares with: class labels ``[example]``, or targets
-                ``[example, neuron]`` or ``[example, time, neuron]``.
+                ``[example, neuron]`` or ``[example, time, neuron]``; or what :meth:`prepare` made of that. Where it
+                is the very object that is an input, its items are (example, label).
             num_epochs: at least 1. A network that was restored after k epochs trains ``num_epochs - k`` more.
             shuffle: present the examples in another random order every epoch, a function of (rng_seed, epoch).
             callbacks: callbacks or their names.
             validation_x, validation_y: evaluated after every epoch.
             validation_split: a share of the examples, stratified by class, to hold out for that instead, in [0, 1).
+            augment: by input population a function of an example, as it was given, and a
+                :class:`~genn_delays.random.Draws` that gives the example to be learned. The draws are a function of
+                (rng_seed, epoch, example). Examples are prepared batch by batch then.
 
         Returns:
             The last epoch's metrics, and what callbacks recorded by key.
@@ -120,7 +129,8 @@ class CompiledNetwork(Contents):
         num_epochs = check_count(what, num_epochs, max(1, self.epoch))
         validation_split = check_real("validation_split", validation_split, 0.0, 1.0, open_high=True)
         check_switch("shuffle", shuffle)
-        data, validation = self._hold_out(self._data(x, y), validation_x, validation_y, validation_split)
+        augmentations = augmentations_of(self.network, augment, self.plan.training_seed)
+        data, validation = self._hold_out(self._data(x, y, augmentations), validation_x, validation_y, validation_split)
         for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
@@ -145,27 +155,6 @@ class CompiledNetwork(Contents):
             callback.on_train_end(metrics)
         return metrics, recorded(active)
 
-    def _data(self, x: Mapping[Any, Any], y: Mapping[Any, Any]) -> Data:
-        """Inputs and labels, checked."""
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
-        losses = {p.index: p.loss for p in self.plan.outputs if p.loss}
-        return Data(inputs, prepare_labels(self.network, y, count, losses, self.plan.time_steps), np.arange(count))
-
-    def _hold_out(
-        self, data: Data, x: Mapping[Any, Any] | None, y: Mapping[Any, Any] | None, share: float
-    ) -> tuple[Data, Data | None]:
-        """What is learned, and what is evaluated after every epoch."""
-        if (x is None) != (y is None):
-            raise InvalidValueError("validation_x and validation_y must be given together")
-        if share > 0:
-            from ..datasets import stratified_split
-
-            if x is not None:
-                raise InvalidValueError("give validation_split or validation_x, not both")
-            learned, held_out = stratified_split(data.classes(), share, 0)
-            return data._replace(examples=learned), data._replace(examples=held_out)
-        return data, None if x is None or y is None else self._data(x, y)
-
     def _train_epoch(self, data: Data, shuffle: bool, callbacks: list[Callback], num_epochs: int) -> Metrics:
         examples = data.examples
         metrics = self._metrics = self._new_metrics(training=True)
@@ -174,19 +163,20 @@ class CompiledNetwork(Contents):
             callback.on_epoch_begin(self.epoch)
         if shuffle:
             examples = examples[permutation(examples.size, self.plan.training_seed, self.epoch)]
-        for number, batch in enumerate(self._batches(examples)):
-            for callback in callbacks:
-                callback.on_batch_begin(number)
-            start = time.perf_counter()
-            self._progress = Progress(self.epoch, num_epochs, number, num_batches)
-            self._forward_loss(data, batch, metrics, training=True)
-            self.engine.backward()
-            rewired = self._learner.step(self.step, self._progress, batch.size)
-            metrics.expect(partial(self._count_rewired, rewired, metrics))
-            self.step += 1
-            metrics.step_seconds.append(time.perf_counter() - start)
-            for callback in callbacks:
-                callback.on_batch_end(number, metrics)
+        with closing(self._batches(data, examples, self.epoch)) as batches:
+            for number, batch in enumerate(batches):
+                for callback in callbacks:
+                    callback.on_batch_begin(number)
+                start = time.perf_counter()
+                self._progress = Progress(self.epoch, num_epochs, number, num_batches)
+                self._forward_loss(batch, metrics, training=True)
+                self.engine.backward()
+                rewired = self._learner.step(self.step, self._progress, batch.examples.size)
+                metrics.expect(partial(self._count_rewired, rewired, metrics))
+                self.step += 1
+                metrics.step_seconds.append(time.perf_counter() - start)
+                for callback in callbacks:
+                    callback.on_batch_end(number, metrics)
         return metrics
 
     def _pass(self, *, training: bool) -> Pass:
@@ -201,36 +191,24 @@ class CompiledNetwork(Contents):
             metrics.count_rewired(name, count.established, count.newborn)
             self._rewirings[name] += count.total
 
-    def _forward_loss(
-        self, data: Data, batch: npt.NDArray[np.int64], metrics: Metrics, *, training: bool = False
-    ) -> BatchResult:
+    def _forward_loss(self, batch: Batch, metrics: Metrics, *, training: bool = False) -> BatchResult:
         """One batch forward and its loss."""
-        self.engine.load(data.inputs, batch)
+        lanes = batch.examples.size
+        self.engine.load(batch.inputs, batch.examples)
         self.engine.forward(self._pass(training=training))
-        losses = self.engine.loss({i: v[batch] for i, v in data.labels.items()})
-        penalties = self._learner.regularise(batch.size) if training else {}
-        parts = {index: labels[0].size for index, labels in data.labels.items()}
-        result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
+        losses = self.engine.loss(batch.labels)
+        penalties = self._learner.regularise(lanes) if training else {}
+        parts = {index: labels[0].size for index, labels in batch.labels.items()}
+        result = BatchResult(losses, penalties, parts, lanes, self.step, self.epoch)
         metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
         if not self.engine.runs_ahead:
             metrics.settle()
         return result
 
-    def _batches(self, examples: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-        """Batches of the examples; the last one may be smaller."""
-        for first in range(0, examples.size, self.plan.batch_size):
-            self._check_open()  # by another thread, meanwhile
-            self._turns.pause()
-            yield np.ascontiguousarray(examples[first : first + self.plan.batch_size], dtype=np.int64)
-
     def _new_metrics(self, *, training: bool = False) -> Metrics:
         labelled = {self.network.populations[p.index]: bool(p.loss and p.loss.labelled) for p in self.plan.outputs}
         outputs = {population: OutputMetric(labelled=has) for population, has in labelled.items()}
         return Metrics(outputs, dict.fromkeys(self._rewirings, 0) if training else {})
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InvalidValueError("this compiled network was closed at the end of its 'with' block; compile it again")
 
     def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
         self._check_open()
@@ -248,9 +226,7 @@ class CompiledNetwork(Contents):
     # --- evaluation --------------------------------------------------------------------------------------------------
 
     @in_turn
-    def evaluate(
-        self, x: Mapping[Any, Any], y: Mapping[Any, Any], *, callbacks: Sequence[Any] = ()
-    ) -> tuple[Metrics, dict[str, Any]]:
+    def evaluate(self, x: Inputs, y: Labels, *, callbacks: Sequence[Any] = ()) -> tuple[Metrics, dict[str, Any]]:
         """Accuracy and loss on data; nothing is learned. See :meth:`train` for the arguments."""
         data = self._data(x, y)
         active = self._begin(callbacks, 0, data.examples.size)
@@ -261,12 +237,13 @@ class CompiledNetwork(Contents):
         metrics = self._new_metrics()
         for callback in callbacks:
             callback.on_test_begin()
-        for number, batch in enumerate(self._batches(data.examples)):
-            for callback in callbacks:
-                callback.on_batch_begin(number)
-            self._forward_loss(data, batch, metrics)
-            for callback in callbacks:
-                callback.on_batch_end(number, metrics)
+        with closing(self._batches(data, data.examples)) as batches:
+            for number, batch in enumerate(batches):
+                for callback in callbacks:
+                    callback.on_batch_begin(number)
+                self._forward_loss(batch, metrics)
+                for callback in callbacks:
+                    callback.on_batch_end(number, metrics)
         self._faults.look()
         metrics.settle()
         self._faults.refuse("while evaluating")
@@ -277,7 +254,7 @@ class CompiledNetwork(Contents):
     @in_turn
     def predict(
         self,
-        x: Mapping[Any, Any],
+        x: Inputs,
         outputs: Population | str | Sequence[Population | str] | None = None,
         *,
         callbacks: Sequence[Any] = (),
@@ -301,20 +278,22 @@ class CompiledNetwork(Contents):
         for p in wanted:
             if p not in self.network.outputs:
                 raise InvalidValueError(f"predict: population {p.name!r} has no readout")
-        inputs, count = prepare_inputs(self.network, x, self.plan.time_steps, self.dt)
+        inputs, count = inputs_of(self.network, x, self.plan.time_steps, self.dt)
+        data = Data(inputs, {}, np.arange(count))
         active, metrics = self._begin(callbacks, 0, count), self._new_metrics()
         found: dict[Population, list[npt.NDArray[np.float32]]] = {p: [] for p in wanted}
         for callback in active:
             callback.on_test_begin()
-        for number, batch in enumerate(self._batches(np.arange(count))):
-            for callback in active:
-                callback.on_batch_begin(number)
-            self.engine.load(inputs, batch)
-            self.engine.forward(self._pass(training=False))
-            for p in wanted:
-                found[p].append(self.engine.output(p.index))
-            for callback in active:
-                callback.on_batch_end(number, metrics)
+        with closing(self._batches(data, data.examples)) as batches:
+            for number, batch in enumerate(batches):
+                for callback in active:
+                    callback.on_batch_begin(number)
+                self.engine.load(batch.inputs, batch.examples)
+                self.engine.forward(self._pass(training=False))
+                for p in wanted:
+                    found[p].append(self.engine.output(p.index))
+                for callback in active:
+                    callback.on_batch_end(number, metrics)
         self._faults.look()
         self._faults.refuse("while predicting")
         for callback in active:
@@ -323,7 +302,7 @@ class CompiledNetwork(Contents):
 
     @in_turn
     def gradients(
-        self, x: Mapping[Any, Any], y: Mapping[Any, Any], variable: str = "weight"
+        self, x: Inputs, y: Labels, variable: str = "weight"
     ) -> tuple[float, dict[Any, npt.NDArray[np.float64]]]:
         """The loss and its gradient, as a training step sees them; nothing is learned, and no L1 is in it.
 
@@ -341,16 +320,17 @@ class CompiledNetwork(Contents):
         owners = self._owners(variable)
         data = self._data(x, y)
         loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}
-        for batch in self._batches(data.examples):
-            share = batch.size / data.examples.size
-            found = self._forward_loss(data, batch, self._new_metrics(), training=True)
-            self.engine.backward()
-            loss += share * found.mean()
-            for owner, total in sums.items():
-                if isinstance(owner, Connection):
-                    total += share * self.engine.gradient(owner.index, variable)
-                else:
-                    total += share * self.engine.population_gradients(owner.index)[variable]
+        with closing(self._batches(data, data.examples)) as batches:
+            for batch in batches:
+                share = batch.examples.size / data.examples.size
+                found = self._forward_loss(batch, self._new_metrics(), training=True)
+                self.engine.backward()
+                loss += share * found.mean()
+                for owner, total in sums.items():
+                    if isinstance(owner, Connection):
+                        total += share * self.engine.gradient(owner.index, variable)
+                    else:
+                        total += share * self.engine.population_gradients(owner.index)[variable]
         self._faults.look()
         self._faults.refuse("while gradients are computed")
         return loss, sums

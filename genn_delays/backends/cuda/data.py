@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...plan.protocol import DenseData, EventData, InputData
+from ...plan.protocol import DenseData, InputData
 from .device import Buffer, Device, Mark
 
 Array = npt.NDArray[Any]
@@ -49,12 +49,14 @@ class DataOnDevice:
 
         The buffers are values of dense data; start, neuron and step of events.
         """
-        whole = self._whole(population, data)
-        if whole:
-            yield whole, examples
-            return
-        slot = self._filled(population, _arrays(_part(data, examples)))
-        yield slot.buffers, np.arange(examples.size, dtype=np.int64)
+        if not data.passing:
+            whole = self._whole(population, data)
+            if whole:
+                yield whole, examples
+                return
+            data, examples = data.part(examples), np.arange(examples.size, dtype=np.int64)
+        slot = self._filled(population, _arrays(data))
+        yield slot.buffers, examples
         slot.used = self.device.mark()
         self._slots[population] = [*(s for s in self._slots[population] if s is not slot), slot]
 
@@ -97,13 +99,3 @@ class DataOnDevice:
 
 def _arrays(data: InputData) -> list[Array]:
     return [data.values.reshape(-1)] if isinstance(data, DenseData) else [data.start, data.neuron, data.step]
-
-
-def _part(data: InputData, examples: npt.NDArray[np.int64]) -> InputData:
-    """Some examples of a data set, as a data set."""
-    if isinstance(data, DenseData):
-        return DenseData(data.values[examples])
-    lengths = data.start[examples + 1] - data.start[examples]
-    start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    events = np.repeat(data.start[examples] - start[:-1], lengths) + np.arange(start[-1])
-    return EventData(start, data.neuron[events], data.step[events])

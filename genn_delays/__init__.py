@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> "Any":
-    """What is imported with the first name that is asked for (PEP 562), see ``_api``."""
+    """Import a public name when it is first asked for (PEP 562); see ``_api``."""
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

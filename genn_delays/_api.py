@@ -1,4 +1,4 @@
-"""What ``genn_delays`` offers; the package itself is a door to it, so that the command line begins at once."""
+"""The public names of ``genn_delays``. The package imports them lazily, so that the command line starts at once."""
 
 from .backends import CPU, CUDA, GeNN, Reference
 from .backends.event_exact import EventExact

@@ -1,4 +1,4 @@
-"""How constructors take their arguments."""
+"""Constructors whose arguments must be given by name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ C = TypeVar("C", bound=type)
 
 
 def keywords_only(kind: C) -> C:
-    """A dataclass with one clear error where arguments that are given by name are given by place.
+    """Make a dataclass raise one clear error where keyword-only arguments are given by position.
 
-    Theirs stand in another order in mlGeNN: taken by place, ``LeakyIntegrateFire(1.0, 0.0, 0.0, 20.0)`` would be a time
+    mlGeNN has another order: by position, ``LeakyIntegrateFire(1.0, 0.0, 0.0, 20.0)`` would be a time
     constant of 1 ms and a threshold of 0 in place of a threshold of 1 and a time constant of 20 ms.
     """
     made: Any = kind.__init__  # type: ignore[misc]

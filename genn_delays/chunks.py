@@ -15,12 +15,12 @@ MOST_THREADS = 8
 
 
 def in_chunks(count: int, work: Callable[[int, int], None], threads: int | None = None) -> None:
-    """Call ``work(first, last)`` for all chunks of ``range(count)``; what one does must not depend on another.
+    """Call ``work(first, last)`` for all chunks of ``range(count)``; chunks must be independent.
 
-    NumPy's loops let other threads run meanwhile. The first chunk's error is raised, whichever came first.
+    NumPy's loops release Python's lock. Of several errors that of the first chunk is raised.
 
     Args:
-        threads: that work; as many as there are processors, and one for a few chunks, where not given.
+        threads: number of threads; where not given, one per processor, or a single one for few chunks.
     """
     bounds = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
     if threads is None:

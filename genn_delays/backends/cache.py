@@ -1,4 +1,4 @@
-"""What compilers made of generated source, kept in the user's cache folder, never trusted when damaged."""
+"""The cache of compiled code in the user's cache folder; a damaged entry is never used."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ MOST_AT_ONCE = 16
 def cached(
     folder: str, source: str, key: Sequence[str], suffixes: tuple[str, str], build: Callable[[Path, Path], None]
 ) -> tuple[Path, bool]:
-    """The file that was built of a source, and whether it had to be built.
+    """The file built from a source, and whether it had to be built now.
 
-    An entry is the source, what was built of it and a checksum; one whose checksum is wrong, or that somebody else may
-    have written, is built again. The source stays where building fails, for whoever reads the error.
+    An entry is the source, the file built from it and a checksum; one whose checksum is wrong, or that somebody else
+    may
+    have written, is built again. The source is kept where building fails, to be read beside the error.
 
     Args:
         folder: of the entry, below the cache folder; nobody else may write to it.
@@ -53,8 +54,8 @@ def compile_together(
 ) -> None:
     """Have the sources of several plans compiled at once, so that the cache has them when their engines are built.
 
-    It changes when they are compiled and nothing else: what goes wrong is left to whoever builds that engine, who
-    finds it wrong again.
+    This only changes when they are compiled. A source that fails is compiled again when its engine is built, and
+    raises its error there.
 
     Args:
         plans: a source that several have is compiled once.
@@ -75,7 +76,7 @@ def compile_together(
     try:
         for _ in pool.map(attempt, sources):
             pass
-    finally:  # who interrupts waits for those that have begun, and for no other
+    finally:  # an interruption waits for the compilers that have begun, and starts no other
         pool.shutdown(cancel_futures=True)
 
 
@@ -99,6 +100,6 @@ def run_compiler(command: Sequence[str], text: Path, part: Path) -> None:
 
 
 def _intact(built: Path, checksum: Path) -> bool:
-    """Whether an entry is whole, and nobody else could have written it."""
+    """True if an entry is whole and nobody else could have written it."""
     content, expected = read_private(built), read_private(checksum)
     return content is not None and hashlib.sha256(content).hexdigest().encode() == (expected or b"").strip()

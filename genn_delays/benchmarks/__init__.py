@@ -1,5 +1,6 @@
-"""Benchmarks: how long a training step or an inference takes, what memory holds, how all of it scales, what starting
-costs, and how far the kernels are from the machine's limits.
+"""Benchmarks: time of a training step and of inference, memory, scaling, start-up time, and kernels beside the
+machine's
+limits.
 
-``genn-delays benchmark`` runs them; every measurement is one JSON object that says what it was made of and where.
+``genn-delays benchmark`` runs them; every measurement is one JSON object with its parameters and its machine.
 """

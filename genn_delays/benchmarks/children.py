@@ -1,4 +1,4 @@
-"""What is measured in processes of their own: memory that grows, and everything that happens once when one starts."""
+"""Measurements in separate processes: growth of memory, and the costs that a process has once, when it starts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ main(json.loads(sys.stdin.read()), imported - start, named - imported)
 
 
 def in_a_process(work: str, *, env: Mapping[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
-    """What one of :data:`WORK` finds in a new process.
+    """The result of one of :data:`WORK` in a new process.
 
     Args:
         env: variables that are set there besides those of this process.
@@ -51,7 +51,7 @@ def in_a_process(work: str, *, env: Mapping[str, str] | None = None, **arguments
 
 
 def main(arguments: dict[str, Any], import_seconds: float, names_seconds: float) -> None:
-    """In that process: do the work and print what was found, with what importing the library and its names took."""
+    """In that process: do the work and print the result, with the time to import the library and its names."""
     work = WORK[arguments.pop("work")]
     if "config" in arguments:
         arguments["config"] = config_of("benchmark", arguments["config"])
@@ -61,12 +61,12 @@ def main(arguments: dict[str, Any], import_seconds: float, names_seconds: float)
 
 
 def nothing() -> dict[str, Any]:
-    """Only what importing the library took."""
+    """Nothing: only the time to import the library is wanted."""
     return {}
 
 
 def starting(config: Config) -> dict[str, Any]:
-    """Compile a network and train it for a step: what it takes from an imported library on."""
+    """Compile a network and train it for a step, with the library imported already; the seconds of each part."""
     from ..runs.build import compile_network
     from .networks import Case
     from .subjects import training_of
@@ -88,7 +88,7 @@ def memory(config: Config, small: dict[str, Any], who: str, threads: int) -> dic
     """Growth of resident memory while a network is compiled and trained for two steps.
 
     Args:
-        small: tables of a small network, that is trained before, so that what is loaded once does not count.
+        small: tables of a small network that is trained first, so that code which is loaded once does not count.
         who: ``"genn_delays"`` or ``"torch"``.
     """
     opened = _own if who == "genn_delays" else _torch

@@ -1,4 +1,4 @@
-"""Training steps and evaluated batches of several networks, and of what they are compared with, timed in one run."""
+"""Training steps and evaluated batches of several networks and of their rivals, timed in one run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Key = tuple[Any, ...]
 
 
 def check_cases(cases: Sequence[Case], rival: str | None, *, training: bool) -> None:
-    """An error for the first network that cannot be measured, before anything is."""
+    """Raise an error for the first network that cannot be measured, before anything is measured."""
     for case in cases:
         backend = case.config.compiler.backend
         check_available(backend)
@@ -80,7 +80,7 @@ def _sides(case: Case, rival: str | None) -> list[tuple[str, Case]]:
 
 
 def _shape(case: Case) -> Key:
-    """What a dense network depends on."""
+    """The parameters on which a dense network depends."""
     return (*(p.size for p in case.config.populations), case.config.compiler.batch_size, case.epoch)
 
 

@@ -1,4 +1,4 @@
-"""``benchmark compile``: what starting costs, with kernels to be compiled and with kernels that are there."""
+"""``benchmark compile``: start-up time with kernels to be compiled, and with compiled kernels in the cache."""
 
 from __future__ import annotations
 

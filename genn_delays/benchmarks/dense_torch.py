@@ -32,7 +32,7 @@ READOUTS = ("sum_var", "sum_softmax")
 
 
 def check_installed() -> None:
-    """An error where there is no PyTorch."""
+    """Raise an error if PyTorch is not installed."""
     if find_spec("torch") is None:
         raise BackendUnavailableError(
             "--against torch: PyTorch is not installed; pip install torch (its build for CPUs is enough)"
@@ -40,7 +40,7 @@ def check_installed() -> None:
 
 
 def check_network(config: Config) -> None:
-    """An error where the dense implementation has not got a network.
+    """Raise an error if the dense implementation does not support a network.
 
     Raises:
         InvalidValueError: it names what is not there.
@@ -55,7 +55,7 @@ def check_network(config: Config) -> None:
 
 
 def _missing(config: Config) -> Iterator[str]:
-    """What a model has that the dense implementation has not."""
+    """The first feature of a model that the dense implementation lacks."""
     network, compiler = build_network(config), build_compiler(config)
     if config.compiler.kind != "surrogate":
         yield f"compiler kind {config.compiler.kind!r}"
@@ -184,7 +184,7 @@ class DenseNetwork:
         return self.torch.tensor(values, dtype=self.torch.float32)
 
     def forward(self, x: Any, *, training: bool) -> Any:
-        """What the readout gives ``[example, neuron]``, of inputs ``[example, neuron, time]``."""
+        """The readout's z ``[example, neuron]`` for inputs ``[example, neuron, time]``."""
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             p, norm = self.plan.populations[index + 1], self.norms[index + 1]
@@ -255,7 +255,7 @@ def dense(
 
     Args:
         epoch: ``"first"`` or ``"last"`` of training, for the width of delay kernels.
-        facts: a dict; what there is to know is put in.
+        facts: a dict, to which facts about the network are added.
     """
     import torch
 

@@ -14,7 +14,7 @@ REPEATS = 10
 
 
 def measure(options: Options) -> Results:
-    """Time evaluated batches of a network on random data, and those of what it is compared with in turns."""
+    """Time evaluated batches of a network on random data, in turns with those of its rival."""
     rival, repeats = options.rival(), options.count(REPEATS)
     batch = options.base().compiler.batch_size
     cases = cases_of(options, (batch,) if batch == 1 else (batch, 1))

@@ -1,5 +1,5 @@
-"""``benchmark kernels``: what each pass of a training step achieves, beside what the machine can do at most (Williams,
-Waterman & Patterson 2009, "Roofline", doi 10.1145/1498765.1498785).
+"""``benchmark kernels``: the rate of each pass of a training step, beside the machine's limits (Williams, Waterman &
+Patterson 2009, "Roofline", doi 10.1145/1498765.1498785).
 
 Operations are those of :mod:`genn_delays.costs`, bytes those of the arrays that a pass needs, each once: a share of the
 roof above 1 means that arrays were still in a cache.

@@ -1,4 +1,4 @@
-"""The machine that something was measured on, in words and numbers."""
+"""The machine of a measurement, in words and numbers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def memory() -> int | None:
 
 
 def load() -> float | None:
-    """How many programs wanted to run in the last minute, on average: above 0 before a benchmark, others ran too."""
+    """The mean number of running programs in the last minute (load average): above 0 before a benchmark, others ran
+    too."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):

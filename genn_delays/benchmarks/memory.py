@@ -30,7 +30,7 @@ SCRATCH = ("dead", "rank", "hash", "slot", "best_delay")
 
 
 def measure(options: Options) -> Results:
-    """Let processes of their own compile and train networks of several sparsities, and read how they grow."""
+    """Compile and train networks of several sparsities in separate processes, and read how these grow."""
     rival, repeats = options.rival(), options.count(REPEATS)
     if rival == "genn":
         raise InvalidValueError("--against genn: the memory of GeNN is not measured; choose torch, or leave it out")
@@ -107,7 +107,7 @@ def small(config: Config) -> Config:
 
 
 def foreseen(plan: Plan, threads: int) -> tuple[int, int, int]:
-    """Bytes of synapses, of what rewiring needs besides, and of everything else."""
+    """Bytes of synapses, of rewiring's scratch memory, and of everything else."""
     held = bytes_held(plan, threads)
     own = {key: size for key, size in held.items() if key[0].startswith("connection ")}
     scratch = sum(size for (_, name), size in own.items() if name.startswith("new_") or name in SCRATCH)

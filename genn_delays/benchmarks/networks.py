@@ -90,8 +90,8 @@ class Case:
         epoch: ``"first"`` or ``"last"`` of its training: where learning rates and the width of delay kernels stand.
         ready: called with the compiled network before anything is timed.
         batches: of a sample.
-        look: called with the compiled network and its inputs when all has been timed; what it gives is put among the
-            facts of the record.
+        look: called with the compiled network and its inputs after timing; its result is added to the facts of the
+        record.
     """
 
     config: Config

@@ -1,4 +1,4 @@
-"""What a benchmark is asked for, checked before anything is computed, and the networks that follow from it."""
+"""The options of a benchmark, checked before anything is computed, and the networks that follow from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EPOCHS = ("first", "last")
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line gives, as it gives it; None for what is left to the benchmark or the model.
+    """Options as the command line gives them; None leaves a choice to the benchmark or the model.
 
     Attributes:
         model: a model's name or path.
@@ -65,7 +65,7 @@ class Options:
         return _once("--sizes", tuple(check_count("--sizes", value) for value in _listed(self.sizes)))
 
     def epochs(self) -> tuple[str, ...]:
-        """Where training stands."""
+        """The points of training to be measured, ``"first"`` or ``"last"``."""
         if self.epoch is None:
             return EPOCHS[:1]
         names = tuple(part.strip() for part in str(self.epoch).split(","))
@@ -75,7 +75,7 @@ class Options:
         return _once("--epoch", names)
 
     def rival(self) -> str | None:
-        """What to compare with, if it is there.
+        """The rival to compare with, if it is installed.
 
         Raises:
             BackendUnavailableError: it is not installed; the message says what to install.
@@ -141,14 +141,14 @@ def with_batch(config: Config, batch_size: int) -> Config:
 
 
 def check_available(backend: str) -> None:
-    """An error where a backend cannot run here."""
+    """Raise an error if a backend cannot run here."""
     found = BACKENDS[backend]().availability()
     if not found.available:
         raise BackendUnavailableError(f"backend {backend!r} cannot run here: {found.detail}")
 
 
 def check_rival(rival: str | None, config: Config, *, training: bool) -> None:
-    """An error where what is compared with has not got a network.
+    """Raise an error if the rival does not support a network.
 
     Args:
         training: it is to be trained, and not evaluated alone.
@@ -171,7 +171,7 @@ def threads_of(config: Config) -> int | None:
 
 
 def _listed(value: Any) -> list[Any]:
-    """Numbers out of a text with commas between, or a sequence of them; what is no number stays what it is."""
+    """Numbers out of a text with commas between, or a sequence of them; anything else stays as it is."""
     parts = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [value]
     return [_number(part) for part in parts]
 

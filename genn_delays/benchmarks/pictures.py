@@ -1,4 +1,4 @@
-"""Pictures of measurements; what is drawn is what is in their file."""
+"""Pictures of measurements, drawn from the numbers in the results file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def line(axes: Axes, x: Sequence[float], y: Sequence[float], who: str, label: st
 
 
 def ideal(axes: Axes, synapses: Sequence[float], values: Sequence[float], x: Sequence[float] | None = None) -> None:
-    """What would be in proportion to the synapses, from the largest network on."""
+    """A line in proportion to the synapses, from the largest network on."""
     most = max(range(len(synapses)), key=lambda n: synapses[n])
     places = list(synapses if x is None else x)
     order = sorted(range(len(places)), key=lambda n: places[n])

@@ -1,4 +1,4 @@
-"""What was measured: every measurement one object that says what it was made of, and where."""
+"""Results: every measurement is one object with its parameters and its machine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .timing import Summary
 
 @dataclass(frozen=True)
 class Measurement:
-    """One thing that was measured.
+    """One measurement.
 
     Attributes:
         what: ``"training step"``, ``"inference"`` and so on.
         who: ``"genn_delays"``, ``"torch"``, ``"genn"``, or ``"machine"`` for its limits.
-        parameters: what it was measured with.
+        parameters: of the measurement.
         backend: that computed it; None where none did.
         threads: it used; None where that is not known or one GPU computed.
-        seconds: what it took, None where it was no time.
-        bytes: of memory, None where it was no memory.
-        figures: what follows from them, by name with the unit in it.
+        seconds: its duration, None if no time was measured.
+        bytes: of memory, None if no memory was measured.
+        figures: derived numbers, by name with the unit in it.
     """
 
     what: str
@@ -55,7 +55,7 @@ class Results:
 
     Attributes:
         benchmark: its name.
-        settings: what it was asked for.
+        settings: its options.
         machine: see :func:`~genn_delays.benchmarks.machine.machine`.
     """
 
@@ -70,7 +70,7 @@ class Results:
 
     @property
     def others(self) -> list[str]:
-        """Those that were compared with, in order."""
+        """The rivals, in order."""
         return [who for who in dict.fromkeys(m.who for m in self.measurements) if who not in ("genn_delays", "machine")]
 
     def tables(self) -> dict[str, Any]:

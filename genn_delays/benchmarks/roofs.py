@@ -1,4 +1,4 @@
-"""What the machine can do at most: copies of memory and of the first-level cache, and unfused multiplies and adds."""
+"""The machine's limits: copies of memory and of the first-level cache, and unfused multiplies and adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a benchmark for the command line: a table or one JSON object, and a folder with the figures and pictures."""
+"""Running a benchmark for the command line: a table or one JSON object, and a folder with results and pictures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .records import Results
 
 
 class Benchmark(Protocol):
-    """What a module of a benchmark has."""
+    """The functions of a benchmark's module."""
 
     def measure(self, options: Options) -> Results:
-        """Check what was asked for, then measure it."""
+        """Check the options, then measure."""
 
     def as_text(self, results: Results) -> str:
         """A table for people."""
 
     def draw(self, results: Results) -> Pictures:
-        """Pictures by name; none where there is nothing to see."""
+        """Pictures by name; none if there is nothing to draw."""
 
 
 BENCHMARKS = {
@@ -47,7 +47,7 @@ def benchmark(name: str) -> Benchmark:
 
 
 def run_and_print(name: str, options: Options, *, as_json: bool = False, out: str | None = None) -> int:
-    """Measure, print, and keep what came out.
+    """Measure, print, and write the results.
 
     Args:
         as_json: print one JSON object in place of a table.
@@ -89,7 +89,7 @@ def writable(out: str) -> Path:
 
 
 def keep(results: Results, pictures: Pictures, folder: Path) -> None:
-    """Write the figures, and each picture as PNG and PDF; every file is there whole or not at all."""
+    """Write the results, and each picture as PNG and PDF; every file is written atomically."""
     atomic_write(folder / "results.json", (results.json(indent=1) + "\n").encode())
     for name, figure in pictures.items():
         for ending in ("png", "pdf"):

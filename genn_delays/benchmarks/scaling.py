@@ -49,7 +49,7 @@ def measure(options: Options) -> Results:
 
 
 def _points(options: Options) -> dict[str, list[Case]]:
-    """The networks by what differs between them."""
+    """The networks of each series, by the parameter that varies."""
     base = options.base()
     epoch, *more = options.epochs()
     if more:
@@ -166,7 +166,7 @@ def draw(results: Results) -> Pictures:
 
 
 def _panel(axes: Any, measurements: list[Measurement], axis: str, value: Callable[[Measurement], float]) -> None:
-    """Ours, the others' and what would be in proportion to synapses; nothing where it was not measured."""
+    """Our times, the rival's, and a line in proportion to synapses; nothing if it was not measured."""
 
     def place(m: Measurement) -> float:
         return float(100 * (1 - m.parameters["sparsity"]) if axis == "sparsity" else m.parameters["populations"][1])

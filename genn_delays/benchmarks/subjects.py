@@ -1,4 +1,4 @@
-"""What is timed of this library: training steps and evaluated batches of a compiled network, on any backend."""
+"""Timed parts of this library: training steps and evaluated batches of a compiled network, on any backend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AHEAD = 16
 
 
 class Watch(Callback):
-    """The seconds of an epoch and of a pass of evaluation, until all of it has been computed; ends training after the
+    """A callback that times an epoch or an evaluation until all of it has been computed, and ends training after the
     epoch."""
 
     def __init__(self, clock: Clock = clock) -> None:
@@ -60,7 +60,7 @@ def training(case: Case, facts: dict[str, Any] | None = None) -> Iterator[Sample
     """See :func:`training_of`.
 
     Args:
-        facts: what there is to know of the network is put in, when the last sample is over.
+        facts: a dict, to which facts about the network are added after the last sample.
     """
     with compile_network(case.config) as compiled:
         case.ready(compiled)
@@ -102,7 +102,7 @@ def rates(compiled: CompiledNetwork) -> dict[str, float]:
 
 
 def facts_of(case: Case, plan: Plan) -> dict[str, Any]:
-    """What a network is, for its record."""
+    """Facts about a network for its record."""
     synapses, pairs = synapses_of(plan)
     return {
         "model": case.config.model.name,
@@ -118,5 +118,5 @@ def facts_of(case: Case, plan: Plan) -> dict[str, Any]:
 
 
 def synapses_of(plan: Plan) -> tuple[int, int]:
-    """How many there are, and how many there could be."""
+    """The number of synapses, and of pairs of neurons."""
     return sum(c.size for c in plan.connections), sum(c.num_pre * c.num_post * c.capacity for c in plan.connections)

@@ -1,4 +1,4 @@
-"""Timing: warm-up, repeats, rounds in which all that is compared takes turns, and what is said of the times."""
+"""Timing: warm-up, repeats, rounds in which the rivals take turns, and statistics of the times."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Summary:
 
     @property
     def best(self) -> float:
-        """The shortest: other programs only ever add to it."""
+        """The shortest: other programs can only make a time longer."""
         return min(self.seconds)
 
     def tables(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Summary:
 
 
 def seconds_of(work: Callable[[], object], clock: Clock = clock) -> float:
-    """What a piece of work takes."""
+    """The seconds that a piece of work takes."""
     start = clock()
     work()
     return clock() - start
@@ -77,7 +77,7 @@ def interleaved(
     """Measure several things in turns, A, B, A, B, so that other programs on the machine disturb all of them alike.
 
     Args:
-        openers: what builds each of them. All stay open, so memory must do for all.
+        openers: functions that build each of them. All stay open, so the memory must suffice for all of them.
         repeats: samples of each.
         warm_up: samples of each that come first and do not count.
         told: called with how far it has come.

@@ -14,7 +14,7 @@ REPEATS = 10
 
 
 def measure(options: Options) -> Results:
-    """Time whole training steps of a network on random data, and those of what it is compared with in turns."""
+    """Time whole training steps of a network on random data, in turns with those of its rival."""
     rival, repeats = options.rival(), options.count(REPEATS)
     cases = cases_of(options)
     check_cases(cases, rival, training=True)

@@ -1,4 +1,4 @@
-"""The language of bodies: what may be written, and its types.
+"""The language of bodies: its syntax and its types.
 
 A body is a sequence of assignments in Python's notation::
 
@@ -8,7 +8,7 @@ A body is a sequence of assignments in Python's notation::
 Values are numbers of these types: ``real`` (single precision in kernels; in backend ``reference`` that of its engine),
 ``double``, ``u32``, ``u64`` (modulo 2^32 and 2^64), ``int`` (64 bits) and ``bool``. Types are never mixed silently: an
 operation takes two values of one type, and ``real(x)``, ``double(x)``, ``u32(x)``, ``u64(x)``, ``int(x)`` convert. A
-number that is written has the type of what it stands beside.
+number that is written has the type of the other operand.
 
 Statements are ``name = expression``, ``if``/``else``, ``while`` and ``for name in range(n)`` with a written n. A name
 that is assigned in one branch only must have a value before. Expressions are arithmetic, comparisons, ``and``, ``or``,
@@ -83,12 +83,13 @@ def read(
     """A body from its text.
 
     Args:
-        name: what it is called in messages and in generated code.
+        name: of the body, in messages and in generated code.
         text: the assignments.
         inputs: the type of every name that has a value before.
         outputs: names whose values are its result; inputs may be among them.
         functions: bodies that it may call by their names.
-        in_double: what computes it where ``real`` is double precision, if its text has the digits of single precision.
+        in_double: a function that computes it where ``real`` is double precision, if the text's constants have single
+            precision only.
         reduces: whether it may reduce over neurons, ``name = sum(expression)``; see :mod:`.over_neurons`.
 
     Raises:
@@ -179,7 +180,7 @@ class _Reader:
         return condition
 
     def _assigned(self, node: ast.expr, known: set[str], wanted: Type | None) -> Expression:
-        """What is assigned: an expression, or one that is reduced over neurons."""
+        """The value that is assigned: an expression, or one that is reduced over neurons."""
         if not (self.reduces and isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             return self._expression(node, known, wanted)
         op = node.func.id
@@ -195,7 +196,7 @@ class _Reader:
     # --- expressions -------------------------------------------------------------------------------------------------
 
     def _expression(self, node: ast.expr, known: set[str], wanted: Type | None) -> Expression:
-        """A node; a written number in it that stands beside nothing has the type `wanted`, or is real."""
+        """Type a node; a written number without another operand has the type `wanted`, or is real."""
         match node:
             case ast.Constant(value=bool(value)):
                 return Number(float(value), Type.BOOL)
@@ -311,7 +312,7 @@ class _Reader:
 
 
 def _is_number(node: ast.expr) -> bool:
-    """Whether a node consists of written numbers alone, and so takes the type of what it stands beside."""
+    """True if a node consists of written numbers alone, and so takes the type of the other operand."""
     return all(
         isinstance(n, ast.Constant | ast.UnaryOp | ast.BinOp | ast.operator | ast.unaryop) for n in ast.walk(node)
     )

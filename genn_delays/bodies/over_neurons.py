@@ -26,7 +26,7 @@ from .tree import Assign, Body, If, Name, Reduce, Repeat, Statement, Type, While
 
 
 class Rank(IntEnum):
-    """What a value is one of."""
+    """The dimensions of a value."""
 
     ALL = 0
     LANE = 1
@@ -46,7 +46,7 @@ class OverNeurons:
     ranks: Mapping[str, Rank]
 
     def reads(self, *names: str) -> bool:
-        """Whether it reads any of some names; a value at the label's neuron reads the label."""
+        """True if it reads any of some names; a value at the label's neuron reads the label."""
         at_label = any(isinstance(e, Reduce) and e.op == "at_label" for e in walk(self.body.statements))
         return any(n in self.body.reads() or (n == "is_label" and at_label) for n in names)
 
@@ -60,8 +60,7 @@ def read_over_neurons(
         name: what it is called in messages.
         text: the assignments.
         inputs: type and rank of every name that has a value before.
-        outputs: type of the values that are its result, and what they are one of; what is one per neuron may be alike
-            for all.
+        outputs: type and rank of the values that are its result; an actual rank may be lower.
 
     Raises:
         BodyError: the language does not allow it, or an output has another type or too high a rank.

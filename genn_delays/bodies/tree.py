@@ -1,4 +1,4 @@
-"""What bodies consist of: types, statements and expressions."""
+"""The syntax tree of bodies: types, statements and expressions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Type(Enum):
 
     @property
     def floating(self) -> bool:
-        """Whether it is a floating point number."""
+        """True for floating point types."""
         return self in (Type.REAL, Type.DOUBLE)
 
 
@@ -89,7 +89,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reduce:
-    """What a value per neuron gives over all neurons; see :mod:`.over_neurons`."""
+    """A reduction of a value per neuron over all neurons; see :mod:`.over_neurons`."""
 
     op: str
     operand: Expression
@@ -140,13 +140,14 @@ class Body:
     """A formula: typed, ordered assignments from `inputs` to `outputs`, as :func:`.language.read` makes one of a text.
 
     Attributes:
-        name: what it is called in messages and in generated code.
+        name: of the body, in messages and in generated code.
         text: as it was written.
         inputs: the type of every name that has a value before.
         outputs: names whose values are its result; inputs may be among them.
         statements: the assignments.
         types: the type of every name, inputs first.
-        in_double: what computes it where ``real`` is double precision, if its text has the digits of single precision.
+        in_double: a function that computes it where ``real`` is double precision, if the text's constants have single
+            precision only.
     """
 
     name: str
@@ -170,7 +171,7 @@ class Body:
         return list(found.values())
 
     def reads(self) -> frozenset[str]:
-        """The names whose values it reads, or gives back as they were."""
+        """The names whose values it reads or returns unchanged."""
         read = {node.name for node in walk(self.statements) if isinstance(node, Name)}
         return frozenset(read | (set(self.outputs) - self.assigned()))
 
@@ -180,14 +181,14 @@ class Body:
 
 
 def walk(nodes: tuple[Statement | Expression, ...]) -> Iterator[Statement | Expression]:
-    """All statements and expressions of a block, and what is in them."""
+    """All statements and expressions of a block, nested ones included."""
     for node in nodes:
         yield node
         yield from walk(children(node))
 
 
 def children(node: Statement | Expression) -> tuple[Statement | Expression, ...]:
-    """What a statement or an expression consists of, in order."""
+    """The parts of a statement or an expression, in order."""
     found: list[Statement | Expression] = []
     for value in vars(node).values():
         if isinstance(value, Expression | Statement):

@@ -1,4 +1,4 @@
-"""The values of a body, with NumPy: what backend ``reference`` computes, and so the definition of what it means."""
+"""The values of a body, with NumPy: backend ``reference`` computes them, so they define the body's meaning."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def compute(body: Body, values: Mapping[str, Any], real: Any = np.float32) -> di
 
     Args:
         values: of its inputs, numbers or arrays that broadcast; they are converted to their types.
-        real: what ``real`` is, ``numpy.float32`` or ``numpy.float64``.
+        real: the type ``real``, ``numpy.float32`` or ``numpy.float64``.
 
     Returns:
         By name, in the order of `outputs`.
@@ -90,9 +90,9 @@ class _Machine:
                 self.run(statement.block, known)
 
     def _branch(self, statement: If, known: Values) -> None:
-        """Both branches for all, then each its own."""
+        """Both branches for all entries; then each entry takes its own."""
         condition, one, other = self.value(statement.condition, known), dict(known), dict(known)
-        with np.errstate(all="ignore"):  # a branch is computed for values too that are not meant for it
+        with np.errstate(all="ignore"):  # a branch is also computed for entries that do not take it
             self.run(statement.then, one)
             self.run(statement.otherwise, other)
         for name in one.keys() & other.keys():
@@ -100,7 +100,7 @@ class _Machine:
                 known[name] = np.where(condition, one[name], other[name])
 
     def _loop(self, statement: While, known: Values) -> None:
-        """As long as the condition holds for any; what it does not hold for stays."""
+        """Repeat while the condition holds for any entry; entries for which it does not hold stay as they are."""
         active = self.value(statement.condition, known)
         while np.any(active):
             after = dict(known)
@@ -137,7 +137,7 @@ class _Machine:
     def _binary(self, e: Binary, left: Any, right: Any) -> Any:
         if e.left.type.floating or e.type is Type.BOOL:
             return _BINARY[e.op](left, right)
-        with np.errstate(over="ignore"):  # whole numbers without a sign are meant to wrap
+        with np.errstate(over="ignore"):  # unsigned integers wrap on purpose
             if e.op in ("<<", ">>"):
                 right = np.asarray(right).astype(self.dtype(e.left.type))
             return _BINARY[e.op](left, right)
@@ -155,7 +155,7 @@ class _Machine:
 
 
 def _reduced(op: str, rows: Array, known: Values) -> Any:
-    """What rows, one of every neuron, give: a sum in their order, the first of the largest, the label's."""
+    """Reduce rows, one of every neuron: a sum in their order, the first of the largest, the label's."""
     if op == "sum":
         total = np.zeros_like(rows[0])
         for row in rows:

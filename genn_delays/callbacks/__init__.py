@@ -43,7 +43,8 @@ def as_callbacks(values: Sequence[Any]) -> list[Callback]:
 
 
 def by_kind(callbacks: list[Callback]) -> dict[str, Callback]:
-    """Callbacks by type and which of its type each is: others may come or go between two runs."""
+    """Callbacks by type and by position among those of the type, as callbacks of other types may differ between two
+    runs."""
     keyed: dict[str, Callback] = {}
     for callback in callbacks:
         name = type(callback).__name__
@@ -52,7 +53,7 @@ def by_kind(callbacks: list[Callback]) -> dict[str, Callback]:
 
 
 def take_state(name: str, callback: Callback, state: dict[str, Any]) -> None:
-    """Let a callback take over a state out of a checkpoint, which says whatever a file says.
+    """Let a callback take over a state out of a checkpoint, whose content is not trusted.
 
     Raises:
         RunFolderError: it cannot be its state.
@@ -66,7 +67,7 @@ def take_state(name: str, callback: Callback, state: dict[str, Any]) -> None:
 
 
 def recorded(callbacks: list[Callback]) -> dict[str, Any]:
-    """What callbacks recorded, by their keys."""
+    """The data that callbacks recorded, by their keys."""
     return dict(data for callback in callbacks if (data := callback.get_data()) is not None)
 
 

@@ -1,4 +1,4 @@
-"""What a callback is: mlGeNN's hooks, called by ``train`` and ``evaluate``."""
+"""The base class of callbacks: mlGeNN's hooks, called by ``train`` and ``evaluate``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Callback:
         return f"<{type(self).__name__}>"
 
     def set_params(self, compiled_network: Compiled, num_epochs: int, num_batches: int) -> None:
-        """Called first, with what is about to run."""
+        """Called before all other hooks, with the network and the size of the run."""
         self.compiled_network, self.num_epochs, self.num_batches = compiled_network, num_epochs, num_batches
 
     def on_train_begin(self) -> None:
@@ -59,8 +59,8 @@ class Callback:
         return None
 
     def state(self) -> dict[str, Any]:
-        """What must be known to go on after an interruption, as JSON can hold it."""
+        """The state needed to resume after an interruption, as JSON can hold it."""
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over what :meth:`state` gave."""
+        """Take over the result of :meth:`state`."""

@@ -36,17 +36,17 @@ class Checkpoint(Callback):
         self.best_epoch: int | None = None
 
     def on_train_begin(self) -> None:
-        probe = self.folder / ".probe"  # a folder that cannot be written must be known before anything is computed
+        probe = self.folder / ".probe"  # a folder that cannot be written is an error before anything is computed
         atomic_write(probe, b"")
         probe.unlink()
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         value = self.monitor(metrics) if self.monitor else (metrics.validation or metrics).score
-        # what is no number is taken where there is nothing else, and gives way to the first that is one
+        # NaN is the best only while there is nothing else; the first finite figure replaces it
         improved = self.best is None or value > self.best or (math.isnan(self.best) and not math.isnan(value))
         if improved:
             self.best, self.best_epoch = value, epoch
-        # the best first: a run killed in between writes the same best again when it goes on
+        # the best first: a run that is killed in between writes the same best again when it resumes
         if improved:
             self.compiled_network.save(self.folder / "best.safetensors")
         self.compiled_network.save(self.folder / "last.safetensors")

@@ -29,7 +29,7 @@ class EarlyStopping(Callback):
         self.waited = 0
 
     def on_train_begin(self) -> None:
-        self._decide()  # a run that goes on after an interruption may already be at its end
+        self._decide()  # a resumed run may already be at its end
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         value = (metrics.validation or metrics).score

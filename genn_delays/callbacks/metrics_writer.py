@@ -19,11 +19,12 @@ class MetricsWriter(Callback):
     """Writes one JSON object an epoch to a file, whole lines only.
 
     Every figure is a plain number: ``epoch`` counts from 1, as on the screen; ``rewirings`` is the sum over all
-    connections, ``rewirings_<connection>`` what was dropped and grown in one of them, ``newborn_rewirings`` how many of
-    those that were dropped had only just been grown.
+    connections, ``rewirings_<connection>`` the same of one of them, ``newborn_rewirings`` how many of the dropped
+    synapses had been
+    grown at the rewiring before.
 
-    Lines of epochs that are about to be trained again (after an interruption) are replaced; a torn last line goes. What
-    is not a number, such as the accuracy of outputs with real targets, is null.
+    Lines of epochs that are about to be trained again (after an interruption) are replaced; an incomplete last line is
+    removed. NaN, such as the accuracy of outputs with real targets, is written as null.
 
     Args:
         path: the file, for example ``metrics.jsonl``.
@@ -40,7 +41,7 @@ class MetricsWriter(Callback):
 
     def on_train_begin(self) -> None:
         lines = read_metrics(self.path)
-        self._write(lines)  # a file that cannot be written must be known before anything is computed
+        self._write(lines)  # a file that cannot be written is an error before anything is computed
         self._lines = [line for line in lines if line["epoch"] <= self.compiled_network.epoch]
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
@@ -66,7 +67,8 @@ class MetricsWriter(Callback):
 
 
 def _flat(line: dict[str, Any]) -> dict[str, Any]:
-    """A line whose rewirings by connection are their sum, and a figure for each connection; what are none is left."""
+    """A line with the sum of rewirings and a figure for each connection in place of a table; other lines stay as they
+    are."""
     flat: dict[str, Any] = {}
     for key, value in line.items():
         if "rewirings" in key and isinstance(value, dict) and all(type(n) in (int, float) for n in value.values()):

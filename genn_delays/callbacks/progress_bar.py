@@ -21,7 +21,8 @@ INTERVAL = 0.1
 class BatchProgressBar(Callback):
     """One line an epoch on standard error: batches done, loss and accuracy so far, the validation's at the end.
 
-    The first line of a training says what is learned, by which optimiser, and what is not. In a terminal or a notebook
+    The first line of a training says which variables are learned by which optimiser, and which are not. In a terminal
+    or a notebook
     the line of an epoch grows while it lasts; elsewhere, in a file for example, it is written once, when the epoch is
     over. Where it cannot be written nothing is said, and training goes on.
     """
@@ -67,7 +68,7 @@ class BatchProgressBar(Callback):
 
 
 class _Bar:
-    """A line that is written over and over."""
+    """A line that is overwritten as it changes."""
 
     def __init__(self, stream: Tolerant, label: str, total: int) -> None:
         from tqdm import tqdm
@@ -95,7 +96,7 @@ class _Line:
         self._start, self._done = time.monotonic(), 0
 
     def update(self, metrics: Metrics) -> None:
-        self._done += 1  # figures are not looked at: a backend that runs ahead would be waited for
+        self._done += 1  # figures are not read here: that would wait for a backend that runs ahead
 
     def close(self, summary: str) -> None:
         batches = f"{self._done}/{self._total} batches in {time.monotonic() - self._start:.1f} s"

@@ -66,7 +66,7 @@ class SpikeRecorder(Callback):
 class VarRecorder(Callback):
     """Records a state variable of a population for every example: a list of arrays ``[time, neuron]``.
 
-    What is recorded is the value before the jumps of a spike.
+    The recorded value is that before the jumps of a spike.
 
     Args:
         population: the population, or its name.

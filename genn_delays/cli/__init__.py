@@ -42,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         say(f"genn-delays: error: {left(error)}")
         return 2
-    except ImportError as error:  # a package that is damaged, or that there is no memory left to map
+    except ImportError as error:  # a damaged package, or too little memory to map it
         say(f"genn-delays: error: a module cannot be loaded: {' '.join(str(error).split())}")
         return 2
     except OSError as error:
         if error.filename is None:
             drop(sys.stdout)
-        if isinstance(error, BrokenPipeError):  # `genn-delays show-code digits | head`: what was wanted has been read
+        if isinstance(error, BrokenPipeError):  # `genn-delays show-code digits | head`: the reader has what it wanted
             return 0
         say(f"genn-delays: error: {error.filename or 'the output'}: {error.strerror or error}")
         return 2
@@ -68,7 +68,7 @@ def one_line(error: GennDelaysError) -> str:
 
 
 def _keep_log(error: CompileError) -> str:
-    """Write the compiler's whole output beside the source; where it is, for the message."""
+    """Write the compiler's whole output beside the source; returns a text with its path for the message."""
     from ..paths import atomic_write
 
     path = Path(error.source).with_suffix(".log")

@@ -1,4 +1,4 @@
-"""What the commands do; each imports what it needs."""
+"""The functions of the commands; each imports its own modules."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def costs(args: argparse.Namespace) -> int:
 
 
 def benchmark(args: argparse.Namespace) -> int:
-    """Measures, on random data, what the options of the benchmark say."""
+    """Runs a benchmark on random data."""
     from ..benchmarks.options import Options
     from ..benchmarks.run import run_and_print
 

@@ -1,4 +1,4 @@
-"""What is said of an option that a command does not have: the one that was meant, as far as can be told."""
+"""Messages for unknown options, with the option that was probably meant."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IN_THE_MODEL = {
 
 
 def unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -> InvalidValueError:
-    """The error for an option that a command does not have, with the one that was meant, as far as can be told."""
+    """The error for an option that a command does not have, with the option that was probably meant."""
     known = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     asked = given.lower().replace("_", "-")
     if _MEANT.get(asked) in known:

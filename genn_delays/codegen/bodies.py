@@ -1,7 +1,7 @@
 """Bodies printed for C++, CUDA C++ and the code strings of GeNN, operation by operation as they stand.
 
-A body's names get an underscore at their end, so that a formula may call its values what it likes: no word of C, no
-macro and no name of the code around it ends so.
+A body's names get an underscore at their end, so that a formula may use any names: no keyword of C, no macro and no
+name of the code around it ends so.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ GENN = Dialect({**_C_TYPES, Type.REAL: "scalar"}, "d", False, None, shifts=False
 
 
 def mangled(name: str) -> str:
-    """What a body's name is called in generated code."""
+    """A body's name in generated code."""
     return f"{name}_"
 
 
@@ -140,7 +140,7 @@ class Printer:
         return f"{'const ' if constant else ''}{self.dialect.types[body.types[name]]} {self.rename(name)}"
 
     def _value(self, e: Expression, pad: str) -> tuple[list[str], str]:
-        """An expression, and what must come before it where the target has no functions."""
+        """An expression, preceded by the statements that it needs where the target has no functions."""
         if self.dialect.function is not None:
             return [], self.expression(e)
         before: list[str] = []
@@ -249,7 +249,7 @@ _C_NAMES = {
 
 
 def _assigned(block: tuple[Statement, ...]) -> set[str]:
-    """The names that a block gives a value to whatever happens."""
+    """The names that a block assigns on every path."""
     found: set[str] = set()
     for s in block:
         if isinstance(s, Assign):

@@ -27,7 +27,7 @@ OPTIMISER_NUMBERS = ("weight_decay", "l1", "drift", "noise", "age")
 
 
 def moved(plan: Plan) -> dict[str, Kept]:
-    """What a synapse may have to be moved in rewiring, in the order in which kernels take it."""
+    """The arrays per synapse that rewiring may move, in the order in which kernels take them."""
     return kept_on_device(plan.most_moments)
 
 
@@ -108,7 +108,7 @@ def steps(text: str) -> str:
 
 
 def keeps_half(p: PopulationPlan) -> bool:
-    """Whether a population's tape may be in half precision: a readout reads its own."""
+    """True if a population's tape may be in half precision. Those of outputs may not, as readouts read them."""
     return p.readout is None
 
 

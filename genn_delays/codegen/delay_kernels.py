@@ -13,10 +13,10 @@ from .optimisers import comment_of
 
 @dataclass(frozen=True)
 class DelayKernelCode:
-    """What a template sees of a delay kernel.
+    """A delay kernel as templates see it.
 
     Attributes:
-        name: what generated code calls it.
+        name: in generated code.
         comment: its documentation, up to its arguments.
         reach: the widths within which lags lie, as a number of single precision.
         numbers: declarations of those of its numbers that the body reads.

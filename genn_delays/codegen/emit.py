@@ -35,7 +35,8 @@ _STEPS = derived_name("steps", REFRACTORY_STATE)
 
 
 class _Loader(jinja2.PackageLoader):
-    """The library's own templates of a target; one that is not there is an error of whoever named it."""
+    """The library's own templates of a target. Classes such as losses need none, so a missing one is a fault of this
+    library."""
 
     def __init__(self, target: str) -> None:
         super().__init__("genn_delays.codegen", f"templates/{target}")
@@ -68,12 +69,12 @@ def environment(target: str) -> jinja2.Environment:
 
 
 def tidy(text: str) -> str:
-    """Code without empty lines and spaces where nothing was to be filled in."""
+    """Remove the empty lines and spaces that unused parts of a template leave."""
     return re.sub(r"\n\n+( |\})", r"\n\1", re.sub(r"[ ]+\n", "\n", text))
 
 
 def limits(plan: Plan) -> dict[str, int]:
-    """Sizes of the fixed arrays in the generated structures, shared with whoever fills them."""
+    """Sizes of the fixed arrays in the generated structures, shared with the code that fills them."""
     return {
         "max_vars": max((len(p.model.states) for p in plan.populations if p.model), default=1),
         "max_pars": max((len(p.parameters) for p in plan.populations), default=1) or 1,
@@ -120,7 +121,7 @@ def emit(plan: Plan, target: str = "cpu") -> str:
 
 
 def _of_structures(plan: Plan) -> dict[str, Any]:
-    """What the template of the structures sees."""
+    """The values that the template of the structures reads."""
     numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
     named = {"optimiser_numbers": numbers, "rule_numbers": rule_numbers(plan), "output_numbers": output_members(plan)}
     return {**named, "kept": kept_on_cpu(), **limits(plan)}
@@ -132,7 +133,7 @@ def emit_structures(plan: Plan) -> str:
 
 
 def _add_passes(add: Callable[..., None], plan: Plan) -> None:
-    """What every network needs, and the passes over synapses in the forms that this one has."""
+    """The code that every network needs, and the passes over synapses in the forms that this one has."""
     kinds = {p.kind for p in plan.populations}
     spiking = any(p.spiking for p in plan.populations)
     compact = _support(plan) is not None and any(p.kind == "neuron" and p.spiking for p in plan.populations)
@@ -178,7 +179,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
 
 
 def _support(plan: Plan) -> float | None:
-    """Where the surrogate's derivative ends; None where it does not, or there is none."""
+    """The half width of the surrogate's support; None if it is not bounded, or without a surrogate."""
     return None if plan.surrogate is None else plan.surrogate.support
 
 
@@ -223,7 +224,7 @@ def _score_of(c: ConnectionPlan) -> str | None:
 
 
 def _learned(c: ConnectionPlan) -> dict[str, Any]:
-    """What the network's own functions see of a connection."""
+    """A connection as the network's own functions see it."""
     weight, delay = update_of(c)
     rule = c.rewiring
     return {
@@ -237,7 +238,8 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
 
 
 def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """What is computed tile by tile, forward and backward, cut where batch norm needs all tiles of a population."""
+    """The parts that are computed tile by tile, forward and backward, cut where batch norm needs all tiles of a
+    population."""
     forward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
     backward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
     for number, group in enumerate(groups):
@@ -256,7 +258,8 @@ def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]])
 
 
 def _suffix(p: PopulationPlan) -> str:
-    """What tells adjoints of one model apart: who reads them, which coefficients' gradients they add up."""
+    """The suffix that distinguishes adjoints of one model: by their readout, and by the coefficients' gradients they
+    sum."""
     if p.event_prop:
         return ("_read" if _reads_variable(p) else "") + ("_regularised" if p.regularised else "")
     if not p.slopes:
@@ -313,7 +316,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
 
 
 def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) -> None:
-    """What the adjoint of model number `m` keeps of spikes, and that adjoint, once for every way it is used."""
+    """The code that keeps model number `m`'s values at spikes, and its adjoint, once for every way it is used."""
     model = p.model
     assert model is not None
     transitions = model.transitions
@@ -340,7 +343,7 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
 
 
 def _reads_variable(p: PopulationPlan) -> bool:
-    """Whether a readout reads a variable of the population."""
+    """True if a readout reads a variable of the population."""
     return p.reads == "variable"
 
 
@@ -360,7 +363,7 @@ def _used(p: PopulationPlan, expressions: list[Printed], always: Sequence[str] =
 
 
 def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[str, Any]:
-    """What the templates of a population see."""
+    """A population as its templates see it."""
     connections, populations = plan.connections, plan.populations
     return {
         "index": p.index,

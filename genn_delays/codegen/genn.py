@@ -1,7 +1,7 @@
-"""From a plan to GeNN code: the code strings of GeNN models, which GeNN itself puts into kernels.
+"""From a plan to GeNN code: the code strings of GeNN models, from which GeNN itself makes kernels.
 
-Nothing here needs PyGeNN. A population becomes a neuron model, a connection a weight update model, and what is done
-between two examples custom (connectivity) updates. GeNN runs in steps of its own clock, ``t`` = 0, 1, 2, ...; the
+Nothing here needs PyGeNN. A population becomes a neuron model, a connection a weight update model; the work between two
+examples becomes custom (connectivity) updates. GeNN runs in steps of its own clock, ``t`` = 0, 1, 2, ...; the
 step of an example that a population is in is `own_step` (:mod:`genn_delays.backends.genn`).
 """
 
@@ -41,11 +41,11 @@ class NeuronCode:
         threshold: when it spikes; None for neurons that do not.
         params: whole numbers and numbers that are the same for all neurons, by name their type.
         dynamic: those of them that change from one example to the next.
-        numbers: what the code reads per neuron: a parameter where all are equal, else a variable that is only read.
+        numbers: numbers per neuron that the code reads: a parameter where all are equal, else a read-only variable.
         states: variables that it writes, by name their type.
         arrays: extra global parameters, by name the type of their entries and their size for every lane and neuron:
             ``"time"`` T, ``"spike"`` the most spikes that are kept, ``"one"``.
-        feedback: whether what its spikes do at their targets comes in as `time_in`.
+        feedback: whether its spikes' gradients at their targets come in as `time_in`.
     """
 
     sim: str
@@ -60,7 +60,7 @@ class NeuronCode:
 
 @dataclass(frozen=True)
 class SynapseCode:
-    """A GeNN weight update model: what happens at a spike, in every step, and at a spike on the way back."""
+    """A GeNN weight update model: code at a spike, in every step, and at a spike in the backward pass."""
 
     spike: str | None
     dynamics: str | None
@@ -68,7 +68,7 @@ class SynapseCode:
 
 
 class Fate(IntEnum):
-    """What will become of a synapse at the next rewiring, where the host has a say in it."""
+    """The decision of the host about a synapse at the next rewiring."""
 
     CANDIDATE = 0  # carries nothing and has a gradient; may be grown
     LIVING = 1
@@ -77,8 +77,9 @@ class Fate(IntEnum):
 
 
 def has_fate(c: ConnectionPlan) -> bool:
-    """Whether synapses are chosen by the host, which has seen them all; a rule that says of each synapse whether it
-    goes, and grows others at random, needs no such thing."""
+    """True if the host chooses synapses, as a choice among all of them is needed. A rule that decides about each
+    synapse on
+    its own, and grows others at random, does not need it."""
     return c.rewiring is not None and (c.rewiring.growth == "gradient" or c.rewiring.score is not None)
 
 
@@ -175,28 +176,30 @@ def synapse_code(plan: Plan, c: ConnectionPlan) -> SynapseCode:
 
 
 def _variable_fields(plan: Plan, c: ConnectionPlan) -> dict[str, SynapseField]:
-    """What GeNN keeps of a synapse besides its ends, by GeNN's names; where nothing is learned, weight and delay."""
+    """The variables that GeNN keeps of a synapse besides its ends, by GeNN's names; weight and delay if nothing is
+    learned."""
     learns = plan.event_prop is not None and c.learned
     kept = {name: f for name, f in synapse_fields(c).items() if learns or f.when == "always"}
     return {variable_name(name, f): f for name, f in kept.items() if name not in ("pre", "post")}
 
 
 def variable_name(name: str, field: SynapseField) -> str:
-    """What GeNN's code calls an array of a connection's state."""
+    """GeNN's name for an array of a connection's state."""
     if field.several:
         return f"{field.rule}_moment{name.removeprefix(field.name)}"
     return {"weight": "g", "delay": "d"}.get(name, name)
 
 
 def synapse_variables(plan: Plan, c: ConnectionPlan) -> dict[str, str]:
-    """What GeNN keeps for every synapse of a connection, by name the type."""
+    """The types of the variables that GeNN keeps for every synapse of a connection, by name."""
     fields = _variable_fields(plan, c)
     fate = {"fate": "uint8_t"} if len(fields) > 2 and has_fate(c) else {}
     return {name: GENN_TYPES[field.dtype] for name, field in fields.items()} | fate
 
 
 def born_variables(plan: Plan, c: ConnectionPlan) -> dict[str, str]:
-    """What newborn synapses do not begin with 0, in the order in which they are given it, and what they begin with."""
+    """The variables that do not begin with 0 at newborn synapses, with their first values, in the order of
+    assignment."""
     born = {}
     for name, f in sorted(_variable_fields(plan, c).items(), key=lambda item: item[1].birth != "weight"):
         if f.birth == "weight":
@@ -307,7 +310,7 @@ _LEGEND = {
 
 
 def _described(code: NeuronCode) -> str:
-    """A neuron model: what it has besides its code, and the code."""
+    """A neuron model: its variables and parameters, and its code."""
     kinds: dict[str, Mapping[str, Any]] = {
         "params": code.params,
         "vars": code.states,
@@ -325,7 +328,7 @@ def _type(of: Any) -> str:
 
 
 def listing(plan: Plan) -> str:
-    """All that GeNN is given for a plan, one code string after the other."""
+    """All code strings that GeNN is given for a plan."""
     parts: list[tuple[str, str | None]] = []
     for p in plan.populations:
         parts.append((f"population_{p.index} ({p.name}): neuron model", _described(neuron_code(plan, p))))

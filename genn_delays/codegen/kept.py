@@ -1,4 +1,4 @@
-"""What is kept of every synapse, as templates see it: :mod:`~genn_delays.plan.schema` in the types of a target."""
+"""The numbers kept per synapse, as templates see them: :mod:`~genn_delays.plan.schema` in the types of a target."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class Kept:
     @classmethod
     def of(cls, name: str, field: schema.SynapseField, types: dict[Any, str]) -> Kept:
         """A field in a target's types, under the name of an array of it."""
-        rare = field.when not in ("always", "learned")  # what is rewired is learned
+        rare = field.when not in ("always", "learned")  # connections that are rewired are learned
         rule = f"{field.rule}_rule" if field.rule else ""
         always, real = field.when == "always", issubclass(field.dtype, np.floating)
         return cls(name, field.meaning, field.birth, types[field.dtype], real, rule, rare, always)
 
 
 def kept_on_cpu() -> list[Kept]:
-    """What a connection's structure has on the processor: moments are arrays of arrays there."""
+    """The members of a connection's structure on the processor: moments are arrays of arrays there."""
     return [Kept.of(field.name, field, CPU_TYPES) for field in schema.SYNAPSE_FIELDS]
 
 
 def kept_on_device(most_moments: int) -> dict[str, Kept]:
-    """What a synapse may have to be moved in rewiring, in the order in which CUDA's kernels take it."""
+    """The arrays per synapse that rewiring may move, in the order in which CUDA's kernels take them."""
     fields = schema.every_synapse_field(most_moments)
     return {name: Kept.of(name, field, CUDA_TYPES) for name, field in fields.items()}

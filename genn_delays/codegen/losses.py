@@ -17,7 +17,7 @@ from .readouts import bodies_of
 
 @dataclass(frozen=True)
 class LossCode:
-    """What a template sees of a loss.
+    """A loss as templates see it.
 
     Attributes:
         comment: its documentation, up to its arguments.
@@ -38,8 +38,8 @@ class LossCode:
 
         Args:
             addresses: where `z` or `v`, `is_label` (and the `label`) or `target` lie.
-            out: where the derivative goes.
-            keeps: whether something may lie there before.
+            out: address of the derivative.
+            keeps: whether intermediate values may be stored there.
         """
         best = "largest" if self.stepwise else self._readout.best
         given = ["loss", *(["predicted"] if self.labelled else [])]

@@ -14,7 +14,7 @@ from .bodies import GENN, Dialect, Printer, mangled
 
 @dataclass(frozen=True)
 class OptimiserCode:
-    """What a template sees of an optimiser.
+    """An optimiser as templates see it.
 
     Attributes:
         name: the registered one.
@@ -43,7 +43,7 @@ def optimiser_code(optimiser: type[Optimiser], dialect: Dialect) -> OptimiserCod
 
 
 def comment_of(kind: type) -> str:
-    """The documentation of a class up to its arguments, as a comment: what a kernel computes stands above it."""
+    """The documentation of a class up to its arguments, as a comment above its kernel."""
     lines: list[str] = []
     for line in (inspect.getdoc(kind) or kind.__name__).splitlines():
         if line.strip() in ("Args:", "Attributes:"):
@@ -65,10 +65,10 @@ def bodies_of(optimisers: Iterable[Optimiser]) -> list[Body]:
 
 
 def around_code(dialect: Dialect, indent: int) -> dict[str, str]:
-    """What is done before and after an optimiser's step, as its templates call it; see :mod:`..learning.updates`.
+    """The code before and after an optimiser's step, by the names that templates use; see :mod:`..learning.updates`.
 
     Args:
-        indent: of the step; what is done under a condition stands deeper.
+        indent: of the step; conditional statements are indented further.
     """
     printer = Printer(dialect)
     parts = {"before": (BEFORE, 0), "drift": (DRIFT, 0), "noise": (NOISE, 1), "keep_sign": (KEEP_SIGN, 1),
@@ -80,7 +80,7 @@ def genn_step(optimiser: Optimiser, of: str) -> str:
     """The statements of one step for GeNN.
 
     Args:
-        of: ``"weight"`` or ``"delay"``, with which the names of its moments and numbers begin.
+        of: ``"weight"`` or ``"delay"``, the prefix of the names of its moments and numbers.
 
     Returns:
         Statements that make of the value ``new_`` and its gradient ``g_`` the new value.

@@ -1,7 +1,7 @@
-"""Bodies over neurons as loops: one over neurons for each reduction that needs another's result, and what is between.
+"""Bodies over neurons as loops: one over neurons for each reduction that needs another's result, and code between them.
 
-Reductions that do not need each other share a loop. A value per neuron is computed again in every loop that needs it,
-but for one that is costly and may be kept where the result will lie. Templates own loops and addresses.
+Independent reductions share a loop. A value per neuron is computed again in every loop that needs it, but for one that
+is costly and may be stored at the address of the result. Templates own loops and addresses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .bodies import Dialect, Printer, mangled
 
 @dataclass
 class Accumulator:
-    """What a loop over neurons adds up or finds.
+    """A sum or an extremum that a loop over neurons computes.
 
     Attributes:
         name, type, start: in C.
@@ -32,7 +32,7 @@ class Accumulator:
 
 @dataclass
 class Part:
-    """A loop over neurons, or what is done once a lane between two.
+    """A loop over neurons, or the statements once per lane between two loops.
 
     Attributes:
         neurons: whether it is a loop.
@@ -73,9 +73,9 @@ def nest(
     """The loops of a body.
 
     Args:
-        addresses: by input, where its value for neuron `i` lies (or, of a lane's, where that lies).
-        out: by output per neuron, where it goes. It may lie where inputs do.
-        keeps: whether what is there may be overwritten before the last loop.
+        addresses: by input, the address of its value for neuron `i` (or of its value of the lane).
+        out: by output per neuron, its address, which may be that of an input.
+        keeps: whether the content of that address may be overwritten before the last loop.
         given: outputs of the lane that the code around it reads.
     """
     return _Nest(body, dialect, addresses, out, keeps, given).build()
@@ -132,7 +132,8 @@ class _Nest:
         return Nest(header, inputs, self._values(parts), parts)
 
     def _final(self) -> int:
-        """The loop that gives the values per neuron: the last, if they need nothing of it and nothing comes later."""
+        """The loop that gives the values per neuron: the last one, if they do not need its results and no later one
+        exists."""
         if not self.out:
             return 0
         labels = [s for s in self.body.statements if isinstance(s, Assign) and _is_at_label(s)]
@@ -166,14 +167,14 @@ class _Nest:
         for s in sorted(reductions, key=_finds_place):
             self._accumulate(s, updates, lines)
         part.accumulators = list(updates.values())
-        # the place of the largest is found before the largest becomes this neuron's
+        # compare for the index before the largest value is updated
         for accumulator in sorted(part.accumulators, key=lambda a: a.type != "int"):
             lines.append(accumulator.update)
         part.text = "\n".join([*lines, *(f"{address} = {mangled(name)};" for name, address in results)])
         return part
 
     def _accumulate(self, s: Assign, updates: dict[str, Accumulator], lines: list[str]) -> None:
-        """What a reduction needs of one more neuron; a place and the value there share what is the largest so far."""
+        """The update of a reduction by one more neuron; an index and the value there share the largest so far."""
         e, name = s.value, mangled(s.name)
         assert isinstance(e, Reduce)
         type_ = self.dialect.types[e.operand.type]
@@ -197,7 +198,7 @@ class _Nest:
             updates[name] = Accumulator(name, "int", "0", f"{name} = {value} {sign} {best} ? (int)i : {name};")
 
     def _lane_part(self, level: int) -> Part | None:
-        """What is done once a lane after the loops of a level."""
+        """The statements once per lane after the loops of a level."""
         part, lines = Part(False), []
         computed: set[str] = set()
         for s in self.body.statements:
@@ -227,7 +228,7 @@ class _Nest:
         return [f"{types[s.value.type]} {name};", "{", *(f"    {line}" for line in lines), "}"]
 
     def _slice(self, roots: set[str], part: Part, level: int, stores: bool = True) -> list[str]:
-        """The statements that values per neuron need, those that are kept where they are read from memory."""
+        """The statements that values per neuron need; values that are kept are loaded from memory."""
         wanted, statements = set(roots), []
         loads_kept = self.kept is not None and self.kept_at is not None and self.kept_at < level
         for s in reversed(self.body.statements):
@@ -253,7 +254,7 @@ class _Nest:
         return lines
 
     def _add_reads(self, names: set[str], part: Part, lines: list[str]) -> None:
-        """Inputs are loaded where they are read, what other parts computed comes from there."""
+        """Load inputs where they are read; results of other parts come from the parts."""
         for name in (n for n in self.body.types if n in names):
             rank, type_ = self.ranks[name], self.dialect.types[self.body.types[name]]
             if name in self.body.inputs and rank is not Rank.ALL:
@@ -276,7 +277,7 @@ class _Nest:
 
 
 def vectorises(text: str) -> bool:
-    """Whether statements call nothing that a compiler cannot compute for several lanes at once."""
+    """True if a compiler can vectorise all calls in the statements."""
     return not re.search(r"\b(exp|log|tanh)f?\(", text)
 
 

@@ -16,17 +16,17 @@ from .over_neurons import Nest, nest
 
 @dataclass(frozen=True)
 class ReadoutCode:
-    """What a template sees of a readout.
+    """A readout as templates see it.
 
     Attributes:
         name: the registered one.
         comment: its documentation.
-        softmax, spikes: what is scanned, if it is no variable.
+        softmax, spikes: whether the softmax or the spikes are scanned, in place of a variable.
         best: which z is the answer.
         numbers: of all the numbers it has, how the code calls them.
-        carried: type and name of what is carried from step to step.
-        kept: type and name of what of it the way back reads.
-        begin, end, phantom: statements; of a step or spike those that are alike for all lanes, and the others.
+        carried: type and name of the values carried from step to step.
+        kept: type and name of those of them that the backward pass reads.
+        begin, end, phantom: statements; of a step or spike those that are the same for all lanes, and the others.
     """
 
     name: str
@@ -46,16 +46,16 @@ class ReadoutCode:
     _dialect: Dialect
 
     def reads(self, name: str, *parts: str) -> bool:
-        """Whether any of the bodies reads a name."""
+        """True if any of the bodies reads a name."""
         scan = self._kind.scan()
         bodies: list[Body | None] = [getattr(scan, part) for part in parts]
         return any(_reads(body.statements, name) for body in bodies if body is not None)
 
     def given(self, addresses: Mapping[str, str], *parts: str) -> list[str]:
-        """The declarations of what is given to bodies and that they read.
+        """Declarations of the given values that the bodies read.
 
         Args:
-            addresses: where `num_steps`, `dt` and the like come from; ``"numbers"`` stands before a number's name.
+            addresses: of `num_steps`, `dt` and the like; ``"numbers"`` is the prefix of a number's name.
         """
         types = {"num_steps": Type.INT, "t": Type.INT, "dt": Type.DOUBLE, "v": Type.REAL, "dz": Type.REAL}
         found = [(types[n], mangled(n), a) for n, a in addresses.items() if n in types and self.reads(n, *parts)]
@@ -78,7 +78,7 @@ def readout_code(readout: Readout, dialect: Dialect, back: bool = True) -> Reado
     """The code of a readout in a dialect that has functions.
 
     Args:
-        back: whether there is a way back through it; losses of a time step go round it.
+        back: whether there is a backward pass through it; per-timestep losses bypass it.
     """
     kind, printer = type(readout), Printer(dialect)
     scan = kind.scan()
@@ -107,7 +107,7 @@ def bodies_of(readouts: Iterable[Readout]) -> list[Body]:
 
 
 def _split(body: Body, always: frozenset[str], printer: Printer) -> tuple[str, str]:
-    """The statements of a step that are alike for all neurons and lanes, and the others."""
+    """The statements of a step that are the same for all neurons and lanes, and the others."""
     counts = [s.name for s in walk(body.statements) if isinstance(s, Assign)]
     fixed: list[Statement] = []
     known = set(always)

@@ -14,7 +14,7 @@ from .optimisers import comment_of
 
 @dataclass(frozen=True)
 class RuleCode:
-    """What a template sees of a rewiring rule.
+    """A rewiring rule as templates see it.
 
     Attributes:
         name: the registered one.
@@ -42,8 +42,8 @@ class CUDARuleCode(RuleCode):
 
     Attributes:
         values: parameters of a function of one synapse.
-        parameters, passed: those of a kernel, and the same as it passes them on.
-        arguments: what it gives the function for synapse k.
+        parameters, passed: those of a kernel, and the arguments with which it passes them on.
+        arguments: of the function for synapse k.
     """
 
     values: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The compilers where mlGeNN has them: names of :mod:`genn_delays.training` and nothing else."""
+"""The compilers under mlGeNN's module name; they are defined in :mod:`genn_delays.training`."""
 
 from ..training.compiled_network import CompiledNetwork
 from ..training.compiler import Compiler

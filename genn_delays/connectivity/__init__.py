@@ -1,4 +1,4 @@
-"""Which neurons are connected, with which weights and delays; always as ragged arrays, O(synapses)."""
+"""Connectivities: connected pairs with weights and delays, always as ragged arrays, O(synapses)."""
 
 from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedProbability, Sparse, home_words
 from .synapses import Synapses, ordinals, row_start, sort_order

@@ -1,4 +1,4 @@
-"""What a connectivity is: which pairs are connected, with which weights and delays."""
+"""Connectivities: the connected pairs, and their weights and delays."""
 
 from __future__ import annotations
 
@@ -119,17 +119,17 @@ class Connectivity(ABC):
     def home_sign_threshold(self, num_pre: int) -> int:
         """A pair's sign is negative where the first word of its home draw is below this."""
         if self.explicit_weights:
-            return 1 << 31  # nothing is known of the other pairs: either sign, as likely
+            return 1 << 31  # nothing is known of the other pairs: both signs are equally likely
         return negative_threshold(self.weight_initializer, num_pre * self.kernel_count)
 
     @property
     def explicit_weights(self) -> bool:
-        """Whether the weights, and so their signs, were given one by one."""
+        """True if the weights, and so their signs, were given explicitly."""
         return False
 
 
 def home_words(pre: Any, post: Any, ordinal: Any, seed: int, owner: int) -> npt.NDArray[np.uint32]:
-    """The random words that belong to a pair for good: word 0 is its weight (and sign), word 1 its delay."""
+    """The fixed random words of a pair: word 0 is its weight (and sign), word 1 its delay."""
     return philox(seed, Purpose.HOME, owner, pre, post, ordinal)
 
 
@@ -254,7 +254,7 @@ class Sparse(Connectivity):
 
     @property
     def explicit_weights(self) -> bool:
-        """Whether the weights, and so their signs, were given one by one."""
+        """True if the weights, and so their signs, were given explicitly."""
         return self._weight is not None
 
     def synapses_per_pair(self) -> int:
@@ -295,7 +295,7 @@ class Sparse(Connectivity):
         if self._delay is not None:
             return Synapses(pre, post, self._delay[order], weight)
         delay = self.delay_initializer.from_words(words[1])
-        order = sort_order(post, pre, delay)  # several synapses of a pair: by the delays just drawn
+        order = sort_order(post, pre, delay)  # sort several synapses of a pair by the delays just drawn
         return Synapses(pre, post, delay[order], weight[order])
 
 

@@ -43,12 +43,12 @@ def sort_order(
 
 
 def row_start(post: npt.NDArray[np.int32], num_post: int) -> npt.NDArray[np.int64]:
-    """Where each target's row starts, shape ``[num_post + 1]``; `post` is sorted."""
+    """The start of each target's row, shape ``[num_post + 1]`` (CSR); `post` is sorted."""
     return np.searchsorted(post, np.arange(num_post + 1)).astype(np.int64)
 
 
 def ordinals(pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """For sorted synapses, the how-manieth of its pair each is (0 for the first)."""
+    """The index of each synapse among the synapses of its pair, from 0; synapses are sorted."""
     new_pair = np.ones(pre.size, dtype=bool)
     new_pair[1:] = (pre[1:] != pre[:-1]) | (post[1:] != post[:-1])
     position = np.arange(pre.size)

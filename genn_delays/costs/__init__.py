@@ -1,4 +1,4 @@
-"""What a network costs, counted: operations, bytes, energy by stated figures, and the metrics of NeuroBench.
+"""The costs of a network, counted: operations, bytes, energy by stated figures, and the metrics of NeuroBench.
 
 from genn_delays.costs import costs_of
 

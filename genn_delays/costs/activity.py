@@ -1,4 +1,4 @@
-"""What populations send, as far as costs depend on it: how often every neuron is active at every step."""
+"""Activity, as far as costs depend on it: how often every neuron is active at every step."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""How many operations a plan takes, pass by pass, and how many a dense network of the same populations would.
+"""Operations of a plan, pass by pass, and of a dense network of the same populations.
 
-What is counted is what the kernels do in their sparse forms. A synapse of delay d from a real-valued population takes a
+The operations counted are those of the kernels in their sparse forms. A synapse of delay d from a real-valued
+population takes a
 multiply-accumulate for each of the ``T - d`` steps that arrive within an example of T steps; from a spiking population
 it takes an accumulate for every spike that arrives. Where a delay kernel spreads it, each of its lags is a synapse of
 its own. Its gradient is the same sum the other way round, and what goes back to its source takes a multiply-accumulate
@@ -57,7 +58,7 @@ class Costs:
 
 
 class Lags(NamedTuple):
-    """Where a connection's synapses act: one of it each, or one for every lag that a delay kernel spreads it over."""
+    """The lags at which a connection's synapses act: one each, or every lag over which a delay kernel spreads it."""
 
     pre: npt.NDArray[np.int64]
     lag: npt.NDArray[np.int64]
@@ -79,14 +80,14 @@ def steps(lags: Lags, time_steps: int) -> float:
 
 
 def arrivals(lags: Lags, active: Counts) -> float:
-    """How often something other than 0 arrives within an example, summed over synapses and examples."""
+    """The number of arrivals other than 0 within an example, summed over synapses and examples."""
     time_steps = active.shape[1]
     until = np.concatenate([np.zeros((active.shape[0], 1), np.int64), np.cumsum(active, axis=1)], axis=1)
     return float(until[lags.pre, np.maximum(time_steps - lags.lag, 0)].sum())
 
 
 def inference(plan: Plan, synapses: Mapping[int, Synapses], activity: Activity) -> Costs:
-    """What it takes to evaluate the activity's examples; `synapses` by connection, as they are."""
+    """The costs of evaluating the activity's examples; `synapses` by connection, as they are."""
     parts = [_forward(plan, c, lags_of(c, synapses[c.index], None), activity) for c in plan.connections]
     parts += [_neurons(plan, p, activity.examples) for p in plan.populations if p.model is not None]
     parts += [_readout(plan, p, activity.examples) for p in plan.outputs]
@@ -94,7 +95,7 @@ def inference(plan: Plan, synapses: Mapping[int, Synapses], activity: Activity) 
 
 
 def training_step(plan: Plan, synapses: Mapping[int, Synapses], activity: Activity, now: Progress) -> Costs:
-    """What it takes to learn from the activity's examples in one step; rewiring as it costs a step on average."""
+    """The costs of one training step on the activity's examples; of rewiring, the mean over steps."""
     parts: list[Part] = []
     for c in plan.connections:
         lags = lags_of(c, synapses[c.index], None if c.kernel is None else c.kernel.width(c.max_delay, now))
@@ -124,7 +125,7 @@ def _forward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> P
 
 
 def _backward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
-    """What an impulse of the source does to the loss; under EventProp besides, at spikes, what its time does."""
+    """The gradients of the source's impulses; under EventProp also those of spike times, at spikes."""
     macs = activity.examples * steps(lags, plan.time_steps)
     if plan.event_prop is not None:
         macs += arrivals(lags, activity.active[c.source])
@@ -132,7 +133,7 @@ def _backward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> 
 
 
 def _gradients(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
-    """A dot product a lag, and where delays are learned what makes two gradients of a correlogram."""
+    """A dot product a lag; where delays are learned, also the two weighted sums of the correlogram."""
     source = plan.populations[c.source]
     sums = 2.0 if c.gradient_form == "arrival" else 1.0
     if c.gradient_taps == "difference":  # a whole delay's neighbours
@@ -153,9 +154,8 @@ def _optimiser(c: ConnectionPlan) -> Part:
 
 
 def _rewiring(plan: Plan, c: ConnectionPlan, activity: Activity, now: Progress) -> Part:
-    """The scores of growth by the gradient: the gradients of the synapses that candidates would be; what is random
-    needs none. Where as many go as reach zero, so many are not known, and those of the initial number are taken that
-    go at an age of `every` steps."""
+    """The scores of growth by the gradient: one gradient for each candidate; random growth needs none. If synapses are
+    dropped where they reach zero, their number is not known; it is taken as if each lived for `every` steps."""
     rule = c.rewiring
     assert rule is not None
     if not rule.uses_gradient:

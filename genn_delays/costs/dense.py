@@ -1,4 +1,4 @@
-"""What a dense network of the same populations takes: every pair has a synapse."""
+"""The costs of a dense network of the same populations: every pair has a synapse."""
 
 from __future__ import annotations
 

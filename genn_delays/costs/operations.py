@@ -1,4 +1,4 @@
-"""Operations: what is counted, and how many a formula has."""
+"""Operations: their kinds, and their number in a formula."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..derive.printed import Printed
 
 @dataclass(frozen=True)
 class Operations:
-    """Floating point operations, by what a machine pays for them.
+    """Floating point operations by kind.
 
     Attributes:
         macs: a product that is added to a sum (multiply-accumulate).
-        acs: something that is added to a sum as it is: what a spike costs at a synapse (accumulate).
+        acs: an addition to a sum without a product: the cost of a spike at a synapse (accumulate).
         others: every other sum, product, quotient or function's value.
     """
 

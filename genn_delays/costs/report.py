@@ -1,4 +1,4 @@
-"""A report of what a compiled network costs, for people and as JSON."""
+"""A report of a compiled network's costs, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Watch(Callback):
 
 @dataclass(frozen=True)
 class Report:
-    """What a network costs.
+    """The costs of a network.
 
     Attributes:
         name: of the network, for the heading.
@@ -49,7 +49,7 @@ class Report:
         rates: by spiking population the share of neuron-steps with a spike.
         inference: of those examples.
         step: of a training step of a whole batch; None where nothing is learned.
-        synapses, pairs: how many there are, and how many there could be.
+        synapses, pairs: number of synapses, and of pairs of neurons.
         dense: multiply-accumulates of one example in a dense network.
         neurobench: its metrics.
         held: bytes by owner and buffer on backend ``cpu`` with one thread.
@@ -142,7 +142,7 @@ class Report:
 
 
 def costs_of(compiled: CompiledNetwork, x: Mapping[Any, Any], name: str = "network") -> Report:
-    """What a compiled network costs, with activity measured on examples.
+    """The costs of a compiled network, with activity measured on examples.
 
     Args:
         compiled: the network, on any backend.

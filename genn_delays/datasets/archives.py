@@ -72,7 +72,7 @@ def walk(source: Path, wanted: Callable[[PurePosixPath], bool]) -> Iterator[tupl
             yield path, read() if wanted(path) else None
     except DatasetError:
         raise
-    except Exception as error:  # whatever a damaged archive makes zipfile, tarfile or a decompressor raise
+    except Exception as error:  # any error that a damaged archive causes in zipfile, tarfile or a decompressor
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetError(f"{source} cannot be read; is it damaged? ({reason})") from error
 
@@ -91,7 +91,7 @@ def content_sha256(files: Mapping[str, bytes]) -> str:
 
 
 def source_sha256(source: Path, part_of_data: Callable[[PurePosixPath], bool]) -> str:
-    """SHA-256 that changes whenever the data may have: what features that were computed from it are kept under.
+    """SHA-256 that changes whenever the data may have changed: the cache key of features computed from the data.
 
     Args:
         source: an archive, of which this is the SHA-256, or a folder, of which every part of the data counts with its

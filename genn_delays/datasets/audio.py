@@ -56,7 +56,8 @@ def read_wav(name: str, content: bytes, sample_rate: int) -> npt.NDArray[np.floa
 
 
 def _riff_chunks(content: bytes) -> dict[bytes, bytes]:
-    """Name -> content of the chunks of a WAV file, of a title, say, too; or a ValueError that says what is wrong."""
+    """Name -> content of the chunks of a WAV file, those of titles and the like included; a ValueError says what is
+    wrong."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise ValueError("it does not begin with RIFF and WAVE")
     size = int.from_bytes(content[4:8], "little") + 8

@@ -1,4 +1,4 @@
-"""What every data set looks like, and how examples are held out."""
+"""The class of data sets, and the split that holds examples out."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Dataset:
         return replace(self, example_timesteps=steps, x_train=x_train, x_test=x_test)
 
     def _fault(self, x: Examples, y: npt.NDArray[np.int64]) -> str | None:
-        """What is wrong with one part, or None."""
+        """The fault of one part in words, or None."""
         if y.dtype != np.int64 or y.ndim != 1 or len(y) != len(x):
             return f"{len(x)} examples need as many int64 labels, found {y.dtype} of shape {y.shape}"
         if y.size and not (y.min() >= 0 and y.max() < self.num_classes):

@@ -1,4 +1,5 @@
-"""What a folder or an archive holds, file by file. An archive is read to its very end, so that its checksums count.
+"""The files of a folder or an archive, one by one. An archive is read to its end, so that all its checksums are
+compared.
 
 gzip, bzip2, xz and zip carry checksums of their content, and whatever is read of such an archive is what was put into
 it. A tar carries checksums of its headers alone: in one that is not compressed, as in a folder, damage within a file
@@ -59,7 +60,7 @@ def members(source: Path) -> Iterator[Member]:
 
 
 def is_zip(file: IO[bytes]) -> bool:
-    """Whether a file begins as a zip archive does. Not ``zipfile.is_zipfile``, which finds a zip within a tar."""
+    """True if a file begins as a zip archive does. (``zipfile.is_zipfile`` would also find a zip within a tar.)"""
     file.seek(0)
     start = file.read(4)
     file.seek(0)
@@ -69,7 +70,7 @@ def is_zip(file: IO[bytes]) -> bool:
 def decompressed(file: IO[bytes]) -> IO[bytes]:
     """The content of a gzip, bzip2 or xz file, told by how it begins; of any other file the file itself.
 
-    Whoever reads it to its end has had every checksum compared.
+    When it has been read to its end, every checksum has been compared.
     """
     file.seek(0)
     start = file.read(6)
@@ -114,7 +115,7 @@ class _Streams(io.RawIOBase):
                 return len(found)
 
     def _behind(self, rest: bytes) -> bytes:
-        """What follows a stream, without the zeros that fill a block up; empty at the end of the file."""
+        """The bytes after a stream, without the zeros that pad a block; empty at the end of the file."""
         while not (found := rest.lstrip(b"\0")):
             rest = self._file.read(_CHUNK)
             if not rest:

@@ -118,7 +118,8 @@ def features_of(
 
 
 def is_split(shape: tuple[int, int]) -> Callable[[Arrays], bool]:
-    """Whether arrays from the cache are what :func:`features_of` returns, for :func:`.features.cached_arrays`."""
+    """True if arrays from the cache have the form that :func:`features_of` returns; for
+    :func:`.features.cached_arrays`."""
 
     def fits(arrays: Arrays) -> bool:
         return len(arrays) == 4 and all(

@@ -1,4 +1,4 @@
-"""What a loader says on standard error before it does something that takes seconds or more."""
+"""Messages of loaders on standard error before they do something that takes seconds or more."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ CODE_VERSION = 1
 
 _FORMS = (".h5", ".h5.zip", ".h5.gz")
 _ROWS = 256  # read at a time
-# what h5py, zipfile and gzip raise when a file is not what it says it is
+# errors of h5py, zipfile and gzip for a damaged file
 # fmt: off
 _DAMAGE = (
     OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, MemoryError, struct.error,
@@ -54,7 +54,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of one of the two data sets.
+    """The published facts of one of the two data sets.
 
     Attributes:
         name: its name in the registry; ``{name}_{part}.h5`` are its files.

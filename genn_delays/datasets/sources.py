@@ -1,4 +1,4 @@
-"""Where a data set comes from: a folder of the user's or a download; the packages it needs; checks of what came."""
+"""Sources of data sets: a folder of the user's or a download; required packages; checks of the files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 def find_data(
     what: str, data_dir: str | PathLike[str] | None, search: Callable[[Path], Found | None], expected: str
 ) -> Found | None:
-    """What ``search`` finds in ``data_dir``, else in ``$GENN_DELAYS_DATA``, or None where it has to be downloaded.
+    """The result of ``search`` in ``data_dir``, else in ``$GENN_DELAYS_DATA``; None if a download is needed.
 
     A ``data_dir`` without the data is an error; a ``$GENN_DELAYS_DATA`` without it is not, since other data sets are
     looked for there too.
@@ -64,7 +64,7 @@ def need_package(package: str, extra: str, data_set: str) -> Any:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package:  # it is installed; something that it needs is not
+        if error.name != package:  # it is installed, but one of its own requirements is not
             raise _broken(package, data_set, error) from error
         raise DatasetError(
             f"data set {data_set} needs the package {package}, which is not installed: {install_extra(extra)}"
@@ -101,7 +101,7 @@ def downloaded(what: str, file_name: str, urls: Sequence[str], check: Callable[[
 
 
 def _is_believed(target: Path, check: Callable[[Path], object]) -> bool:
-    """Whether a file in the cache is what was downloaded: nobody else could have written it, or it is checked again."""
+    """True if a cached file can be trusted: nobody else could have written it, or its check passes again."""
     if is_own(target.stat()):
         return True
     try:

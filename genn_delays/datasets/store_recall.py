@@ -80,7 +80,7 @@ def load_store_recall(data_dir: str | PathLike[str] | None = None) -> Dataset:
 
 
 def active_groups(classes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which groups spike: ``[examples, slots, 4]``.
+    """True for the groups that spike: ``[examples, slots, 4]``.
 
     Args:
         classes: ``[examples]``, 0 or 1: the symbol stored first.

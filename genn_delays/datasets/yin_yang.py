@@ -69,7 +69,7 @@ def which_region(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.
     """The region of every point: -1 outside the figure, 2 in a dot, else 1 or 0 as in the published labels.
 
     Class 1 is the upper half without the disc of radius 1/4 around the right dot, and the disc around the left one.
-    Distances are compared as squares, so that the result does not hang on a square root.
+    Distances are compared as squares, so that the result does not depend on a square root.
     """
     left, right = (x - 0.5 * R_BIG) ** 2 + (y - R_BIG) ** 2, (x - 1.5 * R_BIG) ** 2 + (y - R_BIG) ** 2
     lobe = (0.5 * R_BIG) ** 2

@@ -1,4 +1,4 @@
-"""Backend ``cpu``: what it needs, how many threads it uses."""
+"""Backend ``cpu``: its requirements and its threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Memory of a plan on this machine's processor: every array that the kernels read or write, and who points to it."""
+"""Memory of a plan on this machine's processor: every array that the kernels read or write, and the structures with
+pointers to them."""
 
 from __future__ import annotations
 
@@ -39,8 +40,8 @@ def tiles(lanes: int, tile: int) -> Iterator[tuple[int, int]]:
 def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     """Bytes by owner and array of all that a plan needs, with nothing allocated; `net` is a structure to spoil.
 
-    What is only used in part or seldom is not in it: rows of busy neurons, gradients where nothing is learned, and
-    spikes, which are as many as there will be.
+    Memory that is only partly or rarely used is left out: rows of busy neurons, gradients where nothing is learned, and
+    spikes, whose number is not known in advance.
     """
     every = [allocate_network(plan, net, threads, Foreseen)]
     every += [allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen) for p in plan.populations]
@@ -118,7 +119,7 @@ def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> N
 
 
 def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
-    """What an output's loss compares with, and the loss's numbers."""
+    """The labels or targets of an output's loss, and the loss's numbers."""
     assert p.loss is not None
     set_members(view, output_numbers(plan)[p.index])
     view.num_carried = 0 if p.loss.stepwise else len(p.reading.scan().kept)
@@ -190,7 +191,7 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
 
 
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
-    """What is there once: scratch memory of every thread, and the seeds."""
+    """The arrays of the network as a whole: scratch memory of every thread, and the seeds."""
     arrays, T, B = kind("the network"), plan.time_steps, plan.batch_size
     row = T * net.tile
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)

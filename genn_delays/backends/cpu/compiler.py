@@ -1,4 +1,4 @@
-"""Finding the machine's C++ compiler, compiling generated source with it, and keeping what came out."""
+"""Finding the machine's C++ compiler, compiling generated source with it, and caching the result."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _has_zig() -> bool:
 
 def _version(command: tuple[str, ...]) -> str | None:
     try:
-        done = subprocess.run(  # what a compiler prints may be in any encoding
+        done = subprocess.run(  # a compiler's output may be in any encoding
             [*command, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -88,7 +88,7 @@ def _version(command: tuple[str, ...]) -> str | None:
 
 @cache
 def processor() -> str:
-    """What ``-march=native`` means here: the processor's model and features."""
+    """The processor's model and features, which ``-march=native`` compiles for."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         kept = {line for line in lines if line.split("\t")[0] in ("model name", "flags", "Features", "CPU part")}

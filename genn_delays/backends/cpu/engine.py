@@ -39,7 +39,7 @@ MOST_LANES = 256
 
 
 def _end_threads(library: Any, pool: int, process: int) -> None:
-    """End a pool's threads and give its memory back, where it is this process that they run in."""
+    """End a pool's threads and free its memory, if they run in this process and not in its parent."""
     if os.getpid() == process:
         library.pool_destroy(pool)
 
@@ -110,7 +110,7 @@ class CPUEngine:
             raise BackendUnavailableError(f"the system refused to start {self._threads} threads; ask for fewer")
         self._net.pool = pool
         self.close = weakref.finalize(self, _end_threads, self._library, pool, os.getpid())
-        self.close.atexit = False  # a thread that still computes then would be left without them; they end anyway
+        self.close.atexit = False  # a thread that still computes would lose its buffers; the process ends anyway
 
     def after_fork(self) -> None:
         """Threads are not inherited. Spikes of the last batch are still where they were."""
@@ -136,7 +136,7 @@ class CPUEngine:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def check_learning(self, *, training: bool) -> None:
-        """Whatever can be planned can be learned."""
+        """Every plan can be learned here."""
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         net, lanes = self._net, len(examples)
@@ -239,7 +239,7 @@ class CPUEngine:
     # --- reading and writing -----------------------------------------------------------------------------------------
 
     def _untiled(self, array: npt.NDArray[Any], size: int, steps: int = 1) -> npt.NDArray[Any]:
-        """What is stored tile by tile as ``[neuron, time, lane]``."""
+        """An array stored tile by tile as ``[neuron, time, lane]``."""
         parts = []
         for first, lanes in tiles(self._net.live, self._net.tile):
             start = size * steps * first

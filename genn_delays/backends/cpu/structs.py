@@ -33,7 +33,7 @@ def network_type(plan: Plan) -> Any:
 
 
 def structures(source: str) -> dict[str, Any]:
-    """The structures that a source of C defines as ctypes classes, by name: the source is their only description.
+    """The structures that a C source defines, as ctypes classes by name. The source is their only description.
 
     Members are numbers of fixed size, pointers, structures defined before, and arrays of these. A class has the members
     of its structure and no others: giving it another one is an AttributeError.
@@ -75,7 +75,7 @@ def set_members(structure: ctypes.Structure, values: Mapping[str, float]) -> Non
 
 
 def address(array: npt.NDArray[Any]) -> int:
-    """Where a contiguous array lies; whoever stores it keeps the array alive."""
+    """The address of a contiguous array. The caller must keep the array alive."""
     assert array.flags.c_contiguous
     return int(array.ctypes.data)
 
@@ -107,12 +107,12 @@ class Arrays(dict[str, npt.NDArray[Any]]):
         return self.address(name)
 
     def address(self, name: str) -> int:
-        """Where an array lies."""
+        """The address of an array."""
         return address(self[name])
 
 
 class Foreseen(Arrays):
-    """What would be allocated, in the place of it: arrays of one number that pretend to be whole.
+    """A dry run of :class:`Arrays`: it allocates one number in place of each array, and adds up the sizes.
 
     Attributes:
         sizes: bytes by name.

@@ -1,4 +1,4 @@
-"""Backend ``cuda``: what it needs, and which GPU it uses."""
+"""Backend ``cuda``: its requirements, and the choice of a GPU."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Backward:
             self._correlate(c)
 
     def _readout(self, p: PopulationPlan) -> None:
-        """From dL/dz to what the readout makes of it at every step, in g; a loss of a time step is there already."""
+        """From dL/dz to the readout's derivative at every step, in g; a per-timestep loss has filled g already."""
         w, b = self.work, self.work.population[p.index]
         assert p.loss is not None
         if p.loss.stepwise:
@@ -57,7 +57,7 @@ class Backward:
             w.launch(f"phantom_{p.index}", p.size * w.L, buffers, given)
 
     def _felt(self, p: PopulationPlan, t0: int, t1: int) -> None:
-        """What a population's spikes do to the loss over its synapses, added to what a readout makes of them."""
+        """dL/dspike of a population through its outgoing synapses, added to the readout's derivative."""
         w, T, L = self.work, self.work.plan.time_steps, self.work.L
         begins = int(p.readout is None)
         for c in (w.plan.connections[k] for k in p.outgoing):
@@ -73,7 +73,7 @@ class Backward:
                 L=L, t0=t0, t1=t1, begins=begins,
             )  # fmt: skip
             begins = 0
-        if begins and t1 == T:  # once: what later blocks have put there is the gradient of this one's targets
+        if begins and t1 == T:  # only once: later blocks have added the gradients of this block's targets
             w.population[p.index]["g"].clear()
 
     def _adjoint(self, p: PopulationPlan, t0: int, t1: int) -> None:
@@ -84,7 +84,7 @@ class Backward:
             names += ["slopes", "current", *(["bias"] if p.bias is not None else [])]
             names += ["factor", "offset"] if p.batch_norm else []
         arguments: dict[str, Argument] = {"grad": b["g"], **{name: b[name] for name in names}}
-        rounded = b["tape"].dtype == np.uint16  # its threshold crossings are not those that were
+        rounded = b["tape"].dtype == np.uint16  # its threshold crossings are not those of the step itself
         if rounded and p.spiking:
             arguments["spiked_at"] = b.get("resets", b.get("bits"))
         if p.event_prop:

@@ -42,7 +42,7 @@ def lanes_of(plan: Plan) -> int:
 
 
 def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) -> Shapes:
-    """What a population needs for activity, parameters and, of outputs, the loss."""
+    """Shapes of a population's buffers: activity, parameters and, for outputs, the loss."""
     n, T, L = p.size, plan.time_steps, lanes_of(plan)
     f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
     words = -(-T // WORD)
@@ -53,7 +53,7 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
         "current": ((n, T, L), f32), "tape": ((states, n, T, L), tape), "carry": ((states, n, L), f32),
         "lambda": ((states, n, L), f32), "par": ((max(len(p.parameters), 1), n), f32),
     }  # fmt: skip
-    if p.batch_norm or p.slopes:  # the way back needs the current once more, otherwise g takes its place
+    if p.batch_norm or p.slopes:  # the backward pass reads the current again; otherwise g may overwrite it
         found["g"] = ((n, T, L), f32)
     if p.event_prop:
         found["h"] = ((n, T, L), f32)
@@ -83,7 +83,7 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
 
 
 def state_shapes(c: ConnectionPlan) -> Shapes:
-    """What a connection keeps for every synapse from step to step, by the names of its state's arrays."""
+    """Shapes of the arrays that a connection keeps per synapse, by the names of its state's arrays."""
     return {name: ((c.size,), field.dtype) for name, field in synapse_fields(c).items()}
 
 
@@ -93,7 +93,7 @@ def most_taps(c: ConnectionPlan) -> int:
 
 
 def connection_shapes(plan: Plan, c: ConnectionPlan) -> Shapes:
-    """What a connection needs: its state, its rows, its gradients, and twice its state where it is rewired."""
+    """Shapes of a connection's buffers: state, rows, gradients, and the state twice where it is rewired."""
     size = (c.size,)
     found = state_shapes(c)
     found |= {"row_start": ((c.num_post + 1,), np.int64), "by_pre_start": ((c.num_pre + 1,), np.int64)}
@@ -132,13 +132,13 @@ def most_draws(c: ConnectionPlan) -> int:
     rule = c.rewiring
     if rule is None or (rule.growth == "gradient" and rule.candidates is None and places <= EXACT_CANDIDATES):
         return 0
-    different = min(most_slots(c), places // 2)  # of more than half, those left out are drawn
+    different = min(most_slots(c), places // 2)  # where more than half are wanted, those left out are drawn
     return drawing_room(different) if different else 0
 
 
 def drawing_room(different: int) -> int:
-    """Random numbers that are drawn so that so many different ones are among them: half of what they are drawn from at
-    most, which takes 1.4 times as many on average."""
+    """Room for random draws that contain so many distinct numbers. At most half of the range is drawn, which takes 1.4
+    times as many draws on average."""
     return DRAWS_EACH * different + DRAWS_MORE
 
 
@@ -173,7 +173,7 @@ def scratch_shapes(plan: Plan) -> Shapes:
 
 
 def allocate_population(device: Device, plan: Plan, p: PopulationPlan, half_tape: bool) -> dict[str, Buffer]:
-    """Buffers of a population; ``g``, what the loss is to its input, may be the memory of its input."""
+    """Buffers of a population; ``g``, dL/d(input current), may share the memory of the input current."""
     found = allocate(device, f"population {p.name!r}", population_shapes(plan, p, half_tape))
     return found if p.model is None else {"g": found["current"], **found}
 

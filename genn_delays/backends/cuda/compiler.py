@@ -61,7 +61,7 @@ class Nvrtc:
             self._do("DestroyProgram", program)
 
     def _do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
-        """What a function of the library gives besides its status."""
+        """Call a function of the library, check its status and return its other results."""
         status, *results = getattr(self.library, f"nvrtc{function}")(*arguments)
         if int(status) != 0:
             raise BackendUnavailableError(f"{self.version} failed: nvrtc{function} gave {status}")
@@ -127,18 +127,18 @@ def cubin_file(source: str, arch: str, *, warnings_are_errors: bool = False) -> 
 
 
 def nvrtc_fault() -> Exception | None:
-    """Why NVRTC cannot be used here; None where it can."""
+    """The reason why NVRTC cannot be used here; None where it can."""
     found = _nvrtc()
     return None if isinstance(found, Nvrtc) else found
 
 
 @cache
 def _nvrtc() -> Nvrtc | Exception:
-    """NVRTC, or why there is none."""
+    """NVRTC, or the reason why it is missing."""
     try:
         library = importlib.import_module("cuda.bindings.nvrtc")
         status, major, minor = library.nvrtcVersion()
-    except Exception as error:  # no wheel, no library, one that cannot be loaded: told where nvcc is missing too
+    except Exception as error:  # no wheel, no library, or one that cannot be loaded: reported if nvcc is missing too
         return error
     if int(status) != 0:
         return BackendUnavailableError(f"nvrtcVersion gave {status}")

@@ -1,4 +1,4 @@
-"""What an engine's buffers hold after a pass, and what the host puts into them: its reading and writing."""
+"""Reading an engine's buffers after a pass, and writing into them from the host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Contents:
         return self.work.lanes
 
     def output(self, population: int) -> npt.NDArray[np.float32]:
-        self.history.fetch()  # an error of the pass comes before what it gave
+        self.history.fetch()  # an error of the pass is raised before its results are read
         return np.ascontiguousarray(self.population[population]["z"].download()[:, : self.work.lanes].T)
 
     def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
@@ -78,7 +78,7 @@ class Contents:
                 b[f"batch_norm_{name}"].upload(values[f"batch_norm_{name}"])
 
     def keep_variables(self, population: int) -> None:
-        """They always are."""
+        """Nothing to do: they are always kept."""
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         p = self.plan.populations[population]

@@ -1,4 +1,4 @@
-"""What a network launches and moves on a GPU, found without one: a device that does nothing but count."""
+"""Launches and memory traffic of a network, found without a GPU by a device that only counts."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class CountingDevice(Device):
         return CountingGraph(self)
 
     def _finish_graph(self, graph: Graph, keep: bool) -> None:
-        """Nothing has to be made of what was recorded."""
+        """Nothing to do: a recording needs no further processing."""
 
     def _close(self) -> None:
-        """There is nothing to give back."""
+        """Nothing to free."""
 
 
 class CountingGraph(Graph):
@@ -94,7 +94,7 @@ class _CountingModule(Module):
 
 
 class _CountingBuffer(Buffer):
-    """Remembers what it was given as a whole, such as delays, on which the number of launches depends; else zeros."""
+    """Keeps arrays that were uploaded whole, such as delays, as the number of launches depends on them; else zeros."""
 
     def __init__(self, device: CountingDevice, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         super().__init__(device, name, shape, dtype)
@@ -132,7 +132,7 @@ def least_bytes(plan: Plan, *, training: bool = True) -> int:
         spikes = 1 + len(p.outgoing) if p.spiking else 0  # written, gathered
         if training:
             arrays += len(p.model.states) + 1 + 1  # the adjoint reads the tape and e, and writes g
-            arrays += 1  # backgather, or the readout's way back, writes e
+            arrays += 1  # backgather, or the readout's backward pass, writes e
             arrays += len(p.incoming)  # correlate reads g
             sources = [plan.populations[plan.connections[k].source] for k in p.incoming]
             arrays += sum(source.model is not None for source in sources)  # backgather

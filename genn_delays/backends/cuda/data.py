@@ -1,5 +1,5 @@
-"""Data sets on the device: those that fit stay there as long as they are in use, of others what each batch needs comes
-while the batch before it is computed."""
+"""Data sets on the device. Those that fit stay there while they are in use. Of others each batch is copied while the
+batch before it is computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHARE = 0.5
 
 @dataclass
 class _Slot:
-    """Where one batch's part of a data set lies.
+    """The buffers of one batch of a data set that does not fit.
 
     Attributes:
         used: after the last launch that reads it.
@@ -45,7 +45,8 @@ class DataOnDevice:
     def placed(
         self, population: int, data: InputData, examples: npt.NDArray[np.int64]
     ) -> Iterator[tuple[list[Buffer], npt.NDArray[np.int64]]]:
-        """While the body launches what reads them: buffers with these examples, and the examples' numbers there.
+        """For a ``with`` block that launches kernels on them: buffers with these examples, and the examples' indices
+        there.
 
         The buffers are values of dense data; start, neuron and step of events.
         """
@@ -61,7 +62,8 @@ class DataOnDevice:
         self._slots[population] = [*(s for s in self._slots[population] if s is not slot), slot]
 
     def _whole(self, population: int, data: InputData) -> list[Buffer]:
-        """The buffers of all of a data set, none where it comes batch by batch. Data nobody has any more make room."""
+        """The buffers of a whole data set, or None where it is copied batch by batch. Data sets that are no longer
+        referenced are freed first."""
         for known, buffers in self._seen:
             if known() is data:
                 return buffers
@@ -80,7 +82,7 @@ class DataOnDevice:
         return buffers
 
     def _filled(self, population: int, arrays: list[Array]) -> _Slot:
-        """A slot with these arrays, which are copied while the device still works on what was launched before."""
+        """A slot filled with these arrays; they are copied while the device still runs earlier launches."""
         slots = self._slots.setdefault(population, [])
         if len(slots) < 2:
             slots.insert(0, _Slot([], self.device.mark()))

@@ -1,4 +1,4 @@
-"""What an engine sees of a device: memory, modules of kernels, launches and their recording; nothing else of CUDA."""
+"""The interface between an engine and a device: memory, modules of kernels, launches and recorded graphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .signature import Dimensions, Parameter, Signature, dimensions, in_order, n
 
 
 class KernelError(GennDelaysError):
-    """A kernel did what no kernel may do, or the device failed while it ran."""
+    """A kernel made an invalid access or broke another rule, or the device failed while it ran."""
 
 
 class Memory(NamedTuple):
@@ -106,7 +106,7 @@ class Buffer(ABC):
             self.device.launched([self])
 
     def check(self) -> None:
-        """An error where it was given back."""
+        """Raise an error if the buffer was freed."""
         if self.freed:
             raise InvalidValueError(f"buffer {self.name!r} was freed")
 
@@ -235,7 +235,8 @@ class Device(ABC):
         name: of the device, for people.
         calls: launches so far, a graph being one.
         kernels: kernels run by them, and buffers cleared.
-        deferred: launches what whoever set this has put off, to launch it together with what comes next; called before
+        deferred: launches work that its setter has deferred, to be launched together with what comes next; called
+        before
             anything else is launched, copied or waited for.
         early: buffers that were given something since then.
     """
@@ -300,7 +301,7 @@ class Device(ABC):
         graph.complete = True
 
     def mark(self) -> Mark:
-        """This moment, in the order of launches."""
+        """A mark at this point of the order of launches."""
         self._check_open()
         self.refuse_recording("a moment cannot be marked")
         self.settle()
@@ -310,7 +311,7 @@ class Device(ABC):
         """Wait, and give everything back. Nothing of the device can be used afterwards; closing again does nothing."""
         if self._closed:
             return
-        self.deferred = None  # nobody will look at it any more
+        self.deferred = None  # its result will not be read any more
         try:
             self.synchronise()
         finally:
@@ -344,7 +345,7 @@ class Device(ABC):
             self._recording.buffers.update((id(buffer), buffer) for buffer in buffers)
 
     def refuse_recording(self, what: str) -> None:
-        """An error where a graph is being recorded."""
+        """Raise an error if a graph is being recorded."""
         if self._recording is not None:
             raise InvalidValueError(f"{what} while a graph is recorded")
 
@@ -387,9 +388,8 @@ class Device(ABC):
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Without collection of garbage: whatever is collected, of whichever library, may ask of the driver what it cannot
-    do while it records, such as to free memory.
-    """
+    """A block without garbage collection: a destructor of any library may call the driver in a way that is not allowed
+    while a graph is recorded, for example to free memory."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -108,7 +108,7 @@ class CUDAEngine(Contents):
         """Never called."""
 
     def check_learning(self, *, training: bool) -> None:
-        """Whatever can be planned can be learned."""
+        """Every plan can be learned here."""
 
     # --- the passes --------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class CUDAEngine(Contents):
                     )
 
     def forward(self, how: Pass) -> None:
-        self.device.settle()  # what was deferred is of another pass
+        self.device.settle()  # deferred launches belong to another pass
         self.work.how = how
         self._forward.prepare()
         blocks = tuple(tuple(self.work.blocks_of(group)) for group in self.plan.groups)
@@ -161,7 +161,7 @@ class CUDAEngine(Contents):
         results = self.history.later("losses", read)
         self.work.replay(("loss", self.lanes, *truths), lambda: self._loss(truths))
         if not self.work.how.training:
-            self.device.settle()  # nothing follows: the device has something to do
+            self.device.settle()  # nothing follows: start the deferred work now
         return results
 
     def _loss(self, truths: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""Looking for what is no number on the device: the answer is a row of the history, for which nobody need wait."""
+"""Searching the device's arrays for infinity and NaN. The answer is a row of the history, so the host need not wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Finder:
         populations: whether the device learns what populations do.
 
     Attributes:
-        found: by population whether a state variable was no number at the end of an example; after them the same of
+        found: by population whether a state variable was not finite at the end of an example; after them the same of
             all arrays that the device learns.
     """
 

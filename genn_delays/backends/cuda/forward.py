@@ -20,7 +20,7 @@ class Forward:
     """The forward pass of a plan.
 
     Args:
-        found: where it is noted which populations have a state variable that is no number.
+        found: where to note the populations with a state variable that is not finite.
     """
 
     def __init__(self, work: Work, found: Buffer) -> None:
@@ -47,7 +47,7 @@ class Forward:
             self._readout(p)
 
     def prepare(self) -> None:
-        """What the host has to say before: numbers of this step."""
+        """Upload the numbers of this step."""
         w = self.work
         w.set_step(w.how.step)
         for c in w.plan.connections:
@@ -55,7 +55,7 @@ class Forward:
                 w.connection[c.index]["width"].upload(np.array([w.how.widths[c.index]], np.float32))
 
     def check(self) -> None:
-        """Let the host find an error, when it looks at anything, where neurons spiked more often than is allowed."""
+        """Raise an error, when the host next reads anything, if a neuron spiked more often than is allowed."""
         w = self.work
         if w.plan.max_spikes is None:
             return
@@ -119,7 +119,7 @@ class Forward:
         w.launch(f"membrane_{p.index}", p.size * w.L, arguments, w.sizes(p, t0, t1), no_number=self._found)
 
     def _readout(self, p: PopulationPlan) -> None:
-        """What an output's readout gives; a softmax over neurons is kept in g for the way back."""
+        """The readout's z of an output; a softmax over neurons is kept in g for the backward pass."""
         w, b = self.work, self.work.population[p.index]
         arguments = w.readout_arguments(p, b["z"])
         if p.reading.reads == "softmax":
@@ -128,6 +128,6 @@ class Forward:
 
 
 def _check_spikes(hidden: list[PopulationPlan], limit: int, row: Row) -> None:
-    """An error where a row of the history says that a neuron spiked too often."""
+    """Raise an error if a row of the history says that a neuron spiked too often."""
     for k, p in enumerate(hidden):
         check_most(p, int(row[2 * k]), int(row[2 * k + 1]), limit)

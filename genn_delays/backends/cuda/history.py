@@ -1,4 +1,6 @@
-"""Numbers of batches that stay on the device until someone looks at them: the host need not wait for each batch."""
+"""Losses and counts of batches. They stay on the device until they are read, so the host need not wait for each
+batch.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ class History:
         self._checks: list[tuple[int, Callable[[Row], None]]] = []
 
     def row(self, what: str) -> dict[str, Argument]:
-        """What kernels take that write a row: the rows, which of them, and its width."""
+        """The arguments of kernels that write a row: the buffer, the row's index and its width."""
         if what not in self._rows:
             self._rows[what] = self._device.allocate(f"row of the history for {what}", (1,), np.int64)
         return {"history": self.buffer, "row": self._rows[what], "width": self.width}
@@ -47,7 +49,7 @@ class History:
         """Begin a row, which what is launched next writes; how to read it, by key.
 
         Args:
-            what: is written there; kernels find the row by :meth:`row`.
+            what: the content of the row; kernels find the row by :meth:`row`.
             check: gets the row whenever rows are fetched, wanted or not, and may raise an error.
         """
         if self._used == ROWS:
@@ -62,7 +64,7 @@ class History:
         return later
 
     def fetch(self) -> None:
-        """Give all rows to whoever still wants them, and to checks."""
+        """Copy all rows to the host, for the readers that still exist and for checks."""
         wanted = [later for reference in self._open if (later := reference()) is not None]
         checks, used = self._checks, self._used
         self._open, self._checks, self._used = [], [], 0
@@ -75,7 +77,7 @@ class History:
 
 
 class Later(Mapping[int, T]):
-    """What a row of a history says, by key; the row is fetched when a value is looked at."""
+    """The values of a row of the history by key; the row is fetched when a value is first read."""
 
     def __init__(self, history: History, number: int, read: Mapping[int, Callable[[Row], T]]) -> None:
         self._history, self._number, self._read = history, number, read

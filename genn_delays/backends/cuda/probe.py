@@ -20,7 +20,7 @@ _THREADS = 32
 
 
 def probe() -> list[str]:
-    """What became of the line, for people: what is broken, who compiled it and where it ran.
+    """The outcome in words: which compiler compiled the line, where it ran, or what is broken.
 
     Nothing of it comes from the cache of kernels. Empty where nothing of CUDA is installed.
     """
@@ -34,12 +34,12 @@ def probe() -> list[str]:
     name = tool.version if isinstance(tool, Nvrtc) else f"nvcc ({tool.path})"
     try:
         gpu = gpus()[0]
-    except BackendUnavailableError:  # why, the backend's availability says
+    except BackendUnavailableError:  # the backend's availability gives the reason
         gpu = None
     arch = gpu.arch if gpu else ARCH
     try:
         compile_line(arch)
-    except Exception as error:  # a library that is damaged, or of another version: whatever it is, it is told
+    except Exception as error:  # a damaged library or one of another version may raise anything: report it
         return [*lines, f"{name} does not compile a kernel for {arch}: {_one_line(error)}"]
     if gpu is None:
         return [*lines, f"{name} compiles a kernel for {arch}; there is no GPU to run it"]

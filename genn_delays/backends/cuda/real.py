@@ -66,7 +66,7 @@ def _packages() -> tuple[Any, Any]:
             ) from error
     try:
         return importlib.import_module("cuda.core"), importlib.import_module("cuda.bindings.driver")
-    except Exception as error:  # another Python, a library that is missing: whatever it is, it is told
+    except Exception as error:  # another Python or a missing library may raise anything: report it
         raise BackendUnavailableError(
             f"NVIDIA's {' and '.join(PACKAGES)} are installed but cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -133,7 +133,8 @@ def gpus() -> list[GPU]:
 
 
 def compiling_for(index: int) -> Callable[[str], object]:
-    """What puts the code of a source for a GPU into the cache; that there is no such GPU, :class:`CudaDevice` tells."""
+    """A function that compiles a source for a GPU into the cache. If there is no such GPU, :class:`CudaDevice` reports
+    it."""
     found = gpus()
     arch = found[min(index, len(found) - 1)].arch
     return lambda source: cubin_file(source, arch)
@@ -273,13 +274,15 @@ class CudaGraph(Graph):
                 builder.close()
 
     def _gave_up(self, builder: Any) -> bool:
-        """Whether the driver no longer records, though the recording has not ended."""
+        """True if the driver has ended the recording by itself."""
         (status,) = self.gpu.do("cuStreamIsCapturing", builder.stream.handle)
         return bool(status == self.gpu.driver.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_INVALIDATED)
 
     def _abandon(self, builder: Any) -> None:
-        """End a recording that the driver gave up. The driver then destroys what was recorded, and cuda-core 1.2 would
-        once more, which ends the process, when the builder is closed or collected: so it never is.
+        """End a recording that the driver gave up. The driver then destroys the recorded graph. cuda-core 1.2 would
+        destroy
+        it a second time when the builder is closed or collected, which ends the process; so the builder is kept for
+        good.
         """
         with suppress(KernelError):  # as it was given up
             self.gpu.do("cuStreamEndCapture", builder.stream.handle)
@@ -302,7 +305,7 @@ class CudaDevice(Device):
         arch: ``sm_`` and its compute capability.
         driver: NVIDIA's bindings of the driver.
         stream: of launches, and of copies in order with them.
-        staging: through which those copies go.
+        staging: the page-locked memory for those copies.
         target: what launches go to, the stream or the graph being recorded.
     """
 
@@ -322,7 +325,7 @@ class CudaDevice(Device):
         self._beside: Staging | None = None
 
     def beside(self) -> Staging:
-        """Through which copies go that run beside launches."""
+        """The page-locked memory for copies that run beside launches."""
         if self._beside is None:
             self._beside = Staging(self, self.core_device.create_stream(), BESIDE)
         return self._beside
@@ -332,19 +335,19 @@ class CudaDevice(Device):
         return self._recording.builder if isinstance(self._recording, CudaGraph) else self.stream
 
     def make_current(self) -> None:
-        """What this thread asks of the driver from now on is of this GPU, where a program uses several."""
+        """Make this GPU the current one for this thread's calls of the driver."""
         with _told(self.name):
             self.core_device.set_current()
 
     def memory(self) -> Memory:
-        self.synchronise()  # what is being freed is free
+        self.synchronise()  # pending frees are complete
         free, total = self.do("cuMemGetInfo")
-        pool = getattr(self.core_device.memory_resource, "attributes", None)  # a GPU without pools gives all back
+        pool = getattr(self.core_device.memory_resource, "attributes", None)  # None: without pools
         kept = pool.reserved_mem_current - pool.used_mem_current if pool is not None else 0
         return Memory(int(free) + int(kept), int(total))
 
     def do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
-        """What a function of the driver gives besides its status."""
+        """Call a function of the driver, check its status and return its other results."""
         self.make_current()
         status, *results = getattr(self.driver, function)(*arguments)
         if int(status) != 0:
@@ -353,13 +356,14 @@ class CudaDevice(Device):
         return tuple(results)
 
     def load_function(self, kernel: Any) -> None:
-        """Have the driver load a kernel now. It may leave that until the first launch, where a recording cannot have
-        it: loading can wait for all that runs.
+        """Make the driver load a kernel now. Otherwise it may load it at the first launch, possibly within a recording,
+        where
+        loading is not allowed because it can wait for running work.
         """
         (function,) = self.do("cuKernelGetFunction", kernel.handle)
         if self._loads:
             self.do("cuFuncLoad", function)
-        else:  # what it has to know for an answer it has loaded
+        else:  # the driver has to load the kernel to answer this
             self.do("cuFuncGetAttribute", self.driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, function)
 
     def synchronise(self) -> None:

@@ -32,7 +32,7 @@ MOST_IN_BLOCK = 16_384
 
 
 def index_by_source(work: Work, c: ConnectionPlan, moved: Buffer | None = None) -> None:
-    """Where rows begin, and the index by source neuron: a source's synapses in order of (post, delay).
+    """The start of every row, and the inverse index: each source neuron's synapses in row order, by ascending slot.
 
     Args:
         moved: on the device, how many synapses to index, all or none; all where it is not given.
@@ -50,15 +50,16 @@ def index_by_source(work: Work, c: ConnectionPlan, moved: Buffer | None = None) 
 
 
 def in_one_block(c: ConnectionPlan) -> bool:
-    """Whether a connection's rewiring is done by single blocks: it has few synapses, draws and candidates."""
+    """True if single blocks rewire a connection: it has few synapses, draws and candidates."""
     assert c.rewiring is not None
     most = max(c.size, most_slots(c), most_draws(c))
     return most <= MOST_IN_BLOCK and c.rewiring.growth_delay != "best"
 
 
 def _looked_at(c: ConnectionPlan) -> dict[str, Argument]:
-    """How many free places are looked at: so many, or all up to a number of them, else so many a dropped synapse; and
-    how many random numbers are drawn for them."""
+    """The number of free slots that are scored (all of them up to a limit, else some for every dropped synapse), and
+    the
+    number of random draws for them."""
     rule = c.rewiring
     assert rule is not None
     draws = {"draws_each": DRAWS_EACH, "draws_more": DRAWS_MORE}
@@ -96,7 +97,7 @@ class Rewiring:
             counts = w.history.later("rewired", {index: partial(self._rewired_of, index) for index in drops})
             size, row = self.rewired.size, w.history.row("rewired")
             w.replay("note rewired", lambda: w.launch("note_rewired", size, row, rewired=self.rewired, count=size))
-        w.device.settle()  # a step is over: the device has something to do
+        w.device.settle()  # a step is over: start the deferred work now
         return counts
 
     def _rewired_of(self, connection: int, row: Row) -> Rewired:
@@ -169,7 +170,7 @@ class Rewiring:
         )  # fmt: skip
 
     def _birth(self, c: ConnectionPlan) -> dict[str, Argument]:
-        """What decides about the signs and delays of newborn synapses."""
+        """The arguments that decide the signs and delays of newborn synapses."""
         w, rule = self.work, c.rewiring
         assert rule is not None
         b = w.connection[c.index]
@@ -181,18 +182,19 @@ class Rewiring:
         }  # fmt: skip
 
     def _moved(self, c: ConnectionPlan) -> dict[str, Argument]:
-        """All that is kept of a connection's synapses, and where it is put while they are moved."""
+        """The arrays that a connection keeps per synapse, and the scratch arrays into which they are moved."""
         b = self.work.connection[c.index]
         return {prefix + name: b.get(prefix + name) for name in moved(self.work.plan) for prefix in ("", "new_")}
 
     def _read(self, c: ConnectionPlan) -> dict[str, Argument]:
-        """What the criterion reads by which a connection's synapses are dropped: arrays and numbers."""
+        """The arguments of the rule's criterion for dropping synapses: arrays and numbers."""
         rule, b = c.rewiring, self.work.connection[c.index]
         assert rule is not None
         return _of(b, *state_read(type(rule))) | drop_numbers(rule)
 
     def _mark(self, c: ConnectionPlan) -> None:
-        """Which synapses stay, in scratch ``alive``: by what the rule says of each, or all but those worth least."""
+        """Mark the synapses that stay, in scratch ``alive``: each by the rule's own decision, or all but those of
+        lowest score."""
         w, b, s = self.work, self.work.connection[c.index], self.work.scratch
         assert c.rewiring is not None
         if c.rewiring.score is None:
@@ -203,7 +205,7 @@ class Rewiring:
         w.launch("mark_first", c.size, number=numbers, alive=s["alive"], asked=b["asked"], size=c.size)
 
     def _count(self, c: ConnectionPlan) -> None:
-        """How many synapses go, and what follows from that."""
+        """Count the dropped synapses, and derive the other counts."""
         w, s = self.work, self.work.scratch
         w.module.launch(
             "count_growth", 1, 1, _of(s, "rank", *COUNTS), _looked_at(c), slots=_places(c), size=c.size
@@ -250,7 +252,7 @@ class Rewiring:
     # --- births ------------------------------------------------------------------------------------------------------
 
     def _births(self, c: ConnectionPlan, slots: Buffer, count: Buffer, most: int) -> None:
-        """What synapses in these slots are born with."""
+        """The initial values of newborn synapses in these slots."""
         s = self.work.scratch
         self.work.each(
             "births", most, self._birth(c), slot=slots, pre=s["born_pre"], post=s["born_post"], negative=s["negative"],
@@ -258,7 +260,7 @@ class Rewiring:
         )  # fmt: skip
 
     def _scored(self, c: ConnectionPlan) -> dict[str, Argument]:
-        """What kernels take that look at how much newborn synapses would help."""
+        """The arguments of the kernels that score newborn synapses."""
         w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
         return {
@@ -268,7 +270,7 @@ class Rewiring:
         }  # fmt: skip
 
     def _score(self, c: ConnectionPlan) -> None:
-        """How much the candidates would help: keys that order their numbers, the best first."""
+        """Score the candidates: sort keys that put the best first."""
         w, s = self.work, self.work.scratch
         kernel, taps = "", dict[str, Argument]()
         if c.kernel is not None:  # the warp that scores a candidate spreads it over lags
@@ -282,7 +284,7 @@ class Rewiring:
         )  # fmt: skip
 
     def _best_delays(self, c: ConnectionPlan) -> None:
-        """Where growth asks for it, the lag at which each newborn synapse helps most."""
+        """Find the lag at which each newborn synapse helps most, if growth asks for it."""
         w, rule = self.work, c.rewiring
         assert rule is not None
         if rule.growth_delay != "best":
@@ -295,7 +297,7 @@ class Rewiring:
     # --- rows --------------------------------------------------------------------------------------------------------
 
     def _join(self, c: ConnectionPlan, slots: Buffer) -> None:
-        """The living and the newborn in order of (post, pre)."""
+        """Merge living and newborn synapses in order of (post, pre)."""
         w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
         shared: Arguments = {
@@ -307,5 +309,5 @@ class Rewiring:
 
 
 def _of(buffers: Mapping[str, Buffer], *names: str) -> dict[str, Argument]:
-    """Buffers that kernels call by the names that they have here."""
+    """Buffers by the names that kernels give them."""
     return {name: buffers[name] for name in names}

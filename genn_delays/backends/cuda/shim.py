@@ -1,9 +1,9 @@
 """The host in place of a GPU, for tests: the same CUDA source, compiled by the machine's C++ compiler.
 
-Kernels are slow here, and watched: a barrier or a warp operation that not all threads reach, and a write outside a
-buffer (or a read, which finds NaN) are told as errors; a race shows where threads run in another order. Between pages
-that nobody may touch any access outside a buffer ends the process, even a read that nobody uses. What a kernel sees of
-CUDA is in ``codegen/templates/cuda/shim``.
+Kernels are slow here, and checked: a barrier or a warp operation that not all threads reach, and a write outside a
+buffer (or a read, which finds NaN) are reported as errors; a race shows when threads run in another order. Between
+protected pages any access outside a buffer ends the process, even a read whose value is not used. The stand-ins for
+CUDA's own functions are in ``codegen/templates/cuda/shim``.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class ShimBuffer(Buffer):
 
         if after is None:
             self.shim.do(copy)
-        else:  # as early as it may come
+        else:  # as early as is allowed
             after.wait()
             copy()
 
@@ -170,7 +170,7 @@ class ShimBuffer(Buffer):
 
 
 def _between_pages(size: int, pages: str) -> npt.NDArray[np.uint8]:
-    """Memory of so many bytes that ends just before, or begins just behind, a page that ends whoever touches it."""
+    """Memory of so many bytes that ends just before, or begins just after, a protected page."""
     page = mmap.PAGESIZE
     room = max(-(-size // page), 1) * page
     memory = np.frombuffer(mmap.mmap(-1, room + 2 * page), dtype=np.uint8)
@@ -237,7 +237,7 @@ class ShimModule(Module):
 
 
 def _fault(report: _Report) -> str:
-    """What went wrong in a launch."""
+    """The error of a launch, in words."""
     return _FAULTS[report.fault].format(
         thread=report.thread, state=_STATES[report.state].format(report.line), line=report.line,
         other=report.other, other_state=_STATES[report.other_state].format(report.other_line),
@@ -278,7 +278,7 @@ class ShimDevice(Device):
         self.work_off()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Do it now, or when it is waited for, or when the graph is launched that is being recorded."""
+        """Run the work now, or when it is waited for, or with the graph that is being recorded."""
         if isinstance(self._recording, ShimGraph):
             self._recording.work.append(work)
             return
@@ -287,7 +287,7 @@ class ShimDevice(Device):
             self.work_off()
 
     def work_off(self, number: int | None = None) -> None:
-        """Do what waits, up to a number of pieces since the device was opened."""
+        """Run pending work, up to a number of pieces counted since the device was opened."""
         while self._waiting and (number is None or self._done < number):
             self._done += 1
             self._waiting.popleft()()
@@ -328,7 +328,7 @@ class ShimDevice(Device):
         return ShimGraph(self)
 
     def _finish_graph(self, graph: Graph, keep: bool) -> None:
-        """Nothing has to be made of what was recorded."""
+        """Nothing to do: a recording needs no further processing."""
 
     def _close(self) -> None:
         """Libraries stay loaded: Python cannot give them back safely."""

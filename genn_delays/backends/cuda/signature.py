@@ -1,4 +1,4 @@
-"""What a CUDA source says of its kernels: their names, and what they may be launched with."""
+"""Names, parameters and launch limits of the kernels in a CUDA source."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def dimensions(kernel: Signature, grid: Dimensions, block: Dimensions, shared: i
 
 
 def number_of(dtype: np.dtype[Any], argument: object) -> np.generic | None:
-    """A number in a kernel's own type, or None where it is not that number: nothing is rounded, nothing wraps."""
+    """A number in the type of a kernel's parameter, or None where it would be rounded or wrap."""
     if isinstance(argument, np.generic):
         return argument if argument.dtype == dtype else None
     if dtype.kind in "iu" and isinstance(argument, int) and not isinstance(argument, bool):

@@ -1,6 +1,6 @@
 """Prefix sums and a stable sort on the device, out of the kernels of ``scan.cu.j2`` and ``sort.cu.j2``.
 
-Of as many numbers as the host says, or as the device counted: launches are then made for the most there may be.
+The host gives the number of elements, or the device has counted it: then launches are sized for the maximum.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def sort(
         most, count: how many there are, see :func:`prefix_sums`.
 
     Returns:
-        Where they are then: sorted keys and numbers; equal keys keep their order.
+        The buffers of sorted keys and numbers; equal keys keep their order.
     """
     key, number, other_key, other_number = (scratch[name] for name in ("key", "number", "key2", "number2"))
     counts, offsets, pieces = scratch["counts"], scratch["offsets"], tiles(most)

@@ -13,15 +13,15 @@ HALF = 1 << 23
 
 
 class CopyTarget(Protocol):
-    """What staging asks of a GPU."""
+    """The functions of a GPU that staging uses."""
 
     core: Any
 
     def make_current(self) -> None:
-        """What this thread asks of the driver from now on is of this GPU."""
+        """Make this GPU the current one for this thread's calls of the driver."""
 
     def do(self, function: str, *arguments: Any) -> tuple[Any, ...]:
-        """What a function of the driver gives besides its status."""
+        """Call a function of the driver, check its status and return its other results."""
 
 
 class Staging:
@@ -37,7 +37,7 @@ class Staging:
     def __init__(self, device: CopyTarget, stream: Any, piece: int = HALF) -> None:
         self.gpu, self.stream, self.piece = device, stream, piece
         self._pinned = device.core.LegacyPinnedMemoryResource().allocate(2 * HALF)
-        self._pinned.set_deallocation_stream(stream)  # forgotten, it gives itself back when that is done
+        self._pinned.set_deallocation_stream(stream)  # when it is garbage collected, it is freed after the copies
         self.address = int(self._pinned.handle)
         self._memory = np.ctypeslib.as_array((ctypes.c_uint8 * (2 * HALF)).from_address(self.address))
         self._half = self._used = 0

@@ -1,4 +1,4 @@
-"""What follows the backward pass on the device: clipping, and one step of every optimiser."""
+"""Learning on the device after the backward pass: clipping, and one step of every optimiser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Value(NamedTuple):
 
 
 def learned_values(plan: Plan) -> list[Value]:
-    """What the device learns of populations: batch norms. Time constants are the host's."""
+    """The populations' values that the device learns: batch norms. The host learns time constants."""
     return [Value(p.index, name) for p in plan.populations for name in p.learned_norm]
 
 
@@ -63,7 +63,7 @@ class Updates:
     def _clip(self) -> None:
         w, squares, first = self.work, self.work.scratch["squares"], 0
         for gradient, size in self._gradients():
-            parts = min(-(-size // (16 * BLOCK)), SQUARES)  # by size alone: the order of the sum is always the same
+            parts = min(-(-size // (16 * BLOCK)), SQUARES)  # by size alone: one order of the sum
             w.module.launch("square_sums", parts, BLOCK, x=gradient, squares=squares, first=first, size=size)
             first += parts
         most = float(w.plan.clip_norm or 0.0)
@@ -103,7 +103,7 @@ class Updates:
         self.work.replay(key, lambda: self._steps([*optimisers], [(v, o) for v, (o, _) in values.items()]))
         for index in optimisers:
             if self.work.plan.connections[index].delay_optimiser is not None and index in self.work.delays:
-                self.work.device.settle()  # what was deferred runs in blocks of the delays there were
+                self.work.device.settle()  # deferred work has to run with the blocks of the old delays
                 del self.work.delays[index]
 
     def _steps(self, connections: list[int], values: list[tuple[Value, Optimiser]]) -> None:

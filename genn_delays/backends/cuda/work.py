@@ -1,4 +1,4 @@
-"""What runs on a device for a plan: its buffers and kernels, and how kernels are launched."""
+"""Buffers and kernels of a plan on a device, and launches of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Work:
         how: what the last forward pass was for.
         step: the training step, for kernels that draw random numbers.
         population, connection, scratch: buffers by name.
-        history: losses and counts that nobody has looked at yet.
+        history: losses and counts that have not been read yet.
         delays: of connections on cycles, as they were last looked at.
         graphs: what was recorded, by the keys of :meth:`replay`.
     """
@@ -79,7 +79,8 @@ class Work:
             self.module.launch(kernel, (neurons, *planes(pieces)), BLOCK, *groups, named)
 
     def few(self, threads: int) -> bool:
-        """Whether so many threads leave most of a GPU idle; by their number alone, so that every GPU does the same."""
+        """True if so many threads leave most of a GPU idle; it depends on their number alone, so that every GPU does
+        the same."""
         return threads < FEW_THREADS
 
     def row_threads(self, rows: int) -> int:
@@ -87,11 +88,11 @@ class Work:
         return BLOCK * 4 if self.few(BLOCK * rows) else BLOCK
 
     def form(self, c: ConnectionPlan) -> str:
-        """How a connection's source sends: what its kernels are called by."""
+        """The form of activity that a connection's source sends, which is part of its kernels' names."""
         return "spikes" if self.plan.populations[c.source].spiking else "real"
 
     def sent(self, population: int) -> Buffer:
-        """What a population sends: real values, or bits."""
+        """The buffer that a population sends: real values, or bits."""
         buffers = self.population[population]
         return buffers["bits"] if "bits" in buffers else buffers["x"]
 
@@ -114,7 +115,7 @@ class Work:
         )  # fmt: skip
 
     def sizes(self, p: PopulationPlan, t0: int, t1: int) -> dict[str, Argument]:
-        """What kernels of a population take that run over a block of steps."""
+        """The arguments of a population's kernels that run over a block of steps."""
         return {"N": p.size, "T": self.plan.time_steps, "L": self.L, "live": self.lanes, "t0": t0, "t1": t1}
 
     def readout_arguments(self, p: PopulationPlan, z: Buffer) -> dict[str, Argument]:
@@ -129,7 +130,7 @@ class Work:
         """The blocks of steps in which a group runs, in order."""
         T, delays = self.plan.time_steps, [np.empty(0, np.uint16)] * len(self.plan.connections)
         inside = [c for c in self.plan.connections if c.source in group and c.target in group]
-        if not any(c.kernel is not None for c in inside):  # else blocks are one step, whatever delays are
+        if not any(c.kernel is not None for c in inside):  # else blocks are one step, whatever the delays are
             for c in inside:
                 if c.index not in self.delays:
                     self.delays[c.index] = self._delays_of(c)
@@ -151,9 +152,9 @@ class Work:
             self.step.upload(np.array([self._step], np.uint32))
 
     def replay(self, key: Hashable, work: Callable[[], None]) -> None:
-        """Do work that consists of launches alone, the same for one key: when something else is asked of the device,
-        together with all that was deferred, as one graph. It is recorded when it comes for the first time; a training
-        step is one.
+        """Defer work that consists of launches alone, always the same for one key. When something else is asked of the
+        device, all deferred work is launched as one graph. The graph is recorded the first time; a training step is
+        one.
         """
         self._deferred.append((key, work))
 
@@ -169,13 +170,13 @@ class Work:
                     work()
         else:
             graph = self.graphs.pop(keys)
-        self.graphs[keys] = graph  # behind all others: it was used last
+        self.graphs[keys] = graph  # the most recently used goes to the end (LRU)
         if len(self.graphs) > MOST_GRAPHS:
             del self.graphs[next(iter(self.graphs))]
         graph.launch()
 
 
 def planes(pieces: int) -> tuple[int, int]:
-    """A grid's second and third dimension for so many pieces, or a few more."""
+    """A grid's second and third dimension for at least so many pieces."""
     planes = -(-pieces // MOST_PIECES)
     return -(-pieces // planes), planes

@@ -1,4 +1,4 @@
-"""Backend ``event_exact``: what engines with time steps converge to as ``dt`` becomes small."""
+"""Backend ``event_exact``: the limit to which engines with time steps converge as ``dt`` becomes small."""
 
 from __future__ import annotations
 

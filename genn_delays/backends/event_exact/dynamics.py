@@ -1,4 +1,4 @@
-"""One neuron in continuous time: how its state moves, when it spikes, and what becomes of the adjoint there.
+"""One neuron in continuous time: the flow of its state, its spike times, and the jumps of the adjoint there.
 
 The equations are those of :mod:`~genn_delays.derive.transitions`, evaluated for one neuron at a time. A state is
 ``[x, 1]``: with the constant in it, ``dx/dt = A x + c`` is one matrix.
@@ -67,7 +67,7 @@ class Dynamics:
         self.initial = np.array([*(p.parameters[derived_name("initial", s)][neuron] for s in self.states), 1.0])
         self.period = 0.0
         if p.model.hold is not None:
-            self.numbers[REFRACTORY_STATE] = 0.0  # the threshold is never asked for within the period
+            self.numbers[REFRACTORY_STATE] = 0.0  # the threshold is not evaluated within the period
             self.period = p.dt * float(p.coefficients(values)[derived_name("steps", REFRACTORY_STATE)][neuron])
         free = self._matrix()
         held = free.copy()
@@ -98,7 +98,7 @@ class Dynamics:
     # --- forwards ----------------------------------------------------------------------------------------------------
 
     def distance(self, x: Array) -> float:
-        """What becomes 0 from below where the neuron spikes."""
+        """The threshold function: it reaches 0 from below where the neuron spikes."""
         assert self.model.threshold is not None
         return self._value(self.model.threshold.py, x)
 
@@ -107,12 +107,12 @@ class Dynamics:
         return self._value(self.transitions.slope, x)
 
     def spike_within(self, x: Array, t: float) -> float | None:
-        """When the neuron, now at x, spikes within the next t ms, which bring no event; None where it does not.
+        """The time of the neuron's spike within the next t ms, from state x and without events; None for no spike.
 
         The distance has one maximum at most in so short a time (a time step), so either it has come to 0 at the end,
         or at that maximum, or it does not at all.
         """
-        from scipy.optimize import brentq  # takes long to import, and few need it
+        from scipy.optimize import brentq  # slow to import and rarely needed
 
         if self.model.threshold is None:
             return None
@@ -134,7 +134,7 @@ class Dynamics:
         return after
 
     def check_silent(self, x: Array, when: str) -> None:
-        """An error where the neuron is above its threshold without having crossed it."""
+        """Raise an error if the neuron is above its threshold without having crossed it."""
         if self.model.threshold is not None and not self.distance(x) < 0:
             raise InvalidValueError(
                 f"population {self.population!r}: a neuron is at or above its threshold {when}; the time of a spike is "

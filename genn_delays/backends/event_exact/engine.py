@@ -36,7 +36,7 @@ class EventExactEngine:
     """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Populations on a cycle run in windows shorter than the shortest delay between them, so that nothing within a window
-    depends on the window's own spikes; backwards the same holds of what is felt.
+    depends on the window's own spikes; the same holds for the backward pass.
     """
 
     runs_ahead = False
@@ -48,7 +48,7 @@ class EventExactEngine:
         _check(plan)
         foresee(plan, {})
         self.plan, self.lanes = plan, 0
-        self.z: dict[int, Array] = {}  # what readouts give
+        self.z: dict[int, Array] = {}  # the readouts' z
         self.dz: dict[int, Array] = {}
         self._states: dict[int, ConnectionState] = {}
         for c in plan.connections:
@@ -60,10 +60,10 @@ class EventExactEngine:
         self._outgoing: dict[tuple[int, int], list[_Synapse]] = {}  # by population, neuron
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to free."""
 
     def after_fork(self) -> None:
-        """Arrays are all it has."""
+        """Nothing to do: it has no threads."""
 
     def check_learning(self, *, training: bool) -> None:
         if training:
@@ -153,7 +153,7 @@ class EventExactEngine:
         return self.variable(p.index, p.model.states[p.model.output])
 
     def _readout(self, p: PopulationPlan) -> Array:
-        """What the loss compares of an example, ``[neuron, lane]``."""
+        """The readout's z of an example, ``[neuron, lane]``."""
         readout = p.reading
         if readout.derivative == "value":
             return readout.forward(self._read(p), p.dt)
@@ -161,7 +161,7 @@ class EventExactEngine:
         return np.array([[min(t, default=duration) for t in lanes] for lanes in self.spike_times(p.index)])
 
     def not_finite(self) -> tuple[int, ...]:
-        """What it solves is written out; there is nothing that a step could make of a variable."""
+        """None: the solution is in closed form, so that no step can make a variable infinite."""
         return ()
 
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
@@ -177,7 +177,7 @@ class EventExactEngine:
     # --- backwards ---------------------------------------------------------------------------------------------------
 
     def backward(self) -> None:
-        """Gradients of all synapses. A spike feels, over its synapses, what its arrivals do to the loss."""
+        """Gradients of all synapses. A spike's gradient is the sum over its synapses of its arrivals' gradients."""
         for c in self.plan.connections:
             for variable in ("weight", "delay"):
                 self._gradients[c.index, variable] = np.zeros(self._states[c.index].synapses.pre.size)
@@ -213,7 +213,7 @@ class EventExactEngine:
         return phantom_push(p, spiked[:, None], self.dz[p.index])
 
     def _account(self, arrival: Arrival, impulse: float, time: float) -> None:
-        """What an arrival, whose impulse and time do this to the loss, means for its synapse and its spike."""
+        """Add an arrival's gradients, by its impulse and by its time, to its synapse and to its spike."""
         if arrival.connection is None:
             return
         felt = arrival.weight * arrival.sent * time
@@ -237,7 +237,7 @@ class EventExactEngine:
         _no_trainer()
 
     def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
-        """Nothing that a population learns has a gradient here."""
+        """None: populations learn nothing here."""
         return {}
 
     # --- reading and writing -----------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class EventExactEngine:
         return self._gradients[connection, variable].copy()
 
     def keep_variables(self, population: int) -> None:
-        """They are kept anyway."""
+        """Nothing to do: they are always kept."""
 
     def variable(self, population: int, name: str) -> npt.NDArray[Any]:
         """A variable at the times of the steps, ``[neuron, time, lane]``."""
@@ -302,7 +302,7 @@ class EventExactEngine:
 
 
 def _sent(data: InputData, example: int) -> list[tuple[int, int, float]]:
-    """What an example's input sends: step, neuron, value."""
+    """The events of an example's input: step, neuron, value."""
     if not isinstance(data, DenseData):
         events = slice(data.start[example], data.start[example + 1])
         return [(k, n, 1.0) for k, n in zip(data.step[events].tolist(), data.neuron[events].tolist(), strict=True)]
@@ -312,7 +312,8 @@ def _sent(data: InputData, example: int) -> list[tuple[int, int, float]]:
 
 
 def _check(plan: Plan) -> None:
-    """One clear error for what has no derivative in continuous time, or none here."""
+    """Raise one clear error for a network whose gradient does not exist in continuous time, or is not implemented
+    here."""
     needs = "the backend 'event_exact' needs"
     for p in plan.populations:
         what = f"population {p.name!r}"

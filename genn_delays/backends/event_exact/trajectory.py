@@ -1,4 +1,4 @@
-"""One neuron through one example: what happens to it is written into a log, which the adjoint reads backwards."""
+"""One neuron through one example. Its events are written into a log, which the adjoint reads backwards."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Spike:
     Attributes:
         time: in ms.
         state: of the neuron just before.
-        felt: dL/dtime through all that comes of it, as far as the backward pass has got; a loss of spike times adds its
-            own derivative here.
+        felt: dL/dtime through its arrivals, as far as the backward pass has come; a loss of spike times adds its
+        own derivative here.
     """
 
     time: float
@@ -33,8 +33,8 @@ class Arrival:
     """An impulse ``weight * sent`` (sent: 1 of a spike, or the value of a real-valued input).
 
     Attributes:
-        connection, synapse: what brought it; connection None for the bias.
-        source: the spike it comes from; None where it comes from an input, whose times stand.
+        connection, synapse: the synapse it came through; connection None for the bias.
+        source: the spike it comes from; None for an input, whose times are fixed.
     """
 
     time: float
@@ -65,7 +65,7 @@ class Trajectory:
     """Forwards.
 
     Attributes:
-        log: what happened, in order of time. marks: its length before every window of time that was run.
+        log: events in order of time. marks: its length before every window of time that was run.
         recorded: variables at the times of the steps, ``[time, variable]``.
         released: when the refractory period ends; None outside of one.
     """
@@ -73,7 +73,7 @@ class Trajectory:
     def __init__(self, dynamics: Dynamics, time_steps: int, dt: float) -> None:
         self.dynamics = dynamics
         self.end = (time_steps - 1) * dt
-        self._inbox: list[tuple[float, int, Arrival]] = []  # a heap of what is to come, by time
+        self._inbox: list[tuple[float, int, Arrival]] = []  # a heap of future events, by time
         self._received = 0
         self.log: list[Spike | Arrival | Sample | Release] = []
         self.marks: list[int] = []
@@ -89,7 +89,7 @@ class Trajectory:
         return [event for event in self.log if isinstance(event, Spike)]
 
     def receive(self, arrival: Arrival) -> None:
-        """Something will arrive, not before the time up to which the neuron has been run."""
+        """Add a future arrival, not earlier than the time up to which the neuron has been run."""
         heappush(self._inbox, (arrival.time, self._received, arrival))
         self._received += 1
 
@@ -102,7 +102,7 @@ class Trajectory:
         read = list(takewhile(lambda sample: sample.time < until, self._steps))
         self._steps = self._steps[len(read) :]
         events: list[Arrival | Sample] = [*due, *read]
-        for event in sorted(events, key=lambda e: e.time):  # of the same time arrivals come first
+        for event in sorted(events, key=lambda e: e.time):  # arrivals come before other events of the same time
             self._move(event.time)
             if isinstance(event, Arrival):
                 self.state = self.state.copy()

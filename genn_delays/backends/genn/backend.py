@@ -18,7 +18,7 @@ class GeNN:
     Args:
         backend: GeNN's backend, ``"cuda"``, ``"hip"`` or ``"single_threaded_cpu"``; the first of these that PyGeNN was
             built with where not given. The GPU runs a batch at once, the CPU one example after the other on one thread.
-        trainer: what computes gradients and learns under EventProp: ``"own"``, this library's code for GeNN, or
+        trainer: which code computes gradients and learns under EventProp: ``"own"``, this library's code for GeNN, or
             ``"ml_genn"``, mlGeNN's own EventProp compiler (2.3 or later), which can do less: each thing that it cannot
             is an error.
     """

@@ -30,7 +30,7 @@ _in_use: set[Path] = set()
 
 
 def check_tools() -> None:
-    """What GeNN's code is built with.
+    """Check that the tools are there with which GeNN's code is built.
 
     Raises:
         BackendUnavailableError: a C++ compiler or make is missing.
@@ -41,8 +41,7 @@ def check_tools() -> None:
 
 
 def folder_for(description: str) -> Path:
-    """A folder for a model of this description, that no other model of this process uses. :func:`release` gives it
-    back.
+    """A folder for a model of this description that no other model of this process uses, until :func:`release`.
 
     The same description finds what was built before.
     """
@@ -56,7 +55,7 @@ def folder_for(description: str) -> Path:
 
 
 def release(folder: Path) -> None:
-    """Another model may use the folder."""
+    """Let another model use the folder."""
     _in_use.discard(folder)
 
 
@@ -86,7 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:  # Windows: one process at a time is the user's to see to
+        except ImportError:  # Windows: the user has to see to it that only one process builds
             pass
         yield
 
@@ -107,7 +106,7 @@ def _compiler() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _captured(output: Any) -> Iterator[None]:
-    """What this process and its children print goes to a file."""
+    """Redirect the output of this process and its children to a file."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     kept = [os.dup(number) for number in (1, 2)]

@@ -1,4 +1,4 @@
-"""GeNN's clock: a spike is delivered in the step after the one in which it was sent, so layers run one after another.
+"""GeNN's clock: a spike is delivered in the step after the one in which it was sent, so each layer runs later.
 
 A population's *depth* is the longest way to it, in connections between groups; those on one cycle have the same. It
 stands still for its first `depth` steps, and a synapse of delay d has the GeNN delay d + `way`, with the depths of its
@@ -12,7 +12,7 @@ from ...plan.plan import ConnectionPlan, Plan
 
 
 class Clock:
-    """When populations run.
+    """The steps of GeNN's clock in which populations run.
 
     Attributes:
         depth: by population.

@@ -1,4 +1,4 @@
-"""Telling PyGeNN what a plan consists of: neuron populations, synapse groups and the custom updates of each."""
+"""Describing a plan to PyGeNN: neuron populations, synapse groups and the custom updates of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Parts:
 
 
 def synapse_order(s: Synapses) -> npt.NDArray[np.int64]:
-    """What sorts synapses by rows of GeNN, (pre, post); several of a pair keep their order."""
+    """The order that sorts synapses into GeNN's rows, by (pre, post); several of a pair keep their order."""
     return np.lexsort((s.post, s.pre))
 
 
@@ -100,7 +100,7 @@ class Description:
 
     @property
     def capacity(self) -> int:
-        """Spikes of a neuron and example that are kept for the way back."""
+        """Spikes of a neuron and example that are kept for the backward pass."""
         return min(self.plan.max_spikes or self.plan.time_steps, self.plan.time_steps)
 
     def add_connection(self, c: ConnectionPlan, s: Synapses) -> None:

@@ -1,8 +1,8 @@
-"""A plan on GeNN: what the host does between GeNN's steps.
+"""A plan on GeNN: the host's work between GeNN's steps.
 
 A batch runs in rounds of as many examples as GeNN runs at once: all of them on a GPU, one on GeNN's CPU backend. What
-an output gives over time is fetched, and the loss evaluated by its definition; its derivative is what the way back
-starts from. So every readout and loss works here, and only what GeNN is good at is done by GeNN.
+an output gives over time is fetched, and the host evaluates the loss by its definition; the backward pass starts
+from its derivative. So every readout and loss works here.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class GeNNEngine:
             yield first
 
     def _read(self, p: PopulationPlan) -> Array:
-        """What a readout reads, ``[neuron, time, lane]``."""
+        """The activity that a readout reads, ``[neuron, time, lane]``."""
         if p.reading.reads == "spikes":
             return self.spikes(p.index).astype(np.float32)
         assert p.model is not None
@@ -198,7 +198,7 @@ class GeNNEngine:
             felt = direct(p, self._read(p), self._dz[p.index])
             view = self.model.array(p.index, "direct", -1, self.plan.time_steps, p.size)
             view[: self.lanes], view[self.lanes :] = felt.transpose(2, 1, 0), 0
-            if p.has_phantoms:  # of neurons without a spike, of which nothing else is felt
+            if p.has_phantoms:  # for neurons without a spike, which have no other gradient
                 view[: self.lanes, -1] += phantom_push(p, self._read(p), self._dz[p.index]).T
             self.model.push(p.index, "direct")
         self.model.genn.custom_update("zero")
@@ -228,7 +228,7 @@ class GeNNEngine:
         for index, count in drops.items():
             rewired[index], planned = dropped(self.model, self.plan.connections[index], step, count)
             growths += planned
-        longest = {g.connection: int(g.length.max(initial=0)) for g in growths}  # the last of a connection counts
+        longest = {g.connection: int(g.length.max(initial=0)) for g in growths}  # per connection the last
         if any(length > self._rooms[index] for index, length in longest.items()):
             for index, length in longest.items():
                 self._rooms[index] = max(self._rooms[index], row_room(self.plan.connections[index], length))
@@ -247,7 +247,7 @@ class GeNNEngine:
         return gradient(self.model, c, "dw" if variable == "weight" else "dd")
 
     def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
-        """EventProp learns nothing of populations."""
+        """None: EventProp learns nothing of populations."""
         return {}
 
     def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -267,7 +267,7 @@ class GeNNEngine:
         if p.sets_coefficients(values):
             names = [name for name in p.coefficients(values) if name in group.vars]
             if len(names) < len(p.coefficients(values)):
-                self._rebuild()  # some of them are written into the code
+                self._rebuild()  # some of them are literals in the code
             else:
                 self._push_numbers(p, tuple(names))
 
@@ -338,7 +338,7 @@ class GeNNEngine:
 
 
 def _numbers(p: PopulationPlan) -> Numbers:
-    """What the code of a population reads per neuron."""
+    """The numbers per neuron that a population's code reads."""
     found = {code_name(name): values.astype(np.float32) for name, values in p.parameters.items()}
     if p.bias is not None:
         found["bias"] = p.bias.astype(np.float32)
@@ -348,7 +348,7 @@ def _numbers(p: PopulationPlan) -> Numbers:
 
 
 def checked(plan: Plan) -> Plan:
-    """The plan as it runs here: where nothing can be learned, nothing is rewired.
+    """The plan as it runs here: without rewiring if nothing can be learned.
 
     Raises:
         InvalidValueError: a rewiring rule asks for what GeNN cannot do.

@@ -62,7 +62,8 @@ class GeNNModel:
         self._set: dict[tuple[Any, str], float] = {}
 
     def _allocate(self, p: PopulationPlan) -> None:
-        """Memory for what a population reads and writes of every lane; variables' tapes where somebody wants them."""
+        """Allocate the memory that a population reads and writes of every lane, with tapes of variables where they are
+        recorded."""
         for name, (kind, extent) in self._codes[p.index].arrays.items():
             if not name.startswith(derived_name("tape", "")):
                 ragged.allocate(self.parts.neurons[p.index], name, np.zeros(self._extent(p, extent), _DTYPES[kind]))
@@ -70,13 +71,13 @@ class GeNNModel:
             self.record(p)
 
     def record(self, p: PopulationPlan) -> None:
-        """From now on a population's variables are kept."""
+        """Keep a population's variables from now on."""
         assert p.model is not None
         group = self.parts.neurons[p.index]
         for s in p.model.states:
             if group.extra_global_params[derived_name("tape", s)]._view is None:
                 ragged.allocate(group, derived_name("tape", s), np.zeros(self._extent(p, "time"), np.float32))
-        group.set_dynamic_param_value("record", 1)  # for good
+        group.set_dynamic_param_value("record", 1)  # for the rest of the model's life
 
     def _extent(self, p: PopulationPlan, extent: str) -> int:
         per_lane = {

@@ -48,7 +48,7 @@ def load(package: str) -> ModuleType:
     found = version(package)
     try:
         return importlib.import_module(package)
-    except Exception as error:  # a library that is missing, another Python: whatever it is, it is told
+    except Exception as error:  # a missing library or another Python may raise anything: report it
         raise BackendUnavailableError(
             f"{NAMES[package]} {found} is installed but cannot be imported: {type(error).__name__}: {error}"
         ) from error

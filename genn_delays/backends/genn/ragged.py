@@ -1,6 +1,6 @@
 """GeNN's arrays: recordings, and ragged connectivity: rows by source neuron, each with room for as many synapses.
 
-What PyGeNN keeps to itself of them is used here and nowhere else.
+Only this module uses PyGeNN's private names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 
 def places(length: Array, stride: int) -> npt.NDArray[np.int64]:
-    """Where the synapses of all rows lie, row by row, for rows of these lengths."""
+    """The positions of all synapses in GeNN's padded rows, row by row, for rows of these lengths."""
     begin = np.repeat(np.arange(length.size) * stride - (np.cumsum(length) - length), length)
     return np.asarray(begin + np.arange(int(length.sum())), dtype=np.int64)
 
@@ -29,7 +29,7 @@ def row_length(group: Any) -> Array:
 def read(group: Any, names: Sequence[str]) -> tuple[Array, Array, dict[str, Array]]:
     """Source, target and variables of a synapse group's synapses, row by row, as they are on the device now.
 
-    Variables that every lane has for itself are ``[lane, synapse]``.
+    Variables that differ between lanes are ``[lane, synapse]``.
     """
     length = row_length(group)
     group._ind.pull_from_device()

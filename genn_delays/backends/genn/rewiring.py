@@ -1,7 +1,7 @@
 """Rewiring in GeNN: custom connectivity updates drop and grow synapses; the host says how many grow in which row.
 
-Every empty pair is equally likely, and none is tried in vain: as many random numbers as synapses were dropped are
-ranks among the empty pairs of all rows, and a rank in a row is found by GeNN's own code (``grow.genn.j2``).
+Every empty pair is equally likely, without rejection: one random number for each dropped synapse is its rank among
+the empty pairs of all rows, and GeNN's own code finds the pair of that rank in a row (``grow.genn.j2``).
 
 Where growth goes by the gradient, pairs without a synapse are *candidates*: synapses that carry nothing, whose
 gradient GeNN computes as it does for all others. The host chooses the best of them, the others make room for new ones.
@@ -115,7 +115,7 @@ def _mark(model: GeNNModel, c: ConnectionPlan, count: int) -> int | None:
     pre, post, values = ragged.read(group, ["g", "fate", "age", *moments])
     weight, fate = values["g"], values["fate"]
     living = np.flatnonzero(fate == Fate.LIVING)
-    living = living[np.lexsort((pre[living], post[living]))]  # of those that are worth the same the first go
+    living = living[np.lexsort((pre[living], post[living]))]  # of equal scores the first ones go
     kept = [values[name][living] for name in moments]
     gone = living[rule.dropped(weight[living], count, values["age"][living], kept)]
     if gone.size == 0:

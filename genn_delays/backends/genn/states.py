@@ -1,4 +1,4 @@
-"""What connections carry from one training step to the next, in GeNN's memory and in ours."""
+"""The state of connections between training steps, in GeNN's memory and in ours."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Array = npt.NDArray[Any]
 
 
 def _variables(model: GeNNModel, c: ConnectionPlan) -> dict[str, str]:
-    """What GeNN keeps of a connection's synapses: its name for every array of a state, by the state's."""
+    """GeNN's names for the arrays of a connection's state, by the state's own names."""
     names = {name: variable_name(name, f) for name, f in synapse_fields(c).items()}
     kept = synapse_variables(model.plan, c)
     return {name: variable for name, variable in names.items() if variable in kept}
 
 
 def read_state(model: GeNNModel, c: ConnectionPlan, known: ConnectionState) -> ConnectionState:
-    """A connection's state as GeNN has it; what GeNN does not keep is as it is in `known`."""
+    """A connection's state as GeNN has it; arrays that GeNN does not keep come from `known`."""
     pre, post, values = ragged.read(model.parts.synapses[c.index], list(synapse_variables(model.plan, c)))
     order = _living_order(pre, post, values)
     arrays = {name: values[variable][order] for name, variable in _variables(model, c).items()}
@@ -44,7 +44,7 @@ def write_state(model: GeNNModel, c: ConnectionPlan, state: ConnectionState) -> 
 
 
 def raw_gradient(model: GeNNModel, connection: int, name: str) -> Array:
-    """A gradient of all that GeNN has, row by row, candidates included."""
+    """A gradient of all of GeNN's synapses, row by row, candidates included."""
     group = model.parts.synapses[connection]
     if model.lanes > 1:
         length = ragged.row_length(group)
@@ -61,6 +61,6 @@ def gradient(model: GeNNModel, c: ConnectionPlan, name: str) -> npt.NDArray[np.f
 
 
 def _living_order(pre: Array, post: Array, values: dict[str, Array]) -> Array:
-    """Which synapses live, sorted by (post, pre, delay)."""
+    """The indices of living synapses, sorted by (post, pre, delay)."""
     order = sort_order(post, pre, values["d"])
     return order[values["fate"][order] == Fate.LIVING] if "fate" in values else order

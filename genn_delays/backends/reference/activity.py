@@ -1,4 +1,4 @@
-"""What a pass leaves behind, and what is read from it: by the adjoint, by rewiring, by whoever looks."""
+"""The results of a forward pass, as the adjoint, rewiring and users read them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Activity:
     """Activity of all populations, ``[neuron, time, lane]`` by index.
 
     Attributes:
-        plan, dtype: what runs, and in which precision.
+        plan, dtype: the plan, and the precision of its numbers.
         smooth: spikes are the surrogate's smooth ones.
-        how, lanes: what the pass was for, and how many examples it had.
-        x: what a population sends.
+        how, lanes: the purpose of the pass, and its number of examples.
+        x: activity that a population sends.
         spiked: its spikes before dropout.
         tape: its variables before the jumps, by name.
         g: dL/dIsyn.
         h: dL/d(time of arrival) of an impulse (EventProp).
-        own_numbers: what its kernels read per neuron, ``[neuron, 1]``, by name.
+        own_numbers: numbers per neuron that its kernels read, ``[neuron, 1]``, by name.
         frozen_resets: spikes (before dropout) by population, ``[neuron, time, lane]``: where given, they decide the
             resets in place of the run's own. With smooth spikes and those of the unperturbed run, finite differences of
             the loss are the gradient with a detached reset.
@@ -48,12 +48,12 @@ class Activity:
         }
 
     def gain(self, source: int) -> Any:
-        """Inverted dropout: what remains of a population counts as much more as others are missing."""
+        """Inverted dropout: the factor of the neurons that remain."""
         p = self.plan.populations[source]
         return self.dtype.type(1.0 / (1.0 - p.dropout) if p.dropout and self.how.training else 1.0)
 
     def numbers(self, population: int) -> dict[str, Array]:
-        """What its kernels read per neuron, ``[neuron, 1]`` each."""
+        """The numbers per neuron that its kernels read, ``[neuron, 1]`` each."""
         return self.own_numbers[population]
 
     def initial(self, p: PopulationPlan) -> dict[str, Array]:

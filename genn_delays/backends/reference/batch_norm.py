@@ -13,7 +13,8 @@ Array = npt.NDArray[Any]
 
 
 class Norm(NamedTuple):
-    """What the backward pass needs: the input current ``[neuron, time, lane]``, numbers per neuron, and epsilon."""
+    """Values that the backward pass needs: the input current ``[neuron, time, lane]``, numbers per neuron, and
+    epsilon."""
 
     current: Array
     mean: Array

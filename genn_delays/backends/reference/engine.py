@@ -44,7 +44,7 @@ class ReferenceEngine(Activity):
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         foresee(plan, _foreseen(plan, np.dtype(dtype).itemsize))
         super().__init__(plan, dtype, smooth)
-        self.z: dict[int, Array] = {}  # what its readout gives
+        self.z: dict[int, Array] = {}  # the readout's z
         self.dz: dict[int, Array] = {}  # dL/dz, or dL/dv of a loss of a time step
         self._states = {c.index: ConnectionState.new(c.initial_synapses(), c) for c in plan.connections}
         self._values: dict[int, dict[str, Array]] = {}
@@ -59,13 +59,13 @@ class ReferenceEngine(Activity):
         self._no_number: set[int] = set()
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to free."""
 
     def after_fork(self) -> None:
-        """Arrays are all it has."""
+        """Nothing to do: it has no threads."""
 
     def check_learning(self, *, training: bool) -> None:
-        """Whatever can be planned can be learned."""
+        """Every plan can be learned here."""
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         self.lanes = len(examples)
@@ -224,7 +224,7 @@ class ReferenceEngine(Activity):
             self._correlate(c)
 
     def _felt(self, p: PopulationPlan, t: int, acting: list[Synapses], rows: dict[int, Array]) -> Array:
-        """What a spike in step t does to the loss by `rows` of its targets: one synapse after the other is added."""
+        """dL/dspike in step t, out of `rows` of its targets: one synapse after the other is added."""
         e, T = np.zeros((p.size, self.lanes), self.dtype), self.plan.time_steps
         for c in p.outgoing:
             s, target = acting[c], self.plan.connections[c].target
@@ -320,7 +320,7 @@ class ReferenceEngine(Activity):
             self.own_numbers[population] |= {name: v.astype(single)[:, None] for name, v in numbers}
 
     def keep_variables(self, population: int) -> None:
-        """They always are."""
+        """Nothing to do: they are always kept."""
 
     def variable(self, population: int, name: str) -> Array:
         return self.tape[population][name].copy()
@@ -343,7 +343,7 @@ class ReferenceEngine(Activity):
 
 
 def _foreseen(plan: Plan, itemsize: int) -> dict[tuple[str, str], int]:
-    """Bytes of rows of activity, and of what one synapse after the other adds in a step."""
+    """Bytes of rows of activity, and of the temporary arrays of one step over all synapses."""
     row = plan.time_steps * plan.batch_size * itemsize
     needs = {}
     for p in plan.populations:

@@ -20,9 +20,9 @@ def event_prop_step(
 
     Args:
         later: lambda one step later, by state ``[neuron, lane]``.
-        e: what a readout says of the variable it reads; of spiking neurons what moving their spike does, ``l_time``'s
-            part at its targets.
-        drive: what one more spike costs, ``[neuron, 1]``.
+        e: the readout's derivative by the variable it reads; of spiking neurons the part of ``l_time`` that comes
+        from the spike's targets.
+        drive: cost of one more spike, ``[neuron, 1]``.
     """
     model = p.model
     assert model is not None
@@ -60,7 +60,7 @@ def event_prop_step(
 
 
 def inverse_slope(activity: Activity, p: PopulationPlan, t: int) -> Array:
-    """1 / slope (ms) with which step t approached the threshold; 0 where it did not come nearer."""
+    """1 / slope (ms) of the approach to the threshold in step t; 0 where the distance did not shrink."""
     assert p.model is not None
     assert p.model.threshold is not None
     assert activity.plan.event_prop is not None
@@ -72,6 +72,6 @@ def inverse_slope(activity: Activity, p: PopulationPlan, t: int) -> Array:
 
 
 def _releases(activity: Activity, p: PopulationPlan, t: int) -> Array:
-    """Where a refractory period ends in step t."""
+    """The neurons and lanes whose refractory period ends in step t."""
     over = activity.tape[p.index][REFRACTORY_STATE][:, t] == 0
     return np.asarray(over & (activity.before(p, t)[REFRACTORY_STATE] > 0))

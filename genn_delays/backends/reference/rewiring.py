@@ -1,4 +1,4 @@
-"""Rewiring as its definition: every free slot is written down, and as many as were dropped are chosen."""
+"""The definition of rewiring: all free slots are listed, and as many as synapses were dropped are chosen."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def newborn(activity: Activity, c: ConnectionPlan, slots: Array, step: int) -> S
 
 
 def gradient_at(activity: Activity, c: ConnectionPlan, s: Synapses) -> Array:
-    """dL/dw of synapses that need not be there, spread over the lags of their kernel if there is one."""
+    """dL/dw of synapses that need not exist, spread over the lags of their kernel if there is one."""
     gain = activity.gain(c.source)
     if c.kernel is None:
         return np.asarray(gain * activity.correlogram(c, s.pre, s.post, s.delay))
@@ -82,7 +82,7 @@ def best_delay(activity: Activity, c: ConnectionPlan, s: Synapses) -> npt.NDArra
 
 
 def _replaced(state: ConnectionState, living: Array, grown: ConnectionState) -> ConnectionState:
-    """What lives and what was grown, sorted by (post, pre); within a pair the living come first."""
+    """The living and the grown synapses, sorted by (post, pre); within a pair the living come first."""
     old, new = state.arrays(), grown.arrays()
     joined = {name: np.concatenate([a[living] if a.size else a, new[name]]) for name, a in old.items()}
     order = np.lexsort((joined["pre"], joined["post"]))

@@ -56,6 +56,6 @@ def _updated_weights(
         word = words[s.delay & 3, np.arange(s.delay.size)]
         known |= compute(NOISE, {**known, "noise": rule.noise(optimiser.alpha), "word": word})
     if rule is not None and rule.signed:
-        with np.errstate(invalid="ignore"):  # infinity times 0
+        with np.errstate(invalid="ignore"):  # infinity times 0 gives NaN without a warning
             known |= compute(KEEP_SIGN, known)
     return np.asarray(known["new"])

@@ -1,4 +1,5 @@
-"""What mlGeNN's EventProp compiler cannot train as a plan asks: one error each, before anything is built."""
+"""Checks that mlGeNN's EventProp compiler can train a plan: one error for each thing that it cannot, before anything is
+built."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def _share(plan: Plan, p: PopulationPlan) -> float:
 
 
 def check_plan(plan: Plan, backend: str, lanes: int) -> None:
-    """One clear error for what mlGeNN cannot do; of networks themselves :func:`.ml_genn.carry` says it.
+    """Raise one clear error if mlGeNN cannot train the plan; :func:`.ml_genn.carry` checks the network itself.
 
     Args:
         backend, lanes: GeNN's backend, and how many examples it runs at once.

@@ -89,7 +89,7 @@ class MLGeNNEngine:
         """GeNN's CPU backend has no threads."""
 
     def check_learning(self, *, training: bool) -> None:
-        """Whatever can be compiled can be learned."""
+        """Every plan that was compiled can be learned."""
 
     # --- forwards ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class MLGeNNEngine:
             self._spikes[index] = dense
             if self.plan.max_spikes is not None:  # so long is mlGeNN's tape
                 check_spikes(p, dense.sum(axis=1).max(axis=1), self.plan.max_spikes)
-            # nobody feels a spike of the last step
+            # a spike of the last step has no effect
             lanes = [np.nonzero(dense[:, :-1, lane]) for lane in range(self.lanes)]
             self._events[index] = [(step, neuron) for neuron, step in lanes]
 
@@ -122,7 +122,7 @@ class MLGeNNEngine:
             self._z[p.index] = self.model.read(p.index)[: self.lanes].T
 
     def not_finite(self) -> tuple[int, ...]:
-        """mlGeNN's own state is not looked at."""
+        """None: mlGeNN's own state is not checked."""
         return ()
 
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
@@ -168,7 +168,7 @@ class MLGeNNEngine:
             self._tidy(self.plan.connections[index])
 
     def _tidy(self, c: ConnectionPlan) -> None:
-        """What a connection has learned, as a checkpoint of it would be read again."""
+        """Bring what a connection has learned into the form in which a checkpoint is read."""
         group, factor = self.model.synapses[c.index], np.float32(self._factors[c.index])
         if c.delay_optimiser is not None and c.min_delay > 0:  # mlGeNN's own lowest is 0
             delay = ragged.read(group, ["d"])[2]["d"]

@@ -1,12 +1,12 @@
-"""What mlGeNN's EventProp compiler makes of a plan, and how one trial of it is run so that it leaves nothing behind.
+"""A plan compiled by mlGeNN's EventProp compiler, and single trials that leave no state behind.
 
 mlGeNN computes the backward pass of one batch while it runs the next one forwards. Here the next one is empty: each
-forward pass is mlGeNN's first trial and each backward pass its second. What stood in the way of that is mended:
+forward pass is mlGeNN's first trial and each backward pass its second. Two things are corrected for that:
 
-- mlGeNN clears what is under way to the neurons at the beginning of a trial's last step; spikes of the last two steps
-  are then still delivered, and arrive in the next trial. Here everything is cleared between trials.
-- A spike in the last step of a trial has no time to be felt; mlGeNN's backward pass waits for it for good, and so
-  misses all earlier spikes of that neuron. Such spikes are taken off its tape.
+- mlGeNN clears pending input at the beginning of a trial's last step; spikes of the last two steps are delivered
+  later, and arrive in the next trial. Here everything is cleared between trials.
+- A spike in the last step of a trial is too late to be delivered. mlGeNN's backward pass waits for it for good, and
+  so misses all earlier spikes of that neuron. Such spikes are removed from its tape.
 """
 
 from __future__ import annotations
@@ -134,14 +134,14 @@ class MLGeNNModel:
             self.genn.custom_update("GradientBatchReduce")
 
     def _begin(self, trial: int) -> None:
-        """Everything as in the beginning, but for what mlGeNN takes over from its first trial into its second."""
+        """Reset everything but the state that mlGeNN takes over from its first trial into its second."""
         for p in self.plan.populations:
             if p.kind == "spike_input":
                 self._set_input(p.index, [])
             else:
                 self._write(p.index, {"V": _SILENT})
         self.genn.timestep = 0
-        self.genn.step_time()  # spikes of the last step are delivered now, and nobody sends any
+        self.genn.step_time()  # spikes of the last step are delivered now, and no new ones are sent
         self.genn.custom_update("ZeroOutPost")
         self.genn.custom_update("Reset")
         for p in self.plan.outputs:
@@ -175,7 +175,7 @@ class MLGeNNModel:
     # --- what came of them -------------------------------------------------------------------------------------------
 
     def read(self, population: int) -> Array:
-        """What a readout gave, ``[lane, neuron]``."""
+        """The readout's z, ``[lane, neuron]``."""
         return np.array(self._compiled.get_readout(self._populations[population]))
 
     def spikes(self, p: PopulationPlan, lanes: int) -> npt.NDArray[np.bool_]:
@@ -208,7 +208,7 @@ class MLGeNNModel:
             self._write_learning(connection, sums.vars["ReducedGradient"], values)
 
     def set_step(self, connection: int, variable: str, alpha: float, age: int) -> None:
-        """What mlGeNN's optimiser does to a variable next: its learning rate, and the steps that it has had."""
+        """Set the learning rate and the step count of mlGeNN's optimiser of a variable."""
         optimiser, update, _ = self.updates[connection, variable]
         optimiser.alpha = alpha
         optimiser.set_step(update, age)
@@ -257,14 +257,14 @@ def _optimiser(plan: Plan, variable: str) -> Any:
 
 
 def _numbers(plan: Plan, variable: str) -> tuple[float, float, float]:
-    """What the optimisers of a plan's connections have in common: beta1, beta2 and epsilon."""
+    """The numbers that the optimisers of a plan's connections share: beta1, beta2 and epsilon."""
     chosen = [c.optimiser if variable == "weight" else c.delay_optimiser for c in plan.connections]
     adam = next((o for o in chosen if isinstance(o, Adam)), Adam())
     return adam.beta1, adam.beta2, adam.epsilon
 
 
 def _text(plan: Plan, backend: str, lanes: int) -> str:
-    """All that the generated code depends on."""
+    """Everything that the generated code depends on, as a text."""
     populations = [
         (p.kind, p.size, repr(p.readout), p.dt, {n: v.tolist() for n, v in p.values.items()}) for p in plan.populations
     ]

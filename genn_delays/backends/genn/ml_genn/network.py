@@ -89,7 +89,7 @@ def to_ml_genn(network: Network | Compiled) -> MLGeNNNetwork:
 
 
 def weight_factor(target: Population, values: dict[str, Array]) -> float:
-    """What weights onto a population are multiplied by for mlGeNN, whose EventProp divides the current by `tau_mem`."""
+    """The factor of weights onto a population for mlGeNN, whose EventProp divides the current by `tau_mem`."""
     return 1.0 if getattr(target.neuron, "scale_i", True) else float(values["tau_mem"][0])
 
 
@@ -163,7 +163,7 @@ def _names(names: Iterable[str]) -> list[str]:
 
 
 def _check_population(p: Population, values: dict[str, Array]) -> None:
-    """An error where mlGeNN's EventProp does not have what a population is."""
+    """Raise an error if mlGeNN's EventProp does not support a population."""
     what, neuron = f"population {p.name!r}", p.neuron
     if type(neuron) is SpikeInput:
         return
@@ -205,7 +205,7 @@ def _wrong(values: Array, right: float) -> str:
 
 
 def _check_connection(c: Connection, s: Synapses) -> None:
-    """An error where mlGeNN's EventProp does not have what a connection is."""
+    """Raise an error if mlGeNN's EventProp does not support a connection."""
     what = f"connection {c.name!r}"
     if c.delay_kernel is not None:
         raise _not_carried(what, type(c.delay_kernel).__name__, "connections without a delay kernel")

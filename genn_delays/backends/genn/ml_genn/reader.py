@@ -60,7 +60,7 @@ def from_ml_genn(network: Any, dt: float = 1.0, seed: int = 0) -> Network:
     load()
     import ml_genn
 
-    if isinstance(network, MLGeNNNetwork):  # what to_ml_genn gives
+    if isinstance(network, MLGeNNNetwork):  # the result of to_ml_genn
         network = network.network
     if not isinstance(network, ml_genn.Network):
         raise InvalidValueError(f"from_ml_genn needs a Network of mlGeNN's, got {type(network).__name__}")
@@ -78,7 +78,7 @@ def from_ml_genn(network: Any, dt: float = 1.0, seed: int = 0) -> Network:
 
 
 def _unique(names: Sequence[str]) -> list[str | None]:
-    """Names, and None for those that others have too."""
+    """Names, with None in place of those that are not unique."""
     return [name if names.count(name) == 1 else None for name in names]
 
 
@@ -193,13 +193,13 @@ def _synapse(what: str, synapse: Any) -> Synapse:
 
 
 def _membrane_factor(neuron: Any, dt: float) -> Any:
-    """What weights onto a neuron are multiplied by, so that a step's current moves our potential as mlGeNN's."""
+    """The factor of weights onto a neuron with which a step's current moves our potential as mlGeNN's."""
     tau = neuron.tau_mem
     return 1.0 if getattr(neuron, "scale_i", False) else 1 / (tau * (1 - np.exp(-dt / tau)))
 
 
 def _synapse_factor(synapse: Any, dt: float) -> Any:
-    """What weights are multiplied by, so that the mean current of a step is mlGeNN's."""
+    """The factor of weights with which the mean current of a step is mlGeNN's."""
     if type(synapse).__name__ == "Delta" or synapse.scale_i:
         return 1.0
     return dt / (synapse.tau * (1 - np.exp(-dt / synapse.tau)))
@@ -288,7 +288,7 @@ def _sized(what: str, name: str, values: Any, size: int) -> Array:
 
 
 def _check_cycles(network: Network) -> None:
-    """Where mlGeNN's exponential synapses need no delay on a cycle, ours need one of a step."""
+    """Raise an error for cycles without a delay: mlGeNN's exponential synapses allow them, ours need one step."""
     groups, _ = computation_order(network) if network.connections else ((), set())
     for c in network.connections:
         shortest = c.connectivity.delay_initializer.low

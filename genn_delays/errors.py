@@ -45,7 +45,7 @@ class CompileError(GennDelaysError):
 
 
 class GennDelaysWarning(UserWarning):
-    """Something works, and cannot be what is wanted."""
+    """Something works, but is probably not intended."""
 
 
 class TrainingError(GennDelaysError):
@@ -65,7 +65,7 @@ class RunFolderError(GennDelaysError):
 
 
 def install_extra(name: str) -> str:
-    """How to install one of this package's extras, for messages."""
+    """The command that installs one of this package's extras, for messages."""
     return f"pip install 'genn-delays[{name}]' (in a clone: pip install '.[{name}]')"
 
 
@@ -73,7 +73,7 @@ def shown(value: object) -> str:
     """A value as messages show it: its ``repr`` on one line, cut where it is long."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # whatever a stranger's __repr__ does, or a whole number of more digits than Python prints
+    except Exception:  # a foreign __repr__ may raise anything; an integer may have more digits than Python prints
         text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -94,10 +94,10 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InvalidValueError:
 
 
 def check_registered(what: str, value: T, registry: Mapping[str, Any]) -> T:
-    """``value`` if a registry has its very class, or an error that says how to put it there.
+    """``value`` if its own class is registered, or an error that says how to register it.
 
-    Kernels are chosen by what a class says of itself, so one that nobody registered, a subclass of a known one too,
-    would be the known one on some backends and itself on others.
+    Generated code is made from the class itself. A class that is not registered, such as a subclass of a registered
+    one, could be taken for its base on one backend and for itself on another.
     """
     if type(value) not in registry.values():
         kind = type(value).__name__
@@ -118,7 +118,7 @@ def check_choice(what: str, value: object, known: Iterable[str]) -> str:
 
 
 def check_switch(what: str, value: object) -> bool:
-    """``value`` if it is true or false, or an error that names it."""
+    """``value`` if it is True or False, or an error that names it."""
     if not isinstance(value, bool):
         raise InvalidValueError(f"{what} must be true or false, got {shown(value)}")
     return value
@@ -181,8 +181,8 @@ def check_real(
 def as_float(value: Any) -> float:
     """A real number as the float whose shortest decimal it has: ``np.float32(0.9)`` is 0.9, not 0.8999999761581421.
 
-    All real arguments come through here, once and at the door, so that nothing is computed from a number that was
-    rounded to fewer digits than it is computed with. What a float cannot hold is infinite.
+    All real arguments are read by this function, once, when they are given. So nothing is computed from a number that
+    was rounded to fewer digits before. Numbers that a float cannot hold become infinite.
     """
     import numpy as np
 
@@ -195,13 +195,13 @@ def as_float(value: Any) -> float:
 
 
 def _is_duration(value: object) -> bool:
-    """NumPy counts its time differences among the whole numbers."""
+    """True for NumPy's time differences, which NumPy counts among the integers."""
     import numpy as np
 
     return isinstance(value, np.timedelta64)
 
 
 def keep(owner: object, **values: object) -> None:
-    """Set fields of a dataclass, frozen or not, to what the checks at the door made of them."""
+    """Set fields of a dataclass, frozen or not, to their checked values."""
     for name, value in values.items():
         object.__setattr__(owner, name, value)

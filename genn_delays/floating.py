@@ -1,6 +1,6 @@
-"""What this library's own arithmetic does where a number is too small, too large or none: as NumPy does by default.
+"""Floating point errors in this library's own arithmetic are handled by NumPy's defaults.
 
-The softmax of a far away variable is 0 and not an error, whatever a program that uses the library has asked NumPy for.
+The softmax of a very small variable is 0 and not an error, whatever a program has set with ``numpy.seterr``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an equation may be: arithmetic in ASCII, read by :mod:`ast` and checked node by node.
+"""The grammar of equations: arithmetic in ASCII, read by :mod:`ast` and checked node by node.
 
 Equations come from model files and run folders, which strangers write. Nothing of their text is ever evaluated: what
 passes here is a tree of numbers, names, ``+ - * / **``, signs and calls of listed functions, and
@@ -39,7 +39,7 @@ def expression_tree(text: object, what: str) -> ast.expr:
 
     Args:
         text: what a user wrote.
-        what: what it is, for messages.
+        what: name of the text in messages.
 
     Raises:
         InvalidValueError: it is no arithmetic expression, or too long, too deep or of too large numbers.
@@ -61,7 +61,8 @@ def expression_tree(text: object, what: str) -> ast.expr:
 
 
 def check_names(tree: ast.expr, text: str, known: Collection[str], what: str) -> None:
-    """An error where a checked tree uses a name that is neither in `known`, nor a constant, nor a listed function."""
+    """Raise an error if a checked tree uses a name that is neither in `known`, nor a constant, nor a listed
+    function."""
     shown = _show(text, what)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
@@ -140,7 +141,7 @@ def _too_large(shown: str) -> str:
 
 
 def _check_node(node: ast.expr, shown: str, depth: int) -> float | None:
-    """Checks a node and those below it; its value where it is of numbers alone."""
+    """Check a node and those below it; return its value if it consists of numbers alone."""
     if depth > _DEPTH:
         raise InvalidValueError(f"{shown} is nested more than {_DEPTH} deep")
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -180,7 +181,7 @@ def _check_node(node: ast.expr, shown: str, depth: int) -> float | None:
 
 
 def _called(name: str, argument: float, shown: str) -> float:
-    """The value of a function of a number; not a number where it has none."""
+    """The value of a function of a number, or NaN."""
     function = abs if name == "Abs" else getattr(math, name, None)
     try:
         value = math.nan if function is None else float(function(argument))
@@ -206,7 +207,7 @@ def _below(power: ast.BinOp) -> list[ast.AST]:
 
 
 def _value(op: ast.operator, left: float, right: float) -> float:
-    """The value of an operation on numbers; not a number where it has none, which is found later, exactly."""
+    """The value of an operation on numbers, or NaN, which is found later by exact arithmetic."""
     try:
         if isinstance(op, ast.Pow):
             value = left**right

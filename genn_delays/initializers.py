@@ -46,7 +46,7 @@ class Initializer(ABC):
         return [cls()]
 
     def check_values(self) -> None:
-        """An error where its values are not of the shape of their uniform numbers, or do not rise with them."""
+        """Raise an error if its values do not have the shape of their uniform numbers, or do not rise with them."""
         u = (np.arange(64) + 0.5) / 64
         values = np.asarray(self.quantile(u, 1))
         if values.shape != u.shape or values.dtype.kind not in "iuf" or not (np.diff(values) >= 0).all():
@@ -145,7 +145,7 @@ def as_initializer(what: str, value: Any) -> Initializer:
 
 
 def _is_own(value: Initializer) -> bool:
-    """Whether it is one of this module's."""
+    """True if it is one of this module's."""
     return type(value).__module__ == __name__
 
 
@@ -153,8 +153,8 @@ def real_array(what: str, values: Any, shape: tuple[int, ...], *, single: bool =
     """An array of numbers that single precision can hold, or an error that names the first bad one.
 
     Args:
-        single: it will be rounded to single precision, so that what is given in that need not be read as
-            :func:`~genn_delays.errors.as_float` reads numbers.
+        single: it will be rounded to single precision, so that single precision values need not be read by
+            :func:`~genn_delays.errors.as_float`.
     """
     array = as_array(what, values)
     if array.dtype.kind not in "iuf":
@@ -196,7 +196,7 @@ def as_array(what: str, values: Any) -> npt.NDArray[Any]:
 
 
 def negative_threshold(initializer: Initializer, fan_in: int) -> int:
-    """How many of the 2**32 random words give a negative value: word < threshold means a negative sign."""
+    """The number of the 2**32 random words that give a negative value: word < threshold means a negative sign."""
 
     def not_negative(word: int) -> bool:
         u = np.array([(word + 0.5) * 2.0**-32])

@@ -1,4 +1,4 @@
-"""Ctrl-C before there is anything to lose: while modules are imported it would end in somebody else's traceback."""
+"""Ctrl-C while modules are imported, where it would end in a traceback of another package."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ INTERRUPTED = 130
 
 
 def leave_at_once() -> None:
-    """Have an interruption end the process with one line, wherever it is. Not where interruptions are ignored."""
+    """Let an interruption end the process at once with one line, unless interruptions are ignored."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
 
 
 def raise_again() -> None:
-    """Have an interruption raise KeyboardInterrupt again: from now on there are files to be left whole."""
+    """Let an interruption raise KeyboardInterrupt again: from now on files must be left whole."""
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def leave_silently() -> None:
-    """Have an interruption end the process without a word: all is done and said."""
+    """Let an interruption end the process silently: all work is done."""
     if signal.getsignal(signal.SIGINT) in (_leave, signal.default_int_handler):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
     # not an exception: extension modules that are being imported turn it into an ImportError, or lose it
-    with contextlib.suppress(OSError):  # nobody to be told
+    with contextlib.suppress(OSError):  # standard error is closed
         os.write(2, b"\n" * os.isatty(2) + b"genn-delays: interrupted\n")
     os._exit(INTERRUPTED)

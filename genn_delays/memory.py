@@ -1,6 +1,6 @@
-"""Memory that is foreseen: what a network needs, by part, what there is, and one error where that is too little.
+"""Memory requirements of a network, by part, checked against the available memory before anything is allocated.
 
-Whoever is about to allocate says what for, by owner and part, before anything is sampled or allocated.
+Callers give the bytes that they will need, by owner and part, before anything is sampled or allocated.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ MOST_SYNAPSES = 2**31 - 1
 
 
 def check_host(needs: Needs) -> None:
-    """An error where this process cannot have the memory.
+    """Raise an error if this process cannot have the memory.
 
     Raises:
-        OutOfMemoryError: it names the largest parts, their bytes and what there is.
+        OutOfMemoryError: it names the largest parts, their bytes and the available memory.
     """
-    if sum(needs.values()) > 1 << 24:  # what is there is not asked for a few megabytes
+    if sum(needs.values()) > 1 << 24:  # a few megabytes are not checked
         available, limit = host_memory()
         if available is not None:
             check(needs, available, f"in this process, {limit}")
 
 
 def check(needs: Needs, available: int, where: str) -> None:
-    """An error where more is needed than there is.
+    """Raise an error if more is needed than is available.
 
     Args:
         available: bytes.
-        where: it is needed and what says how much is available, for the message: "on NVIDIA H100, which has".
+        where: begins the end of the message, for example "on NVIDIA H100, which has".
     """
     total = sum(needs.values())
     if total <= available:
@@ -57,7 +57,7 @@ def check(needs: Needs, available: int, where: str) -> None:
 
 @contextlib.contextmanager
 def told(what: str) -> Iterator[None]:
-    """Memory that runs out in the body, foreseen or not, is one error that says for what and what there is left.
+    """Turn a MemoryError in the body into one error that says what needed the memory, and how much is left.
 
     Args:
         what: needs the memory, for the message.
@@ -74,7 +74,7 @@ def told(what: str) -> Iterator[None]:
 
 
 def left(error: MemoryError) -> str:
-    """What a MemoryError says, and what memory there is left; where memory is short it may say nothing itself."""
+    """The text of a MemoryError, which may be empty, and the memory that is left."""
     available, limit = host_memory()
     free = "" if available is None else f" in this process, {limit} {available / 1e6:,.0f} MB free"
     asked = " ".join(str(error).split())
@@ -82,7 +82,7 @@ def left(error: MemoryError) -> str:
 
 
 def host_memory() -> tuple[int | None, str]:
-    """Bytes that this process can still have, and what limits them; None where the system does not say."""
+    """Bytes that this process can still have, and the name of the limit; None if the system does not tell."""
     found = [(free, what) for free, what in _limits() if free is not None]
     return min(found, default=(None, ""), key=lambda pair: pair[0] or 0)
 
@@ -105,21 +105,21 @@ def _limits() -> Iterator[tuple[int | None, str]]:
 
 
 def _of_machine() -> int | None:
-    """Memory that can be had without taking it from others, swap included."""
+    """Memory that is available without taking it from other processes, swap included."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
         return 1024 * (kilobytes["MemAvailable"] + kilobytes.get("SwapFree", 0))
     except (OSError, KeyError, ValueError, IndexError):
         pass
-    try:  # not Linux: all there is, whoever has it
+    try:  # not Linux: all of the machine's memory, used or not
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
 
 
 def _of_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """What the control groups of this process leave, of both versions; files that are cached can be given up."""
+    """Memory that this process's control groups (of both versions) leave; their page cache can be reclaimed."""
     try:
         lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
     except OSError:

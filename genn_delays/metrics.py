@@ -1,4 +1,4 @@
-"""What training and evaluation report."""
+"""Metrics that training and evaluation report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutputMetric:
     Attributes:
         correct, total: right answers and examples; where every time step has its label, a step is a part of an answer.
         summed_loss: sum of the examples' losses.
-        labelled: whether there are class labels; without them no answer is right or wrong.
+        labelled: whether there are class labels; without them there is no accuracy.
     """
 
     correct: float = 0
@@ -55,7 +55,7 @@ class Metrics:
     """Figures of one pass over the data; ``metrics[population].result`` is the accuracy of an output.
 
     An output whose targets are real values has no accuracy; its result is the mean square error. A backend may still be
-    computing when a batch ends: whoever reads figures waits for them.
+    computing when a batch ends: reading a figure waits for it.
 
     Attributes:
         step_seconds: duration of every training step of the epoch, as the host sees it: where a backend runs ahead,
@@ -81,11 +81,11 @@ class Metrics:
         return f"Metrics({self.summary()})"
 
     def expect(self, entry: Entry) -> None:
-        """Count something once figures are read; `entry` adds it to outputs and rewirings, and may raise an error."""
+        """Defer counting until figures are read; `entry` adds to outputs and rewirings, and may raise an error."""
         self._awaited.append(entry)
 
     def settle(self) -> None:
-        """Count all that was expected, in its order."""
+        """Count all that was deferred, in order."""
         while self._awaited:
             self._awaited.popleft()(self._outputs, self._rewirings)
 
@@ -105,8 +105,8 @@ class Metrics:
     def newborn_rewirings(self) -> dict[str, int]:
         """Of :attr:`rewirings` those that died in the step after their birth, by connection name.
 
-        They are DEEP R's search for a place; what is left are established synapses that died, which is change. Under
-        RigL and SET it is those that were dropped the first time after their birth.
+        They are DEEP R's search for a place; all others are established synapses that died, which is change. Under RigL
+        and SET a newborn synapse is one that is dropped at the first rewiring after its birth.
         """
         self.settle()
         return self._newborn
@@ -131,7 +131,8 @@ class Metrics:
 
     @property
     def score(self) -> float:
-        """What early stopping and checkpoints go by, the higher the better: the accuracy where every output has one.
+        """The figure for early stopping and checkpoints, the higher the better: the accuracy where every output has
+        one.
 
         Otherwise it is minus the loss.
         """

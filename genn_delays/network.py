@@ -1,4 +1,4 @@
-"""The description of a network: pure data, sampled from its seed, with no array of size n_pre x n_post ever."""
+"""The description of a network: pure data, sampled from its seed, never with an array of size n_pre x n_post."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Network:
         raise unknown(kind, name, [member.name for member in members])
 
     def validate(self) -> None:
-        """One error where the network as a whole cannot work."""
+        """Raise one error if the network as a whole cannot work."""
         if not self.outputs:
             raise InvalidValueError(
                 "the network has no output: give one population a readout, such as LeakyIntegrate(readout='sum_var')"
@@ -125,8 +125,8 @@ class Population:
         name: unique in its network; ``population0`` and so on where not given.
         bias: constant input current of every neuron: a number, an array ``[neuron]`` or an initialiser.
         batch_norm: normalise its input current, ``True`` or a :class:`BatchNorm`.
-        dropout: share of its neurons that every training example goes without, in [0, 1); the same ones for the whole
-            example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
+        dropout: share of its neurons left out of every training example, in [0, 1); the same ones for the whole
+        example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
         network: where it belongs; the one whose ``with`` block is open where not given.
     """
 
@@ -175,7 +175,7 @@ class Population:
 
     @property
     def spiking(self) -> bool:
-        """Whether it sends spikes (real-valued inputs and integrators do not)."""
+        """True if it sends spikes (real-valued inputs and integrators do not)."""
         from .neurons import SpikeInput
 
         if isinstance(self.neuron, DynamicNeuron):
@@ -347,7 +347,7 @@ def _free(name: str, members: Sequence[Population | Connection]) -> str:
 
 def _unique(name: str | None, default: str, kind: str, members: Sequence[Population | Connection]) -> str:
     name = default if name is None else name
-    if not isinstance(name, str) or not name or not name.isprintable():  # it stands in comments of generated code
+    if not isinstance(name, str) or not name or not name.isprintable():  # it is printed into comments of generated code
         raise InvalidValueError(f"{kind} name must be a text of one line and at least one character, got {shown(name)}")
     if any(member.name == name for member in members):
         raise InvalidValueError(f"two of a network's {kind}s are called {name!r}; names must differ")

@@ -1,4 +1,4 @@
-"""Where files live outside a run folder, and how a file is written so that no reader ever sees half of it."""
+"""Folders outside of runs, and atomic writing of files, so that no reader ever sees half a file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def cache_dir() -> Path:
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
-        return expanded(chosen, f"${CACHE_VARIABLE}").absolute()  # "-dash" would be an option to whom it is passed
+        return expanded(chosen, f"${CACHE_VARIABLE}").absolute()  # "-dash" would be read as an option by other programs
     import platformdirs  # only where the default is needed: importing the library stays cheap
 
     try:
         found = Path(platformdirs.user_cache_dir("genn-delays"))
     except (RuntimeError, KeyError) as error:
         raise _homeless() from error
-    if found.parts[:1] == ("~",):  # left as it was, as there is nothing to put in its place
+    if found.parts[:1] == ("~",):  # unchanged, as there is no home folder
         raise _homeless()
     return found
 
@@ -66,7 +66,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to be written by the body; it replaces ``path`` if the body succeeds.
 
     For files that something else writes (a download, a compiler). The temporary name ends in the final one, so a
-    tool that looks at the suffix is content. If the body raises, ``path`` is left as it was.
+    tool that looks at the suffix accepts it. If the body raises, ``path`` is left as it was.
     Two processes that write the same path at once each use a name of their own, and the last one wins whole.
 
     Args:

@@ -1,4 +1,4 @@
-"""What in the cache may be believed: files that are the user's own, and that nobody else could have written.
+"""Trusted files in the cache: those that are the user's own, and that nobody else could have written.
 
 A cache may be shared by mistake, or lie where others can write. What is code, or becomes code, is read from files of
 the user's own (or the administrator's) that no one else may write, in a folder of which the same holds.
@@ -18,8 +18,8 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_own(status: os.stat_result) -> bool:
-    """Whether a file is the user's or the administrator's, and nobody else may write it; always, where no such thing is
-    known (Windows)."""
+    """True if a file is the user's or the administrator's, and nobody else may write it; always True on systems without
+    such rights (Windows)."""
     return not hasattr(os, "getuid") or (status.st_uid in (os.getuid(), 0) and not status.st_mode & _OTHERS)
 
 
@@ -27,7 +27,7 @@ def private_folder(folder: Path, what: str, error: type[GennDelaysError] = GennD
     """A folder of the user's own that others cannot write to; made where it is not there.
 
     Args:
-        what: what is in it, for messages.
+        what: content, for messages.
         error: the class of what is raised.
 
     Raises:
@@ -50,10 +50,10 @@ def private_folder(folder: Path, what: str, error: type[GennDelaysError] = GennD
 
 
 def read_private(path: Path) -> bytes | None:
-    """The content of a file that may be believed, else None. The file that is asked is the one that is read."""
+    """The content of a trusted file, else None. The check and the reading use the same open file."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with os.fdopen(os.open(path, flags), "rb") as file:  # not to wait for a writer where it is a pipe
+        with os.fdopen(os.open(path, flags), "rb") as file:  # O_NONBLOCK: do not wait for a writer if it is a pipe
             status = os.fstat(file.fileno())
             return file.read() if stat.S_ISREG(status.st_mode) and is_own(status) else None
     except OSError:
@@ -76,5 +76,5 @@ def write_private(path: Path, data: bytes) -> None:
 
 def make_private(path: Path) -> None:
     """Take the right to write from everybody else."""
-    with contextlib.suppress(OSError):  # where the file system knows no such thing, reading decides
+    with contextlib.suppress(OSError):  # file systems without such rights: reading decides
         path.chmod(path.stat().st_mode & ~_OTHERS)

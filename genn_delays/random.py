@@ -34,7 +34,7 @@ MAX_SEED = (1 << 64) - 1
 
 
 class Purpose(IntEnum):
-    """What a number is drawn for; the same values stand in the generated code."""
+    """The purpose of a random number; generated code uses the same values."""
 
     CONNECTIVITY = 1  # which pairs are connected               (draw lo, draw hi, 0)
     HOME = 2  # weight and delay of a pair                       (pre, post, ordinal)

@@ -29,7 +29,7 @@ class Registry(dict[str, type[T]], Generic[T]):
     """The registered classes of one kind by name.
 
     Args:
-        kind: what they are, for messages and for the group of entry points, ``genn_delays.<kind>s``.
+        kind: of class, in messages and in the group of entry points, ``genn_delays.<kind>s``.
         base: the class that they derive from. Its class method ``check_definition``, if it has one, says what a class
             lacks besides what is abstract; its attribute ``registered_name`` is set to the name.
     """
@@ -47,7 +47,7 @@ class Registry(dict[str, type[T]], Generic[T]):
             name: lower-case letters, digits and underscores.
 
         Raises:
-            InvalidValueError: the name is taken or is none, or the class lacks something.
+            InvalidValueError: the name is taken or not valid, or the class lacks something.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
             raise InvalidValueError(
@@ -64,7 +64,7 @@ class Registry(dict[str, type[T]], Generic[T]):
         return add
 
     def by_default(self, what: str, name: str) -> T:
-        """An object of the class of a name, with its defaults.
+        """An instance of the class of a name, with its defaults.
 
         Raises:
             InvalidValueError: the class has arguments without one.

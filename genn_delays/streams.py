@@ -1,4 +1,4 @@
-"""Standard output and error that may be closed, full, gone, or unable to say a letter: none of that ends a training."""
+"""Standard output and error, which may be closed, full, gone or without some letters: none of that ends a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def open_streams() -> None:
-    """Give the process the standard streams it was started without, and let them say whatever they are given.
+    """Open missing standard streams of the process, and let them accept any text.
 
     Without it the next file that is opened would become standard error, and what a library writes there would be in a
     checkpoint. Letters that a stream's encoding lacks are written as escapes.
@@ -23,7 +23,7 @@ def open_streams() -> None:
 
 
 def _nowhere(number: int) -> int:
-    """A descriptor whose content goes nowhere: `number` itself where nothing has taken it."""
+    """A descriptor of the null device: `number` itself if it is free."""
     opened = os.open(os.devnull, os.O_RDWR)
     if opened == number:
         return opened
@@ -37,7 +37,7 @@ def _nowhere(number: int) -> int:
 
 
 def drop(stream: Any) -> None:
-    """What a stream still holds goes nowhere: Python would try to write it again at its end, and complain."""
+    """Discard a stream's buffer: Python would try to write it again at exit, and report an error."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream without a file
         opened = os.open(os.devnull, os.O_WRONLY)
         os.dup2(opened, stream.fileno())
@@ -45,7 +45,7 @@ def drop(stream: Any) -> None:
 
 
 def settle_errors() -> None:
-    """At the end of a command: what could not be said must not become its exit status."""
+    """At the end of a command: output that could not be written must not change the exit status."""
     try:
         if sys.stderr is not None:
             sys.stderr.flush()
@@ -54,12 +54,12 @@ def settle_errors() -> None:
 
 
 def say(text: str) -> None:
-    """A line on standard error, if somebody can be told."""
+    """Write a line on standard error, if that is possible."""
     Tolerant(sys.stderr).write(text + "\n")
 
 
 class Tolerant:
-    """A text stream whose failures are nobody's loss: after the first nothing more is written.
+    """A text stream whose failures are ignored: after the first one nothing more is written.
 
     Args:
         stream: the stream, or None where the process has none.
@@ -73,14 +73,14 @@ class Tolerant:
         return getattr(self._stream, name)
 
     def isatty(self) -> bool:
-        """Whether somebody watches."""
+        """True if it is a terminal."""
         try:
             return not self._failed and bool(self._stream.isatty())
         except (OSError, ValueError, AttributeError):
             return False
 
     def write(self, text: str) -> int:
-        """Write at once, if it can be written."""
+        """Write without buffering, if possible."""
         if not self._failed:
             try:
                 self._stream.write(text)
@@ -90,4 +90,4 @@ class Tolerant:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing to do: nothing is buffered."""

@@ -1,4 +1,4 @@
-"""Synapse models: what a spike that arrives does to its target."""
+"""Synapse models: the effect of an arriving spike on its target."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class Layer:
 
     @property
     def parameters(self) -> list[Any]:
-        """What is learned."""
+        """The learned tensors."""
         return [self.weight] if self.delay is None else [self.weight, self.delay]
 
     def take(self, synapses: Synapses) -> None:

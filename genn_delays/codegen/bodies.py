@@ -41,7 +41,7 @@ _WORDS = {"or": "||", "and": "&&", "//": "/"}
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a target writes things.
+    """The syntax of a target.
 
     Attributes:
         types: names of types.

@@ -105,7 +105,7 @@ def rules_of(plan: Plan) -> list[type[RewiringRule]]:
 
 
 def rule_numbers(plan: Plan) -> list[str]:
-    """How kernels call the numbers that any of a plan's rules reads, each once."""
+    """The names in kernels of the numbers that any of a plan's rules reads, each once."""
     return sorted({mangled(name) for c in plan.connections if c.rewiring for name in c.rewiring.numbers()})
 
 

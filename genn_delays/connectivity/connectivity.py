@@ -54,7 +54,7 @@ class Connectivity(ABC):
         """The connected pairs as ascending numbers ``post * num_pre + pre``. Time and memory are O(synapses)."""
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
-        """How many synapses :meth:`sample` gives; those of this library know it without sampling."""
+        """The number of synapses that :meth:`sample` gives; the library's own classes know it without sampling."""
         return self.pairs(num_pre, num_post, seed, owner).size * self.kernel_count
 
     def check(self, num_pre: int, num_post: int) -> None:  # noqa: B027 (most connectivities fit any sizes)

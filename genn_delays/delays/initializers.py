@@ -29,7 +29,7 @@ def delays_of(words: npt.NDArray[np.uint32], low: int, thresholds: npt.NDArray[n
 class DelayInitializer(ABC):
     """A distribution over the delays ``low .. high`` (time steps).
 
-    A new one is a class with these and its `cumulative`, registered by a name.
+    A new one is a class with `low`, `high` and `cumulative`, registered by a name.
     """
 
     registered_name: ClassVar[str]
@@ -46,7 +46,7 @@ class DelayInitializer(ABC):
         return [cls()]
 
     def check_values(self) -> None:
-        """An error where it is no distribution over whole delays that can be."""
+        """Raise an error if it is no valid distribution over whole delays."""
         name = type(self).__name__
         low = check_count(f"{name} low", getattr(self, "low", None), 0, MAX_DELAY)
         high = check_count(f"{name} high", getattr(self, "high", None), low, MAX_DELAY)
@@ -66,7 +66,7 @@ class DelayInitializer(ABC):
 
     @property
     def num_possible(self) -> int:
-        """How many different delays can come out."""
+        """The number of different delays that are possible."""
         edges = np.concatenate([[0], self.thresholds.astype(np.int64), [1 << 32]])
         return int(np.count_nonzero(np.diff(edges)))
 
@@ -150,7 +150,7 @@ class NormalInt(DelayInitializer):
     def cumulative(self) -> npt.NDArray[np.float64]:
         from scipy.special import ndtr
 
-        with np.errstate(over="ignore"):  # of a deviation close to 0: what is infinite is at an end
+        with np.errstate(over="ignore"):  # of a deviation close to 0: infinite quantiles are at an end
             return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
 
 

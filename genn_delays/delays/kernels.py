@@ -1,6 +1,7 @@
-"""Delay kernels: while a network learns, a synapse is spread over the lags around its real-valued delay (DCLS).
+"""Delay kernels: while a network learns, a synapse is spread over the lags around its position (DCLS).
 
-A synapse of weight `w` and delay `d` acts at the lags ``n = low .. high`` with ``w k_n``, where
+A synapse of weight `w` and position `d` (its real-valued delay) acts at the lags ``n = low .. high`` with ``w k_n``,
+where
 
     k_n = e(n - d) / c,    c = sum_n e(n - d)
 
@@ -8,7 +9,7 @@ so its effect is a smooth function of `d`. With the *correlogram* ``C[n] = <x[pr
 
     dL/dw = sum_n k_n C[n],    dL/dd = w sum_n k'_n C[n],    k'_n = (e'(n - d) - k_n c') / c.
 
-Lags farther from `d` than `reach` widths are left out. Evaluation uses the rounded delay, a single tap. Source:
+Lags farther from `d` than `reach` widths are left out. Evaluation uses the rounded position, a single tap. Source:
 Khalfaoui Hassani, Pellegrini & Masquelier 2023 (arXiv 2112.03740); Hammouamri, Khalfaoui-Hassani & Masquelier 2023
 (arXiv 2306.17670).
 
@@ -39,13 +40,14 @@ Array = npt.NDArray[Any]
 
 
 class Taps(NamedTuple):
-    """What synapses do at their lags, ``[synapse, tap]``; taps beyond a synapse's last lag are zero.
+    """The taps of synapses, ``[synapse, tap]``: a lag and the share of the weight that acts there; zero beyond the last
+    lag.
 
     Attributes:
         first: lag of the first tap, ``[synapse]``.
         number: how many taps, ``[synapse]``.
-        share: k_n, what part of the weight acts at each lag.
-        slope: k'_n, its derivative with respect to the delay.
+        share: k_n, the part of the weight that acts at each lag.
+        slope: k'_n, its derivative with respect to the position.
     """
 
     first: npt.NDArray[np.int64]
@@ -95,7 +97,7 @@ class DelayKernel:
         return tuple(f.name for f in fields(cls) if f.name not in _AROUND_THE_BODY)
 
     def numbers(self) -> dict[str, float]:
-        """What the body reads besides its width, by name."""
+        """The numbers that the body reads besides its width, by name."""
         return {name: float(getattr(self, name)) for name in self.number_names()}
 
     @classmethod
@@ -111,7 +113,7 @@ class DelayKernel:
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         what = f"delay kernel {cls.__name__}"
         if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
             raise BodyError(f"{what} must be a dataclass with a `body`, the text of its shape")
@@ -132,12 +134,12 @@ class DelayKernel:
 
     @property
     def code_name(self) -> str:
-        """What generated code calls it: its registered name and its further numbers, which stand in the code."""
+        """Its name in generated code: the registered name and its further numbers, which are literals in the code."""
         numbers = "".join(f"_{re.sub('[^0-9a-z]', _letter, repr(value))}" for value in self.numbers().values())
         return f"{self.registered_name}{numbers}_"
 
     def check_shape(self) -> None:
-        """An error where nothing of a synapse would act at the lag next to its delay."""
+        """Raise an error if no share of the weight would act at the lag next to the position."""
         x = np.linspace(-0.5, 0.5, 5)
         for sigma in {self.final_sigma, self.sigma or self.final_sigma}:
             e, slope = self.shape(x, np.float64(sigma + self.offset))
@@ -160,7 +162,7 @@ class DelayKernel:
         return np.broadcast_to(values["e"], x.shape), np.broadcast_to(values["slope"], x.shape)
 
     def taps(self, position: Array, width: float, low: int, high: int) -> Taps:
-        """The taps of synapses with real-valued delays `position` within the lags low .. high."""
+        """The taps of synapses at these positions (real-valued delays) within the lags low .. high."""
         dtype = position.dtype.type
         wide, nearest = dtype(width), np.rint(position)
         span = dtype(self.reach) * wide

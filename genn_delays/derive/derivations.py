@@ -1,7 +1,7 @@
-"""What SymPy derived, kept on disk: importing it takes longer than starting a compiled network.
+"""Derived models, cached on disk, because importing SymPy takes longer than starting a compiled network.
 
-An entry is text that goes into kernels, so it is believed only where nobody else could have written it, and then only
-what :mod:`.stored` lets through.
+An entry is text that goes into kernels. So it is used only if nobody else could have written it, and only after
+:mod:`.stored` has checked it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
     kind = type(surrogate)
     if kind.__module__ == Surrogate.__module__:  # the library's own: all that they depend on is the text of the class
         key = f"{kind.__qualname__} {surrogate!r} {_source(kind)}"
-    else:  # a user's may use whatever else, and may have no text: what counts is the expression
+    else:  # a user's may depend on anything, and may have no text: the key is the expression
         import sympy
 
         key = f"{sympy.srepr(_spike_of(surrogate)[1])} {surrogate.support!r}"
@@ -94,7 +94,7 @@ def _spike_of(surrogate: Surrogate) -> tuple[Any, Any]:
         spike = sympy.sympify(surrogate.spike(x), strict=True)
     except GennDelaysError:
         raise
-    except Exception as error:  # whatever a user's function does
+    except Exception as error:  # a user's function may raise anything
         raise InvalidValueError(
             f"{what}: spike(x) must give a SymPy expression of x, got {type(error).__name__}: {error}"
         ) from error
@@ -105,7 +105,8 @@ def _spike_of(surrogate: Surrogate) -> tuple[Any, Any]:
 
 
 def _check_rises(surrogate: Surrogate, code: SurrogateCode) -> None:
-    """An error where a smooth spike falls, has no finite derivative, or has one where its support says that it is 0."""
+    """Raise an error if a smooth spike falls, has no finite derivative, or has one where its support says that it is
+    0."""
     x = np.linspace(-4.0, 4.0, 161) * (surrogate.support or 1.0)
     with np.errstate(all="ignore"):
         slope = evaluate(code.derivative.py, {"x": x}) + np.zeros_like(x)
@@ -133,10 +134,10 @@ def _own_source() -> str:
 
 
 def _remembered(kind: str, key: str, make: Callable[[], dict[str, Any]], read: Callable[[Any], T]) -> T:
-    """``make()``, or what it gave before for the same key and the same deriving code.
+    """The result of ``make()``, or the cached one for the same key and the same deriving code.
 
-    An entry counts where its file is the user's own, its content is whole, and `read` finds in it what it may hold; any
-    other is made again. `read` raises TextError, or what a value of another kind raises.
+    An entry is used if its file is the user's own, its content is whole, and `read` accepts it; otherwise it is made
+    again. `read` raises TextError, or any error that values of another type cause.
     """
     digest = hashlib.sha256(f"{kind}\0{key}\0{_own_source()}".encode()).hexdigest()
     path = private_folder(cache_dir() / "derivations", "derived equations") / f"{kind}-{digest[:32]}.json"

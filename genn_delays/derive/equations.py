@@ -14,7 +14,7 @@ The bracket is there where the reset is differentiated. Source: Mészáros, Knig
 
 What arrives through an exponential synapse is an impulse: it is added to the synaptic current at the end of the step,
 so it reaches the membrane in the next one. A refractory neuron counts whole steps; while it does, what it holds stands
-still, ``x_s[t] = x'_s[t-1]``, and ``lambda_s`` goes through unchanged.
+still, ``x_s[t] = x'_s[t-1]``, and ``lambda_s`` passes unchanged.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class DiscreteModel:
         gradient: dL/dIsyn[t] out of ``l__<state>`` (lambda[t]).
         output: index of the state that a readout reads.
         held: states that stand still while the neuron is refractory.
-        hold: whether it is from here on to the next step, as 0 or 1; None where it never is.
-        transitions: what happens at spikes and arrivals in continuous time, for EventProp; None without an impulse.
+        hold: whether the neuron is refractory from here on to the next step, as 0 or 1; None where it never is.
+        transitions: changes at spikes and arrivals in continuous time, for EventProp; None without an impulse.
     """
 
     states: tuple[str, ...]
@@ -148,7 +148,7 @@ def _refractory(model: DiscreteModel, equations: Equations) -> DiscreteModel:
         coefficients={**model.coefficients, steps: f"rint({equations.refractory} / dt)"},
         update=update,
         jump={**model.jump, REFRAC: Printed(c=steps, py=steps)},
-        # far below, where no surrogate reaches
+        # far below the support of every surrogate
         threshold=Printed(
             c=f"({counter} > 0.0f ? -1e9f : {distance.c})", py=f"where({REFRAC} > 0, -1e9, {distance.py})"
         ),
@@ -178,7 +178,7 @@ def describe(equations: Equations) -> tuple[str, ...]:
     """The equations as text, one a line."""
 
     def line(text: str) -> str:
-        return " ".join(text.split())  # a second line would not be in the comment that it stands in
+        return " ".join(text.split())  # a line break would end the comment in generated code
 
     arriving = {equations.impulse: ", plus what arrives"}
     lines = [f"d{s}/dt = {line(rhs)}{arriving.get(s, '')}" for s, (rhs, _) in equations.variables.items()]
@@ -220,7 +220,7 @@ def _adjoint(
 
 
 def propagated(equations: Equations, coefficients: dict[str, Any]) -> list[Any]:
-    """What the next step asks of the state after the jumps, M^T L; where hold is 1, held variables go through."""
+    """dL/d(state after the jumps) through the next step, M^T L; where hold is 1, held variables pass unchanged."""
     import sympy
 
     hold = given("hold")

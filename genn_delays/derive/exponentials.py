@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 
 
 def exprel(x: Any) -> Any:
-    """``(exp(x) - 1) / x``, 1 at 0: what two decays do one after the other, equal time constants included."""
+    """``(exp(x) - 1) / x``, 1 at 0: the response of two decays in series, equal time constants included."""
     x = np.asarray(x, dtype=np.float64)
     small = np.abs(x) < 1e-8
     return np.where(small, 1.0 + x / 2, np.expm1(x) / np.where(small, 1.0, x))
@@ -41,11 +41,11 @@ def expm_entry(i: int, j: int, *entries: Any) -> Any:
 
 
 def expm_slope(i: int, j: int, *entries: Any) -> Any:
-    """How entry (i, j) of exp(M) moves with M.
+    """The derivative of entry (i, j) of exp(M) in a direction of M.
 
     Args:
         i, j: row and column.
-        entries: of M, then of how M moves, each row by row as in :func:`expm_entry`.
+        entries: of M, then of the direction, each row by row as in :func:`expm_entry`.
 
     The upper right block of ``exp([[M, E], [0, M]])`` is the derivative of exp at M in direction E (Van Loan 1978, doi
     10.1109/TAC.1978.1101743).

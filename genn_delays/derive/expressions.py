@@ -28,7 +28,7 @@ _SINGLE = 1e-37, 1e38
 
 @cache
 def _symbol_class() -> Any:
-    """Symbols that no user can make, whatever name is taken."""
+    """Symbols that never equal a user's, whatever names users choose."""
     import sympy
 
     class Derived(sympy.Symbol):  # type: ignore[misc]
@@ -47,7 +47,7 @@ def _symbol_class() -> Any:
 
 
 def derived(role: str, *of: str, **assumptions: bool) -> Any:
-    """The symbol of what has a role for variables, as the coefficient ``a`` of `v`; real unless said otherwise."""
+    """The symbol of a derived quantity, such as the coefficient ``a`` of `v`; real unless said otherwise."""
     assumptions = assumptions or {"real": True}
     return _symbol_class()("_".join((role, *of)), derived_name(role, *of), **assumptions)
 
@@ -62,7 +62,7 @@ def _text_of(symbol: Any) -> str:
 
 
 def parse(text: str, symbols: Mapping[str, Any], what: str) -> sympy.Expr:
-    """What a user wrote as an expression of `symbols`; one clear error where it is none.
+    """A user's text as an expression of `symbols`; one clear error if it is not one.
 
     Numbers that are not rational (`exp(1)`, `log(2)`, `sqrt(2)`, `pi`) become decimal ones at once: no target has names
     for them that another has, or that no neuron's variable could have.
@@ -85,7 +85,7 @@ def parse(text: str, symbols: Mapping[str, Any], what: str) -> sympy.Expr:
                 f"{what} = {text!r} comes to a number of size {_size(n):g}; allowed are {low:g} to {high:g}, those of "
                 "single precision"
             )
-    # C would take large whole numbers for int, and those of 30 digits for none at all
+    # C would read large whole numbers as int, and could not read those of 30 digits
     large = [
         n for n in expression.atoms(sympy.Rational) if abs(n.p) > (1 << 24 if n.q == 1 else 10**30) or n.q > 10**30
     ]
@@ -100,7 +100,7 @@ def _size(number: Any) -> float:
 
 
 class _NotRealError(Exception):
-    """A number that is none."""
+    """A number that is not real and finite."""
 
 
 def _built(node: ast.AST, text: str, symbols: Mapping[str, Any]) -> Any:
@@ -152,7 +152,7 @@ def _functions() -> dict[str, Any]:
 
 
 def decimal(expression: Any, named: bool = True) -> Any:
-    """The same with every number that is not rational in decimal digits.
+    """The expression with every number that is not rational in decimal digits.
 
     Args:
         named: also where it has a name, as pi.
@@ -182,7 +182,7 @@ def printed(expression: Any) -> Printed:
     """An expression for C in single precision and for NumPy.
 
     Raises:
-        InvalidValueError: it has a function that not every target has, or a number that is none.
+        InvalidValueError: it has a function that not every target has, or a number that is not real and finite.
     """
     return Printed(c=_c_text(expression), py=numpy_text(expression))
 
@@ -227,7 +227,8 @@ def numpy_text(expression: Any) -> str:
     """An expression for NumPy.
 
     Raises:
-        InvalidValueError: it has a function that :func:`evaluate` does not know, or a number that is none.
+        InvalidValueError: it has a function that :func:`evaluate` does not know, or a number that is not real and
+            finite.
     """
     from sympy.printing.numpy import NumPyPrinter
 
@@ -275,7 +276,7 @@ def numpy_text(expression: Any) -> str:
 
 
 def _checked(expression: Any, write: Any, check: Any) -> str:
-    """What a printer writes, held against what such a text may be."""
+    """A printer's text, checked against the grammar of printed expressions."""
     try:
         text: str = check(write(expression), {_text_of(s) for s in expression.free_symbols})
         return text

@@ -88,7 +88,7 @@ def transition(s: str, r: str) -> str:
 
 
 def _is_coupled(a: sympy.Matrix, impulse: int | None) -> bool:
-    """Whether variables act on each other, apart from the synaptic current that acts on them."""
+    """True if variables act on each other, apart from the synaptic current that acts on them."""
     n = a.shape[0]
     return any(a[i, j] != 0 for i in range(n) for j in range(n) if i != j and j != impulse)
 

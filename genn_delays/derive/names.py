@@ -1,8 +1,9 @@
-"""What things are called that are derived of a neuron's equations, so that no name a user takes means two things.
+"""Names of quantities derived from a neuron's equations, which no name of a user can equal.
 
-A user's name has no two underscores in a row. What is derived of it has: ``a__v`` is the coefficient of `v`, ``L__v``
-its lambda one step later; and so have the values that an adjoint is given, ``S__`` the spike. Generated code calls a
-user's name with an underscore at its end, ``v_``, what is derived of it as it is, and has neither form for its own.
+A user's name has no two underscores in a row. Derived names have: ``a__v`` is the coefficient of `v`, ``L__v``
+its lambda one step later; and so have the given values of an adjoint, ``S__`` the spike. Generated code calls a
+user's name with an underscore at its end, ``v_``, uses derived names as they are, and has no names of these forms
+itself.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ its targets, what a spike pushes, and whether held variables stand still."""
 
 
 def derived_name(role: str, *of: str) -> str:
-    """The name of what has a role for a name, or for a pair of names."""
+    """The name of a derived quantity of one name, or of a pair of names."""
     return "__".join((role, *of))
 
 
 def given_name(name: str) -> str:
-    """How expressions call one of :data:`GIVEN`."""
+    """The name of one of :data:`GIVEN` in expressions."""
     assert name in GIVEN
     return f"{name}__"
 
 
 def code_name(name: str) -> str:
-    """What generated code calls a name of an expression: ``v`` is ``v_``, ``a__v`` itself, ``S__`` is ``S``."""
+    """The name in generated code of a name in expressions: ``v`` is ``v_``, ``a__v`` is itself, ``S__`` is ``S``."""
     if name.endswith("__") and name[:-2] in GIVEN:
         return name[:-2]
     if name == "Isyn" or "__" in name:

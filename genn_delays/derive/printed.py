@@ -1,4 +1,4 @@
-"""Printed expressions: what their text may be, and their values. Nothing here needs SymPy.
+"""Printed expressions: their grammar and their values. Nothing here needs SymPy.
 
 The text comes out of SymPy or out of the cache, and is never run as Python: it is read into a tree, in which only
 arithmetic, comparisons and calls of :data:`FUNCTIONS` are allowed, and the tree is computed. What goes into kernels is
@@ -32,7 +32,7 @@ class Printed:
 
 def _special(name: str) -> Callable[..., Any]:
     def function(x: Any) -> Any:
-        from scipy import special  # takes long to import, and few need it
+        from scipy import special  # slow to import and rarely needed
 
         return getattr(special, name)(x)
 
@@ -82,7 +82,7 @@ def words_of(expressions: Iterable[Printed]) -> set[str]:
 
 
 class TextError(ValueError):
-    """A text that no printer of ours has written."""
+    """A text that this library's printers cannot have written."""
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> npt.NDArray[Any]:
@@ -101,7 +101,7 @@ def compiled(expression: str) -> Node:
 
 
 def check_numpy(text: object, names: Collection[str]) -> str:
-    """A text as an expression for NumPy that uses no other names than these.
+    """Check that a text is an expression for NumPy and uses no other names than these.
 
     Raises:
         TextError: it is none.
@@ -114,15 +114,15 @@ def check_numpy(text: object, names: Collection[str]) -> str:
             raise TextError(f"{node.id!r} is not known here")
         constant = isinstance(node, ast.BinOp) and not any(isinstance(n, ast.Name) for n in ast.walk(node))
         if constant and isinstance(node.op, ast.Pow):  # type: ignore[attr-defined]
-            raise TextError("a power of numbers is printed as a number")  # 9**9**9 would never end
+            raise TextError("a power of numbers is printed as a number")  # 9**9**9 would take forever
     return str(text)
 
 
 def check_c(text: object, names: Collection[str]) -> str:
-    """A text as an expression for C that uses no other names than these and calls :data:`C_FUNCTIONS` alone.
+    """Check that a text is an expression for C, uses no other names than these and calls only :data:`C_FUNCTIONS`.
 
     Args:
-        names: as expressions have them; in C they are called what :func:`.names.code_name` says.
+        names: as in expressions; :func:`.names.code_name` gives their names in C.
 
     Raises:
         TextError: it is none.
@@ -153,7 +153,7 @@ def check_c(text: object, names: Collection[str]) -> str:
 
 
 def check_printed(c: object, py: object, names: Collection[str]) -> Printed:
-    """Two texts as one expression of these names.
+    """Check that two texts are one expression of these names.
 
     Raises:
         TextError: one of them is none.
@@ -171,7 +171,7 @@ def _tree(text: object) -> ast.expr:
 
 
 def _built(node: ast.expr) -> Node:
-    """A node as a function; an operation does what Python does, so that nothing rounds otherwise."""
+    """A node as a function; operations are Python's own, so that rounding is the same."""
     try:
         return _node(node)
     except RecursionError as error:

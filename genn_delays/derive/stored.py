@@ -1,7 +1,7 @@
-"""From an entry of the cache to a derived model. Nothing of it is believed: every text is held against what it may be.
+"""From an entry of the cache to a derived model. The entry is not trusted: every text in it is checked.
 
-What is derived is text that goes into kernels. An entry has the names of its own equations, no others, and expressions
-of :mod:`.printed`; whatever else it is, it is no entry.
+Derived models are text that goes into kernels. A valid entry has only the names of its own equations, and expressions
+of :mod:`.printed`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def read_expression(raw: Any, names: Collection[str]) -> Printed:
 
 
 def read_model(raw: Any, equations: Equations) -> DiscreteModel:
-    """The model that was derived of these equations.
+    """The model that was derived from these equations.
 
     Raises:
-        TextError: what is there is not derived of them.
+        TextError: the entry is not derived from them.
     """
     return _Entry(equations).model(raw)
 
 
 class _Entry:
-    """What the names in an entry for these equations may be."""
+    """The allowed names in an entry for these equations."""
 
     def __init__(self, equations: Equations) -> None:
         self.equations, variables = equations, tuple(equations.variables)

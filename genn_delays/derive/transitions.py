@@ -1,11 +1,11 @@
-"""What happens between the steps: how a spike's time and a synapse's delay move the loss (EventProp).
+"""Transitions between the steps: the gradients of spike times and of synapses' delays (EventProp).
 
 Between events the state obeys ``dx/dt = f(x)``, linear in x, and ``lambda = dL/dx`` obeys ``dlambda/dt = -A^T lambda``.
 A neuron spikes where its threshold function ``theta(x)`` becomes 0 and then jumps to ``J(x)``. A change of x just
 before the spike moves its time by ``-grad theta dx / (grad theta f)``; following that through (Wunderlich & Pehle 2021
 do it for the leaky integrate-and-fire neuron)::
 
-    l_time    = e_time + lambda+ (dJ/dx f(x) - f(J(x)))   what moving the spike to later does, e_time: at its targets
+    l_time    = e_time + lambda+ (dJ/dx f(x) - f(J(x)))   dL/d(spike time); e_time: the part through its targets
     lambda-_s = (dJ/dx)^T lambda+ - dtheta/dx_s l_time / (grad theta f)
 
 A spike of weight w that arrives as an impulse on the state b, a time later, changes the loss by ``-w lambda A b``: that
@@ -68,9 +68,9 @@ def derive_transitions(
     threshold: Any,
     symbols: dict[str, Any],
 ) -> Transitions:
-    """The transitions of a neuron with an impulse; `flow` is what lambda does in a step.
+    """The transitions of a neuron with an impulse; `flow` is the change of lambda in a step.
 
-    Thresholds and jumps do not know of the synaptic current (its name is not theirs), so a spike's time is smooth.
+    Thresholds and jumps do not depend on the synaptic current, so a spike's time is smooth.
     """
     import sympy
 
@@ -82,7 +82,7 @@ def derive_transitions(
     held = [s in equations.held and equations.refractory is not None for s in states]
     arrival = sympy.Integer(0)
     for j, s in enumerate(states):
-        if derived_name("h", s) in coefficients:  # what stands still does not feel when the impulse came
+        if derived_name("h", s) in coefficients:  # held variables do not depend on the time of the impulse
             moving = 1 - given("hold") if held[j] else 1
             arrival += derived("h", s, commutative=True) * derived("l", s, commutative=True) * moving
     rates = {s: numpy_text(f) for s, f in zip(states, rhs, strict=True)}
@@ -124,7 +124,7 @@ def derive_transitions(
 
 
 def _release(held: list[bool], x: list[Any], rhs: list[Any], after: list[Any], later: list[Any]) -> Any:
-    """What the time at which held variables are released does to the loss.
+    """dL/d(time at which held variables are released).
 
     A held variable still has the value it jumped to where that is a number.
     """

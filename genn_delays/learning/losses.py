@@ -2,8 +2,9 @@
 
 The body is written once: backend ``reference`` computes it with NumPy, and every target's kernels have it printed.
 
-The names are mlGeNN 3's. What a loss compares with is its `ground_truth`: class labels or real values, one set an
-example or one a time step. A loss of a time step reads the output variable itself, the others what the readout gives.
+The names are mlGeNN 3's. The `ground_truth` of a loss is what it compares with: class labels or real values, per
+example
+or per time step. A per-timestep loss reads the output variable itself, the others the readout's z.
 """
 
 from __future__ import annotations
@@ -54,18 +55,18 @@ class Loss:
 
     @property
     def labelled(self) -> bool:
-        """Whether it compares with class labels, so that there are right answers."""
+        """True if it compares with class labels, so that there are right answers."""
         return self.ground_truth.endswith("label")
 
     @property
     def stepwise(self) -> bool:
-        """Whether it compares every time step, and so reads the output variable in place of the readout's z."""
+        """True for a per-timestep loss, which reads the output variable in place of the readout's z."""
         return self.ground_truth.startswith("timestep")
 
     def on(self, readout: str, duration: float) -> Loss | None:
         """The loss as it reads a readout of examples that last `duration` ms; None where it does not fit.
 
-        Unless a loss says otherwise, it fits what has a derivative by value and, if it is one of a time step, reads a
+        By default a loss fits readouts with a derivative by value and, if it is a per-timestep loss, those that read a
         variable.
         """
         kind = READOUTS[readout]
@@ -88,7 +89,7 @@ class Loss:
         return tuple(f.name for f in fields(cls) if f.name in read)
 
     def numbers(self) -> dict[str, float]:
-        """What the body reads, by name."""
+        """The numbers that the body reads, by name."""
         name = type(self).__name__
         return {n: check_real(f"{name} {n}", float(getattr(self, n))) for n in self.number_names()}
 
@@ -98,7 +99,7 @@ class Loss:
         """The body, read.
 
         Args:
-            best: which of what it reads is the answer, whose neuron is then `predicted`; None for no answer.
+            best: which of the values is the answer, whose neuron is then `predicted`; None for no answer.
         """
         what = f"body of loss {cls.__name__}"
         stepwise, labelled = cls.ground_truth.startswith("timestep"), cls.ground_truth.endswith("label")
@@ -121,7 +122,7 @@ class Loss:
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         name = cls.__name__
         if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
             raise BodyError(f"loss {name} must be a dataclass with a `body`, the text of its formula")
@@ -136,8 +137,8 @@ class Loss:
         """Loss of every lane, ``[lane]``, and the derivative of their mean, dL/dz; by the body.
 
         Args:
-            z: what the readout gave ``[neuron, lane]``, or of a loss of a time step the variable
-                ``[neuron, time, lane]``. The derivative has the same shape.
+            z: of the readout ``[neuron, lane]``, or for a per-timestep loss the variable ``[neuron, time, lane]``. The
+            derivative has the same shape.
             truth: see `ground_truth`.
         """
         read = "v" if self.stepwise else "z"

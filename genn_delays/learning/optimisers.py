@@ -66,13 +66,13 @@ class Optimiser:
         keep(self, schedule=as_schedule(self.schedule))
 
     def numbers(self) -> dict[str, float]:
-        """What the body reads, by name."""
+        """The numbers that the body reads, by name."""
         return {name: float(getattr(self, name)) for name in self.number_names()}
 
     def at(self, progress: Progress) -> Optimiser:
         """The optimiser as the schedule has it at a point of training.
 
-        The schedule's numbers are not checked as a user's are: a rate that has decayed to nothing is 0.
+        The schedule's numbers are not checked as a user's are: a learning rate may have decayed to 0.
         """
         if self.schedule is None:
             return self
@@ -104,7 +104,7 @@ class Optimiser:
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
             raise BodyError(f"optimiser {cls.__name__} must be a dataclass with a `body`, the text of one step")
         if cls.step is not Optimiser.step:
@@ -115,7 +115,7 @@ class Optimiser:
         """One step of the body; `moments` are updated in place.
 
         Args:
-            weight: what is learned, weights or delays, ``[synapse]``.
+            weight: the learned values, weights or positions, ``[synapse]``.
             g: its gradient.
             moments: `num_moments` arrays.
             age: steps that each has had, this one included.
@@ -134,7 +134,7 @@ OPTIMISERS: Registry[Optimiser] = Registry("optimiser", Optimiser)
 
 
 class Optimisers(NamedTuple):
-    """What learns a connection, as it is at a point of training; None where a variable is not learned."""
+    """The optimisers of a connection at a point of training; None where a variable is not learned."""
 
     weight: Optimiser | None
     delay: Optimiser | None
@@ -153,7 +153,7 @@ class L1(NamedTuple):
 
     @classmethod
     def of(cls, *sources: Any) -> L1:
-        """The sum over optimisers and rewiring rules; None has none."""
+        """The sum over optimisers and rewiring rules; None stands for no L1."""
         found = [(s.l1, s.decoupled_l1) for s in sources if s is not None]
         return cls(*(sum((l1 for l1, drifts in found if drifts is decoupled), 0.0) for decoupled in (False, True)))
 

@@ -1,9 +1,10 @@
 """Readouts: how a loss reads a population over time. A new one is a dataclass with its bodies, registered by a name.
 
 A readout is a scan over the time steps of each neuron and lane, whose formulas are written once: backend ``reference``
-computes them with NumPy, and every target's kernels have them printed. Shapes: what is read, ``v``, and its derivative
-``[neuron, time, lane]``, ``z`` and its derivative ``[neuron, lane]``. What is read is the output variable, its softmax
-over neurons, or the spikes (as 0 and 1) of spiking neurons. `dt` is the length of a time step in ms.
+computes them with NumPy, and every target's kernels have them printed. It reads ``v``, which is the output variable,
+its
+softmax over neurons, or the spikes (as 0 and 1) of spiking neurons, and gives ``z``. Shapes: ``v`` and its derivative
+``[neuron, time, lane]``, ``z`` and its derivative ``[neuron, lane]``. `dt` is the length of a time step in ms.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Scan:
 
     Attributes:
         begin, each, end, back, phantom: see :class:`Readout`.
-        carried: what is carried from step to step, with its types.
+        carried: the values carried from step to step, with their types.
     """
 
     begin: Body
@@ -46,7 +47,7 @@ class Scan:
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """What is carried that `back` or `phantom` read."""
+        """The carried values that `back` or `phantom` read."""
         later = self.back.reads() | (self.phantom.reads() if self.phantom else frozenset())
         return tuple(name for name in self.carried if name in later)
 
@@ -89,7 +90,7 @@ class Readout:
         return tuple(f.name for f in fields(cls))
 
     def numbers(self) -> dict[str, float]:
-        """What the bodies read, by name."""
+        """The numbers that the bodies read, by name."""
         name = type(self).__name__
         return {n: check_real(f"{name} {n}", float(getattr(self, n))) for n in self.number_names()}
 
@@ -143,7 +144,7 @@ class Readout:
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         name = cls.__name__
         missing = [n for n in ("end", "back") if not isinstance(getattr(cls, n, None), str)]
         if missing or not is_dataclass(cls):
@@ -168,7 +169,7 @@ class Readout:
     # --- with NumPy --------------------------------------------------------------------------------------------------
 
     def forward(self, v: Array, dt: float = 1.0) -> Array:
-        """z for what is read over time."""
+        """z of the activity that is read over time."""
         q = softmax(v) if self.reads == "softmax" else v
         return self._forward(q, self._carry(q, dt), dt)
 
@@ -194,7 +195,7 @@ class Readout:
         return {"num_steps": v.shape[1], "dt": dt, **self.numbers()}
 
     def _carry(self, v: Array, dt: float) -> dict[str, Array]:
-        """What is carried to the end, ``[neuron, lane]`` each."""
+        """The values carried to the end, ``[neuron, lane]`` each."""
         scan, given, shape = self.scan(), self._given(v, dt), v[:, 0].shape
         begin = compute(replace(scan.begin, outputs=tuple(scan.carried)), given, v.dtype)
         carried = {name: np.broadcast_to(value, shape) for name, value in begin.items()}
@@ -213,7 +214,7 @@ class Readout:
 
 
 def _at_spike(spiked: Array, before: Array, after: Array) -> Array:
-    """What is carried on, where `spiked` is 0 or 1. A smooth spike, of which that is a limit, counts by its share."""
+    """The values carried on, where `spiked` is 0 or 1. A smooth spike between 0 and 1 counts by its value."""
     if not np.issubdtype(after.dtype, np.floating):
         return np.where(spiked != 0, after, before)
     share = before + spiked.astype(after.dtype) * (after - before)

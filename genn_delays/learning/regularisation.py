@@ -37,7 +37,7 @@ class SpikeRegularisation(NamedTuple):
     nu_lower: float
 
     def penalty(self, counts: npt.NDArray[np.float64]) -> float:
-        """What is added to the loss for mean spike counts ``[neuron]``."""
+        """The term added to the loss for mean spike counts ``[neuron]``."""
         above, below = self._outside(counts)
         return float(self.lambda_upper / 2 * (above**2).sum() + self.lambda_lower / 2 * (below**2).sum())
 

@@ -14,7 +14,7 @@ from ..errors import InvalidValueError, check_choice, check_count, check_real, k
 
 
 class Progress(NamedTuple):
-    """Where training stands, counted from 0.
+    """A point of training, counted from 0.
 
     Attributes:
         epoch, num_epochs: the epoch being trained, and how many there will be.
@@ -46,7 +46,7 @@ class Schedule(ABC):
             keep(self, length=check_count(f"{type(self).__name__} length", self.length))
 
     def check(self, num_epochs: int, num_batches: int) -> None:
-        """An error where the schedule is shorter than a training of so many epochs of so many batches."""
+        """Raise an error if the schedule is shorter than a training of so many epochs of so many batches."""
         needed, unit = (num_epochs, "epochs") if self.per == "epoch" else (num_epochs * num_batches, "batches")
         if self.length is not None and self.length < needed:
             raise InvalidValueError(
@@ -55,11 +55,11 @@ class Schedule(ABC):
             )
 
     def values(self, alpha: float, progress: Progress) -> dict[str, float]:
-        """What the optimiser's numbers are now, by name.
+        """The optimiser's numbers at a point of training, by name.
 
         Args:
             alpha: the optimiser's own learning rate.
-            progress: where training stands.
+            progress: point of training.
         """
         if self.per == "epoch":
             return self.at(alpha, progress.epoch, self.length or progress.num_epochs)

@@ -27,7 +27,7 @@ class Surrogate(ABC):
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         support = getattr(cls, "support", None)
         if not (support is None or isinstance(support, property)):
             check_real(f"surrogate {cls.__name__}: support", support, 0.0, open_low=True)

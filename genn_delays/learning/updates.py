@@ -1,4 +1,4 @@
-"""What is done with a value before and after an optimiser's own step, the same for all optimisers, as bodies.
+"""Bodies computed before and after an optimiser's own step, the same for all optimisers.
 
 Backend ``reference`` computes them with NumPy, and every target's kernels have them printed around the optimiser's:
 

@@ -20,7 +20,7 @@ class BatchNorm:
 
         I'[t] = scale (I[t] - mean) / sqrt(var + epsilon) + shift
 
-    While training, `mean` and `var` are the batch's own; otherwise they are running averages,
+    During training `mean` and `var` are those of the batch; otherwise they are running averages,
     ``running = (1 - momentum) running + momentum batch``, with the unbiased variance (PyTorch's ``BatchNorm1d``).
 
     Args:

@@ -1,4 +1,4 @@
-"""What a neuron model is: its equations, its parameters, and how it is integrated."""
+"""The base of neuron models: equations, parameters, and the integration rule."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESERVED = ("Isyn", "dt", "bias", "batch_norm", *(f"batch_norm_{n}" for n in ("s
 
 
 def check_name(what: str, name: object) -> None:
-    """An error where a variable or a parameter cannot be called so. Words of other languages are names like any."""
+    """Raise an error if a variable or a parameter cannot have this name. Keywords of other languages are allowed."""
     if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
         raise InvalidValueError(f"{what}: {name!r} is not a name; letters, digits and single _ make one")
     if keyword.iskeyword(name):
@@ -89,7 +89,7 @@ class Neuron:
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         if not any(base.__name__ in _KINDS and base.__module__ == __name__ for base in cls.__mro__):
             raise InvalidValueError(f"neuron {cls.__name__} must derive from {', '.join(_KINDS)}")
 
@@ -99,7 +99,7 @@ class Neuron:
         return [cls()]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"  # those with parameters show them
+        return f"{type(self).__name__}()"  # classes with parameters define their own
 
 
 _KINDS = ("DynamicNeuron", "Input", "SpikeInput")
@@ -137,7 +137,7 @@ class DynamicNeuron(Neuron, ABC):
             self.readout = plain_readout(self.readout)
 
     def _check_readout(self, *, spiking: bool) -> None:
-        """An error where the readout reads what the neuron does not have."""
+        """Raise an error if the readout does not fit the neuron."""
         if self.readout is not None and (as_readout(self.readout).reads == "spikes") is not spiking:
             fits = [name for name, readout in READOUTS.items() if (readout.reads == "spikes") is spiking]
             fitting = ", ".join(map(repr, fits))
@@ -172,7 +172,7 @@ class DynamicNeuron(Neuron, ABC):
         return values
 
     def check_sampled(self, population: str, values: dict[str, npt.NDArray[np.float64]]) -> None:
-        """An error where parameters do not fit each other, ``[neuron]`` each."""
+        """Raise an error if parameters do not fit each other, ``[neuron]`` each."""
 
 
 def sample_per_neuron(what: str, value: Any, owner: int, index: int, size: int, seed: int) -> npt.NDArray[np.float64]:
@@ -194,7 +194,7 @@ def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_l
 
 
 def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None:
-    """An error where a spike leaves a neuron at or above its threshold, so that it would spike for ever.
+    """Raise an error if a spike leaves a neuron at or above its threshold, so that it would spike for ever.
 
     Args:
         values: `v_thresh` and `v_reset`; nothing is said of what is not numbers yet, but initialisers.

@@ -77,7 +77,8 @@ class UserNeuron(DynamicNeuron):
                 raise InvalidValueError(f"UserNeuron: {name!r} is both a variable and a parameter; names must differ")
 
     def _check_texts(self) -> None:
-        """Right-hand sides may use the input current; what happens at a spike depends on variables and parameters."""
+        """Check the equations: right-hand sides may use the input current, threshold and jumps only variables and
+        parameters."""
         at_spike: dict[str, str | None] = {"threshold": self.threshold}
         rates: dict[str, str] = {}
         for name, equation in self.vars.items():

@@ -1,4 +1,4 @@
-"""What callbacks and backends see of a compiled network, which lies above them."""
+"""The interface of compiled networks for callbacks and backends, which lie below them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Compiled(ABC):
     @property
     @abstractmethod
     def populations(self) -> list[PopulationState]:
-        """What populations have learned, in the order of ``network.populations``."""
+        """The learned values of populations, in the order of ``network.populations``."""
 
     @property
     @abstractmethod
@@ -77,4 +77,4 @@ class Compiled(ABC):
         *,
         callbacks: Sequence[Any] = (),
     ) -> tuple[dict[Population, npt.NDArray[np.float32]], dict[str, Any]]:
-        """What the readouts give for every example."""
+        """The readouts' z of every example."""

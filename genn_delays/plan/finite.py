@@ -1,7 +1,7 @@
-"""Whether what a network carries from step to step still consists of numbers.
+"""Checks that a network's learned values and state variables are finite.
 
-A weight that is no number sends nothing once its source is silent, and a membrane that is none never reaches its
-threshold: losses may then look like those of guessing. So it is looked at what is learned, not at losses alone.
+A weight of NaN has no effect while its source is silent, and a membrane of NaN never reaches its threshold: losses may
+then look like those of guessing. So learned values are checked, not losses alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PIECE = 1 << 20
 
 
 def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """In words the first of a state's arrays, by name, that holds infinity or what is not a number; else None."""
+    """In words the first of a state's arrays, by name, that holds infinity or NaN; else None."""
     return next((noun(name) for name, array in arrays.items() if not _finite(array)), None)
 
 
@@ -36,10 +36,10 @@ def _finite(array: npt.NDArray[Any]) -> bool:
 
 
 class Faults:
-    """What of a compiled network is no finite number: something learned, and a state variable.
+    """Search of a compiled network for values that are not finite: learned values and state variables.
 
-    An engine that runs ahead begins to look when it is told to, and is asked for what it found when losses have been
-    waited for; of others the host looks at states.
+    An engine that runs ahead begins the search when it is told to, and is asked for the result after losses have been
+    waited for; for other engines the host searches their states.
     """
 
     def __init__(self, plan: Plan, engine: Engine, learner: Learner) -> None:
@@ -48,24 +48,25 @@ class Faults:
         self._begun: Callable[[], tuple[str, str]] | None = None
 
     def look(self, *, learned: bool = False) -> None:
-        """Begin to look at state variables, and at what is `learned` where that is asked for."""
+        """Begin to search state variables, and with `learned` also learned values."""
         self._learned = learned
         if self.engine.finder is not None:
             self._begun = self.engine.finder.begin(learned=learned)
 
     def refuse(self, when: str) -> None:
-        """A TrainingError where something was found since :meth:`look`."""
+        """Raise a TrainingError if anything was found since :meth:`look`."""
         begun, self._begun = self._begun, None
         if begun is None:
             refuse(when, self._of_connections() or self._of_populations() if self._learned else "", self._of_states())
             return
         learned, state = begun()
-        if self._learned and self.engine.learner is None:  # then the host learns what populations do
+        if self._learned and self.engine.learner is None:  # then the host learns populations' values
             learned = learned or self._of_populations()
         refuse(when, learned, state)
 
     def named(self) -> tuple[str, str]:
-        """What is no number, where it is known that something is: whoever asks can wait."""
+        """The names of values that are not finite, after it is known that there are some; this may wait for the
+        engine."""
         begun, self._begun = self._begun, None
         state = begun()[1] if begun else self._of_states()
         return self._of_connections() or self._of_populations(), state

@@ -1,4 +1,4 @@
-"""What a network needs of this process on every backend, known before anything is sampled or allocated."""
+"""Memory that a network needs in this process on every backend, known before anything is sampled or allocated."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from .schema import synapse_bytes
 
 
 def foresee_sampling(network: Network) -> None:
-    """An error where this process has not the memory to sample a network; what is sampled already is there.
+    """Raise an error if this process has not the memory to sample a network; connections sampled already do not count.
 
     Raises:
-        OutOfMemoryError: it names the largest parts, their bytes and what there is.
+        OutOfMemoryError: it names the largest parts, their bytes and the available memory.
     """
     fresh = [c for c in network.connections if "synapses" not in vars(c)]
     needs = {(f"population {p.name!r}", "the parameters"): NEURON * p.size for p in network.populations}
     needs |= {(_owner(c), "the synapses as sampled"): SYNAPSE * c.num_synapses for c in fresh}
-    if fresh:  # one is sampled after the other
+    if fresh:  # connections are sampled one after the other
         largest = max(fresh, key=lambda c: c.num_synapses)
         needs[_owner(largest), "the synapses as sampled"] = SAMPLING * largest.num_synapses
     check_host(needs)
 
 
 def foresee(plan: Plan, needs: Needs, copies: int = 1) -> None:
-    """An error where this process has not the memory for a plan.
+    """Raise an error if this process has not the memory for a plan.
 
     Args:
         needs: of the backend itself.
-        copies: of what is kept of each synapse from step to step, besides.
+        copies: further copies of the state of every synapse.
 
     Raises:
         OutOfMemoryError: as above.

@@ -1,4 +1,4 @@
-"""From a network to its plan: everything checked, models derived, nothing allocated."""
+"""From a network to its plan: everything is checked, models are derived, nothing is allocated."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _connections(
 
 
 def _first_synapses(c: Connection) -> FirstSynapses:
-    """Of a connection, which draws them once, when it is first asked for them."""
+    """The synapses of a connection, drawn once, when they are first needed."""
     return FirstSynapses(draw=lambda: c.synapses, drawn=lambda: "synapses" in vars(c))
 
 
@@ -159,7 +159,7 @@ def _synapse_name(c: Connection) -> str:
 
 
 def _described(p: Population, kind: Kind) -> str:
-    """The neurons' equations in words, their synapses left out; of an input what kind it is."""
+    """The neurons' equations as text, without their synapses; for an input its kind."""
     if not isinstance(p.neuron, DynamicNeuron):
         return {"real_input": "real-valued input", "spike_input": "spike input"}[kind]
     e = p.neuron.equations()
@@ -170,7 +170,7 @@ def _described(p: Population, kind: Kind) -> str:
 
 
 def _warn_of_lost(c: Connection, time_steps: int) -> None:
-    """A warning where synapses have delays so long that nothing can arrive through them."""
+    """Warn if synapses have delays so long that nothing can arrive through them."""
     if c.connectivity.delay_initializer.high < time_steps:
         return
     delay = c.synapses.delay
@@ -185,7 +185,7 @@ def _warn_of_lost(c: Connection, time_steps: int) -> None:
 
 
 class _Keeps(NamedTuple):
-    """What is kept of a population beyond the row at hand; see :class:`PopulationPlan`."""
+    """The arrays that are kept of a whole population, not of the current row alone; see :class:`PopulationPlan`."""
 
     cyclic: bool
     gradient: bool
@@ -259,9 +259,9 @@ def _population(
 
 
 def _check_input_arrives(p: Population, model: DiscreteModel) -> None:
-    """An error where connections lead to neurons whose spikes, or whose output, nothing that arrives can ever change.
+    """Raise an error if connections lead to neurons whose spikes, or whose output, no input can ever change.
 
-    Input goes from variable to variable through right-hand sides, and through what a spike sets them to.
+    Input reaches variables through right-hand sides and through jumps at spikes.
     """
     reads = {s: words_of([model.update[s], *([model.jump[s]] if s in model.jump else [])]) for s in model.states}
     reached = {"Isyn"}
@@ -282,7 +282,7 @@ def _check_input_arrives(p: Population, model: DiscreteModel) -> None:
 def _transition_numbers(
     p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """What EventProp's adjoint reads per neuron beside the coefficients of a step."""
+    """Numbers per neuron that EventProp's adjoint reads besides the coefficients of a step."""
     transitions = model.transitions
     if transitions is None:
         raise InvalidValueError(
@@ -304,10 +304,10 @@ def _phantom(p: Population, event_prop: EventProp) -> dict[str, npt.NDArray[np.f
 def _coefficients(
     p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """What the integration rule multiplies by, per neuron."""
+    """The coefficients of the integration rule, per neuron."""
     numbers = {}
     for name, expression in model.coefficients.items():
-        with np.errstate(all="ignore"):  # what comes of it is told below
+        with np.errstate(all="ignore"):  # infinite results are an error below
             value = evaluate(expression, {**values, "dt": dt})
         numbers[name] = np.broadcast_to(np.asarray(value, dtype=np.float64), (p.size,))
         if not np.isfinite(numbers[name]).all():

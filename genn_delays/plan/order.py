@@ -1,4 +1,4 @@
-"""In which order populations are computed, and which of them lie on a cycle."""
+"""The order in which populations are computed, and the populations on cycles."""
 
 from __future__ import annotations
 

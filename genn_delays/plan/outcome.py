@@ -1,4 +1,4 @@
-"""What a loss makes of an output, on the host: for engines that have no kernels of their own for it."""
+"""A loss and its derivative on the host, for engines without kernels of their own for it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def outcome(p: PopulationPlan, read: Array, z: Array, truth: Truth) -> tuple[flo
 
     Args:
         p: the output population.
-        read: what its readout reads, ``[neuron, time, lane]``.
-        z: what its readout gave, ``[neuron, lane]``.
-        truth: what the loss compares with; see :class:`~genn_delays.learning.losses.Loss`.
+        read: activity that its readout reads, ``[neuron, time, lane]``.
+        z: of its readout, ``[neuron, lane]``.
+        truth: labels or targets; see :class:`~genn_delays.learning.losses.Loss`.
 
     Returns:
-        The derivative is by `z`, or by `read` where the loss is one of a time step.
+        The derivative is by `z`, or by `read` for a per-timestep loss.
     """
     assert p.loss is not None
     losses, derivative = p.loss.evaluate(read if p.loss.stepwise else z, truth)
@@ -35,13 +35,13 @@ def outcome(p: PopulationPlan, read: Array, z: Array, truth: Truth) -> tuple[flo
 
 
 def direct(p: PopulationPlan, read: Array, derivative: Array) -> Array:
-    """What the loss makes of what an output's readout reads, ``[neuron, time, lane]``."""
+    """The derivative of the loss by the activity that an output's readout reads, ``[neuron, time, lane]``."""
     assert p.loss is not None
     return derivative if p.loss.stepwise else p.reading.backward(read, derivative, p.dt)
 
 
 def phantom_push(p: PopulationPlan, read: Array, derivative: Array) -> Array:
-    """dL/d(output variable) at the end of an example, ``[neuron, lane]``: what phantom spikes do; nothing without."""
+    """dL/d(output variable) at the end of an example by phantom spikes, ``[neuron, lane]``; None without them."""
     if not p.has_phantoms:
         return np.zeros_like(read[:, 0])
     inverse_slope = p.parameters[PHANTOM].astype(np.float32).astype(read.dtype)

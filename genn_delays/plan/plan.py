@@ -1,4 +1,4 @@
-"""The plan: what a network and its training come down to, for every backend alike.
+"""The plan: a network and its training in the form that every backend gets.
 
 A plan lists populations (with the derived model and the per-neuron numbers its kernels read), connections (with their
 optimiser and rewiring rule) and the order of computation: groups of populations, each either one population, or the
@@ -57,13 +57,13 @@ class PopulationPlan:
     """A population as its kernels see it.
 
     Attributes:
-        parameters: what the kernels read per neuron, float64 ``[neuron]`` each, in the order of the kernel's list:
+        parameters: numbers per neuron that kernels read, float64 ``[neuron]`` each, in the order of the kernel's list:
             coefficients, step parameters, initial values (``initial__<variable>``).
         incoming, outgoing: indices of connections, in order of creation.
-        keeps_gradient: whether dL/dIsyn of the whole population is kept (someone upstream needs it).
+        keeps_gradient: whether dL/dIsyn of the whole population is kept (populations upstream need it).
         keeps_whole_gradient: whether it is kept for the whole batch, and not for one tile of its lanes only.
         keeps_time_gradient: whether dL/d(time of arrival) of the whole population is kept, under EventProp.
-        keeps_tape: whether its variables are kept for the whole batch; else only what its spikes need is.
+        keeps_tape: whether its variables are kept for the whole batch; otherwise only the values at spikes are.
         loss: of an output, as it reads the readout; None for all others.
         values: the neurons' own parameters and those of batch norm, float64 ``[neuron]`` each, as sampled.
         learned: optimisers of the values that are learned, by name.
@@ -71,7 +71,7 @@ class PopulationPlan:
         regularised: whether the number of its spikes is.
         dt: length of a time step in ms.
         event_prop: whether it is trained by EventProp.
-        described: its neurons' equations in words, those of their synapses left out; of an input what kind it is.
+        described: its neurons' equations as text, without those of their synapses; for an input its kind.
     """
 
     index: int
@@ -111,7 +111,7 @@ class PopulationPlan:
 
     @property
     def reads(self) -> Literal["variable", "spikes"] | None:
-        """Which activity of the population its readout reads; None without one."""
+        """The activity of the population that its readout reads; None without one."""
         if self.readout is None:
             return None
         return "spikes" if self.reading.reads == "spikes" else "variable"
@@ -126,12 +126,12 @@ class PopulationPlan:
 
     @property
     def has_phantoms(self) -> bool:
-        """Whether neurons that do not spike are pushed by phantom spikes."""
+        """True if neurons that do not spike are pushed by phantom spikes."""
         return PHANTOM in self.parameters
 
     @property
     def kept_values(self) -> tuple[str, ...]:
-        """What is kept of every spike for EventProp: states at the spike, 1 / slope, states at the release."""
+        """Values kept of every spike for EventProp: states at the spike, 1 / slope, states at the release."""
         transitions = self.model.transitions if self.model else None
         if not self.event_prop or transitions is None or transitions.spike_time is None:
             return ()
@@ -140,7 +140,7 @@ class PopulationPlan:
 
     @property
     def slopes(self) -> tuple[str, ...]:
-        """Coefficients whose gradients are needed because a learned parameter is in them."""
+        """Coefficients whose gradients are needed because they depend on a learned parameter."""
         if self.model is None:
             return ()
         needed = {c for name in self.learned for c in self.model.sensitivity.get(name, ())}
@@ -152,19 +152,19 @@ class PopulationPlan:
         return {name: o for name, o in self.learned.items() if name.startswith("batch_norm")}
 
     def sets_coefficients(self, values: Iterable[str]) -> bool:
-        """Whether values of these names are in the coefficients."""
+        """True if coefficients depend on values of these names."""
         return self.model is not None and any(name in self.model.sensitivity for name in values)
 
     @property
     def keeps_current(self) -> bool:
-        """Whether the input current is needed after the forward pass."""
+        """True if the input current is needed after the forward pass."""
         return self.batch_norm is not None or any(c.startswith(derived_name("b", "")) for c in self.slopes)
 
     def _known(self, values: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         return {**self.values, **{k: v.astype(np.float64) for k, v in values.items()}, "dt": self.dt}
 
     def coefficients(self, values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:
-        """What the integration rule multiplies by, for these values of what is learned."""
+        """The coefficients of the integration rule, for these learned values."""
         assert self.model is not None
         known = self._known(values)
         full = np.zeros(self.size)
@@ -190,10 +190,10 @@ class PopulationPlan:
 
 
 class FirstSynapses(NamedTuple):
-    """The synapses that a connection begins with; they are drawn when they are first asked for.
+    """The synapses that a connection begins with; they are drawn when they are first needed.
 
     Attributes:
-        draw: gives them, drawn once.
+        draw: a function that draws them once and returns them.
         drawn: whether they are there already.
     """
 
@@ -203,10 +203,10 @@ class FirstSynapses(NamedTuple):
 
 @dataclass(frozen=True)
 class ConnectionPlan:
-    """A connection as its kernels see it: where it leads, and how it is learned and rewired.
+    """A connection as its kernels see it: source, target, synapses, and how they are learned and rewired.
 
     Attributes:
-        size: number of synapses, the same for good.
+        size: number of synapses, which never changes.
         synapse: the name of its synapse model.
         optimiser, delay_optimiser: of its weights and of its delays, None where they are not learned.
         kernel: how synapses are spread over lags while training, None where they are not.
@@ -255,17 +255,18 @@ class ConnectionPlan:
 
     @property
     def learned(self) -> bool:
-        """Whether anything of its synapses is learned."""
+        """True if weights or delays are learned."""
         return self.optimiser is not None or self.delay_optimiser is not None
 
     @property
     def real_delays(self) -> bool:
-        """Whether synapses have a real-valued delay besides the rounded one."""
+        """True if synapses have a position, a real-valued delay, besides the rounded one."""
         return self.kernel is not None or self.delay_optimiser is not None
 
     @property
     def gradient_taps(self) -> str | None:
-        """What turns a correlogram into gradients: a kernel, the difference form, or None where one lag is all."""
+        """The form in which a correlogram becomes gradients: a kernel, the difference form, or None for a single
+        lag."""
         if self.kernel is not None:
             return self.kernel.code_name
         return None if self.delay_optimiser is None or self.exact_delays else "difference"
@@ -277,7 +278,7 @@ class ConnectionPlan:
 
     @property
     def delay_high(self) -> int:
-        """The longest delay that a pair can have of its own (time steps)."""
+        """The longest possible delay of a pair (time steps)."""
         return self.delay_low + self.delay_thresholds.size
 
     def delays_of(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
@@ -285,11 +286,11 @@ class ConnectionPlan:
         return delays_of(words, self.delay_low, self.delay_thresholds)
 
     def negative(self, words: npt.NDArray[np.uint32], pre: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Whether newborn synapses of these source neurons are negative, by the first words of their home draws."""
+        """True for newborn synapses that are negative, by source neuron and the first words of their home draws."""
         return words < self.sign_threshold if self.pre_sign is None else self.pre_sign[pre] < 0
 
     def initial_synapses(self) -> Synapses:
-        """The connection's synapses as training finds them: as sampled, with Dale's signs where they are asked for."""
+        """The connection's synapses before training: as sampled, with Dale's signs if a rule asks for them."""
         synapses = self.first.draw()
         if self.pre_sign is None:
             return synapses
@@ -306,10 +307,10 @@ class Plan:
         batch_size: lanes at most.
         regularisation: of hidden neurons' spike counts, None for none.
         clip_norm: gradients are scaled down to this norm where theirs is larger, None for never.
-        surrogate, surrogate_code: what stands for the spike's derivative; None under EventProp.
+        surrogate, surrogate_code: replacement of the spike's derivative; None under EventProp.
         event_prop: how gradients at spikes are computed; None with a surrogate.
         max_spikes: a neuron may spike this often in an example, None for any number.
-        network: what it was lowered from, for a backend that hands that on to another library; nothing else looks.
+        network: source of the plan, only for a backend that gives it to another library.
     """
 
     populations: tuple[PopulationPlan, ...]
@@ -335,7 +336,7 @@ class Plan:
 
     @property
     def learns(self) -> bool:
-        """Whether anything is learned."""
+        """True if anything is learned."""
         return any(c.learned for c in self.connections) or any(p.learned for p in self.populations)
 
     @property
@@ -362,12 +363,12 @@ class Plan:
         }
 
     def drops(self, step: int, now: Progress) -> dict[int, int]:
-        """By connection that is to be rewired after a training step how many synapses go by their score."""
+        """By connection that is to be rewired after a training step, the number of synapses to be dropped by score."""
         rules = [(c, c.rewiring) for c in self.connections if c.rewiring is not None]
         return {c.index: rule.num_dropped(c.size, now) for c, rule in rules if rule.due(step, now)}
 
     def shortest_block(self) -> int:
-        """The time steps of the shortest block there can be, whatever delays are learned or grown."""
+        """The time steps of the shortest possible block, for all delays that may be learned or grown."""
         groups = {i: number for number, group in enumerate(self.groups) for i in group}
         inside = [
             1 if c.kernel is not None or c.delay_optimiser is not None else c.delay_low
@@ -382,6 +383,6 @@ class Plan:
             return self.time_steps
         inside = [c for c in self.connections if c.source in group and c.target in group]
         if any(c.kernel is not None for c in inside):
-            return 1  # their synapses reach down to the shortest lag
+            return 1  # delay kernels reach down to the shortest lag
         smallest = min(int(delays[c.index].min(initial=self.time_steps)) for c in inside)
         return max(1, min(smallest, self.time_steps))  # a block of no steps would never come to its end

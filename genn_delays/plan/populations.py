@@ -1,7 +1,7 @@
-"""What populations learn, one number a neuron each: batch norm's parameters and statistics, and membrane time
-constants.
+"""Learned values of populations, one number a neuron each: batch norm's parameters and statistics, and time constants.
 
-They are few (O(neurons)), so they live on the host: an engine gives their gradients and takes new values.
+There are only O(neurons) of them. Their state is kept on the host: an engine gives gradients and takes new values. An
+engine that learns some of them itself, as ``cuda`` does batch norms, brings them to the host when they are read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class PopulationState:
     """All that a population carries from one training step to the next, ``[neuron]`` each.
 
     Attributes:
-        values: what is learned or normalises, by name; `batch_norm_mean` and `batch_norm_var` are running averages.
+        values: learned and normalising values, by name; `batch_norm_mean` and `batch_norm_var` are running averages.
         moments: the optimisers', by name of the value.
         age: training steps so far.
     """

@@ -1,4 +1,4 @@
-"""What every backend gives the compiler: a small engine that runs a plan, one batch at a time."""
+"""The protocol of backends: each builds an engine, which runs a plan, one batch at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DenseData:
     """Real-valued examples: float32 ``[example, time, neuron]``, contiguous.
 
     Attributes:
-        passing: they are those of one batch and gone after it, so that nothing is kept for them.
+        passing: they belong to one batch only, so that nothing is cached for them.
     """
 
     values: npt.NDArray[np.float32]
@@ -69,7 +69,7 @@ InputData = DenseData | EventData
 
 @dataclass(frozen=True)
 class Pass:
-    """What a forward pass is for.
+    """The purpose of a forward pass.
 
     Attributes:
         training: batch norm uses the batch's statistics, dropout is on, synapses are spread over their kernels' lags.
@@ -88,7 +88,7 @@ class ConnectionState:
     """All that a connection carries from one training step to the next.
 
     Attributes:
-        values: arrays ``[synapse]`` by the names of :mod:`.schema`; empty where the connection has no such number.
+        values: arrays ``[synapse]`` by the names of :mod:`.schema`; empty if the connection does not have the field.
     """
 
     values: dict[str, npt.NDArray[Any]]
@@ -143,7 +143,7 @@ class ConnectionState:
 
     @property
     def position(self) -> npt.NDArray[np.float32]:
-        """Real-valued delays (time steps); empty where delays are whole numbers for good."""
+        """Positions, the real-valued delays (time steps); empty if delays are always whole numbers."""
         return self.values["position"]
 
     @position.setter
@@ -151,7 +151,7 @@ class ConnectionState:
         self.values["position"] = position
 
     def moments_of(self, variable: str) -> list[npt.NDArray[np.float32]]:
-        """What the optimiser of ``"weight"`` or ``"delay"`` keeps."""
+        """The moments of the optimiser of ``"weight"`` or ``"delay"``."""
         return [values for name, values in self.values.items() if (f := field_of(name)) and f.rule == variable]
 
     @property
@@ -166,12 +166,12 @@ class ConnectionState:
 
 
 class Rewired(NamedTuple):
-    """How many synapses of a connection were dropped, and as many grown.
+    """The number of synapses of a connection that were dropped, which is the number of grown ones.
 
     Attributes:
         established: of them those that had lived on after an earlier rewiring, or from the beginning.
-        newborn: those that were grown the last time (:meth:`~genn_delays.rewiring.RewiringRule.youngest`): places
-            that were tried, which changes nothing.
+        newborn: those that were grown the last time (:meth:`~genn_delays.rewiring.RewiringRule.youngest`): places that
+        were tried, without a lasting change.
     """
 
     established: int
@@ -185,47 +185,48 @@ class Rewired(NamedTuple):
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run here, and what it found or needs."""
+    """The answer of a backend: whether it can run here, and what it found or needs."""
 
     available: bool
     detail: str
 
 
 class Learner(Protocol):
-    """What training does besides the passes of an engine: regularise, clip, step every optimiser, rewire."""
+    """Learning between the passes of an engine: regularise, clip, step every optimiser, rewire."""
 
     @property
     def populations(self) -> list[PopulationState]:
-        """What populations have learned, and batch norm's running averages, by index; waits for an engine that runs
+        """Learned values of populations and batch norm's running averages, by index; waits for an engine that runs
         ahead."""
 
     def set_population(self, index: int, state: PopulationState) -> None:
-        """Take over what a population has learned."""
+        """Take over the learned values of a population."""
 
     def regularise(self, lanes: int) -> Mapping[int, float]:
-        """What hidden neurons' spike counts cost, by population; the backward pass will know of it."""
+        """The penalty for hidden neurons' spike counts, by population; the backward pass includes its gradient."""
 
     def step(self, step: int, now: Progress, lanes: int) -> Mapping[int, Rewired]:
         """One step of every optimiser and rewiring rule, after the backward pass of a batch of `lanes` examples.
 
         Args:
             step: training step, from 0.
-            now: where training stands.
+            now: point of training.
 
         Returns:
-            How many synapses were replaced, by connection that was due.
+            The number of replaced synapses, by connection that was due.
         """
 
 
 class Finder(Protocol):
-    """How an engine that runs ahead looks for what is no finite number, without making the host wait."""
+    """Search of an engine that runs ahead for values that are not finite, without making the host wait."""
 
     def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
-        """Begin to look at state variables at the end of examples since it last did, and at what it learned.
+        """Begin to search state variables at the end of the examples since the last search, and learned values.
 
         Returns:
-            What is called for the answer, once losses have been waited for: the first of what is learned, and the first
-            population with a state variable, that is no finite number; empty texts for none.
+            A function to be called for the answer once losses have been waited for: the names of the first learned
+            value
+            and of the first population with a state variable that are not finite; empty texts for none.
         """
 
 
@@ -235,25 +236,25 @@ class Engine(Protocol):
 
     @property
     def runs_ahead(self) -> bool:
-        """Whether calls may return before their work is done; whatever is read waits for it."""
+        """True if calls may return before their work is done; reading anything waits for it."""
 
     @property
     def learner(self) -> Learner | None:
-        """Its own way to learn; None where that is left to the host, which asks for gradients and gives new values."""
+        """Its own learner; None if the host learns, by reading gradients and setting new values."""
 
     @property
     def survives_fork(self) -> bool:
-        """Whether a process that inherits it by a fork can use its copy."""
+        """True if a process that inherits it by a fork can use its copy."""
 
     @property
     def finder(self) -> Finder | None:
-        """Its own way to look for what is no number; None where the host looks at states."""
+        """Its own search for values that are not finite; None if the host searches states."""
 
     def after_fork(self) -> None:
-        """Start again what a fork does not copy (threads); called in such a process before its first use there."""
+        """Start threads again, which a fork does not copy; called in the new process before the first use there."""
 
     def check_learning(self, *, training: bool) -> None:
-        """An error where it has no gradients for its plan or, `training`, cannot learn by them."""
+        """Raise an error if it has no gradients for its plan or, with `training`, cannot learn by them."""
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         """Put examples into the input populations (by index), one a lane."""
@@ -263,13 +264,12 @@ class Engine(Protocol):
 
     def not_finite(self) -> tuple[int, ...]:
         """Populations of which a state variable was no finite number at the end of an example, since this was last
-        asked; at least the first of them in the order of computation. What is no number stays none.
-        """
+        asked; at least the first of them in the order of computation. NaN stays NaN."""
 
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         """Per output population: summed loss and number of right answers.
 
-        An engine that runs ahead computes them while they are not looked at.
+        An engine that runs ahead may still be computing them; reading them waits.
 
         The right answer is a label's neuron having the best z of the lane (the largest, or what the readout calls
         best); where there is a label a step, ``[lane, time]``, the largest variable of the step. Targets have none: 0.
@@ -288,21 +288,21 @@ class Engine(Protocol):
         """
 
     def rewire(self, step: int, drops: dict[int, int]) -> Mapping[int, Rewired]:
-        """Drop and grow synapses of connections; how many of each were, to be looked at as losses are.
+        """Drop and grow synapses of connections; returns their numbers, which are read as losses are.
 
         Args:
             step: training step.
-            drops: by connection that is due how many synapses go by their score (0: the rule has none).
+            drops: by connection that is due the number of synapses to be dropped by score (0: the rule has no score).
         """
 
     def output(self, population: int) -> npt.NDArray[np.float32]:
-        """What a readout gave, ``[lane, neuron]``."""
+        """The readout's z, ``[lane, neuron]``."""
 
     def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
         """dL/dweight, or dL/ddelay where delays are real-valued, ``[synapse]``."""
 
     def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
-        """dL/dvalue of what a population learns, by name, ``[neuron]``."""
+        """dL/dvalue of a population's learned values, by name, ``[neuron]``."""
 
     def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Mean and (biased) variance of the input current over the last training batch, ``[neuron]``."""
@@ -311,13 +311,13 @@ class Engine(Protocol):
         """Spikes of every neuron in the last batch before dropout, ``[neuron]``, where they are regularised."""
 
     def set_drive(self, population: int, drive: npt.NDArray[np.float64]) -> None:
-        """What one more spike of each neuron costs by regularisation, ``[neuron]``, for the backward pass."""
+        """Set the cost of one more spike of each neuron by regularisation, ``[neuron]``, for the backward pass."""
 
     def set_values(self, population: int, values: dict[str, npt.NDArray[np.float32]]) -> None:
-        """Take over what a population has learned (:class:`~genn_delays.plan.populations.PopulationState`)."""
+        """Take over the learned values of a population (:class:`~genn_delays.plan.populations.PopulationState`)."""
 
     def keep_variables(self, population: int) -> None:
-        """From now on keep the state variables of a population, for whoever reads them by :meth:`variable`."""
+        """Keep the state variables of a population from now on, to be read by :meth:`variable`."""
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         """A state variable before a spike's jumps, ``[neuron, time, lane]``."""
@@ -349,7 +349,7 @@ def check_spikes(p: PopulationPlan, most: npt.NDArray[Any], limit: int) -> None:
 
 
 def check_most(p: PopulationPlan, neuron: int, count: int, limit: int) -> None:
-    """The same, where that neuron is known that spikes most often, and how often."""
+    """The same, given the neuron that spikes most often, and how often it does."""
     if count > limit:
         raise TrainingError(
             f"population {p.name!r}: neuron {neuron} spikes {count} times in an example, max_spikes allows {limit}; "
@@ -363,10 +363,10 @@ class Backend(Protocol):
     name: str
 
     def availability(self) -> Availability:
-        """Whether it can run here."""
+        """Say whether it can run here."""
 
     def versions(self) -> dict[str, str]:
-        """Versions of what is installed, besides Python and NumPy, that its bits can depend on, by name.
+        """Versions of installed software, besides Python and NumPy, on which its bits can depend, by name.
 
         Raises:
             BackendUnavailableError: something is missing.
@@ -381,4 +381,4 @@ class CompilesAhead(Protocol):
     """A backend that can have the code of several plans compiled at once, on all processors."""
 
     def compile_ahead(self, plans: Iterable[Plan]) -> None:
-        """Put into the cache what :meth:`Backend.build` will look for there; whatever cannot be compiled, it tells."""
+        """Fill the cache for :meth:`Backend.build`, which raises the error of any plan that cannot be compiled."""

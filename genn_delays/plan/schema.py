@@ -1,8 +1,8 @@
-"""What is kept of every synapse and every neuron from one training step to the next: one table of each.
+"""The schema of state: the numbers kept of every synapse and every neuron between training steps, as one table each.
 
-Whoever allocates, moves, saves, checks or counts it reads these tables: the structures of generated C, the arguments of
-CUDA's kernels, GeNN's variables, the buffers, rewiring, checkpoints, the foresight of memory. A further number per
-synapse is one more line of :data:`SYNAPSE_FIELDS`; a further moment is one more name in an optimiser's ``moments``.
+All code that allocates, moves, saves, checks or counts them reads these tables: the structures of generated C, the
+arguments of CUDA's kernels, GeNN's variables, the buffers, rewiring, checkpoints, the check of memory. A further number
+per synapse is one more line of :data:`SYNAPSE_FIELDS`; a further moment is one more name in an optimiser's ``moments``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Birth = Literal["pre", "post", "delay", "weight", "zero"]
 
 @dataclass(frozen=True)
 class SynapseField:
-    """A number, or one for each of an optimiser's moments, that every synapse of a connection has for itself.
+    """A number that every synapse of a connection has, or one for each of an optimiser's moments.
 
     It is saved in checkpoints and goes with its synapse wherever rewiring moves that.
 
@@ -31,8 +31,8 @@ class SynapseField:
         name: of its array ``[synapse]`` in states, checkpoints, buffers and kernels; of moment m ``<name><m>``.
         dtype: of the array.
         meaning: in one line, the comment in generated code.
-        noun: what errors call such a number.
-        birth: what a newborn synapse has, and one that has never been trained.
+        noun: name of such a number in errors.
+        birth: value at a newborn synapse, and before training.
         when: the attribute of a :class:`~genn_delays.plan.plan.ConnectionPlan` that says whether a connection has it,
             and of moments how many; ``"always"`` where every connection has.
         rule: of moments, whose: the optimiser of the ``"weight"`` or of the ``"delay"``; else empty.
@@ -48,7 +48,7 @@ class SynapseField:
 
     @property
     def several(self) -> bool:
-        """Whether there may be any number of arrays of it."""
+        """True if there may be any number of arrays of it."""
         return self.rule != ""
 
     def names(self, count: int) -> list[str]:
@@ -56,7 +56,7 @@ class SynapseField:
         return [f"{self.name}{m}" for m in range(count)] if self.several else [self.name][:count]
 
     def count(self, c: ConnectionPlan) -> int:
-        """How many arrays of it a connection has."""
+        """The number of arrays of it that a connection has."""
         return 1 if self.when == "always" else int(getattr(c, self.when))
 
 
@@ -82,17 +82,17 @@ SYNAPSE_FIELDS: tuple[SynapseField, ...] = (
 
 
 def synapse_fields(c: ConnectionPlan) -> dict[str, SynapseField]:
-    """What a connection keeps of every synapse, by the names of its arrays."""
+    """The fields that a connection keeps of every synapse, by the names of its arrays."""
     return {name: field for field in SYNAPSE_FIELDS for name in field.names(field.count(c))}
 
 
 def every_synapse_field(most_moments: int) -> dict[str, SynapseField]:
-    """What any connection may keep, by the names of arrays, where optimisers have so many moments at most."""
+    """All fields that a connection may have, by the names of arrays, for optimisers of so many moments at most."""
     return {name: f for f in SYNAPSE_FIELDS for name in f.names(most_moments if f.several else 1)}
 
 
 def absent() -> dict[str, npt.NDArray[Any]]:
-    """Empty arrays of what not every connection has, as states hold them."""
+    """Empty arrays of the fields that not every connection has, as states hold them."""
     return {f.name: np.empty(0, f.dtype) for f in SYNAPSE_FIELDS if f.when != "always" and not f.several}
 
 
@@ -111,7 +111,7 @@ def synapse_bytes(c: ConnectionPlan) -> int:
 
 
 def field_of(name: str) -> SynapseField | None:
-    """What an array of this name holds, if it is one of a synapse's."""
+    """The field of an array of this name, or None if it is not one of a synapse's."""
     for f in SYNAPSE_FIELDS:
         if name == f.name or (f.several and name.rstrip("0123456789") == f.name):
             return f
@@ -119,7 +119,8 @@ def field_of(name: str) -> SynapseField | None:
 
 
 def noun(name: str) -> str:
-    """What errors call a number of an array of a connection or of a population (its moments: ``<value>.moment0``)."""
+    """The name in errors of a number of an array of a connection or of a population (its moments:
+    ``<value>.moment0``)."""
     field = field_of(name)
     if field is not None:
         return field.noun or name
@@ -129,10 +130,10 @@ def noun(name: str) -> str:
 
 @dataclass(frozen=True)
 class NeuronField:
-    """A number, float32, that every neuron of a population has for itself and that training changes.
+    """A number, float32, that every neuron of a population has and that training changes.
 
     Attributes:
-        birth: what it is before any training, ``[neuron]``.
+        birth: value before training, ``[neuron]``.
         moments: numbers that an optimiser keeps besides, ``<value>.moment<m>``; None where none learns it.
     """
 
@@ -145,8 +146,8 @@ class NeuronField:
 
 
 def neuron_fields(p: PopulationPlan) -> dict[str, NeuronField]:
-    """What a population keeps of every neuron, by name: what is learned, and what batch norm multiplies, adds and
-    averages."""
+    """The fields that a population keeps of every neuron, by name: learned values, and batch norm's scale, shift and
+    running averages."""
     names = set(p.learned) | ({"batch_norm_scale", "batch_norm_shift"} if p.batch_norm else set())
     moments = {name: optimiser.num_moments for name, optimiser in p.learned.items()}
     found = {name: NeuronField(p.values[name].astype(np.float32), moments.get(name)) for name in sorted(names)}

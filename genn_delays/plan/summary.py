@@ -1,4 +1,4 @@
-"""What a compiled network is, and what of it is learned, as text for people."""
+"""The summary of a compiled network, and of what is learned, as text for people."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def summary(network: Network, plan: Plan, delays: Mapping[int, npt.NDArray[Any]]
 
 
 def what_learns(plan: Plan) -> str:
-    """One line: which weights, delays and values of populations are learned by which optimiser, and which are not."""
+    """One line: the weights, delays and values of populations that are learned, by which optimiser, and those that are
+    not."""
     learned: dict[tuple[str, str], list[str]] = {}
     fixed: dict[str, list[str]] = {"weights": [], "delays": [], "batch norm": []}
 

@@ -1,4 +1,4 @@
-"""What a compilation learns: from the ``optimisers`` that a user writes to one optimiser per learned variable."""
+"""Learned variables: from the argument ``optimisers`` to one optimiser per learned variable."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Learned:
 
 
 def learned_variables(network: Network, optimisers: Mapping[Any, Any] | None) -> Learned:
-    """What the ``optimisers`` of ``compile`` learn; all weights and batch norms by Adam where not given.
+    """The variables that the ``optimisers`` of ``compile`` learn; all weights and batch norms by Adam where not given.
 
-    Entries that overlap merge by variable: what is said of one connection or population goes before what is said of
-    all, and leaves the variables that it does not name as the other has them.
+    Entries that overlap merge by variable: the entry of one connection or population takes precedence over the entry of
+    all, for the variables that it names.
 
     Raises:
         InvalidValueError: something is named that is not there or cannot be learned.
@@ -88,9 +88,9 @@ def _population(network: Network, key: Any) -> Population | None:
 
 
 def by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> dict[Connection, list[Any]]:
-    """What is said of every connection, in order of creation: of all of them first, then of itself.
+    """The entries of every connection, in order of creation: first those of all connections, then its own.
 
-    Of two that say something of the same thing, the last is meant.
+    Of two entries for the same thing the last one counts.
     """
     if not isinstance(values, Mapping):
         raise InvalidValueError(f"{what} must be a dict by connection or 'all_connections', got {shown(values)}")
@@ -113,7 +113,7 @@ def by_connection(network: Network, what: str, values: Mapping[Any, Any]) -> dic
 
 
 def _of_connection(connection: Connection, value: Any) -> dict[str, Any]:
-    """What one entry says of a connection, by variable; an optimiser alone is that of its weights."""
+    """The optimisers of one entry of a connection, by variable; an optimiser alone is that of its weights."""
     what = f"connection {connection.name!r}"
     if not isinstance(value, Mapping):
         value = {"weight": as_optimiser(what, value)}

@@ -1,4 +1,4 @@
-"""Rewiring rules: what drops and grows synapses while a network learns."""
+"""Rewiring rules: they drop and grow synapses while a network learns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RigL: every so many steps the smallest weights are dropped and synapses are grown where the gradient is largest."""
+"""RigL: at intervals the smallest weights are dropped, and synapses are grown where the gradient is largest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RigL(RewiringRule):
         return int(self._share(progress) * size)
 
     def _share(self, progress: Progress) -> float:
-        """What share of the synapses is replaced at a point of training."""
+        """The share of the synapses that is replaced at a point of training."""
         done = (progress.epoch + progress.batch / progress.num_batches) / (self.end * progress.num_epochs)
         return self.fraction * (1.0 + cos(pi * done)) / 2.0 if done < 1.0 else 0.0
 

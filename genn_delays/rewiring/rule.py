@@ -1,4 +1,4 @@
-"""What a rewiring rule is: when it is due, which synapses it drops, and what it asks of signs, places and delays.
+"""The base of rewiring rules: when a rule acts, which synapses it drops, and its rules for signs, places and delays.
 
 A new rule is a class with a criterion by which synapses are dropped, registered by a name. Its formulas are written
 once: backend ``reference`` computes them with NumPy, and every target's kernels have them printed.
@@ -88,7 +88,7 @@ class RewiringRule:
 
     @property
     def uses_gradient(self) -> bool:
-        """Whether growing looks at the gradient of synapses that are not there."""
+        """True if growth is by the gradient of synapses that do not exist."""
         return self.growth == "gradient" or self.growth_delay == "best"
 
     @property
@@ -99,27 +99,28 @@ class RewiringRule:
     def youngest(self, step: int) -> int:
         """Up to this age (optimiser steps) a synapse that is dropped after training step `step` is a newborn one.
 
-        Newborn is what was grown the last time the rule acted and goes the next: a place that was tried. The synapses
+        A newborn synapse was grown the last time the rule acted and is dropped the next time: a place that was tried.
+        The synapses
         that a network began with are established from the beginning.
         """
         return min(self.every, step)
 
     def due(self, step: int, progress: Progress) -> bool:
-        """Whether the rule acts after training step `step` (from 0)."""
+        """True if the rule acts after training step `step` (from 0)."""
         return True
 
     def num_dropped(self, size: int, progress: Progress) -> int:
-        """How many of `size` synapses go by `score`; rules that have one define it."""
+        """The number of `size` synapses to be dropped by `score`; rules with a score define it."""
         return 0
 
     def dropped(
         self, weight: Array, count: int, age: Array | None = None, moments: Sequence[Array] = ()
     ) -> npt.NDArray[np.bool_]:
-        """The definition: which synapses are dropped, ``[synapse]``.
+        """The definition: True for synapses that are dropped, ``[synapse]``.
 
         Args:
             weight, age, moments: of every synapse; the last two only where the formula reads them.
-            count: what :meth:`num_dropped` gave.
+            count: the result of :meth:`num_dropped`.
         """
         known = {"w": weight, "age": age, **{f"moment{m}": values for m, values in enumerate(moments)}}
         found = self._computed(self.drop_body(), known, weight)
@@ -142,16 +143,16 @@ class RewiringRule:
         return math.sqrt(2.0 * alpha * self.temperature)
 
     def numbers(self) -> dict[str, float]:
-        """What its formulas read, by name."""
+        """The numbers that its formulas read, by name."""
         names = {*self._numbers_of(self.drop_body()), *self._numbers_of(self.help_body())}
         return {name: float(getattr(self, name)) for name in self.number_names() if name in names}
 
     def drop_numbers(self) -> list[float]:
-        """What the formula by which synapses are dropped reads, in the order of its fields."""
+        """The numbers that the formula for dropping reads, in the order of its fields."""
         return [float(getattr(self, name)) for name in self._numbers_of(self.drop_body())]
 
     def help_numbers(self) -> list[float]:
-        """What the formula by which they are grown reads, in the order of its fields."""
+        """The numbers that the formula for growing reads, in the order of its fields."""
         return [float(getattr(self, name)) for name in self._numbers_of(self.help_body())]
 
     @classmethod
@@ -194,13 +195,13 @@ class RewiringRule:
 
     @classmethod
     def num_moments(cls) -> int:
-        """How many moments the weight's optimiser must have."""
+        """The number of moments that the weight's optimiser must have."""
         names = (_MOMENT.fullmatch(name) for name in cls.drop_body().reads())
         return max((int(name[1]) + 1 for name in names if name), default=0)
 
     @classmethod
     def check_definition(cls) -> None:
-        """An error where the class lacks what every backend needs of it."""
+        """Raise an error if the class lacks anything that backends need."""
         what = f"rewiring rule {cls.__name__}"
         if not is_dataclass(cls) or (isinstance(cls.gone, str) == isinstance(cls.score, str)):
             raise BodyError(f"{what} must be a dataclass with one of `gone` and `score`, the text of a formula")
@@ -216,11 +217,11 @@ class RewiringRule:
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
-        """What the contract tests run: instances that between them use all that it can do."""
+        """Instances for the contract tests, which together use all features of the rule."""
         return (cls(),)
 
     def num_candidates(self, free: int, dropped: int) -> int:
-        """How many of the free slots are scored."""
+        """The number of free slots that are scored."""
         if self.candidates is None:
             return free if free <= EXACT_CANDIDATES else min(SAMPLED_PER_DROPPED * dropped, free)
         return min(max(self.candidates, dropped), free)

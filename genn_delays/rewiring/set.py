@@ -1,4 +1,4 @@
-"""SET: every so many steps the smallest weights are dropped and as many synapses are grown at random."""
+"""SET: at intervals the smallest weights are dropped, and as many synapses are grown at random."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs: a model file, settings for one run, and the folder that keeps what comes of it; under the command line."""
+"""Runs of the command line: a model file, settings for one run, and the folder with its results."""

@@ -108,13 +108,13 @@ def compile_network(config: Config) -> CompiledNetwork:
 
 
 def plan_of(config: Config) -> Plan:
-    """What a configuration comes down to, without compiling or allocating anything."""
+    """The plan of a configuration; nothing is compiled or allocated."""
     network = build_network(config)
     return build_compiler(config).plan(network, **compile_arguments(config, network))
 
 
 def validate(config: Config) -> None:
-    """All of a configuration's errors that can be known before any data are there: it is built and thrown away."""
+    """Raise a configuration's errors that do not depend on data, by building it and discarding the result."""
     network = build_network(config)
     losses = build_compiler(config).output_losses(network)
     if not all(loss.labelled for loss in losses.values()):
@@ -138,7 +138,7 @@ def load_data(config: Config, *, quiet: bool = True) -> Dataset:
 
 
 def check_data(config: Config, network: Network, data: Dataset) -> tuple[Population, Population]:
-    """The input and the output population, if the data fit them.
+    """The input and the output population; an error if the data do not fit them.
 
     Raises:
         InvalidValueError: another number of inputs, classes or time steps, the wrong kind of input, or too few
@@ -171,7 +171,7 @@ def check_data(config: Config, network: Network, data: Dataset) -> tuple[Populat
 
 
 def check_schedules(config: Config, examples: int) -> None:
-    """An error where a schedule is shorter than the training of so many examples an epoch."""
+    """Raise an error if a schedule is shorter than the training of so many examples an epoch."""
     batches = -(-examples // config.compiler.batch_size)
     for key in ("optimiser", "delay_optimiser"):
         table = getattr(config.training, key)

@@ -18,7 +18,7 @@ SHOWN = ("cpu", "cuda", "genn")
 
 
 def annotated_source(config: Config, backend: str = "cpu") -> str:
-    """What a backend is given for a model, after a comment that names populations and connections.
+    """The source that a backend gets for a model, after a comment that names populations and connections.
 
     For ``"genn"`` that is GeNN's own language, and where PyGeNN is installed the model is built and the comment tells
     where the code lies that GeNN made of it.
@@ -44,7 +44,7 @@ def _commented(lines: list[str]) -> str:
 
 
 def _where(config: Config) -> list[str]:
-    """Where GeNN's own code for a model is, built now if need be."""
+    """The folder of GeNN's own code for a model, built now if necessary."""
     learns = (
         [] if config.compiler.kind == "eventprop" else ["With a surrogate GeNN evaluates it and does not train it."]
     )

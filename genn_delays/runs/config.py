@@ -1,4 +1,4 @@
-"""The configuration of a run: what a model file says, complete with every default, and back to the same format.
+"""The configuration of a run: a model file completed by every default, and written back in the same format.
 
 A model file is TOML. Its tables map onto constructors, their keys onto arguments::
 
@@ -88,7 +88,7 @@ class Config:
         )
 
     def tables(self) -> Table:
-        """The same format, with everything in it that a default gave."""
+        """The same format, with all defaults in it."""
         rewiring = {**self.rewiring.rule, "connections": self.rewiring.connections}
         found = {
             "model": {key: text for key, text in asdict(self.model).items() if text},
@@ -141,7 +141,8 @@ def config_of(where: str, tables: Mapping[str, Any]) -> Config:
 
 
 def with_compiler(config: Config, kind: Any) -> Config:
-    """The configuration trained by another compiler; what only the old one has goes, the new one's defaults come."""
+    """The configuration with another compiler: arguments of the old one alone are removed, the new one's have
+    defaults."""
     table: Table = {key: value for key, value in asdict(config.compiler).items() if value is not None}
     table = {key: value for key, value in table.items() if kind == table["kind"] or key not in METHOD_ONLY}
     return replace(config, compiler=read_compiler({**table, "kind": kind}))

@@ -1,4 +1,4 @@
-"""What a model or a run costs."""
+"""The costs of a model or a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .resume import check_evaluable
 
 
 def costs_of_run(what: str, examples: int = 256, checkpoint: str = "best", data_dir: str | None = None) -> Report:
-    """What a model costs as it begins, or a run with its checkpoint.
+    """The costs of a model before training, or of a run with its checkpoint.
 
     Args:
         what: a model's name or path, or a run's folder.

@@ -22,7 +22,7 @@ def draw_learning_curve(path: Path, lines: list[dict[str, Any]], result: Result)
 
     Args:
         path: a PNG file.
-        lines: what ``metrics.jsonl`` holds.
+        lines: of ``metrics.jsonl``.
         result: figures of the run, for the title and the epoch that was chosen.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,4 +1,4 @@
-"""Figures of a run's epochs as they are read again: a file that someone changed must not end in a traceback."""
+"""Checks of the figures in a run's files: a file that was edited must not cause a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPTIONAL = ("train_loss", "test_loss", "validation_loss", "validation_accuracy",
 
 
 def check_figures(folder: RunFolder, lines: list[dict[str, Any]]) -> None:
-    """An error where a line of ``metrics.jsonl`` lacks a figure that is needed, or one of them is no number.
+    """Raise an error if a line of ``metrics.jsonl`` lacks a required figure, or one is not a number.
 
     Raises:
         RunFolderError: it names the line and the figure.

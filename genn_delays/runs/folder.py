@@ -1,4 +1,4 @@
-"""A run folder: what is in it, how one is begun, and how one is recognised.
+"""Run folders: their files, how one is created, and how one is recognised.
 
 ===========================  =============================================================================
 ``config.toml``              the complete configuration, with versions; can be given back as a model
@@ -36,11 +36,11 @@ RUNS = Path("runs")
 
 
 class RunFolder:
-    """The files of a run by name; nothing is read or written by making one.
+    """The files of a run by name; creating this object reads and writes nothing.
 
     Attributes:
         path: the folder.
-        config, metrics, checkpoints, last, best, curve, result: what is in it.
+        config, metrics, checkpoints, last, best, curve, result: paths of its files.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -58,7 +58,7 @@ class RunFolder:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def is_empty(self) -> bool:
-        """Whether it does not exist or holds nothing but what a run that was killed at once can leave behind.
+        """True if it does not exist, or holds nothing but files that a run killed at its start can leave behind.
 
         Raises:
             RunFolderError: it is a file, or cannot be read.
@@ -74,7 +74,7 @@ class RunFolder:
         return all(_TEMPORARY.fullmatch(entry.name) or entry.name == LOCK for entry in entries)
 
     def check_new(self) -> None:
-        """An error where a new run would overwrite something or could not be written."""
+        """Raise an error if a new run would overwrite something or could not be written."""
         if not self.is_empty():
             raise RunFolderError(
                 f"run folder {self} is not empty, and nothing is overwritten: choose another --out, or go on with "
@@ -83,7 +83,7 @@ class RunFolder:
         self.check_writable()
 
     def check_writable(self) -> None:
-        """An error where the folder cannot be written, or not be made; nothing is made."""
+        """Raise an error if the folder cannot be written or created; nothing is created."""
         place = self.path.absolute()
         while not place.exists() and place != place.parent:
             place = place.parent
@@ -91,7 +91,7 @@ class RunFolder:
             raise RunFolderError(f"cannot write run folder {self}: {place} is not a folder")
         if not os.access(place, os.W_OK | os.X_OK):
             raise RunFolderError(f"cannot write run folder {self}: no permission to write in {place}")
-        if self.checkpoints.is_symlink():  # in a folder of somebody else's it may lead to another run's
+        if self.checkpoints.is_symlink():  # in a folder of another user it may be a link to another run's file
             raise RunFolderError(
                 f"cannot write run folder {self}: {self.checkpoints} is a symbolic link, which is not followed; put "
                 "the folder itself in its place"
@@ -138,7 +138,7 @@ class RunFolder:
         return locked(self.path, note)
 
     def check_kept(self, lock: Lock, *, begun: bool) -> None:
-        """An error where what this run has written was taken away since.
+        """Raise an error if files that this run has written were removed.
 
         Args:
             lock: the one this process holds.

@@ -1,4 +1,4 @@
-"""What works on this machine, in words."""
+"""A report of what works on this machine."""
 
 from __future__ import annotations
 

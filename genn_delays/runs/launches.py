@@ -1,4 +1,4 @@
-"""How often a model's training step and evaluated batch launch something on a GPU, counted without one."""
+"""Numbers of launches on a GPU in a model's training step and evaluated batch, counted without a GPU."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .config import Config
 
 
 class Launched(NamedTuple):
-    """What one batch launches.
+    """The launches of one batch.
 
     Attributes:
         calls: launches of the host; a graph is one, whatever is in it.
-        kernels: kernels that run, and buffers that are cleared.
+        kernels: number of kernels that run and buffers that are cleared.
         times: how often each of them.
     """
 
@@ -36,8 +36,7 @@ class Launched(NamedTuple):
 
 
 class Launches(NamedTuple):
-    """What a plan launches for a whole batch, and how many bytes it moves at least, in a training step and where it is
-    evaluated."""
+    """Launches and least bytes moved of a plan for a whole batch, in a training step and in evaluation."""
 
     training: Launched
     evaluation: Launched
@@ -46,7 +45,7 @@ class Launches(NamedTuple):
 
 
 def count_launches(config: Config) -> Launches:
-    """What a model launches, with its own batch size; of training steps it is one that rewires."""
+    """The launches of a model with its own batch size; the training step is one that rewires."""
     validate(config)
     network, compiler = build_network(config), build_compiler(config)
     plan = compiler.plan(network, **compile_arguments(config, network))
@@ -59,7 +58,7 @@ def count_launches(config: Config) -> Launches:
         learner = engine.learner or HostLearner(plan, engine)
 
         def batch(step: int, *, training: bool) -> Launched:
-            """As a compiled network does it."""
+            """Run a batch as a compiled network does."""
             device.times.clear()
             calls, kernels = device.calls, device.kernels
             now = Progress(0, 1, step, step + 1)

@@ -1,4 +1,4 @@
-"""One process at a time writes a run folder, and notices when the folder is taken away beneath it."""
+"""The lock of a run folder: one process at a time writes it, and notices when the folder is removed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Lock:
         self.folder, self._identity = folder, identity
 
     def check(self) -> None:
-        """An error where the folder, or the lock in it, is no longer the one that was locked.
+        """Raise an error if the folder, or the lock in it, is no longer the one that was locked.
 
         Without this a folder that is deleted or moved while it is written would come back with half of its files.
 
@@ -46,10 +46,10 @@ class Lock:
 def locked(folder: Path, note: Callable[[str], None]) -> Iterator[Lock]:
     """While the body runs, no other process that asks may write the folder. The lock ends with the process.
 
-    Where the file system has no locks the body runs all the same, and `note` is told.
+    On file systems without locks the body runs all the same, and `note` is called with a remark.
 
     Raises:
-        RunFolderError: another process is writing the folder, or what bears the lock's name is no file.
+        RunFolderError: another process is writing the folder, or the lock's path is not a file.
     """
     try:
         import fcntl
@@ -107,7 +107,7 @@ def _open(folder: Path) -> int:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file stands at a path; None where there is none."""
+    """The identity of the file at a path; None if there is none."""
     try:
         found = path.stat(follow_symlinks=False)
     except OSError:

@@ -13,7 +13,7 @@ program can make what a table cannot say, for example explicit synapses::
         }
 
 What it returns is kept in the run folder as TOML; the Python file is not needed again. A Python file is a program and
-runs with all rights of whoever names it: take it from people you trust. A TOML file, a run folder, a checkpoint or an
+runs with all rights of its user: take it from people you trust. A TOML file, a run folder, a checkpoint or an
 archive of data never runs anything; its equations are arithmetic (see :mod:`genn_delays.grammar`).
 
 A TOML file may build on another of the library's models and say only what differs: ``extends`` in its section [model]
@@ -45,7 +45,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def models_folder(package: Path = _PACKAGE) -> Path:
-    """Where the library's own models are: in the package of an installed wheel, beside the package in a checkout."""
+    """The folder of the library's own models: in the package of an installed wheel, beside the package in a
+    checkout."""
     carried = package / "_models"
     return carried if carried.is_dir() else package.parent / "models"
 
@@ -60,7 +61,7 @@ def load_model(model: str, folder: Path | None = None) -> Config:
 
     Args:
         model: the name of one of the library's models, or the path of a ``.toml`` or ``.py`` file.
-        folder: where named models are, if not in :func:`models_folder`.
+        folder: of named models, if not :func:`models_folder`.
 
     Raises:
         InvalidValueError: there is no such model, or it does not describe one.
@@ -104,7 +105,7 @@ def _config(where: str, tables: Any, folder: Path) -> Config:
 
 
 def _run(path: Path) -> Any:
-    """What the ``build()`` of a Python file returns."""
+    """The result of the ``build()`` of a Python file."""
     try:
         build = runpy.run_path(str(path), run_name="__genn_delays_model__").get("build")
         if not callable(build):
@@ -112,5 +113,5 @@ def _run(path: Path) -> Any:
         return build()
     except InvalidValueError:
         raise
-    except Exception as error:  # the file is the user's: whatever it raises is an error of the model
+    except Exception as error:  # any exception of the user's file is an error of the model
         raise InvalidValueError(f"{path} failed: {type(error).__name__}: {error}") from error

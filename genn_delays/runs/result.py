@@ -1,4 +1,4 @@
-"""The figures that a run comes to."""
+"""The results of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """What a run comes to. Epochs count from 1, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
+    """The results of a run. Epochs count from 1, as in ``metrics.jsonl``; accuracies are shares, 0 to 1.
 
     Attributes:
         synapses: of all connections together.

@@ -1,4 +1,4 @@
-"""Which configuration a run has: a new one, or the one in the folder that is gone on with."""
+"""The configuration of a run: a new one, or that of the folder that is resumed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _check_goes_on(folder: RunFolder, kept: Config, now: Config) -> None:
 
 
 def check_resumable(folder: RunFolder, config: Config) -> None:
-    """An error where a configuration does not go on with what is in a folder, which this process has locked.
+    """Raise an error if a configuration cannot resume the run in a folder, which this process has locked.
 
     Another process may have written the folder since its configuration was read, and somebody may have edited
     ``config.toml``: what was learned is then of another network than the one about to be trained.
@@ -97,7 +97,7 @@ def check_resumable(folder: RunFolder, config: Config) -> None:
 
 
 def check_evaluable(folder: RunFolder, checkpoint: Path, config: Config) -> None:
-    """An error where the network that ``config.toml`` describes is not the one that a checkpoint was trained with.
+    """Raise an error if the network that ``config.toml`` describes is not the one that a checkpoint was trained with.
 
     Raises:
         RunFolderError: it says what differs.
@@ -110,7 +110,7 @@ def check_evaluable(folder: RunFolder, checkpoint: Path, config: Config) -> None
 
 
 class Configuration(Callback):
-    """Has every checkpoint of a run say which configuration it is of, so that an edited one is not taken for it."""
+    """A callback that writes the run's configuration into every checkpoint, so that an edited one is recognised."""
 
     def __init__(self, config: Config) -> None:
         self._tables = recorded_tables(config)
@@ -120,7 +120,8 @@ class Configuration(Callback):
 
 
 def recorded_tables(config: Config) -> dict[str, Any]:
-    """A configuration without what may change on ``--resume``; of long lists, such as explicit synapses, a digest."""
+    """A configuration without the settings that ``--resume`` may change; long lists, such as explicit synapses, as a
+    digest."""
     tables = {section: entry for section, entry in config.tables().items() if section != "model"}
     for key in _NOT_COMPARED:
         section, name = key.split(".")
@@ -141,9 +142,9 @@ def _shortened(value: Any) -> Any:
 
 
 def trained_otherwise(checkpoint: Path, config: Config) -> list[tuple[str, Any, Any]]:
-    """Where the configuration that a checkpoint is of differs from another one: as :func:`differences`.
+    """The differences between a checkpoint's configuration and another one, as :func:`differences` gives them.
 
-    Nothing differs from a checkpoint that does not say, as those of older versions.
+    None for a checkpoint without a configuration, such as those of older versions.
     """
     callbacks = read_progress(checkpoint).get("callbacks")
     kept = callbacks.get(f"{Configuration.__name__} 0") if isinstance(callbacks, dict) else None
@@ -152,7 +153,7 @@ def trained_otherwise(checkpoint: Path, config: Config) -> list[tuple[str, Any, 
     where = f"the configuration in {checkpoint}"
     training = {**as_table(f"{where}: [training]", kept.get("training", {})), "num_epochs": config.training.num_epochs}
     kept = {**kept, "model": {"name": config.model.name}, "training": training}
-    # read as a file would be, so that settings that have come since have their defaults on both sides
+    # read as a file would be, so that settings added in later versions have their defaults on both sides
     before = config_of(where, kept)
     return differences(recorded_tables(before), recorded_tables(config))
 
@@ -165,7 +166,8 @@ def _changed(folder: RunFolder, name: str, old: Any, new: Any) -> RunFolderError
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two configurations differ: the place, such as ``populations[1].size``, and both values (None: absent)."""
+    """The differences of two configurations: the place, such as ``populations[1].size``, and both values (None:
+    absent)."""
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for name in dict.fromkeys([*old, *new]):

@@ -1,4 +1,4 @@
-"""The sections of a model file: what each may say, and its table read, checked and completed by every default."""
+"""The sections of a model file: their keys, and their tables read, checked and completed by every default."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_KERNEL = "none"
 
 
 class _Nothing:
-    """What "none" stands for among the names of a registry: it takes no arguments."""
+    """The entry "none" among the names of a registry; it takes no arguments."""
 
     def __init__(self) -> None:
         pass
@@ -45,7 +45,7 @@ _BATCH_NORM = {"batch_norm": BatchNorm}
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the model is: for people, except `name`, which names run folders."""
+    """A description of the model for people; only `name` has an effect: it names run folders."""
 
     name: str
     description: str = ""
@@ -66,7 +66,7 @@ class PopulationConfig:
 
     @property
     def section(self) -> str:
-        """Where it stands, for messages."""
+        """Its place in the file, for messages."""
         return f"[[populations]] {self.name!r}"
 
 
@@ -84,7 +84,7 @@ class ConnectionConfig:
 
     @property
     def section(self) -> str:
-        """Where it stands, for messages."""
+        """Its place in the file, for messages."""
         return f"[[connections]] {self.name or f'{self.source} -> {self.target}'!r}"
 
 
@@ -140,7 +140,7 @@ class RewiringConfig:
 
     @property
     def label(self) -> str:
-        """The name under which the command line knows it: DEEP R that grows by the gradient is ``"deep_r_rigl"``."""
+        """The rule's name on the command line: DEEP R that grows by the gradient is ``"deep_r_rigl"``."""
         return DEEP_R_RIGL if self.name == "deep_r" and self.rule.get("growth") == "gradient" else self.name
 
 
@@ -213,9 +213,9 @@ def read_compiler(table: Table) -> CompilerConfig:
     """Section ``[compiler]``, with the defaults of its kind."""
     for key in [key for key in table if key.startswith("reg_lambda")]:
         if key in _WERE_STRENGTHS and type(table[key]) in (int, float) and table[key] == 0:
-            del table[key]  # nothing is nothing on either scale: runs of earlier versions say so of themselves
+            del table[key]  # 0 has the same meaning under the old name: runs of earlier versions have it
         else:
-            refuse_mlgenns(key)  # its number would be another one
+            refuse_mlgenns(key)  # other numbers have another scale
     _plain_keys("[compiler]", table, CompilerConfig)
     kind = table.get("kind", CompilerConfig.kind)
     registered("kind in [compiler]", kind, COMPILERS)
@@ -286,7 +286,7 @@ def read_rewiring(table: Table) -> RewiringConfig:
 
 
 def registered(what: str, name: Any, registry: Mapping[str, Any]) -> None:
-    """An error for what is no name of a registry, whatever type it has."""
+    """Raise an error for a value of any type that is not a name of a registry."""
     if not isinstance(name, str) or name not in registry:
         raise unknown(what, name, registry)
 

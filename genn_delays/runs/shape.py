@@ -21,7 +21,7 @@ DELAYS = ("fixed", "learned")
 
 
 def has(connection: ConnectionConfig, argument: str) -> bool:
-    """Whether a connection's connectivity takes an argument."""
+    """True if a connection's connectivity takes an argument."""
     return argument in arguments_of(CONNECTIVITY[connection.connectivity["connectivity"]])
 
 

@@ -66,8 +66,8 @@ def complete(
     """The table of a registered thing with every argument in it, defaults included.
 
     Args:
-        what: what the registry holds, for messages.
-        section: where the table stands, for messages.
+        what: kind of the registry, for messages.
+        section: of the table, for messages.
         value: the table, or the name alone.
         key: the table's key that holds the name.
         other: keys of the table that are not arguments; they are left out of the result.
@@ -144,7 +144,7 @@ def within(section: str, function: Callable[..., Any], *args: Any, **arguments: 
         raise InvalidValueError(f"{section}: {error}") from error
     except GennDelaysError:
         raise
-    except (TypeError, ValueError, AttributeError, KeyError) as error:  # a value of a type nobody thought of
+    except (TypeError, ValueError, AttributeError, KeyError) as error:  # a value of an unexpected type
         raise InvalidValueError(f"{section}: {type(error).__name__}: {error}") from error
 
 
@@ -176,7 +176,7 @@ def plain(section: str, value: Any) -> Any:
 
 
 def check_utf8(what: str, text: str) -> None:
-    """An error where a text cannot be written to a file, such as a path whose name is no UTF-8."""
+    """Raise an error if a text cannot be written to a file, such as a path that is not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""A run: a network is trained on a data set, and all that comes of it is kept in a folder."""
+"""A run: training a network on a data set, with all results kept in a folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BY_VALIDATION, BY_TEST = "validation set", "test set"
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was interrupted; `folder` holds what is needed to go on."""
+    """Training was interrupted; `folder` holds what is needed to resume."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Guard(Callback):
-    """Ends training where the run's folder is taken away, before anything is written there again."""
+    """A callback that ends training if the run's folder was removed, before anything is written there again."""
 
     def __init__(self, folder: RunFolder, lock: Lock) -> None:
         self._folder, self._lock = folder, lock
@@ -68,7 +68,7 @@ class _Observer(Callback):
         return self._seconds + time.perf_counter() - self._start
 
     def figures(self, epoch: int, metrics: Metrics) -> dict[str, float]:
-        """What goes into the line of metrics besides the usual."""
+        """Further figures for a line of metrics."""
         return {"test_loss": self.loss, "test_accuracy": self.accuracy, "seconds": round(self.seconds, 3)}
 
 

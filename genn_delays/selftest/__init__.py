@@ -1,7 +1,8 @@
-"""Whether a backend computes on this machine what it should: ``genn-delays selftest``.
+"""The self-test ``genn-delays selftest``: does a backend compute correct results on this machine?
 
-Small networks that between them use every pass, every optimiser and every rewiring rule are held against `reference`,
-the definition: spikes and structure exactly, gradients but for rounding. It needs no test framework and no data.
+Small networks, which together use every pass, every optimiser and every rewiring rule, are compared with `reference`,
+the
+definition: spikes and structure exactly, gradients up to rounding. It needs no test framework and no data.
 """
 
 from .report import Report, Row

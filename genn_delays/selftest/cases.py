@@ -1,7 +1,7 @@
-"""What the self-test computes: small networks, one a feature, as data. A new one is an entry of :data:`CASES`.
+"""The cases of the self-test: small networks, one per feature, as data. A new one is an entry of :data:`CASES`.
 
 Every number of a network is a function of its seed, and so are its data. They are small enough for `reference`, which
-is NumPy loops, and lively enough that a kernel that is wrong shows: the tests of the self-test hold both.
+is NumPy loops, and active enough that a wrong kernel is noticed: the tests of the self-test check both.
 
 Where synapses are rewired, what grows where must be the same on every backend, though gradients differ in their last
 bits. So nothing there divides by a gradient's own size, as Adam does at first (its step is as large for a gradient
@@ -94,7 +94,8 @@ class Case:
         arguments: of the compiler, besides.
         steps: training steps, even; 0: passes are compared, and nothing is learned.
         optimiser, delay_optimiser: of weights (and what populations learn) and delays.
-        quick: whether ``--quick`` computes it; what others use is in other cases too, put together differently.
+        quick: whether ``--quick`` computes it; the features of all other cases are in quick ones too, in other
+            combinations.
     """
 
     name: str
@@ -127,7 +128,7 @@ class Case:
 
     @property
     def learns_delays(self) -> bool:
-        """Whether delays are learned, spread over lags or not."""
+        """True if delays are learned, spread over lags or not."""
         return self.learn_delays or self.kernel is not None
 
     def network(self) -> Network:
@@ -173,17 +174,17 @@ class Case:
         Connection(source, target, connectivity, synapse, max_delay_steps=limit, delay_kernel=self.kernel)
 
     def compile(self, backend: Any) -> CompiledNetwork:
-        """The network compiled for a backend, with all that is learned."""
+        """The network compiled for a backend, with its optimisers and rules."""
         compiler, network, arguments = self._described(backend)
         return compiler.compile(network, **arguments)
 
     def plan(self) -> Plan:
-        """What it comes down to on every backend."""
+        """Its plan, the same for every backend."""
         compiler, network, arguments = self._described("reference")
         return compiler.plan(network, **arguments)
 
     def _described(self, backend: Any) -> tuple[Compiler, Network, dict[str, Any]]:
-        """A compiler, the network, and what is learned and rewired."""
+        """A compiler, the network, its optimisers and its rewiring rules."""
         network = self.network()
         kind: Any = EventPropCompiler if self.event_prop else SurrogateCompiler
         losses = {f"out{number}": loss for number, (_, loss) in enumerate(self.outputs)}
@@ -266,7 +267,7 @@ def _trained() -> list[Case]:
     learner = replace(base, learn_delays=True)
     sparse = replace(base, sparsity=0.7, optimiser=SGD(5.0, momentum=0.5))
     surrogate = Case("", sparsity=0.7, steps=STEPS, optimiser=SGD(0.02, momentum=0.5))
-    # more than 16,384 synapses and candidates: backends have other ways for those
+    # more than 16,384 synapses and candidates: backends have other kernels for those
     large = replace(sparse, inputs=300, size=300, sparsity=0.8, time_steps=12, batch_size=4, steps=4, quick=False)
     return [
         replace(learner, name="optimiser SGD", optimiser=SGD(0.2, momentum=0.9, l1=0.01),

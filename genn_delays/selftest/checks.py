@@ -1,4 +1,4 @@
-"""How the self-test compares: what a backend makes of a network, beside what `reference` makes of it."""
+"""Comparisons of the self-test: a backend's results for a network, beside those of `reference`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..rewiring import RewiringRule
 from ..training.compiled_network import CompiledNetwork
 from .cases import Case
 
-if TYPE_CHECKING:  # data sets and figures are imported where the digits are asked for
+if TYPE_CHECKING:  # data sets and metrics are imported only for the digits
     from ..runs.config import Config
 
 Array = npt.NDArray[Any]
@@ -34,11 +34,11 @@ GENN = 1e-3
 
 @dataclass
 class Findings:
-    """What a backend made of a network.
+    """A backend's results for a network.
 
     Attributes:
         exact: arrays by name that must be the same bit by bit.
-        near: arrays that may differ, and by which share of the largest expected number.
+        near: arrays that may differ, and by what share of the largest expected number.
     """
 
     exact: dict[str, Array] = field(default_factory=dict)
@@ -46,10 +46,10 @@ class Findings:
 
 
 class DifferenceError(GennDelaysError):
-    """A backend computed something else than the definition.
+    """A backend's result differs from the definition.
 
     Attributes:
-        deviation: the largest, as a share; not finite where what differs must be equal, or is no number.
+        deviation: the largest, as a share; not finite if an exact array or a NaN differs.
     """
 
     def __init__(self, text: str, deviation: float = float("inf")) -> None:
@@ -129,7 +129,7 @@ def on_grid(values: Array) -> npt.NDArray[np.float32]:
 
 
 def _prepare(compiled: CompiledNetwork, seed: int, grid: bool) -> None:
-    """Variables are kept, delays that are learned are no whole numbers, running averages not those of no training."""
+    """Keep variables, and set learned delays to fractions and running averages to values as after training."""
     random = np.random.default_rng(seed)
     for c in compiled.plan.connections:
         state = compiled.engine.state(c.index)
@@ -173,10 +173,10 @@ def _add_gradients(found: Findings, compiled: CompiledNetwork, what: str) -> Non
 
 
 def trained(case: Case, backend: Any, *, tolerance: float = LEARNED) -> Findings:
-    """A case after all its training steps, without anything put in between: structure, ages, delays, what is learned.
+    """A case after all its training steps, without interruption: structure, ages, delays, learned values.
 
     Args:
-        tolerance: of what is learned.
+        tolerance: of learned values.
     """
     found = Findings()
     with _train(case, backend) as (compiled, loss):
@@ -222,10 +222,10 @@ def _add_state(
 
 
 def invariants(case: Case, backend: Any) -> None:
-    """What rewiring keeps whatever it grows, after all of a case's training steps.
+    """Check the invariants of rewiring after all of a case's training steps.
 
-    The number of synapses; no pair twice, in order; delays in range, and where they are the pair's own, that one;
-    signs that never flip. And that something was rewired.
+    The number of synapses is constant; no pair is there twice, and they are in order; delays are in range, and equal to
+    the pair's own delay where the rule says so; signs never flip; and something was rewired.
 
     Raises:
         DifferenceError: one does not hold.
@@ -251,7 +251,7 @@ def invariants(case: Case, backend: Any) -> None:
 
 
 def _home(seed: int, c: ConnectionPlan, synapses: Synapses, rule: RewiringRule) -> tuple[Array, Array]:
-    """Whether each synapse is negative for good, by its pair or its source, and the delay of its pair."""
+    """The fixed sign of each synapse (True: negative), by its pair or its source, and the delay of its pair."""
     words = home_words(synapses.pre, synapses.post, 0, seed, c.index)
     sign = philox(seed, Purpose.DALE, c.source, synapses.pre)[0] if rule.dale else words[0]
     return sign < c.sign_threshold, c.delays_of(words[1])
@@ -270,7 +270,7 @@ FEW_HIDDEN, FEW_EXAMPLES = 64, 256
 
 
 def digits_plan(*, event_prop: bool = False, few: bool = False) -> Plan:
-    """What that model comes down to on every backend; the arguments are those of :func:`digits`."""
+    """The plan of that model, the same for every backend; the arguments are those of :func:`digits`."""
     from ..runs.build import plan_of
 
     return plan_of(_digits_config(event_prop=event_prop, few=few))

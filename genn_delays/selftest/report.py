@@ -1,4 +1,4 @@
-"""What the self-test found: a row a feature, and the machine it ran on; as a table for people and as JSON."""
+"""The report of the self-test: a row per feature, and the machine; as a table for people and as JSON."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Row:
 
     Attributes:
         name: the feature.
-        ok: whether the backend computes it as the definition does; None where the backend has not got it.
-        deviation: the largest, of what may differ by rounding, as a share of the largest number; None where all must be
+        ok: whether the backend computes it as the definition does; None if the backend does not have it.
+        deviation: the largest difference by rounding, as a share of the largest number; None where all must be
             equal or nothing could be compared.
-        seconds: what it took, with compiling where that was not done ahead.
-        note: what is wrong, or what there is to know.
+        seconds: its duration, including compilation that was not done ahead.
+        note: the fault, or a remark.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What a self-test found.
+    """The results of a self-test.
 
     Attributes:
         backend: its name.
@@ -65,7 +65,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
+        """True if nothing failed."""
         return all(row.ok is not False for row in self.rows)
 
     def failed(self) -> list[str]:

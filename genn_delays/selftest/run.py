@@ -1,4 +1,4 @@
-"""The self-test: a check a feature, and what becomes of it a row."""
+"""Running the self-test: a check and a row for every feature."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def selftest(
     only: Collection[str] | None = None,
     each: Callable[[Row], None] = lambda row: None,
 ) -> Report:
-    """Hold a backend against the definition.
+    """Compare a backend with the definition.
 
     Args:
         backend: its name or an object.
-        quick: leave out what other features cover in part.
+        quick: leave out cases that others cover in part.
         only: names of the features to compute, all of them where not given.
-        each: called with every row when it is there.
+        each: called with every row when it is complete.
 
     Returns:
-        What was found; a feature that fails is a row that says so, not an error.
+        The report; a feature that fails is a row that says so, not an error.
 
     Raises:
         BackendUnavailableError: the backend cannot run here; the message says what to install.
@@ -76,9 +76,9 @@ def selftest(
 
 
 def _compile_ahead(backend: Backend, plans: Iterable[Callable[[], Plan]]) -> float:
-    """Have all that is to be compiled compiled at once, where a backend can do that, and how many seconds it took.
+    """Compile the code of all cases at once, if a backend can do that; returns the seconds it took.
 
-    What cannot be planned or compiled is told by its own check.
+    A case that cannot be planned or compiled is reported by its own check.
     """
     start = time.perf_counter()
     if not isinstance(backend, CompilesAhead):
@@ -103,10 +103,10 @@ def ready(value: Any) -> Backend:
 
 
 def _row(name: str, check: Check, *, has_gaps: bool) -> Row:
-    """A row of the table, whatever becomes of the check.
+    """Run a check and return its row of the table, also if it fails.
 
     Args:
-        has_gaps: the backend says of itself, by an InvalidValueError, what it has not got.
+        has_gaps: whether the backend refuses features that it does not have by an InvalidValueError.
     """
     start, ok, deviation, note = time.perf_counter(), True, None, ""
     missing = False
@@ -119,19 +119,19 @@ def _row(name: str, check: Check, *, has_gaps: bool) -> Row:
     except InvalidValueError as error:
         missing = has_gaps
         ok, note = False, " ".join(str(error).split())
-    except Exception as error:  # a crash of generated code, a device that is gone: the other features are told too
+    except Exception as error:  # a crash of generated code or a lost device: other features are reported too
         ok, note = False, f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Row(name, None if missing else ok, deviation, round(time.perf_counter() - start, 3), note)
 
 
 def _case(case: Case, backend: Backend) -> tuple[float | None, str]:
-    """The largest deviation of a case, and what there is to know."""
+    """The largest deviation of a case, and a remark."""
     genn = backend.name == "genn"
     if not case.steps:
         how = {"grid": genn, "gradients": case.event_prop or not genn}
         note = "" if how["gradients"] else EVALUATED
         return compare(passes(case, backend, **how), passes(case, "reference", **how)), note
-    if genn and case.rewiring is not None:  # GeNN draws places in an order of its own
+    if genn and case.rewiring is not None:  # GeNN draws places in its own order
         invariants(case, backend)
         return None, "the invariants of rewiring"
     tolerance = GENN if genn else LEARNED
@@ -147,7 +147,7 @@ def _digits(backend: Backend, quick: bool) -> tuple[float | None, str]:
             raise DifferenceError(
                 f"{name}: {int((values != two[name]).sum())} of {values.size} differ between two runs"
             )
-    if how["few"]:  # so few steps that nothing is learned yet
+    if how["few"]:  # too few steps to learn anything
         return None, ""
     note = f"training accuracy {100 * accuracy:.0f} %"
     if not accuracy >= ACCURACY:
@@ -156,7 +156,7 @@ def _digits(backend: Backend, quick: bool) -> tuple[float | None, str]:
 
 
 def _digits_of(backend: Backend, quick: bool) -> dict[str, bool]:
-    """Which model of the digits, and how much of it."""
+    """The model of the digits, and its size."""
     # GeNN's CPU backend takes one example after the other, on one thread
     return {"event_prop": backend.name == "genn", "few": quick or backend.name == "genn"}
 

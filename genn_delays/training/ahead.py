@@ -1,4 +1,4 @@
-"""What is needed next is made by a thread while the caller works on the last."""
+"""Prefetching: a thread makes the next item while the caller works on the last one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ahead(make: Callable[[T], R], items: Sequence[T]) -> Generator[R, None, None
     """``make(item)`` of every item in order, each by a thread of its own that begins when the one before is handed
     over: at most two results are there at once.
 
-    What `make` raises is raised here, in the place of its result. When the iterator is closed, no thread is left.
+    An exception of `make` is raised here, in place of its result. When the iterator is closed, no thread is left.
     """
     job: _Job[R] | None = None
     try:
@@ -44,7 +44,7 @@ class _Job(Generic[R]):
         self._thread: threading.Thread | None = thread
         try:
             thread.start()
-        except RuntimeError:  # no thread can be had: it is made when it is asked for
+        except RuntimeError:  # no thread can be started: the result is made when it is needed
             self._thread = None
 
     def _run(self) -> None:
@@ -55,7 +55,7 @@ class _Job(Generic[R]):
             self._error = error
 
     def result(self) -> R:
-        """What was made, once it is; an error where making it raised one."""
+        """Wait for the result; raises the error of `make` if there was one."""
         if self._thread is None or os.getpid() != self._process:  # a fork copies no threads
             return self._make()
         self._thread.join()

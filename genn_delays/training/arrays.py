@@ -1,4 +1,4 @@
-"""Arrays at the door: real-valued inputs, class labels and targets, checked and brought into single precision."""
+"""Validation of arrays: real-valued inputs, class labels and targets, checked and converted to single precision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Numbers = Sequence[int] | None
 
 
 def check_input(population: Population, dtype: Any, shape: tuple[int, ...], time_steps: int) -> None:
-    """An error where an array of this type and shape is no input ``[example, time, neuron]``."""
+    """Raise an error if an array of this type and shape is not an input ``[example, time, neuron]``."""
     what = f"input of {population.name!r}"
     if not (np.issubdtype(dtype, np.number) or np.issubdtype(dtype, np.bool_)):
         raise InvalidValueError(f"{what} must be numbers [example, time, neuron], got dtype {dtype}")
@@ -82,6 +82,6 @@ def targets_of(
 
 
 def _place(bad: npt.NDArray[np.bool_], numbers: Numbers) -> tuple[int, ...]:
-    """Where the first bad value is, its example by its number."""
+    """The place of the first bad value, in words, with the number of its example."""
     example, *rest = (int(i) for i in np.argwhere(bad)[0])
     return (example if numbers is None else int(numbers[example]), *rest)

@@ -1,4 +1,4 @@
-"""Checkpoints: everything needed to go on with the same bits, and nothing of when, where or by how many threads.
+"""Checkpoints: everything needed to resume with the same bits, and nothing about the time, the machine or the threads.
 
 A checkpoint is one safetensors file. Its tensors are, for every connection, ``<name>.<field>`` of
 :data:`~genn_delays.plan.schema.SYNAPSE_FIELDS` (``.pre``, ``.weight``, ``.moment0``, ...); for populations that learn
@@ -35,11 +35,11 @@ MOST_STEPS = (1 << 53) - 1
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         states: by connection name.
-        populations: what populations learn and the averages of batch norm, by population name.
+        populations: learned values and the averages of batch norm, by population name.
         progress: epochs and steps done, rewirings so far, state of callbacks; as JSON can hold it.
     """
 
@@ -54,7 +54,7 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
 
     tensors: dict[str, npt.NDArray[Any]] = {}
     for name, state in checkpoint.states.items():
-        for field, array in state.arrays().items():  # real numbers are float32 there, however `reference` computed
+        for field, array in state.arrays().items():  # in files float32, also those of a float64 `reference`
             tensors[f"{name}.{field}"] = array.astype(np.float32) if array.dtype.kind == "f" else array
     for name, population in checkpoint.populations.items():
         tensors |= {f"population:{name}.{field}": array for field, array in population.tensors().items()}
@@ -100,7 +100,7 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
 
 
 def _progress(path: Path, progress: Any) -> dict[str, Any]:
-    """How far training was, as a file says it, every number checked: they decide how long training goes on."""
+    """The progress of training in a file, with every number checked: they decide how long training goes on."""
     damaged = f"checkpoint {path} is damaged"
     if (
         not isinstance(progress, dict)
@@ -130,7 +130,7 @@ def _progress(path: Path, progress: Any) -> dict[str, Any]:
 
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """How far training was, and the state of callbacks, of a checkpoint of whatever network.
+    """The progress of training, and the state of callbacks, in a checkpoint of any network.
 
     Raises:
         RunFolderError: the file is missing or damaged.
@@ -145,7 +145,7 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     try:
         if not path.is_file():
             raise RunFolderError(f"there is no checkpoint {path}")
-        path.open("rb").close()  # safetensors says of a file that may not be read that there is none
+        path.open("rb").close()  # safetensors reports a file without permission as missing
     except OSError as error:
         raise RunFolderError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     try:
@@ -171,13 +171,13 @@ def _digest(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
 
 
 def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
-    """Whether a state fits its connection. Kernels trust their indices, so no file may smuggle in a wrong one."""
+    """True if a state fits its connection. Kernels do not check indices, so a file must not contain wrong ones."""
     s, size = state.synapses, c.size
     for name, array in state.arrays().items():
         field = field_of(name)
         sizes = {size} if field is not None and field.when == "always" else {0, size}
         if field is None or array.ndim != 1 or array.size not in sizes or array.dtype != field.dtype:
-            return False  # what was not learned when the checkpoint was written is empty
+            return False  # arrays of variables that were not learned when the checkpoint was written are empty
     if state.position.size and not np.array_equal(np.rint(state.position), s.delay):
         return False
     if size == 0:
@@ -191,9 +191,9 @@ def _sound(c: ConnectionPlan, state: ConnectionState) -> bool:
 def _population_state(
     path: Path, p: PopulationPlan, tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]
 ) -> PopulationState:
-    """What a population had learned, also where it is learned no more.
+    """The learned values of a population, also those that are no longer learned.
 
-    What this compilation learns and the checkpoint does not have is begun afresh.
+    State that this compilation needs and the checkpoint does not have is initialised.
     """
     state = PopulationState.new(p)
     for name, value in p.values.items():
@@ -220,7 +220,8 @@ def _population_state(
 
 
 def fitting(state: ConnectionState, c: ConnectionPlan) -> ConnectionState:
-    """A state for the optimisers of this compilation; what others left is begun afresh, the synapses as they are."""
+    """A state for the optimisers of this compilation: the synapses as they are, with new moments where optimisers
+    differ."""
     new = ConnectionState.new(state.synapses, c)
     if {name: a.shape for name, a in state.arrays().items()} == {name: a.shape for name, a in new.arrays().items()}:
         return state

@@ -1,4 +1,4 @@
-"""A compiled network: train, evaluate, predict, gradients, and reading what it has become."""
+"""The compiled network: train, evaluate, predict, gradients, and access to its state."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from .turns import Turns, in_turn
 
 
 class CompiledNetwork(Fed):
-    """What ``compiler.compile`` returns. Use it in a ``with`` block; its threads end with the block.
+    """The result of ``compiler.compile``. Use it in a ``with`` block; its threads end with the block.
 
     Threads that use it take turns: a call begins when that of another thread has returned, but while another thread
     trains it is an error. A process that inherits it by a fork has a copy of its own, unless it is on a GPU. It cannot
-    be pickled; what it has learned is in the files of :meth:`save`.
+    be pickled; :meth:`save` writes what it has learned.
 
     Attributes:
-        plan: what it runs.
+        plan: that it runs.
         engine: the backend's engine that runs it.
         epoch, step: epochs and training steps done.
         stop_training: set by a callback to end training after the current epoch.
@@ -101,7 +101,7 @@ class CompiledNetwork(Fed):
                 a thread while one is computed, are ``numpy.memmap``, arrays with chunks (h5py, Zarr) and objects with
                 ``__len__`` and ``__getitem__`` (a PyTorch ``Dataset``), whose items are ``[time, neuron]`` or
                 ``(times, neurons)``, or pairs of one of these and a label.
-            y: by output population what its loss compares with: class labels ``[example]``, or targets
+            y: by output population the labels or targets of its loss: class labels ``[example]``, or targets
                 ``[example, neuron]`` or ``[example, time, neuron]``; or what :meth:`prepare` made of that. Where it
                 is the very object that is an input, its items are (example, label).
             num_epochs: at least 1. A network that was restored after k epochs trains ``num_epochs - k`` more.
@@ -144,7 +144,7 @@ class CompiledNetwork(Fed):
         while self.epoch < num_epochs and not self.stop_training:
             metrics = self._train_epoch(data, shuffle, active, num_epochs)
             self._faults.look(learned=True)
-            metrics.settle()  # an epoch whose loss is not a number has not been
+            metrics.settle()  # an epoch whose loss is NaN does not count as done
             self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
             if validation is not None:
                 metrics.validation = self._run(validation, [])
@@ -180,7 +180,7 @@ class CompiledNetwork(Fed):
         return metrics
 
     def _pass(self, *, training: bool) -> Pass:
-        """What a forward pass needs to know of where training stands."""
+        """The purpose of a forward pass at this point of training."""
         kernels = [(c, c.kernel) for c in self.plan.connections if c.kernel is not None]
         return Pass(training, self.step, {c.index: k.width(c.max_delay, self._progress) for c, k in kernels})
 
@@ -215,7 +215,7 @@ class CompiledNetwork(Fed):
         active = sorted(as_callbacks(callbacks), key=lambda callback: callback.runs_last)
         for callback in active:
             callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
-        if num_epochs:  # training: whoever has a state from before takes it over, once
+        if num_epochs:  # training: callbacks with a restored state take it over, once
             self._callbacks = active
             for key, callback in by_kind(active).items():
                 if key in self._callback_states:
@@ -259,7 +259,7 @@ class CompiledNetwork(Fed):
         *,
         callbacks: Sequence[Any] = (),
     ) -> tuple[dict[Population, npt.NDArray[np.float32]], dict[str, Any]]:
-        """What the readouts give for every example.
+        """The readouts' z of every example.
 
         Args:
             x: see :meth:`train`.
@@ -336,7 +336,7 @@ class CompiledNetwork(Fed):
         return loss, sums
 
     def _owners(self, variable: str) -> dict[Connection | Population, int]:
-        """Who has a variable, and how many numbers it is."""
+        """The connections or populations that have a variable, and its number of values."""
         found: dict[Connection | Population, int] = {}
         known = {"weight"}
         for c in self.plan.connections:

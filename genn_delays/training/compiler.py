@@ -1,4 +1,4 @@
-"""What the compilers have in common: a network and how it is trained come in, a compiled network comes out."""
+"""The base of compilers: from a network, optimisers and rewiring rules to a compiled network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Compiler(ABC):
             ``"sparse_categorical_crossentropy"``, ``"mean_square_error"``, ``"per_neuron_mean_square_error"``,
             ``"relative_mean_square_error"``.
         dt: length of a time step in ms.
-        backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
+        backend: ``"cpu"``, ``"cuda"``, ``"genn"``, ``"reference"``, or an object such as ``CPU(threads=2)``.
         reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
             :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.
@@ -93,7 +93,7 @@ class Compiler(ABC):
             "reg_nu_lower": reg_nu_upper if reg_nu_lower is None else reg_nu_lower,
         }
         bounds = SpikeRegularisation(*(check_real(name, value, 0.0) for name, value in numbers.items()))
-        both = bounds.lambda_upper > 0 and bounds.lambda_lower > 0  # alone, either bound may be anything
+        both = bounds.lambda_upper > 0 and bounds.lambda_lower > 0  # a single bound may have any value
         if both and bounds.nu_lower > bounds.nu_upper:
             raise InvalidValueError(f"reg_nu_lower must be at most reg_nu_upper = {reg_nu_upper}, got {reg_nu_lower}")
         self.regularisation = bounds if bounds.lambda_upper > 0 or bounds.lambda_lower > 0 else None
@@ -117,10 +117,10 @@ class Compiler(ABC):
             optimisers: by connection (itself, its name, or ``"all_connections"``) a dict by variable,
                 ``{"weight": optimiser, "delay": optimiser}``, and by population (itself, its name, or
                 ``"all_populations"`` for all with a batch norm) the same for ``"batch_norm"`` and time constants such
-                as ``"tau_mem"``. Entries that overlap merge by variable, and what is said of one goes before what is
-                said of all: ``{"all_connections": {"weight": Adam()}, connection: {"delay": Adam(0.1)}}`` learns all
-                weights, and the delays of one connection too; ``{"weight": None}`` leaves its weights out. What is not
-                named is not learned; without the argument all weights and batch norms are, by Adam.
+                as ``"tau_mem"``. Entries that overlap merge by variable, and the entry of one takes precedence over
+                that of all: ``{"all_connections": {"weight": Adam()}, connection: {"delay": Adam(0.1)}}`` learns all
+                weights, and the delays of one connection too; ``{"weight": None}`` leaves its weights out. Variables
+                that are not named are not learned; without the argument all weights and batch norms are, by Adam.
                 :meth:`CompiledNetwork.summary` tells what came of it.
             rewiring: by connection in the same way a rewiring rule, for example ``DeepR()``, or None for none; none
                 where not given.
@@ -146,7 +146,7 @@ class Compiler(ABC):
         optimisers: Mapping[Any, Any] | None = None,
         rewiring: Mapping[Any, Any] | None = None,
     ) -> Plan:
-        """What a network comes down to, checked, with nothing generated, compiled or allocated yet.
+        """The plan of a network, checked; nothing is generated, compiled or allocated.
 
         The arguments and errors are those of :meth:`compile`; no backend is needed.
         """
@@ -178,7 +178,7 @@ class Compiler(ABC):
         return output_losses(network, self.losses, self.example_timesteps * self.dt)
 
     def _check(self, network: Network, learned: Learned) -> None:  # noqa: B027 - some have nothing to refuse
-        """An error where the way of training cannot do what is asked for."""
+        """Raise an error if the training method does not support the request."""
 
     def __repr__(self) -> str:
         return (
@@ -188,7 +188,7 @@ class Compiler(ABC):
 
     @abstractmethod
     def _method(self) -> dict[str, Any]:
-        """What the plan needs to know of the way of training."""
+        """The arguments of the plan that depend on the training method."""
 
 
 def _refuse_moved(arguments: Mapping[str, Any]) -> None:
@@ -198,7 +198,7 @@ def _refuse_moved(arguments: Mapping[str, Any]) -> None:
 
 
 def refuse_mlgenns(name: str) -> None:
-    """An error where an argument is mlGeNN's and another one here."""
+    """Raise an error for arguments of mlGeNN that have other names here."""
     if name == "reg_lambda":
         raise InvalidValueError(
             f"{name!r} is mlGeNN 3's; here it is reg_strength_upper and reg_strength_lower, whose numbers are others"

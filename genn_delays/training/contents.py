@@ -1,4 +1,4 @@
-"""What a compiled network has become: its synapses, delays and learned values, and checkpoints of all of it."""
+"""The state of a compiled network: its synapses, delays and learned values, and checkpoints."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .turns import Turns, in_turn
 
 
 class Contents(Compiled):
-    """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that says what it has become, saves
-    and loads it."""
+    """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that reads, saves and loads its
+    state."""
 
     _learner: Learner
     _progress: Progress
@@ -39,8 +39,9 @@ class Contents(Compiled):
     @property
     @in_turn
     def populations(self) -> list[PopulationState]:
-        """What populations have learned, and batch norm's running averages, in the order of ``network.populations``:
-        arrays by name in ``values``."""
+        """Learned values of populations and batch norm's running averages, in the order of ``network.populations``:
+        arrays by
+        name in ``values``."""
         return self._learner.populations
 
     @property
@@ -51,8 +52,9 @@ class Contents(Compiled):
         return self._rewirings
 
     def summary(self) -> str:
-        """Its populations and connections, with synapses and delays as they are now, and what learns by which
-        optimiser and what does not: a few lines of text.
+        """Its populations and connections, with synapses and delays as they are now, and the variables that are
+        learned, by
+        which optimiser, or not learned: a few lines of text.
 
         Example::
 
@@ -93,10 +95,10 @@ class Contents(Compiled):
 
     @in_turn
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint with everything needed to go on: synapses, optimisers, counters, callbacks.
+        """Write a checkpoint with everything needed to resume: synapses, optimisers, counters, callbacks.
 
         Raises:
-            TrainingError: something learned is no finite number. Nothing is written, an old file stays.
+            TrainingError: a learned value is not finite. Nothing is written, an old file stays.
             GennDelaysError: the file cannot be written.
         """
         target = check_path("path of a checkpoint", path)

@@ -1,4 +1,4 @@
-"""Data at the door: checked, and brought into the form that engines load from, all at once or batch by batch."""
+"""Validation of data: checked, and converted into the form that engines load, all at once or batch by batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Labels = Truth | StreamedLabels
 
 
 class Batch(NamedTuple):
-    """What a batch needs.
+    """The data of a batch.
 
     Attributes:
         inputs: by index of the input population.
@@ -46,7 +46,7 @@ class Data(NamedTuple):
 
     @property
     def streamed(self) -> bool:
-        """Whether something of it is read when its batch comes."""
+        """True if any of it is read batch by batch."""
         return any(isinstance(own, Stream | StreamedLabels) for own in (*self.inputs.values(), *self.labels.values()))
 
     def classes(self) -> Truth:
@@ -60,7 +60,7 @@ class Data(NamedTuple):
         return next(found, np.zeros(self.examples.size, np.int32))
 
     def batch(self, numbers: npt.NDArray[np.int64], epoch: int | None = None) -> Batch:
-        """What a batch of examples needs; `epoch` where it is trained with."""
+        """The data of a batch of examples; `epoch` if it is for training."""
         fetched: Fetched = {}
         labels = {
             index: own.batch(numbers, fetched) if isinstance(own, StreamedLabels) else own[numbers]
@@ -183,7 +183,7 @@ def _input(
 
 
 def augmentations_of(network: Network, augment: Mapping[Any, Any] | None, seed: int) -> dict[Population, Augmentation]:
-    """What is done to examples of inputs before they are learned.
+    """The augmentations of examples by input.
 
     Args:
         augment: functions by input population or its name.
@@ -209,7 +209,7 @@ def prepare_labels(
     losses: Mapping[int, Loss],
     time_steps: int,
 ) -> dict[int, Truth]:
-    """What the losses compare with, by index of the output population, all in memory; see :func:`truths_of`."""
+    """Labels or targets by index of the output population, all in memory; see :func:`truths_of`."""
     every, fetched = np.arange(count), Fetched()
     truths = truths_of(network, y, count, losses, time_steps)
     return {i: own.batch(every, fetched) if isinstance(own, StreamedLabels) else own for i, own in truths.items()}
@@ -223,7 +223,7 @@ def truths_of(
     time_steps: int,
     sources: Sequence[Any] = (),
 ) -> dict[int, Labels]:
-    """What the losses compare with, by index of the output population; see :class:`~genn_delays.learning.losses.Loss`.
+    """Labels or targets by index of the output population; see :class:`~genn_delays.learning.losses.Loss`.
 
     Class labels are int32 ``[example]`` (or ``[example, time]`` for a loss of a time step), targets float32
     ``[example, neuron]`` or ``[example, time, neuron]``. They are in memory, but for targets on disk and what data sets

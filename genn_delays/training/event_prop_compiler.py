@@ -34,7 +34,8 @@ class EventPropCompiler(Compiler):
             ``"sparse_categorical_crossentropy"``, ``"mean_square_error"``, ``"per_neuron_mean_square_error"``,
             ``"relative_mean_square_error"``.
         dt: length of a time step in ms.
-        backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
+        backend: ``"cpu"``, ``"cuda"``, ``"genn"``, ``"reference"``, or an object such as ``CPU(threads=2)`` or
+            ``EventExact()``.
         reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
             :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.

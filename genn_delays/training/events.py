@@ -1,4 +1,4 @@
-"""Spikes at the door: lists of (times, neurons) and dense spikes, checked and sorted in one pass, chunk by chunk.
+"""Validation of spikes: lists of (times, neurons) and dense spikes, checked and sorted in one pass, chunk by chunk.
 
 A chunk stays in the processor's cache, so that nothing of the size of the data exists besides what is kept: a neuron
 and a step of 4 bytes each an event.
@@ -35,7 +35,7 @@ def array_of(what: str, values: Any) -> npt.NDArray[Any]:
         raise InvalidValueError(f"{what} must have no masked values: fill them, x.filled(0), or leave them out")
     try:
         return np.asarray(values)
-    except Exception as error:  # its own __array__ may raise anything; the ValueErrors of lists are NumPy's
+    except Exception as error:  # a foreign __array__ may raise anything; the ValueErrors of lists are NumPy's
         if isinstance(error, ValueError) and isinstance(values, Sequence):  # rows that differ in length
             raise InvalidValueError(f"{what} must be an array, got rows of different lengths") from error
         parts = [values, *values] if isinstance(values, Sequence) else [values]
@@ -48,7 +48,7 @@ def array_of(what: str, values: Any) -> npt.NDArray[Any]:
 
 
 class Events:
-    """Spikes of examples that come one after the other; :meth:`data` is what was kept of them.
+    """Spikes of examples that are added one after the other; :meth:`data` returns them all.
 
     Args:
         what: they are, for messages.
@@ -84,14 +84,14 @@ class Events:
         self._flush()
         total = self._count + neuron.size
         if total > self._neuron.size:
-            for array in (self._neuron, self._step):  # in place where the system can: there are not two of it
+            for array in (self._neuron, self._step):  # in place where the system can, so that no second copy exists
                 array.resize(total + total // 8, refcheck=False)
         self._neuron[self._count : total], self._step[self._count : total] = neuron, step
         self._count = total
         self._lengths.append(lengths.astype(np.int64))
 
     def data(self) -> EventData:
-        """All that came, each example sorted by (neuron, step) where it was a list of events."""
+        """All examples, each sorted by (neuron, step) if it was a list of events."""
         self._flush()
         for array in (self._neuron, self._step):
             array.resize(self._count, refcheck=False)
@@ -104,7 +104,7 @@ class Events:
         if waiting:
             try:
                 self.keep(*self._sorted(waiting, names))
-            except _FaultyError:  # which one, and what is wrong with it
+            except _FaultyError:  # find the example and its fault
                 for example, number in zip(waiting, names, strict=True):
                     self._check(number, example)
                 raise
@@ -149,7 +149,7 @@ class Events:
         return np.minimum(step, self._time_steps - 1)
 
     def _check(self, number: int, example: list[Part]) -> None:
-        """An error where something is wrong with an example."""
+        """Raise an error for the first fault of an example."""
         what, dt = f"{self._what}, example {number}", self._dt
         time = np.concatenate([part[0] for part in example], dtype=np.float64, casting="unsafe")
         neuron = np.concatenate([part[1] for part in example], dtype=np.int64, casting="unsafe")
@@ -212,7 +212,7 @@ def chunks(array: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
 
 
 def check_finite(what: str, part: npt.NDArray[Any], first: int, numbers: Sequence[int] | None) -> None:
-    """An error where a number of some examples is none; `first` is the place of the first of them."""
+    """Raise an error if some examples have a value that is not finite; `first` is the index of the first example."""
     if not np.isfinite(part).all():
         example, step, neuron = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
         number = first + example if numbers is None else numbers[first + example]
@@ -252,7 +252,7 @@ def check_one_meaning(what: str, values: Sequence[Any], size: int, time_steps: i
         return
     try:
         array = np.asarray(values)
-    except Exception:  # whatever an element's own __array__ raises: this is no array, and a list can only be events
+    except Exception:  # a foreign __array__ may raise anything: such a list can only be events
         return
     if array.shape[1:] == (2, size) and array.dtype.kind in "fiub" and np.isin(array, (0, 1)).all():
         raise InvalidValueError(
@@ -272,7 +272,7 @@ def chunk_steps(given: list[npt.NDArray[Any]], time: npt.NDArray[np.float64], dt
         time: the same ``[spikes]`` in double precision.
 
     Raises:
-        _FaultyError: a time is too vague.
+        _FaultyError: the precision of a time is too low.
     """
     kind, largest = given[0].dtype, time.max(initial=0.0)
     spacing = float(spacing_of(np.asarray([largest]).astype(kind))[0]) if kind.kind == "f" else 0.0
@@ -280,7 +280,7 @@ def chunk_steps(given: list[npt.NDArray[Any]], time: npt.NDArray[np.float64], dt
     quotient = time / dt
     whole = np.floor(quotient)
     most = float(largest) / dt + 2  # steps
-    if not spacing + abs(lost) * most < dt / 2:  # or no number
+    if not spacing + abs(lost) * most < dt / 2:  # or NaN
         step, vague_ones = steps_of(np.concatenate(given), dt)
         if vague_ones.any():
             raise _FaultyError
@@ -295,7 +295,7 @@ def chunk_steps(given: list[npt.NDArray[Any]], time: npt.NDArray[np.float64], dt
 
 
 def steps_of(time: npt.NDArray[Any], dt: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The time steps that times fall into, and which times are too vague to say.
+    """The time steps that times fall into, and a mask of times whose precision is too low to tell.
 
     Time t belongs to step floor(t / dt). But a time written as ``k * dt`` belongs to step k though it may have been
     rounded to just below: 43 * 0.1 / 0.1 is 42.99... So t counts as the start of the next step where rounding in its
@@ -317,13 +317,13 @@ def steps_of(time: npt.NDArray[Any], dt: float) -> tuple[npt.NDArray[np.int64], 
 
 
 def lost_by(kind: np.dtype[Any], dt: float) -> float:
-    """What dt loses where it is rounded to a type; to one of whole numbers it is not."""
+    """The rounding error of dt in a type; 0 for integer types, to which it is not rounded."""
     with np.errstate(over="ignore", under="ignore"):
         return dt - float(kind.type(dt)) if kind.kind == "f" else 0.0
 
 
 def spacing_of(time: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """How far from each time the next number of its type is, in ms; of whole numbers, which are exact, 0."""
+    """The distance from each time to the next number of its type, in ms; 0 for integers, which are exact."""
     if time.dtype.kind != "f":
         return np.zeros(time.shape)
     # no finer than the double precision that is computed in; NumPy's own of longer types is none below powers of 2

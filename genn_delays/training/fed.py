@@ -1,4 +1,4 @@
-"""How a compiled network comes by its data: prepared, held out, and handed over batch by batch."""
+"""The data of a compiled network: prepared, split for validation, and read batch by batch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fed(Contents):
     def prepare(self, x: Inputs, y: Labels) -> tuple[PreparedInputs, PreparedLabels]: ...
 
     def prepare(self, x: Inputs, y: Labels | None = None) -> PreparedInputs | tuple[PreparedInputs, PreparedLabels]:
-        """Check data and bring them into the form that they are computed from, once for many calls::
+        """Check data and convert them into the form that engines load, once for many calls::
 
             x, y = compiled.prepare({pixels: images}, {digit: labels})
             compiled.train(x, y, num_epochs=10)
@@ -53,7 +53,7 @@ class Fed(Contents):
             x, y: see :meth:`train`.
 
         Returns:
-            What is given in the place of `x`, and where `y` is given a pair with what is given in its place.
+            An object to be given in place of `x`; if `y` is given, a pair with one in its place.
 
         Raises:
             InvalidValueError: data that do not fit.
@@ -78,7 +78,7 @@ class Fed(Contents):
         return Data(inputs, truths_of(self.network, y, count, self._losses, steps, sources), np.arange(count))
 
     def _hold_out(self, data: Data, x: Inputs | None, y: Labels | None, share: float) -> tuple[Data, Data | None]:
-        """What is learned, and what is evaluated after every epoch."""
+        """The training data, and the validation data of every epoch."""
         if (x is None) != (y is None):
             raise InvalidValueError("validation_x and validation_y must be given together")
         if share > 0:
@@ -112,7 +112,7 @@ class Fed(Contents):
                 yield batch
 
     def _between_batches(self) -> None:
-        self._check_open()  # by another thread, meanwhile
+        self._check_open()  # by another thread, while the caller computes
         self._turns.pause()
 
     def _check_open(self) -> None:

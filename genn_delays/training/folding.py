@@ -30,7 +30,7 @@ class Folded(NamedTuple):
 
 
 def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
-    """The network that a compiled one has become, with ``I' = factor I + offset`` in weights and a bias current.
+    """The trained network with batch norm ``I' = factor I + offset`` folded into weights and a bias current.
 
     A synapse of weight w onto a normalised neuron becomes ``factor w``, the neuron's bias current ``offset``, from the
     running averages: what :meth:`CompiledNetwork.evaluate` computes, but for the rounding of ``factor w``.

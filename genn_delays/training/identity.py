@@ -1,8 +1,8 @@
-"""What a checkpoint says of its network, and in words how two networks differ.
+"""The description of a network in checkpoints, and the difference of two networks in words.
 
-Weights fit any network of the same sizes; what they mean depends on whom a connection connects, by which synapse and
-delays, and on the equations and numbers of the neurons. So a checkpoint says all of it, and a network takes over only
-what is its own.
+Weights fit any network of the same sizes; their meaning depends on the populations of a connection, its synapse model
+and delays, and on the neurons' equations and parameters. So a checkpoint describes all of these, and a network loads
+only checkpoints of its own kind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 
 
 def describe(plan: Plan) -> dict[str, Any]:
-    """What must agree between a checkpoint and the network that takes it over, as JSON can hold it."""
+    """The properties in which a checkpoint and the network that loads it must agree, as JSON can hold them."""
     return {
         "seed": plan.network_seed,
         "time_steps": plan.time_steps,
@@ -35,7 +35,7 @@ def _population(p: PopulationPlan) -> dict[str, Any]:
 
 
 def _fingerprint(p: PopulationPlan) -> str:
-    """A short text that differs where the numbers do that the kernels read (time constants, thresholds, dt in them)."""
+    """A digest of the numbers that kernels read (time constants, thresholds, with dt in them)."""
     digest = hashlib.sha256()
     for name, values in (p.parameters | ({} if p.bias is None else {"bias": p.bias})).items():
         digest.update(_kept_name(name).encode() + values.astype("<f4").tobytes())
@@ -43,7 +43,7 @@ def _fingerprint(p: PopulationPlan) -> str:
 
 
 def _kept_name(name: str) -> str:
-    """What checkpoints of format 3 call a number: ``v_initial``, ``refrac_steps``, ``a_v``."""
+    """The name of a number in checkpoints of format 3: ``v_initial``, ``refrac_steps``, ``a_v``."""
     role, _, rest = name.partition("__")
     return f"{rest}_{role}" if role in ("initial", "steps") else name.replace("__", "_")
 
@@ -86,7 +86,7 @@ _MEMBERS = (("population", _OF_POPULATION), ("connection", _OF_CONNECTION), ("po
 
 
 def difference(theirs: Any, ours: dict[str, Any]) -> str:
-    """How the network of a checkpoint (`theirs`, whatever a file says) differs from this one, in words.
+    """The difference of a checkpoint's network (`theirs`, of unchecked content) from this one, in words.
 
     The first difference is named: of the whole, then populations and connections that only one has, then what those are
     that both have.
@@ -116,7 +116,7 @@ def _missing(kind: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
 
 
 def _changed(kind: str, words: dict[str, str], theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """What is not the same of a population or connection that both have."""
+    """The difference of a population or connection that both have."""
     for name, own in ours.items():
         other = theirs.get(name)
         other = other if isinstance(other, dict) else {}

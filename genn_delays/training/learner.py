@@ -1,4 +1,4 @@
-"""What a training step does besides the passes: regularise, clip, step every optimiser, rewire."""
+"""A training step between the passes: regularise, clip, step every optimiser, rewire."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..plan.protocol import Engine, Rewired
 
 
 class HostLearner:
-    """See :class:`~genn_delays.plan.protocol.Learner`: what is one number a neuron is learned by NumPy."""
+    """See :class:`~genn_delays.plan.protocol.Learner`; values of populations are learned by NumPy."""
 
     def __init__(self, plan: Plan, engine: Engine) -> None:
         self.plan, self.engine = plan, engine
@@ -52,7 +52,7 @@ class HostLearner:
         return self.engine.rewire(step, self.plan.drops(step, now))
 
     def _gradient_scale(self) -> float:
-        """What all gradients are multiplied by, so that their norm is at most ``clip_norm``; L1 is not in them."""
+        """The factor of all gradients with which their norm is at most ``clip_norm``; L1 is not in them."""
         if self.plan.clip_norm is None:
             return 1.0
         learned = [

@@ -1,4 +1,4 @@
-"""Losses of the output populations, each as it reads its population's readout."""
+"""The losses of the output populations, each in the form for its population's readout."""
 
 from __future__ import annotations
 

@@ -103,13 +103,13 @@ class PreparedLabels:
 
 
 def _kinds(network: Network) -> dict[str, str]:
-    """What each input takes, by name."""
+    """The kind of data that each input takes, by name."""
     kinds = {p.name: "spikes" if isinstance(p.neuron, SpikeInput) else "real values" for p in network.inputs}
     return {p.name: f"{kinds[p.name]} of {p.size} neurons" for p in network.inputs}
 
 
 def _truths(network: Network, losses: Mapping[int, Loss], time_steps: int) -> dict[str, str]:
-    """What each output's loss compares with, by name."""
+    """The kind of labels or targets of each output's loss, by name."""
     found = {}
     for p in network.outputs:
         loss = losses[p.index]

@@ -1,4 +1,4 @@
-"""What a batch gave, to be looked at when its figures are: a backend may still be computing them."""
+"""The results of a batch, read later: a backend may still be computing them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BatchResult:
 
     Attributes:
         losses: by output population its summed loss and number of right answers.
-        penalties: what hidden neurons' spike counts cost, by population.
+        penalties: of hidden neurons' spike counts, by population.
         parts: answers an example has, by output: with a label a step, a step is a part of an answer.
         size: examples.
         step, epoch: training steps and epochs before it.
@@ -40,7 +40,8 @@ class BatchResult:
         outputs: dict[Population, OutputMetric],
         faults: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        """Add it to an epoch's figures; `faults` says where the loss is none what of the network is no number.
+        """Add it to an epoch's metrics; if the loss is not finite, `faults` names the values of the network that are
+        not.
 
         Raises:
             TrainingError: the loss is not a finite number.

@@ -1,4 +1,4 @@
-"""Examples that are read when their batch comes: data sets on disk, and objects that give one example at a time."""
+"""Streaming: examples read batch by batch from data sets on disk, or from objects that give one example at a time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Fetched = dict[int, list[Any]]
 
 
 def on_disk(values: Any) -> bool:
-    """Whether values are an array that is read piece by piece: ``numpy.memmap``, or what has chunks (h5py, Zarr)."""
+    """True for arrays that are read in parts: ``numpy.memmap``, or arrays with chunks (h5py, Zarr)."""
     return isinstance(values, np.memmap) or all(hasattr(values, name) for name in ("shape", "dtype", "chunks"))
 
 
 def streams(values: Any) -> bool:
-    """Whether examples are read when their batch comes, in place of all at once."""
+    """True if examples are read batch by batch, in place of all at once."""
     if on_disk(values):
         return True
     known = (list, tuple, str, bytes, bytearray, memoryview, Mapping)
@@ -38,7 +38,7 @@ def streams(values: Any) -> bool:
 
 
 def refuse_loader(what: str, values: Any) -> None:
-    """An error where values are a DataLoader of PyTorch, which has an order and batches of its own."""
+    """Raise an error for a DataLoader of PyTorch, which has its own order and batches."""
     if hasattr(values, "dataset") and hasattr(values, "batch_sampler"):
         raise InvalidValueError(
             f"{what}: a {type(values).__name__} has an order and batches of its own; give its data set, "
@@ -49,7 +49,7 @@ def refuse_loader(what: str, values: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Augmentation:
-    """What is done to an example before it is learned.
+    """An augmentation of examples for training.
 
     Attributes:
         function: called with an example and a :class:`~genn_delays.random.Draws`, gives the example to be learned.
@@ -85,8 +85,9 @@ class Stream:
         return f"{'spike ' if spikes else ''}input of {self.population.name!r}"
 
     def check(self) -> None:
-        """An error where something can be known to be wrong before anything is computed: type and shape of an array,
-        the first item of another object."""
+        """Raise an error for faults that can be found before anything is computed: in type and shape of an array, or in
+        the
+        first item of another object."""
         if on_disk(self.values):
             check_input(self.population, self.values.dtype, tuple(self.values.shape), self.time_steps)
         elif len(self):
@@ -154,7 +155,7 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class StreamedLabels:
-    """What the loss of an output compares with, read when its batch comes.
+    """Labels or targets of an output, read batch by batch.
 
     Attributes:
         values: an array on disk, or an object whose items are labels or targets.
@@ -171,7 +172,7 @@ class StreamedLabels:
         return len(self.values)
 
     def check(self) -> None:
-        """An error where the first one is wrong."""
+        """Raise an error if the first one is not valid."""
         if len(self):
             self.batch(np.zeros(1, np.int64), {})
 
@@ -205,7 +206,7 @@ def fetch(what: str, values: Any, numbers: npt.NDArray[np.int64], fetched: Fetch
                 items.append(values[number])
             except (GennDelaysError, MemoryError):
                 raise
-            except Exception as error:  # of a data set of somebody else: whatever it is
+            except Exception as error:  # a foreign data set may raise anything
                 raise _unreadable(f"{what}, example {number}", "read", error) from error
         fetched[id(values)] = items
     return fetched[id(values)]

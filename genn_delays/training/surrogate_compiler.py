@@ -1,4 +1,4 @@
-"""Surrogate-gradient training: backpropagation through time with a smooth derivative in the spike's place."""
+"""Surrogate-gradient training: backpropagation through time with a smooth derivative in place of the spike's."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class SurrogateCompiler(Compiler):
         losses: loss of the outputs, a name or an object, or a dict of them by output population:
             ``"sparse_categorical_crossentropy"``, ``"mean_square_error"``, ``"per_neuron_mean_square_error"``,
             ``"relative_mean_square_error"``.
-        surrogate: what stands for the spike's derivative: ``"arctan"``, ``"triangle"`` or an object.
+        surrogate: replacement of the spike's derivative: ``"arctan"``, ``"triangle"`` or an object.
         detach_reset: leave the reset out of the derivative.
         dt: length of a time step in ms.
-        backend: ``"cpu"``, ``"reference"`` or an object such as ``CPU(threads=2)``.
+        backend: ``"cpu"``, ``"cuda"``, ``"genn"``, ``"reference"``, or an object such as ``CPU(threads=2)``.
         reg_strength_upper, reg_strength_lower: strength with which hidden neurons that spike more often than
             `reg_nu_upper`, or less often than `reg_nu_lower`, in an example are regularised, at least 0; see
             :class:`~genn_delays.learning.regularisation.SpikeRegularisation`, also for mlGeNN's ``reg_lambda_*``.

@@ -1,5 +1,5 @@
-"""Who uses a compiled network: one thread at a time, in the process that compiled it or, where its engine can, in one
-that inherited it by a fork; nobody any more once the interpreter ends."""
+"""Exclusive use of a compiled network: by one thread at a time, in the process that compiled it or, if its engine can,
+in a process that inherited it by a fork; not after the interpreter has begun to end."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PATIENCE = 10.0
 class Turns:
     """Takes turns of the threads that use an engine.
 
-    What one thread began is finished before another's call begins, so both get what they would get one after the other.
-    Only training, which may take hours, is not waited for: that is an error.
+    The call of one thread is finished before that of another begins, so both get the results of calls one after the
+    other. Only training, which may take hours, is not waited for: that is an error.
 
     Args:
         engine: that is used.
@@ -41,8 +41,8 @@ class Turns:
         self._engine = engine
         self._changed = threading.Condition()
         self._owner: int | None = None  # the thread whose turn it is
-        self._doing: list[str] = []  # what it was called for; calls of callbacks are within others
-        self._lost: str | None = None  # what a thread of another process was doing when this one was forked from it
+        self._doing: list[str] = []  # the methods it is in; callbacks call methods within others
+        self._lost: str | None = None  # the method of another thread at the moment of a fork, in the new process
         self._parked = False
         self.inherited = False
         """Whether this process inherited the engine by a fork and has not used it yet."""
@@ -50,10 +50,10 @@ class Turns:
 
     @contextlib.contextmanager
     def taken(self, what: str, *, patient: bool = False) -> Iterator[None]:
-        """The turn of this thread; within it, it may take it again.
+        """The turn of this thread, which is reentrant.
 
         Args:
-            what: it is for, the name of a method.
+            what: name of the method.
             patient: wait for a training too.
 
         Raises:
@@ -86,7 +86,7 @@ class Turns:
         _wait_for_good()
 
     def adopt(self) -> None:
-        """Make an engine usable that this process inherited by a fork; nothing where it did not.
+        """Make an engine usable that this process inherited by a fork; otherwise do nothing.
 
         Raises:
             InUseError: it cannot be.
@@ -105,8 +105,9 @@ class Turns:
         self.inherited = False
 
     def pause(self) -> None:
-        """Called between batches: a thread that is still at work when the interpreter ends stops here for good, as all
-        threads do then, but where it holds nothing that others need."""
+        """Called between batches: a thread that still works when the interpreter ends stops here for good. All threads
+        stop
+        then; here it holds no lock that others need."""
         if _ending.is_set() and threading.current_thread() is not threading.main_thread():
             with self._changed:
                 self._parked = True
@@ -121,12 +122,12 @@ class Turns:
                     return
 
     def _forked(self) -> None:
-        """In the new process: threads other than the one that forked are gone, whatever they held."""
+        """In the new process: all threads but the one that forked are gone, and their locks are never released."""
         self._changed = threading.Condition()
         if self._owner not in (None, threading.get_ident()):
             self._lost, self._owner, self._doing = self._doing[0], None, []
         self.inherited = True
-        if not self._engine.survives_fork:  # it must never be given back to a driver that does not know this process
+        if not self._engine.survives_fork:  # it must never be freed through a driver that does not know this process
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
 
 
@@ -138,8 +139,9 @@ S = TypeVar("S", bound=_HasTurns)
 
 
 def in_turn(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """A method of a compiled network that takes its turn, after a fork makes the engine usable, and computes as it does
-    everywhere, whatever NumPy has been asked to raise; memory that runs out is an error of the library's own."""
+    """A decorator for methods of a compiled network: take a turn, make the engine usable after a fork, use NumPy's
+    default
+    handling of floating point errors, and turn a MemoryError into an error of this library."""
 
     @wraps(method)
     def taking(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -155,13 +157,13 @@ _ending = threading.Event()
 
 
 def _wait_for_good() -> None:
-    """The interpreter ends: this thread never comes back."""
+    """The interpreter ends: block this thread for good."""
     while True:
         threading.Event().wait()
 
 
 def _end_of_interpreter() -> None:
-    """Nobody computes any more when Python begins to take itself apart."""
+    """End all computation before Python's finalisation."""
     _ending.set()
     deadline = time.monotonic() + PATIENCE
     for turns in list(_turns):

@@ -101,7 +101,7 @@ def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple
 
 
 def _sum_of_rows(update: Any, name: str) -> int:
-    """What an update counted in all rows."""
+    """The sum of an update's counts in all rows."""
     per_row = update.pre_vars[name]
     per_row.pull_from_device()
     return int(np.asarray(per_row.view).sum())

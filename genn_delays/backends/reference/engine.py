@@ -128,7 +128,7 @@ class ReferenceEngine(Activity):
         return difference_taps(position, c.min_delay, c.max_delay)
 
     def _kept(self, p: PopulationPlan) -> Array:
-        """Which neurons every example of this pass has, ``[neuron, lane]``."""
+        """The dropout mask of this pass, True for neurons that an example keeps, ``[neuron, lane]``."""
         if not p.dropout or not self.how.training:
             return np.ones((p.size, self.lanes), dtype=bool)
         neuron, lane = np.arange(p.size)[:, None], np.arange(self.lanes)

@@ -105,7 +105,7 @@ def _check_tokens(text: str, shown: str) -> None:
         raise InvalidValueError(f"{shown} holds '^'; a power is written **, as in {text.replace('^', '**').strip()!r}")
     if _COMPARISON.search(text):
         raise InvalidValueError(
-            f"{shown} is a comparison and not an arithmetic expression; write what is >= 0 at a spike"
+            f"{shown} is a comparison and not an arithmetic expression; write an expression that is >= 0 at a spike"
         )
     if "=" in text:
         raise InvalidValueError(f"{shown} holds '=' and must be an arithmetic expression, a right-hand side alone")
@@ -117,7 +117,7 @@ def _check_tokens(text: str, shown: str) -> None:
         found = _TOKEN.match(text, place)
         if found is None:
             kind = "is not an expression, and must be an arithmetic expression"
-            hint = "; a point stands in numbers only" if text[place] == "." else ""
+            hint = "; a point is allowed in numbers only" if text[place] == "." else ""
             raise InvalidValueError(f"{shown} {kind}, got the character {text[place]!r}{hint}")
         token = found[0]
         number, name = found["number"], found["name"]

@@ -33,9 +33,9 @@ from .synapses import Delta, Synapse, as_synapse
 _open_networks: ContextVar[tuple[Network, ...]] = ContextVar("genn_delays_open_networks", default=())
 """The networks whose ``with`` blocks are open, the innermost last: of this thread and this task alone."""
 _BATCH_NORM = 1 << 16
-"""Where the random numbers of batch norms begin among those of a population's parameters."""
+"""Index of the first random number of batch norms among those of a population's parameters."""
 _SYNAPSE = _BATCH_NORM + 16
-"""Where those of its synapses begin."""
+"""Index of the first one of its synapses."""
 
 
 class Network:

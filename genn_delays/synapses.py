@@ -70,8 +70,8 @@ class Exponential(Synapse):
         for name in (self.current, "tau_syn"):
             if name in (*equations.variables, *equations.parameters):
                 raise InvalidValueError(
-                    f"synapse Exponential brings {name!r} into its target's equations, which have a name like that of "
-                    "their own; take another there"
+                    f"synapse Exponential brings {name!r} into its target's equations, which use this name "
+                    "already; choose another name there"
                 )
         variables = {
             name: (re.sub(r"\bIsyn\b", self.current, rate), jump) for name, (rate, jump) in equations.variables.items()

@@ -31,7 +31,7 @@ NOT_ARITHMETIC = {
     "v − 1": ("ASCII", "'−'"),
     "v·2": ("ASCII", "'·'"),
     "v\u00a0- 1": ("ASCII",),
-    "v.subs(v, 1)": ("'.'", "a point stands in numbers only"),
+    "v.subs(v, 1)": ("'.'", "a point is allowed in numbers only"),
     "v.c": ("'.'",),
     "v. c": ("'.'",),
     "1..real": ("'.'",),

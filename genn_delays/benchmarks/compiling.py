@@ -25,7 +25,7 @@ FIGURES = {
     "second start": "compile_seconds",
     "first training step": "first_step_seconds",
 }
-"""What is told, and how a process calls it."""
+"""The rows of the table, and their names in a process's result."""
 
 
 def measure(options: Options) -> Results:

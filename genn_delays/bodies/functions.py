@@ -153,4 +153,4 @@ NORMAL_QUANTILE = read(
 """Quantile of the standard normal distribution for a random word (Acklam's approximation, relative error 1.2e-9)."""
 
 LIBRARY = {body.name: body for body in (POWER, EXP_NEGATIVE, LOGARITHM, NORMAL_QUANTILE)}
-"""What the bodies of optimisers, losses, readouts, delay kernels and rules may call."""
+"""The functions that bodies of optimisers, losses, readouts, delay kernels and rules may call."""

@@ -48,12 +48,12 @@ FUNCTIONS = {
     "sqrt": 1, "abs": 1, "floor": 1, "ceil": 1, "rint": 1, "exp": 1, "log": 1, "tanh": 1, "min": 2, "max": 2,
     "copysign": 2, "whole": 1, "frexp_fraction": 1, "frexp_exponent": 1, "power_of_two": 1,
 }  # fmt: skip
-"""What every target has, and the number of arguments. ``min(a, b)`` is ``a if a < b else b``, ``max`` alike;
+"""The functions of every target, and their numbers of arguments. ``min(a, b)`` is ``a if a < b else b``, ``max`` alike;
 ``whole(x)`` is x cut to a whole number towards 0, for |x| < 2^31; ``x = frexp_fraction(x) 2^frexp_exponent(x)`` with a
 fraction in [1/2, 1); ``power_of_two(n)`` is 2^n for a whole real n, -126 to 127."""
 
 REDUCTIONS = ("sum", "largest", "smallest", "where_largest", "where_smallest", "at_label")
-"""What may be done over neurons, where a body may reduce; see :mod:`.over_neurons`."""
+"""The reductions over neurons; see :mod:`.over_neurons`."""
 
 _OPERATORS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.BitAnd: "&",

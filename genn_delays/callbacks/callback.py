@@ -21,7 +21,7 @@ class Callback:
     num_epochs: int
     num_batches: int
     runs_last = False
-    """Whether its hooks come after those of the others, whose state it keeps."""
+    """True if its hooks are called after those of the others, whose state it keeps."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

@@ -17,9 +17,9 @@ delays 0-24, batch 256, DEEP R); MODEL is a model's name or path, as for train.
   genn-delays benchmark scaling --out DIR
   genn-delays benchmark kernels --out DIR
 
-What is compared takes turns in one run, so that other programs disturb all of it
-alike; a figure is a median, beside it the quartiles. Measure on a machine that does
-nothing else: its load when the run began is told with the figures.
+Everything compared takes turns in one run, so that other programs disturb all of it
+alike. Figures are medians, with the quartiles beside them. Measure on a machine that
+does nothing else; its load at the start is printed with the figures.
 """
 
 _ABOUT = {
@@ -31,8 +31,8 @@ Time evaluated batches, of the model's batch size and of one example.
 """,
     "scaling": """\
 Time, memory and operations of a training step against sparsity and against the size
-of the hidden layers, beside what would be in proportion to the synapses. With --out
-as log-log pictures. Memory is that by which a new process grows.
+of the hidden layers, beside a line in proportion to the synapses. --out draws log-log
+pictures. Memory is the growth of a new process.
 """,
     "memory": """\
 Bytes a synapse and of activity: foreseen from the network, and measured as a new
@@ -40,8 +40,8 @@ process grows while it compiles the network and trains it for two steps. Without
 MODEL the network is 256-2048-2048-20.
 """,
     "compile": """\
-What starting costs: importing the library, compiling a network's kernels, and
-starting again with kernels that are there. Every round has an empty cache folder.
+Time to start: importing the library, compiling a network's kernels, and starting again
+with kernels in the cache. Every round has an empty cache folder.
 """,
     "kernels": """\
 Roofline: operations and bytes a second of each pass of a training step, beside the
@@ -64,7 +64,7 @@ _HELP: dict[str, tuple[str, str]] = {
     "hidden": ("N,N", "sizes of the hidden layers, for models that are a chain"),
     "sizes": ("N,N,...", "sizes that the hidden layers have one after the other"),
     "batch_size": ("N", "examples a batch"),
-    "epoch": ("WHEN", "first (the default), last, or first,last: where learning rates and delay kernels stand"),
+    "epoch": ("WHEN", "epoch of learning rates and delay kernels: first (the default), last, or first,last"),
     "backend": ("NAME", "cpu, cuda, genn or reference"),
     "threads": ("N", "threads of the cpu backend, and of PyTorch (default: all processors)"),
     "against": (

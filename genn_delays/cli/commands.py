@@ -39,7 +39,7 @@ def train(args: argparse.Namespace) -> int:
     config = None
     if args.resume:
         if folder is None:
-            raise InvalidValueError("--resume needs --out DIR, the folder of the run to go on with")
+            raise InvalidValueError("--resume needs --out DIR, the folder of the run to resume")
         config = resumed_config(args.model, overrides, folder)
     config = config or new_config(args.model, overrides)
     result = train_and_keep(config, folder, resume=args.resume, progress=not args.quiet, note=_note)

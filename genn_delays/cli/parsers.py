@@ -31,19 +31,18 @@ best), a learning curve (learning_curve.png) and the result (result.json).
 
 MODEL is a name (see `genn-delays info`), or the path of a TOML file, of a run's
 config.toml, or of a Python file that defines build() and returns the same tables.
-Options that are not given leave what the model says.
+Options override the model's settings.
 """
 
 _RESUME = """\
-go on with the run in --out from its last checkpoint, to the same bits as an uninterrupted run (with genn, after
-rewiring, to the same up to rounding). Settings cannot change,
-except --epochs (it may grow; schedules and delay kernels then stretch), --threads and
---data-dir; those not given stay the run's, and MODEL may be left out
+resume the run in --out from its last checkpoint, to the same bits as an uninterrupted run (with genn, after
+rewiring, up to rounding). Settings cannot change, except --epochs (it may grow; schedules and delay kernels
+then stretch), --threads and --data-dir; those not given stay the run's, and MODEL may be left out
 """
 
 
 _COSTS = """\
-Count what a training step and an inference take: floating point operations by
+Count the costs of a training step and of inference: floating point operations by
 pass, the same of a dense network, synaptic operations (as NeuroBench defines
 them), energy by stated figures, bytes by buffer, and training as Evci et al. 2020
 count it. Spikes are counted on test examples: of a run with its checkpoint, of a
@@ -96,12 +95,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
-    show = add(
-        "show-code", commands.show_code, "print the source that is generated for a model; without a compiler too"
-    )
+    show = add("show-code", commands.show_code, "print the source generated for a model; no compiler is needed")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
     show.add_argument(
-        "--backend", metavar="NAME", default="cpu", help="cpu, cuda, or genn: what GeNN is given, and where its code is"
+        "--backend", metavar="NAME", default="cpu", help="cpu (the default), cuda or genn (and its folder)"
     )
     show.add_argument(
         "--launches", action="store_true",
@@ -110,7 +107,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )  # fmt: skip
     show.add_argument("--output", metavar="FILE", help="write to FILE in place of standard output")
     test = add(
-        "selftest", commands.selftest, "whether a backend computes on this machine what it should: status 0 or 1"
+        "selftest", commands.selftest, "check that a backend computes correct results on this machine: status 0 or 1"
     )
     test.add_argument("--backend", metavar="NAME", default="cpu", help="cpu (the default), cuda or genn")
     test.add_argument("--quick", action="store_true", help="only a part of the features, and digits with fewer neurons")
@@ -185,7 +182,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--out", metavar="DIR", help="run folder, new or empty (default: runs/MODEL-NNN)")
     files.add_argument("--resume", action="store_true", help=" ".join(_RESUME.split()))
     files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
-    files.add_argument("--quiet", action="store_true", help="no progress bar, and nothing said of the data")
+    files.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")
 
 
 def _costs_options(parser: argparse.ArgumentParser) -> None:
@@ -211,4 +208,4 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
     parser.add_argument("--threads", type=_whole, metavar="N", help="threads of the cpu backend, if not the run's")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, and nothing said of the data")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")

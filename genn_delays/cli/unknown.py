@@ -24,7 +24,7 @@ _IN_THE_MODEL = {
     **dict.fromkeys(("--l1", "--temperature", "--fraction", "--interval"), "a key of [rewiring]"),
     **dict.fromkeys(("--tau-mem", "--v-thresh", "--dropout", "--batch-norm", "--readout"), "a key of [[populations]]"),
 }
-"""What no option sets, and where a model's file says it."""
+"""Settings without an option, and their place in a model file."""
 
 
 def unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -> InvalidValueError:

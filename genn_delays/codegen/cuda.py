@@ -23,7 +23,7 @@ from .readouts import readout_code
 from .rules import bodies_of_rules, cuda_rule_code, rules_of
 
 OPTIMISER_NUMBERS = ("weight_decay", "l1", "drift", "noise", "age")
-"""What ``struct Optimiser`` has after the numbers of the optimisers themselves."""
+"""The members of ``struct Optimiser`` after the numbers of the optimisers themselves."""
 
 
 def moved(plan: Plan) -> dict[str, Kept]:

@@ -284,7 +284,7 @@ def _words_drawn(name: str, seed: int, purpose: Purpose, owner: int, step: str) 
     outputs = {output: f"{name}{number}" for number, output in enumerate(PHILOX.outputs)}
     printer = Printer(GENN, lambda word: outputs.get(word) or values.get(word) or f"{name}_{word}_")
     return "\n".join(
-        [f"// four random words {name}0 to {name}3, a function of the seed and of what they are for",
+        [f"// four random words {name}0 to {name}3, a function of the seed and of their purpose",
          printer.block(PHILOX, frozenset(), indent=0)]
     )  # fmt: skip
 
@@ -293,20 +293,20 @@ _LEGEND = {
     "t": "GeNN's step; own_step is the step of an example that a population is in",
     "depth": "steps by which a population runs behind the inputs, as GeNN delivers a spike one step after it",
     "deepest": "the largest depth",
-    "backward": "whether this is the way back, on which the inputs come last",
-    "way": "depth(target) - depth(source) - 1 of a connection: its synapse of delay d has the GeNN delay d + way",
+    "backward": "whether this is the backward pass, in which the inputs come last",
+    "layer_offset": "depth(target) - depth(source) - 1 of a connection; GeNN's delay is d + layer_offset",
     "last": "the largest t + d at which what a connection sends still arrives in the example",
-    "first": "on the way back the largest t - d at which nothing of the example has arrived yet",
+    "first": "in the backward pass the largest t - d at which nothing of the example has arrived yet",
     "gradient_post": "dL/dI of the target, so many steps earlier",
     "arrival_post": "dL/d(time of arrival) at the target, so many steps earlier",
-    "fate": f"what rewiring has in mind for a synapse: {', '.join(f'{fate} {fate.name.lower()}' for fate in Fate)}",
+    "fate": f"the next rewiring's decision on a synapse: {', '.join(f'{fate} {fate.name.lower()}' for fate in Fate)}",
     "lane": "example of the batch",
     "first_lane": "the example that GeNN's first lane computes",
     "live": "examples of the batch",
-    "capacity": "spikes of a neuron and example that are kept for the way back",
+    "capacity": "spikes of a neuron and example that are kept for the backward pass",
     "record": "whether variables are kept over time",
 }
-"""What the code calls things, in the order in which it is told."""
+"""The names in the code and their meanings, in the order of the listing."""
 
 
 def _described(code: NeuronCode) -> str:
@@ -337,7 +337,7 @@ def listing(plan: Plan) -> str:
         parts += [
             (f"{what}: at a spike", texts.spike),
             (f"{what}: in every step", texts.dynamics),
-            (f"{what}: at a spike on the way back", texts.back_spike),
+            (f"{what}: at a spike in the backward pass", texts.back_spike),
         ]
         if plan.event_prop is not None and c.learned:
             parts.append((f"{what}: custom update of its optimisers", update_code(c, False)))

@@ -22,8 +22,9 @@ QUOTED = {
     "RigL": (0.9, 1 / 4, "ResNet-50, sparsity by layer (ERK) such that forward takes 0.24 of the dense one"),
     "DEEP R": (0.9, 1 / 10, "operations in proportion to the synapses"),
 }  # fmt: skip
-"""What the paper (Mészáros, Knight & Nowotny 2024, doi 10.3389/fncom.2024.1460309) quotes: sparsity, share of the
-operations of dense training, and for what."""
+"""Figures quoted by Mészáros, Knight & Nowotny 2024 (doi 10.3389/fncom.2024.1460309): sparsity, share of the operations
+of
+dense training, and the network."""
 
 
 def training_share(method: str, sparsity: float, interval: int = 100) -> float:

@@ -17,7 +17,7 @@ MEL_VERSION = 1
 """Counts changes of the numbers computed here. Cached features of another version are not used."""
 
 FLOOR_DB = 80.0
-"""What is more than this below the recording's maximum counts as silence (dB)."""
+"""Power more than this below the recording's maximum counts as silence (dB)."""
 
 SCALE_DB = 50.0
 """dB per unit of the result, so values lie in 0 .. 1.6."""

@@ -23,7 +23,7 @@ RAWHD_TIMESTEPS = 80
 RAWHD_BANDS = 40
 RAWHD_CLASSES = 20
 SAMPLE_RATE = 22050
-"""What the recordings, of 48 kHz, are resampled to, in Hz."""
+"""The sample rate in Hz to which the recordings, of 48 kHz, are resampled."""
 
 TOTAL = 10420
 """Recordings in version 1.0, training and test together."""

@@ -17,7 +17,7 @@ NUM_SLOTS = 25
 STORE_RECALL_TIMESTEPS = SLOT * NUM_SLOTS
 
 COMMAND_SLOTS = (5, 12, 19)
-"""Where STORE, RECALL, STORE are: 120 ms without a command lie between two of them, 100 ms before and after."""
+"""The slots of STORE, RECALL, STORE: 120 ms without a command lie between two of them, 100 ms before and after."""
 
 GROUP = 10
 """Inputs of a group. There are four groups: symbol 0, symbol 1, STORE, RECALL."""

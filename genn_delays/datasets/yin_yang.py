@@ -15,7 +15,7 @@ YIN_YANG_TIMESTEPS = 40
 """Length of an example in ms. The last spike falls before 20 ms, so there are 20 ms left to answer."""
 
 T_EARLY, T_BIAS, T_LATE = 1.5, 9.0, 20.0
-"""When a value of 0, the bias and a value of 1 spike, in ms."""
+"""Spike times of a value of 0, of the bias and of a value of 1, in ms."""
 
 R_BIG, R_SMALL = 0.5, 0.1
 """Radius of the figure, whose centre is (1/2, 1/2), and of its two dots."""

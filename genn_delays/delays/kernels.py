@@ -74,9 +74,9 @@ class DelayKernel:
 
     registered_name: ClassVar[str]
     offset: ClassVar[float]
-    """What is added to sigma within the kernel, at least 0."""
+    """Number added to sigma within the kernel, at least 0."""
     reach: ClassVar[float]
-    """Lags farther than this many widths from the delay are left out; above 0."""
+    """Lags farther than this many widths from the position are left out; above 0."""
     body: ClassVar[str]
     """The kernel's shape (:mod:`genn_delays.bodies`): from ``x = n - d`` and `width`, both real, to ``e``, which is at
     least 0 and at the lag nearest to the delay, \\|x\\| <= 1/2, above it, and its derivative with respect to the delay,

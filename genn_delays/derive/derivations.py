@@ -36,7 +36,7 @@ from .stored import read_expression, read_model
 T = TypeVar("T")
 
 _DERIVING = (_grammar, _names, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
-"""What takes part in deriving: an entry of other code is none."""
+"""The modules that take part in deriving: an entry of other code is not used."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ itself.
 from __future__ import annotations
 
 GIVEN = ("S", "ds", "e", "e_time", "push", "hold")
-"""What an adjoint is given besides variables: the spike, its surrogate derivative, dL/dS, what the spike's time does at
-its targets, what a spike pushes, and whether held variables stand still."""
+"""Given values of an adjoint besides variables: the spike, its surrogate derivative, dL/dS, the part of dL/d(spike
+time)
+through its targets, -l_time / slope, and whether held variables stand still."""
 
 
 def derived_name(role: str, *of: str) -> str:

@@ -53,9 +53,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erf": _special("erf"), "erfc": _special("erfc"), "gamma": _special("gamma"), "loggamma": _special("gammaln"),
     "exprel": exprel, "exprel_slope": exprel_slope, "expm_entry": expm_entry, "expm_slope": expm_slope,
 }  # fmt: skip
-"""What printed NumPy text may call."""
+"""Functions that printed NumPy text may call."""
 C_FUNCTIONS = frozenset(f"{name}f" for name in _C.split())
-"""What printed C text may call: functions that C, CUDA and (without the f) GeNN have."""
+"""Functions that printed C text may call: those that C, CUDA and (without the f) GeNN have."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,

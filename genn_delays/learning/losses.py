@@ -42,7 +42,8 @@ class Loss:
 
     registered_name: ClassVar[str]
     ground_truth: ClassVar[GroundTruth]
-    """What it compares with: ``"example_label"`` int32 ``[lane]``; ``"timestep_label"`` the same for all steps, or
+    """The kind of labels or targets: ``"example_label"`` int32 ``[lane]``; ``"timestep_label"`` the same for all steps,
+    or
     ``[lane, time]``; ``"example_value"`` float32 ``[lane, neuron]``; ``"timestep_value"`` float32
     ``[lane, time, neuron]``."""
     body: ClassVar[str]

@@ -61,11 +61,11 @@ class Readout:
 
     registered_name: ClassVar[str]
     reads: ClassVar[Reads] = "variable"
-    """What is scanned: the output variable; its softmax over the population's neurons; or spikes."""
+    """The activity that is scanned: the output variable; its softmax over the population's neurons; or spikes."""
     derivative: ClassVar[Literal["value", "time"]] = "value"
-    """What `back` gives: dL/dv by value, or dL/dt (per ms) of the time of the spikes that are read."""
+    """The result of `back`: dL/dv by value, or dL/dt (per ms) of the time of the spikes that are read."""
     best: ClassVar[Literal["largest", "smallest"]] = "largest"
-    """Which z is the answer."""
+    """The z that is the answer: the largest or the smallest."""
     begin: ClassVar[str] = ""
     """The values that are carried from step to step, before the first."""
     each: ClassVar[str] = ""

@@ -103,7 +103,7 @@ class Neuron:
 
 
 _KINDS = ("DynamicNeuron", "Input", "SpikeInput")
-"""What backends tell apart."""
+"""The kinds of populations that backends distinguish."""
 
 NEURONS: Registry[Neuron] = Registry("neuron", Neuron)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .protocol import Engine, Learner
 
 PIECE = 1 << 20
-"""Numbers looked at at once: memory beside an array stays small."""
+"""Numbers checked at once, to keep temporary memory small."""
 
 
 def not_finite(arrays: Mapping[str, npt.NDArray[Any]]) -> str | None:
@@ -92,7 +92,7 @@ def refuse(when: str, *faults: str) -> None:
     """Raise a TrainingError that names the faults; none for none."""
     named = " and ".join(filter(None, faults))
     if named:
-        are = "are no finite numbers" if len(list(filter(None, faults))) > 1 else "is no finite number"
+        are = "are not finite" if len(list(filter(None, faults))) > 1 else "is not finite"
         raise TrainingError(
             f"{named} {are} {when}: weights, gradients or inputs are too large; a lower learning rate, clip_norm or "
             "smaller initial weights may help"

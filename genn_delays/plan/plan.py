@@ -33,9 +33,9 @@ from ..rewiring import RewiringRule
 Kind = Literal["real_input", "spike_input", "neuron"]
 
 PHANTOM = derived_name("phantom", "spike")
-"""The number per neuron with which phantom spikes push, where there are any."""
+"""Name of the number per neuron with which phantom spikes push."""
 GRAD_LIMIT = 100.0
-"""Of :class:`EventProp` (ms), where nothing else is said."""
+"""Default of :class:`EventProp` (ms)."""
 
 
 @dataclass(frozen=True)

@@ -263,8 +263,9 @@ class Engine(Protocol):
         """Run the network; readouts fill :meth:`output`."""
 
     def not_finite(self) -> tuple[int, ...]:
-        """Populations of which a state variable was no finite number at the end of an example, since this was last
-        asked; at least the first of them in the order of computation. NaN stays NaN."""
+        """Populations with a state variable that was not finite at the end of an example, since the last call; at least
+        the
+        first of them in the order of computation. NaN stays NaN."""
 
     def loss(self, labels: dict[int, Truth]) -> Mapping[int, tuple[float, int]]:
         """Per output population: summed loss and number of right answers.

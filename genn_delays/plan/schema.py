@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .plan import ConnectionPlan, PopulationPlan
 
 Birth = Literal["pre", "post", "delay", "weight", "zero"]
-"""What a newborn synapse has: the ends and the delay of the place that it grows in, the smallest weight of its sign."""
+"""Values at birth: the ends and the delay of the slot that a synapse grows in, and the smallest weight of its sign."""
 
 
 @dataclass(frozen=True)

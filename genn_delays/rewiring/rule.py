@@ -58,7 +58,7 @@ class RewiringRule:
 
     registered_name: ClassVar[str]
     signed: ClassVar[bool] = False
-    """Whether weights keep their signs: ``weight = sign * max(theta, 0)``."""
+    """True if weights keep their signs: ``weight = sign * max(theta, 0)``."""
     gone: ClassVar[str | None] = None
     """Says of each synapse whether it is dropped, by the bool `gone`. It may read the weight `w` and the moments of the
     weight's optimiser `moment0`, `moment1`, ... (real), the optimiser steps that the synapse has had, `age` (u32, at

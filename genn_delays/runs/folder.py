@@ -32,7 +32,7 @@ _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}-.+")  # the names that paths.atomic_
 _MOST = 100_000
 
 RUNS = Path("runs")
-"""Where runs are kept that are given no folder."""
+"""The folder of runs without a folder of their own."""
 
 
 class RunFolder:

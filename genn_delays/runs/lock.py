@@ -13,7 +13,7 @@ from ..errors import RunFolderError
 
 LOCK = ".lock"
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
-"""What a lock that somebody else holds gives; every other error means that there are no locks to be had."""
+"""Error numbers of a lock that another process holds; every other error means that locks are not available."""
 _ATTEMPTS = 100
 
 

@@ -46,7 +46,7 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
     if folder.is_empty():
         if model is None:
             what = "holds no run yet" if folder.path.exists() else "does not exist"
-            raise RunFolderError(f"run folder {folder} {what}: nothing can be gone on with; give MODEL to begin a run")
+            raise RunFolderError(f"run folder {folder} {what}: there is nothing to resume; give MODEL to begin a run")
         return None
     kept = folder.read_config()
     folder.check_writable()

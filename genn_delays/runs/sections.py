@@ -26,7 +26,7 @@ from .tables import Table, as_text, check_keys, complete, complete_value
 METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}
 """Keys of ``[compiler]`` that only one kind has."""
 _WERE_STRENGTHS = ("reg_lambda_upper", "reg_lambda_lower")
-"""What ``reg_strength_upper`` and ``reg_strength_lower`` were called in files that earlier versions wrote."""
+"""Names of ``reg_strength_upper`` and ``reg_strength_lower`` in files of earlier versions."""
 METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
 NO_OPTIMISER = "none"
 NO_REWIRING = "none"

@@ -25,11 +25,11 @@ if TYPE_CHECKING:  # data sets and metrics are imported only for the digits
 Array = npt.NDArray[Any]
 
 GRADIENT = 1e-5
-"""Gradients, losses and what readouts give may differ by this share of the largest."""
+"""Gradients, losses and the readouts' z may differ by this share of the largest."""
 LEARNED = 1e-4
-"""What has been learned in several steps, by this share of the largest change."""
+"""Values learned in several steps may differ by this share of the largest change."""
 GENN = 1e-3
-"""And in GeNN, which adds up in another order at every step."""
+"""The same in GeNN, which sums in another order at every step."""
 
 
 @dataclass

@@ -73,7 +73,7 @@ class Report:
         return [row.name for row in self.rows if row.ok is False]
 
     def json(self) -> str:
-        """One line of JSON; a deviation that is no finite number is null."""
+        """One line of JSON; a deviation that is not finite is null."""
         rows = [asdict(row) for row in self.rows]
         for row in rows:
             if row["deviation"] is not None and not math.isfinite(row["deviation"]):
@@ -86,7 +86,7 @@ class Report:
         """The last line of the table."""
         failed, missing = self.failed(), sum(row.ok is None for row in self.rows)
         passed = len(self.rows) - len(failed) - missing
-        without = f", {missing} not there on this backend" if missing else ""
+        without = f", {missing} not supported by this backend" if missing else ""
         text = f"{passed} of {len(self.rows) - missing} features ok{without}, {self.seconds:.1f} s"
         text += f", {self.compiling:.1f} s of them compiling" if self.compiling else ""
         return f"{text}; FAILED: {'; '.join(failed)}" if failed else text

@@ -15,7 +15,7 @@ from ..plan.protocol import DenseData
 from .events import check_finite, chunks
 
 Numbers = Sequence[int] | None
-"""What messages call examples; their places where None."""
+"""Numbers of examples in messages; None stands for their indices."""
 
 
 def check_input(population: Population, dtype: Any, shape: tuple[int, ...], time_steps: int) -> None:

@@ -93,7 +93,7 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
         if not _sound(c, state):
             raise RunFolderError(f"checkpoint {path} is damaged (synapses of {c.name!r} are out of range)")
         if (what := not_finite(state.arrays())) is not None:
-            raise RunFolderError(f"checkpoint {path} is damaged ({what} of connection {c.name!r} is no finite number)")
+            raise RunFolderError(f"checkpoint {path} is damaged ({what} of connection {c.name!r} is not finite)")
         states[c.name] = state
     populations = {p.name: _population_state(path, p, tensors, about) for p in plan.populations}
     return Checkpoint(states, populations, _progress(path, about.get("progress")))
@@ -106,7 +106,7 @@ def _progress(path: Path, progress: Any) -> dict[str, Any]:
         not isinstance(progress, dict)
         or not {"epoch", "step", "rewirings", "callbacks", "schedules"} <= progress.keys()
     ):
-        raise RunFolderError(f"{damaged} (it does not say how far training was)")
+        raise RunFolderError(f"{damaged} (its progress is missing)")
     rewirings, callbacks, schedules = (progress[key] for key in ("rewirings", "callbacks", "schedules"))
     for name, table in (("rewirings", rewirings), ("callbacks", callbacks)):
         if not isinstance(table, dict):

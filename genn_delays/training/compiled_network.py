@@ -118,7 +118,7 @@ class CompiledNetwork(Fed):
 
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
-            TrainingError: a loss, or after an epoch something learned or a state variable, is no finite number.
+            TrainingError: a loss, or after an epoch a learned value or a state variable, is not finite.
 
         Warns:
             UserWarning: all `num_epochs` epochs were done before, so nothing is trained; the metrics are those of the

@@ -20,7 +20,7 @@ from .prepared import PreparedInputs, PreparedLabels
 from .streamed import Augmentation, Fetched, Stream, StreamedLabels, on_disk, refuse_loader, streams
 
 Labels = Truth | StreamedLabels
-"""What an output's loss compares with: in memory, or read when its batch comes."""
+"""Labels or targets of an output: in memory, or read batch by batch."""
 
 
 class Batch(NamedTuple):

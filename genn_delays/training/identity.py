@@ -99,7 +99,7 @@ def difference(theirs: Any, ours: dict[str, Any]) -> str:
     pairs = {kind: (there if isinstance(there, dict) else {}, here) for kind, (there, here) in pairs.items()}
     found = [_missing(kind, *pair) for kind, pair in pairs.items()]
     found += [_changed(kind, words, *pairs[kind]) for kind, words in _MEMBERS]
-    return next(filter(None, found), "what it says of its network cannot be read")
+    return next(filter(None, found), "its description of the network cannot be read")
 
 
 def _missing(kind: str, theirs: dict[str, Any], ours: dict[str, Any]) -> str:

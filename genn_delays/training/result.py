@@ -53,6 +53,6 @@ class BatchResult:
             named = " and ".join(filter(None, faults()))
             raise TrainingError(
                 f"the loss is {total} after {self.step} training steps ({self.epoch} whole epochs)"
-                + (f", where {named} is no finite number" if named else "")
+                + (f", where {named} is not finite" if named else "")
                 + ": weights or inputs are too large; a lower learning rate or smaller initial weights may help"
             )

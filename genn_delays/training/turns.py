@@ -45,7 +45,7 @@ class Turns:
         self._lost: str | None = None  # the method of another thread at the moment of a fork, in the new process
         self._parked = False
         self.inherited = False
-        """Whether this process inherited the engine by a fork and has not used it yet."""
+        """True if this process inherited the engine by a fork and has not used it yet."""
         _turns.add(self)
 
     @contextlib.contextmanager

@@ -810,7 +810,7 @@ def test_a_checkpoint_that_lacks_something(tmp_path):
     save_checkpoint(path, compiled.plan, Contents({"x_h": states["x_h"]}, {}, progress))
     refuse_to_load(path, "lacks 'pre' of connection 'h_o'")
     save_checkpoint(path, compiled.plan, Contents(states, {}, {"epoch": 0}))
-    refuse_to_load(path, "damaged", "how far training was")
+    refuse_to_load(path, "damaged", "progress is missing")
 
 
 def test_nothing_is_lost_where_nothing_can_be_written(tmp_path):

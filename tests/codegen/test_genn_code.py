@@ -109,5 +109,5 @@ def test_the_clock():
     assert clock.depth == [0, 1, 1, 2, 3]
     assert clock.deepest == 3
     assert clock.steps == 5 + 3 + 1
-    assert [clock.way(c) for c in plan.connections] == [0, -1, -1, 0, 1, 0, 2]
-    assert all(clock.way(c) + c.min_delay >= 0 for c in plan.connections)
+    assert [clock.layer_offset(c) for c in plan.connections] == [0, -1, -1, 0, 1, 0, 2]
+    assert all(clock.layer_offset(c) + c.min_delay >= 0 for c in plan.connections)

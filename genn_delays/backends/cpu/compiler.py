@@ -46,7 +46,7 @@ def find_compiler(cxx: str | None = None) -> HostCompiler:
             command = tuple(shlex.split(cxx))
         except ValueError as error:
             raise BackendUnavailableError(
-                f"the C++ compiler $CXX = {cxx!r} is no command ({error}); unset CXX or name one"
+                f"the C++ compiler $CXX = {cxx!r} is not a command ({error}); unset CXX or name one"
             ) from error
         version = _version(command) if command else None
         if version is None:

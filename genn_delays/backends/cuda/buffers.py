@@ -24,9 +24,9 @@ TILE = 1024
 SQUARES = 1024
 """Blocks that add up the squares of a gradient at most."""
 COUNTS = ("dropped", "living", "looked_at", "different", "draws", "moved")
-"""What the device counts while a connection is rewired: synapses that go and stay, free places that are looked at,
-different random numbers that name these, random numbers drawn to have them, and synapses to be indexed anew: all or
-none."""
+"""Counts that the device makes while a connection is rewired: dropped and kept synapses, free slots that are scored,
+distinct random numbers that select these, random numbers drawn to have them, and synapses to be indexed again (all or
+none)."""
 DRAWS_EACH, DRAWS_MORE = 2, 1024
 """Random numbers that are drawn for each different one that is wanted, and besides."""
 

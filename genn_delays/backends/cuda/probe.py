@@ -15,7 +15,7 @@ from .real import CudaDevice, gpus
 
 SOURCE = 'extern "C" __global__ void probe(int* x) { x[threadIdx.x] = 3 * (int)threadIdx.x + 1; }\n'
 ARCH = "sm_80"
-"""What it is compiled for where there is no GPU."""
+"""The architecture it is compiled for if there is no GPU."""
 _THREADS = 32
 
 

@@ -38,7 +38,7 @@ HEADERS = ("fibers.h", "waits.h", "blocks.h", "functions.h")
 ORDERS = ("forward", "backward", "shuffled")
 """In which threads run between barriers, and blocks."""
 GUARD = np.full(1024, 0xFFFFFFC7, dtype=np.uint32).view(np.uint8)
-"""What lies before and behind every buffer: NaN as real numbers, negative as a whole one."""
+"""Bytes of the guards before and after every buffer: NaN as real numbers, negative as integers."""
 
 _ALIGNMENT = 256
 _DYNAMIC_SHARED = re.compile(r"\bextern[ \t]+__shared__[ \t]+(\w[\w \t]*?)[ \t]+(\w+)[ \t]*\[[ \t]*\][ \t]*;")

@@ -1,9 +1,9 @@
 """GeNN's clock: a spike is delivered in the step after the one in which it was sent, so each layer runs later.
 
-A population's *depth* is the longest way to it, in connections between groups; those on one cycle have the same. It
-stands still for its first `depth` steps, and a synapse of delay d has the GeNN delay d + `way`, with the depths of its
-populations in `way` = depth(target) - depth(source) - 1: that is at least 0 between groups, and -1 on a cycle, where
-delays are at least 1. Going backwards the same holds with `deepest - depth` in place of the depth.
+A population's *depth* is the longest path to it, in connections between groups; populations on one cycle have the same
+depth. A population stands still for its first `depth` steps. A synapse of delay d has the GeNN delay
+d + `layer_offset`, where `layer_offset` = depth(target) - depth(source) - 1: at least 0 between groups, and -1 on a
+cycle, where delays are at least 1. In the backward pass `deepest - depth` takes the place of the depth.
 """
 
 from __future__ import annotations
@@ -30,6 +30,6 @@ class Clock:
         self.deepest = max(self.depth)
         self.steps = plan.time_steps + self.deepest + 1
 
-    def way(self, c: ConnectionPlan) -> int:
-        """What a connection's GeNN delays have more than ours."""
+    def layer_offset(self, c: ConnectionPlan) -> int:
+        """The difference of a connection's GeNN delays and ours."""
         return self.depth[c.target] - self.depth[c.source] - 1

@@ -18,7 +18,7 @@ from .clock import Clock
 Numbers = dict[str, npt.NDArray[np.float32]]
 
 CHANGING = ("factor", "offset", "drive")
-"""What the code reads per neuron that changes while training or loading, and so is never written into the code."""
+"""Numbers per neuron that training or loading changes, so that they are never literals in the code."""
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Description:
         """A synapse group of these synapses; its populations are there already."""
         plan, source, adjoint = self.plan, self.plan.populations[c.source], self.plan.event_prop is not None
         depth = self.clock.depth[c.source]
-        values: dict[str, float] = {"last": plan.time_steps + depth, "way": self.clock.way(c)}
+        values: dict[str, float] = {"last": plan.time_steps + depth, "layer_offset": self.clock.layer_offset(c)}
         if adjoint:
             values |= {"backward": 0, "first": self.clock.deepest - depth, "step_ms": source.dt}
         group = self.genn.add_synapse_population(
@@ -121,10 +121,10 @@ class Description:
         order = synapse_order(s)
         group.set_sparse_connections(s.pre[order], s.post[order])
         group.max_connections = self.rooms[c.index]
-        lag = min(c.max_delay, plan.time_steps - 1) + self.clock.way(c)
-        group.max_dendritic_delay_timesteps = max(lag, 0) + 1
+        longest = min(c.max_delay, plan.time_steps - 1) + self.clock.layer_offset(c)
+        group.max_dendritic_delay_timesteps = max(longest, 0) + 1
         self.parts.synapses[c.index] = group
-        self.parts.words += [str(lag), str(self.rooms[c.index]), str(c.size)]
+        self.parts.words += [str(longest), str(self.rooms[c.index]), str(c.size)]
         if adjoint:
             self._add_updates(c, group)
 

@@ -26,7 +26,7 @@ READOUTS = {
     LeakyIntegrate: ("avg_var", "avg_var_exp_weight", "max_var", "sum_var", "var"),
     LeakyIntegrateFire: ("first_spike_time",),
 }
-"""What mlGeNN's EventProp reads of an output; the names are the same there."""
+"""Readouts that mlGeNN's EventProp supports; mlGeNN has the same names."""
 MAX_DELAY = 65_534
 """mlGeNN's buffers have at most 65,535 slots, the first of which is a delay of 0."""
 

@@ -14,7 +14,6 @@ from ..derive.equations import DiscreteModel
 from ..derive.integration import transition
 from ..derive.names import code_name, derived_name
 from ..derive.printed import Printed, words_of
-from ..errors import InvalidValueError
 from ..learning.optimisers import number_names
 from ..neurons.neuron import REFRACTORY_STATE
 from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
@@ -34,30 +33,11 @@ _STEPS = derived_name("steps", REFRACTORY_STATE)
 """The number of steps of a refractory period, per neuron."""
 
 
-class _Loader(jinja2.PackageLoader):
-    """The library's own templates of a target. Classes such as losses need none, so a missing one is a fault of this
-    library."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__("genn_delays.codegen", f"templates/{target}")
-        self._target = target
-
-    def get_source(self, environment: jinja2.Environment, template: str) -> Any:
-        try:
-            return super().get_source(environment, template)
-        except jinja2.TemplateNotFound as error:
-            name = template.split(".")[0]
-            raise InvalidValueError(
-                f"there is no kernel template {name!r} for target {self._target!r}: what is registered under that name "
-                "is computed by backend 'reference' alone; a template makes it known to the others"
-            ) from error
-
-
 @cache
 def environment(target: str) -> jinja2.Environment:
     """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
     found = jinja2.Environment(
-        loader=_Loader(target),
+        loader=jinja2.PackageLoader("genn_delays.codegen", f"templates/{target}"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -84,9 +64,9 @@ def limits(plan: Plan) -> dict[str, int]:
     }
 
 
-def emit(plan: Plan, target: str = "cpu") -> str:
-    """The source of a plan's kernels, the same text for the same plan."""
-    templates = environment(target)
+def emit(plan: Plan) -> str:
+    """The C++ source of a plan's kernels, the same text for the same plan."""
+    templates = environment("cpu")
     parts: list[str] = []
 
     def add(template: str, **values: Any) -> None:

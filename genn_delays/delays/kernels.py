@@ -5,7 +5,7 @@ where
 
     k_n = e(n - d) / c,    c = sum_n e(n - d)
 
-so its effect is a smooth function of `d`. With the *correlogram* ``C[n] = <x[pre] shifted by n, g[post]>``
+so its effect is a smooth function of `d`. With the *correlogram* ``C[n] = <x[pre] delayed by n, g[post]>``
 
     dL/dw = sum_n k_n C[n],    dL/dd = w sum_n k'_n C[n],    k'_n = (e'(n - d) - k_n c') / c.
 

@@ -32,7 +32,8 @@ MOST_IN_BLOCK = 16_384
 
 
 def index_by_source(work: Work, c: ConnectionPlan, moved: Buffer | None = None) -> None:
-    """The start of every row, and the inverse index: each source neuron's synapses in row order, by ascending slot.
+    """The start of every row, and the inverse index: each source neuron's synapses in the order of the
+        arrays (by target and, within a pair, by birth).
 
     Args:
         moved: on the device, how many synapses to index, all or none; all where it is not given.

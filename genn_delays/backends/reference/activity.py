@@ -87,7 +87,7 @@ class Activity:
     def correlogram(
         self, c: ConnectionPlan, pre: Array, post: Array, lag: Array, rows: dict[int, Array] | None = None
     ) -> Array:
-        """``C[n] = <x[pre] shifted by n, g[post]>`` for one lag n a synapse; `rows` is g where not given."""
+        """``C[n] = <x[pre] delayed by n, g[post]>`` for one lag n a synapse; `rows` is g where not given."""
         x, g, T = self.x[c.source], (self.g if rows is None else rows)[c.target], self.plan.time_steps
         triples = zip(pre, post, lag.tolist(), strict=True)
         return np.array([np.vdot(x[j, : max(T - n, 0)], g[i, min(n, T) :]) for j, i, n in triples], dtype=self.dtype)

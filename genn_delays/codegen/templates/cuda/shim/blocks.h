@@ -20,7 +20,7 @@ static ShimFiber* shim_take_fiber(void) {
     return fiber;
 }
 
-// No thread can go on: the first that waits, and one that does something else.
+// Deadlock: reports the first thread that waits, and one that does something else.
 static void shim_stuck(void) {
     int first = 0, other = 0;
     while (shim.state[first] == SHIM_ENDED) ++first;
@@ -29,7 +29,7 @@ static void shim_stuck(void) {
     shim_note(shim.state[first] == SHIM_AT_BARRIER ? SHIM_BARRIER : SHIM_WARP, first, other);
 }
 
-// Whether the block wrote below a stack or beyond its dynamic shared memory.
+// True if the block wrote below a stack or beyond its dynamic shared memory.
 static void shim_check_memory(void) {
     static char intact[SHIM_GUARD];
     if (!intact[0]) memset(intact, SHIM_PATTERN, sizeof intact);
@@ -76,7 +76,7 @@ static uint3 shim_place(uint64_t flat, uint3 size) {
     return place;
 }
 
-// Which block runs as the k-th: a step coprime to their number visits all of them, in no obvious order.
+// The block that runs as the k-th: a step coprime to their number visits all of them, in no obvious order.
 static uint64_t shim_which_block(uint64_t k, uint64_t blocks, int order, uint64_t seed) {
     if (order == SHIM_FORWARD) return k;
     if (order == SHIM_BACKWARD) return blocks - 1 - k;

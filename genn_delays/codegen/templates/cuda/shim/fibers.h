@@ -1,4 +1,4 @@
-// CUDA C++ on the host, for tests without a GPU. What a kernel sees of CUDA is here; kernels are compiled as they are.
+// CUDA C++ on the host, for tests without a GPU. CUDA's own functions are defined here; kernels are compiled unchanged.
 //
 // Blocks run one after another. Every thread of a block is a fiber: it runs until it waits at a barrier or a warp
 // operation, or ends, and a thread that never waits needs no fiber of its own. Threads begin, and go on after a
@@ -34,7 +34,7 @@ struct uint3 {
 };
 typedef uint3 dim3;
 
-// What the caller asks for, and what went wrong: the thread that noticed, and another that does something else.
+// The request of the caller, and the fault: the thread that noticed, and another that does something else.
 struct ShimLaunch {
     uint3 grid, block;
     uint32_t shared;  // bytes of dynamic shared memory
@@ -99,15 +99,15 @@ static void shim_note(int fault, int t, int other) {
     r->other = other, r->other_state = shim.state[other], r->other_line = shim_line(other);
 }
 
-// Whoever calls a function that leaves a fiber may keep nothing in registers that the other fibers use: the compiler
-// must not look into it and find that it uses none (GCC's -fipa-ra).
+// A caller of a function that leaves a fiber must not keep values in registers that other fibers use. So the compiler must
+// not find out that the function itself uses none of them (GCC's -fipa-ra).
 #ifdef __clang__
 #define SHIM_OPAQUE __attribute__((noinline))
 #else
 #define SHIM_OPAQUE __attribute__((noipa))
 #endif
 
-// Ends the launch from within a thread; fibers are left where they are, and made anew next time.
+// Ends the launch from within a thread; fibers are abandoned, and created again next time.
 __attribute__((noreturn)) static void shim_fail(int fault, int other) {
     shim_note(fault, shim.current, other);
     _longjmp(shim.home, 1);
@@ -160,7 +160,7 @@ SHIM_OPAQUE static void shim_enter(ShimFiber* fiber) {
 
 static void shim_try_warp(int t);
 
-// Whoever waits for thread t waits in vain at a barrier, and no longer at a warp operation.
+// Thread t has ended: a barrier that waits for it is a deadlock, a warp operation no longer waits for it.
 static void shim_end(int t) {
     shim.state[t] = SHIM_ENDED;
     ++shim.ended;

@@ -1,4 +1,4 @@
-// What kernels call of CUDA besides barriers and warp operations. What is not here, no kernel may use.
+// CUDA's functions for kernels besides barriers and warp operations; kernels may use no others.
 
 #define __global__ __attribute__((noinline))  // compiled once, not again in its launch
 #define __device__

@@ -1,6 +1,6 @@
 // ---- barriers
 
-// Returns for how many threads of the block `vote` is not 0.
+// Returns the number of threads of the block whose `vote` is not 0.
 SHIM_OPAQUE static int shim_barrier(int line, int vote) {
     const int me = shim.current;
     shim.state[me] = SHIM_AT_BARRIER;

@@ -22,9 +22,9 @@ from .prepared import PreparedInputs, PreparedLabels
 from .streamed import Augmentation
 
 Inputs = Mapping[Any, Any] | PreparedInputs
-"""What `x` is."""
+"""The type of `x`."""
 Labels = Mapping[Any, Any] | PreparedLabels
-"""What `y` is."""
+"""The type of `y`."""
 
 
 class Fed(Contents):

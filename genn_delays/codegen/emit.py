@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
-
-import jinja2
 
 from ..bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.equations import DiscreteModel
 from ..derive.integration import transition
-from ..derive.names import code_name, derived_name
+from ..derive.names import derived_name
 from ..derive.printed import Printed, words_of
-from ..errors import InvalidValueError
 from ..learning.optimisers import number_names
 from ..neurons.neuron import REFRACTORY_STATE
 from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
@@ -23,53 +19,15 @@ from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .environment import environment
 from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
-from .over_neurons import vectorises
 from .readouts import readout_code
 from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
 _STEPS = derived_name("steps", REFRACTORY_STATE)
 """The number of steps of a refractory period, per neuron."""
-
-
-class _Loader(jinja2.PackageLoader):
-    """The library's own templates of a target; one that is not there is an error of whoever named it."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__("genn_delays.codegen", f"templates/{target}")
-        self._target = target
-
-    def get_source(self, environment: jinja2.Environment, template: str) -> Any:
-        try:
-            return super().get_source(environment, template)
-        except jinja2.TemplateNotFound as error:
-            name = template.split(".")[0]
-            raise InvalidValueError(
-                f"there is no kernel template {name!r} for target {self._target!r}: what is registered under that name "
-                "is computed by backend 'reference' alone; a template makes it known to the others"
-            ) from error
-
-
-@cache
-def environment(target: str) -> jinja2.Environment:
-    """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
-    found = jinja2.Environment(
-        loader=_Loader(target),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    found.filters |= {"named": code_name, "vectorises": vectorises, "tidy": tidy}
-    return found
-
-
-def tidy(text: str) -> str:
-    """Code without empty lines and spaces where nothing was to be filled in."""
-    return re.sub(r"\n\n+( |\})", r"\n\1", re.sub(r"[ ]+\n", "\n", text))
 
 
 def limits(plan: Plan) -> dict[str, int]:

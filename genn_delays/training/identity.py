@@ -56,8 +56,14 @@ def _fingerprint(p: PopulationPlan) -> str:
     """A short text that differs where the numbers do that the kernels read (time constants, thresholds, dt in them)."""
     digest = hashlib.sha256()
     for name, values in (p.parameters | ({} if p.bias is None else {"bias": p.bias})).items():
-        digest.update(name.encode() + values.astype("<f4").tobytes())
+        digest.update(_name_in_files(name).encode() + values.astype("<f4").tobytes())
     return digest.hexdigest()[:12]
+
+
+def _name_in_files(name: str) -> str:
+    """What checkpoints have always called a number: ``a_v`` for ``a__v``, ``v_initial`` for ``initial__v``."""
+    role, *of = name.split("__", 1)
+    return "_".join((*of, role) if role in ("initial", "steps") else name.split("__"))
 
 
 def _connection(plan: Plan, c: ConnectionPlan) -> dict[str, Any]:

@@ -31,7 +31,7 @@ RESERVED = ("Isyn", "dt", "bias", "batch_norm", *(f"batch_norm_{n}" for n in ("s
 def check_name(what: str, name: object) -> None:
     """An error where a variable or a parameter cannot be called so. Words of other languages are names like any."""
     if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
-        raise InvalidValueError(f"{what}: {name!r} is not a name; letters, digits and single _ make one")
+        raise InvalidValueError(f"{what}: {shown(name)} is not a name; letters, digits and single _ make one")
     if keyword.iskeyword(name):
         raise InvalidValueError(
             f"{what}: {name!r} cannot be a name: equations are written in Python, where it is a word"

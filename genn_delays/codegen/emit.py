@@ -190,6 +190,7 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "rule": rule.registered_name if rule else None,
         "growth": rule.growth if rule else None,
         "score": _score_of(c),
+        "smooth": f"smooth_rows_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
     }
 

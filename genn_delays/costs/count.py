@@ -202,8 +202,19 @@ def _rewiring(plan: Plan, c: ConnectionPlan, activity: Activity, now: Progress) 
     dropped = rule.num_dropped(c.size, now)
     scored = rule.num_candidates(free, dropped) if rule.growth == "gradient" else dropped
     each = _mean_pair(plan, c, activity)
-    lags = c.max_delay - c.min_delay + 1 if rule.growth_delay == "best" else 1
-    return Part("rewiring", c.name, each * (scored * lags / rule.every))
+    if rule.growth_delay == "best":
+        return Part("rewiring", c.name, each * (scored * (c.delay_high - c.delay_low + 1) / rule.every))
+    found = each * scored
+    if c.kernel is not None:  # its rows are smoothed once for every delay, or scores are sums over lags
+        born = np.arange(c.delay_low, c.delay_high + 1, dtype=np.float32)
+        lags = c.kernel.taps(born, c.kernel.width(c.max_delay, now), c.min_delay, c.max_delay).number
+        rows = c.num_post if plan.populations[c.source].spiking else c.num_pre
+        if rows * born.size <= scored:
+            macs = activity.examples * rows * float(lags.sum()) * float((plan.time_steps - born).clip(0).mean())
+            found += Operations(macs=macs)
+        else:
+            found = found * float(lags.mean())
+    return Part("rewiring", c.name, found / rule.every)
 
 
 def _mean_pair(plan: Plan, c: ConnectionPlan, activity: Activity) -> Operations:

@@ -23,6 +23,7 @@ struct Counted {
     explicit operator int() const { return (int)value; }
     explicit operator long() const { return (long)value; }
     explicit operator uint8_t() const { return (uint8_t)value; }
+    explicit operator uint32_t() const { return (uint32_t)value; }
     explicit operator uint16_t() const { return (uint16_t)value; }
     Counted& operator+=(Counted b) { ++counted_sums; value += b.value; return *this; }
     Counted& operator-=(Counted b) { ++counted_sums; value -= b.value; return *this; }

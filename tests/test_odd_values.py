@@ -59,13 +59,17 @@ NEEDED: dict[str, dict[str, Any]] = {
     "VarRecorder": {"population": "h"}, "from_ml_genn": {"network": None}, "to_ml_genn": {"network": None},
     "fold_batch_norm": {"compiled": None}, "SurrogateCompiler": {"example_timesteps": 3},
     "EventPropCompiler": {"example_timesteps": 3},
+    "Equations": {"variables": {"v": ("-v + Isyn", "0")}, "threshold": "v - 1", "parameters": ()},
 }  # fmt: skip
 """What constructors cannot do without."""
 LEFT_OUT = {
     "Callback", "CompiledNetwork", "Connection", "Folded", "GennDelaysError", "Population", "Synapses", "__version__",
 }  # fmt: skip
 """Bases, results, what is tested by itself, and what is no constructor."""
-CONSTRUCTORS = sorted(set(gd.__all__) - LEFT_OUT)
+BASES = {"DelayInitializer", "DelayKernel", "DynamicNeuron", "Initializer", "Loss", "Neuron", "Optimiser", "Readout"}
+BASES |= {"RewiringRule", "Surrogate"}
+"""What users derive classes of their own from."""
+CONSTRUCTORS = sorted(set(gd.__all__) - LEFT_OUT - BASES)
 
 
 def outcome(call: Callable[[], Any]) -> str | None:

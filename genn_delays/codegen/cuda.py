@@ -15,7 +15,8 @@ from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
-from .emit import environment, slope_term, update_of
+from .emit import slope_term, update_of
+from .environment import environment
 from .kept import Kept, kept_on_device
 from .losses import bodies_of_outputs, loss_code
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
-
-import jinja2
 
 from ..bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
 from ..derive.equations import DiscreteModel
 from ..derive.integration import transition
-from ..derive.names import code_name, derived_name
+from ..derive.names import derived_name
 from ..derive.printed import Printed, words_of
 from ..learning.optimisers import number_names
 from ..neurons.neuron import REFRACTORY_STATE
@@ -22,35 +19,15 @@ from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .environment import environment
 from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
-from .over_neurons import vectorises
 from .readouts import readout_code
 from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
 _STEPS = derived_name("steps", REFRACTORY_STATE)
 """The number of steps of a refractory period, per neuron."""
-
-
-@cache
-def environment(target: str) -> jinja2.Environment:
-    """The templates of ``"cpu"``, ``"cuda"`` or ``"genn"``, in which a name that is not given is an error."""
-    found = jinja2.Environment(
-        loader=jinja2.PackageLoader("genn_delays.codegen", f"templates/{target}"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    found.filters |= {"named": code_name, "vectorises": vectorises, "tidy": tidy}
-    return found
-
-
-def tidy(text: str) -> str:
-    """Remove the empty lines and spaces that unused parts of a template leave."""
-    return re.sub(r"\n\n+( |\})", r"\n\1", re.sub(r"[ ]+\n", "\n", text))
 
 
 def limits(plan: Plan) -> dict[str, int]:
@@ -213,6 +190,7 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "rule": rule.registered_name if rule else None,
         "growth": rule.growth if rule else None,
         "score": _score_of(c),
+        "smooth": f"smooth_rows_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
     }
 

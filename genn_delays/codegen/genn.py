@@ -24,7 +24,7 @@ from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..plan.schema import SynapseField, synapse_fields
 from ..random import Purpose
 from .bodies import GENN, Printer
-from .emit import environment
+from .environment import environment
 from .kept import GENN_TYPES
 from .optimisers import genn_around, genn_step
 from .rules import rule_code, state_read

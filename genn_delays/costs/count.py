@@ -5,7 +5,9 @@ population takes a
 multiply-accumulate for each of the ``T - d`` steps that arrive within an example of T steps; from a spiking population
 it takes an accumulate for every spike that arrives. Where a delay kernel spreads it, each of its lags is a synapse of
 its own. Its gradient is the same sum the other way round, and what goes back to its source takes a multiply-accumulate
-a step.
+a step. Tests count what the compiled kernels execute of forward, backward, gradients and optimiser and find these
+numbers, for batches of one tile; in a batch of more the few operations a synapse that do not depend on its examples are
+executed once a tile.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies.over_neurons import SOFTMAX
 from ..connectivity import Synapses
+from ..learning.optimisers import L1
 from ..learning.schedules import Progress
+from ..learning.updates import BEFORE, DELAY, DRIFT, KEEP_SIGN
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from .activity import Activity, Counts
-from .operations import Operations, in_body, in_printed, total
+from .operations import Operations, in_body, in_printed, over_neurons, total
 
 Pass = Literal["forward", "loss", "backward", "gradients", "optimiser", "rewiring"]
 PASSES: tuple[Pass, ...] = ("forward", "loss", "backward", "gradients", "optimiser", "rewiring")
@@ -62,16 +67,17 @@ class Lags(NamedTuple):
 
     pre: npt.NDArray[np.int64]
     lag: npt.NDArray[np.int64]
+    spread: bool
 
 
 def lags_of(c: ConnectionPlan, synapses: Synapses, width: float | None) -> Lags:
     """The lags of synapses as they are; `width` is that of the delay kernel, None where a single lag acts."""
     pre = synapses.pre.astype(np.int64)
     if c.kernel is None or width is None:
-        return Lags(pre, synapses.delay.astype(np.int64))
+        return Lags(pre, synapses.delay.astype(np.int64), spread=False)
     taps = c.kernel.taps(synapses.delay.astype(np.float32), width, c.min_delay, c.max_delay)
     offsets = np.arange(taps.number.sum()) - np.repeat(np.cumsum(taps.number) - taps.number, taps.number)
-    return Lags(np.repeat(pre, taps.number), np.repeat(taps.first, taps.number) + offsets)
+    return Lags(np.repeat(pre, taps.number), np.repeat(taps.first, taps.number) + offsets, spread=True)
 
 
 def steps(lags: Lags, time_steps: int) -> float:
@@ -90,7 +96,7 @@ def inference(plan: Plan, synapses: Mapping[int, Synapses], activity: Activity) 
     """The costs of evaluating the activity's examples; `synapses` by connection, as they are."""
     parts = [_forward(plan, c, lags_of(c, synapses[c.index], None), activity) for c in plan.connections]
     parts += [_neurons(plan, p, activity.examples) for p in plan.populations if p.model is not None]
-    parts += [_readout(plan, p, activity.examples) for p in plan.outputs]
+    parts += [_readout(plan, p, activity) for p in plan.outputs]
     return Costs(activity.examples, tuple(parts))
 
 
@@ -110,47 +116,79 @@ def training_step(plan: Plan, synapses: Mapping[int, Synapses], activity: Activi
         if p.model is not None:
             parts += [_neurons(plan, p, activity.examples), _adjoint(plan, p, activity.examples)]
     for p in plan.outputs:
-        parts += [_readout(plan, p, activity.examples), _loss(plan, p, activity.examples)]
+        parts += [_readout(plan, p, activity), _loss(plan, p, activity.examples)]
     return Costs(activity.examples, tuple(parts))
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
 
 
+FOLD = 15
+"""Sums that make one of the 16 partial sums of a gradient."""
+
+
 def _forward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
     source = plan.populations[c.source]
+    spread = lags.pre.size if lags.spread else 0  # the weight of a lag
+    own = Operations(others=float(spread + _spreading(c, lags)))
     if source.spiking:
-        return Part("forward", c.name, Operations(acs=arrivals(lags, activity.active[c.source])))
-    return Part("forward", c.name, Operations(macs=activity.examples * steps(lags, plan.time_steps)))
+        own += Operations(others=float(c.size))  # dropout's scale
+        return Part("forward", c.name, own + Operations(acs=arrivals(lags, activity.active[c.source])))
+    return Part("forward", c.name, own + Operations(macs=activity.examples * steps(lags, plan.time_steps)))
 
 
 def _backward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
     """The gradients of the source's impulses; under EventProp also those of spike times, at spikes."""
-    macs = activity.examples * steps(lags, plan.time_steps)
+    macs, own = activity.examples * steps(lags, plan.time_steps), c.size
     if plan.event_prop is not None:
-        macs += arrivals(lags, activity.active[c.source])
-    return Part("backward", c.name, Operations(macs=macs))
+        macs, own = macs + arrivals(lags, activity.active[c.source]), 2 * c.size
+    own += (lags.pre.size if lags.spread else 0) + _spreading(c, lags)
+    return Part("backward", c.name, Operations(macs=macs, others=float(own)))
 
 
 def _gradients(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
     """A dot product a lag; where delays are learned, also the two weighted sums of the correlogram."""
     source = plan.populations[c.source]
-    sums = 2.0 if c.gradient_form == "arrival" else 1.0
-    if c.gradient_taps == "difference":  # a whole delay's neighbours
-        near = [Lags(lags.pre, np.clip(lags.lag + n, c.min_delay, c.max_delay)) for n in (-1, 0, 1)]
-        lags = Lags(np.concatenate([n.pre for n in near]), np.concatenate([n.lag for n in near]))
+    sums, own = (2, 4) if c.gradient_form == "arrival" else (1, 1)
+    spreading = _spreading(c, lags)
+    if c.gradient_taps == "difference":
+        lags, spreading = _with_neighbours(c, lags), 4 * c.size
     if source.spiking:
         found = Operations(acs=sums * arrivals(lags, activity.active[c.source]))
     else:
         found = Operations(macs=sums * activity.examples * steps(lags, plan.time_steps))
+    within = int(np.count_nonzero(lags.lag < plan.time_steps))
+    found += Operations(others=float(FOLD * sums * within + spreading))
     if c.gradient_taps is not None:
-        found += Operations(macs=2.0 * lags.lag.size)
-    return Part("gradients", c.name, found)
+        found, own = found + Operations(macs=2.0 * lags.lag.size), 3
+    return Part("gradients", c.name, found + Operations(others=float(own * c.size)))
+
+
+def _with_neighbours(c: ConnectionPlan, lags: Lags) -> Lags:
+    """The lags of whole delays and of those next to them, as far as there are any."""
+    near = [(lags.pre, lags.lag + n) for n in (-1, 0, 1)]
+    kept = [(pre[inside], lag[inside]) for pre, lag in near for inside in [(lag >= c.min_delay) & (lag <= c.max_delay)]]
+    pre, lag = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return Lags(pre, lag, spread=False)
+
+
+def _spreading(c: ConnectionPlan, lags: Lags) -> int:
+    """Operations to compute the shares of all lags once; every pass does so."""
+    if c.kernel is None or not lags.spread:
+        return 0
+    each = in_body(c.kernel.formula()) + 1 + 2 + 1 + 3  # the kernel at n - d, two sums, a quotient, and its derivative
+    return each * lags.pre.size + 7 * c.size  # the window of lags, and one inverse
 
 
 def _optimiser(c: ConnectionPlan) -> Part:
-    used = [o for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    return Part("optimiser", c.name, Operations(others=float(c.size * sum(in_body(o.formula()) for o in used))))
+    each = 0
+    if c.optimiser is not None:
+        kept = [KEEP_SIGN] if c.rewiring is not None and c.rewiring.signed else []
+        each += sum(in_body(body) for body in (BEFORE, c.optimiser.formula(), *kept))
+        each += in_body(DRIFT) if L1.of(c.optimiser, c.rewiring).drift > 0 else 1  # else it is found to be 0
+    if c.delay_optimiser is not None:
+        each += 1 + sum(in_body(body) for body in (c.delay_optimiser.formula(), DELAY))
+    return Part("optimiser", c.name, Operations(others=float(c.size * each)))
 
 
 def _rewiring(plan: Plan, c: ConnectionPlan, activity: Activity, now: Progress) -> Part:
@@ -164,8 +202,19 @@ def _rewiring(plan: Plan, c: ConnectionPlan, activity: Activity, now: Progress) 
     dropped = rule.num_dropped(c.size, now)
     scored = rule.num_candidates(free, dropped) if rule.growth == "gradient" else dropped
     each = _mean_pair(plan, c, activity)
-    lags = c.max_delay - c.min_delay + 1 if rule.growth_delay == "best" else 1
-    return Part("rewiring", c.name, each * (scored * lags / rule.every))
+    if rule.growth_delay == "best":
+        return Part("rewiring", c.name, each * (scored * (c.delay_high - c.delay_low + 1) / rule.every))
+    found = each * scored
+    if c.kernel is not None:  # its rows are smoothed once for every delay, or scores are sums over lags
+        born = np.arange(c.delay_low, c.delay_high + 1, dtype=np.float32)
+        lags = c.kernel.taps(born, c.kernel.width(c.max_delay, now), c.min_delay, c.max_delay).number
+        rows = c.num_post if plan.populations[c.source].spiking else c.num_pre
+        if rows * born.size <= scored:
+            macs = activity.examples * rows * float(lags.sum()) * float((plan.time_steps - born).clip(0).mean())
+            found += Operations(macs=macs)
+        else:
+            found = found * float(lags.mean())
+    return Part("rewiring", c.name, found / rule.every)
 
 
 def _mean_pair(plan: Plan, c: ConnectionPlan, activity: Activity) -> Operations:
@@ -174,7 +223,7 @@ def _mean_pair(plan: Plan, c: ConnectionPlan, activity: Activity) -> Operations:
     if not plan.populations[c.source].spiking:
         return Operations(macs=activity.examples * float(np.maximum(plan.time_steps - delays, 0).mean()))
     active = activity.active[c.source].sum(axis=0, keepdims=True)
-    found = arrivals(Lags(np.zeros(delays.size, np.int64), delays), active)
+    found = arrivals(Lags(np.zeros(delays.size, np.int64), delays, spread=False), active)
     return Operations(acs=found / delays.size / c.num_pre)
 
 
@@ -184,10 +233,11 @@ def _mean_pair(plan: Plan, c: ConnectionPlan, activity: Activity) -> Operations:
 def _neurons(plan: Plan, p: PopulationPlan, examples: int) -> Part:
     model = p.model
     assert model is not None
-    each = sum(in_printed(e) for e in (*model.update.values(), *model.jump.values()))
+    each = sum(in_printed(e) for e in model.update.values())
     each += in_printed(model.threshold) if model.threshold is not None else 0
     each += 2 if p.batch_norm is not None else 0
-    return Part("forward", p.name, Operations(others=float(examples * plan.time_steps * p.size * each)))
+    finite = 2 * len(model.states)  # the check that the last values are finite
+    return Part("forward", p.name, Operations(others=float(examples * p.size * (plan.time_steps * each + finite))))
 
 
 def _adjoint(plan: Plan, p: PopulationPlan, examples: int) -> Part:
@@ -198,17 +248,33 @@ def _adjoint(plan: Plan, p: PopulationPlan, examples: int) -> Part:
     else:
         expressions = [*model.adjoint.values(), model.gradient]
         expressions += [model.threshold] if model.threshold is not None else []
-    each = sum(in_printed(e) for e in expressions)
+    each = int(model.threshold is None)  # the readout's derivative is added
+    each += sum(in_printed(e) for e in expressions)
     if model.threshold is not None and plan.surrogate_code is not None:
         each += in_printed(plan.surrogate_code.derivative)
     return Part("backward", p.name, Operations(others=float(examples * plan.time_steps * p.size * each)))
 
 
-def _readout(plan: Plan, p: PopulationPlan, examples: int) -> Part:
-    """A sum over the steps of a neuron."""
-    return Part("loss", p.name, Operations(others=float(examples * plan.time_steps * p.size)))
+def _readout(plan: Plan, p: PopulationPlan, activity: Activity) -> Part:
+    """Operations of a readout at every step, or at every spike if it reads spikes."""
+    scan, rows = p.reading.scan(), activity.examples * p.size
+    times = activity.active[p.index].sum() if p.reading.reads == "spikes" else rows * plan.time_steps
+    count = in_body(scan.each) * float(times) + rows * (in_body(scan.begin) + in_body(scan.end))
+    if p.reading.reads == "softmax":
+        count += activity.examples * plan.time_steps * over_neurons(SOFTMAX, p.size)
+    return Part("forward", p.name, Operations(others=count))
 
 
 def _loss(plan: Plan, p: PopulationPlan, examples: int) -> Part:
-    """The derivative of what was read, carried back to every step."""
-    return Part("loss", p.name, Operations(others=float(examples * plan.time_steps * p.size)))
+    """The loss and its derivative, carried back through the readout."""
+    assert p.loss is not None
+    scan, steps_ = p.reading.scan(), examples * plan.time_steps
+    if p.loss.stepwise:
+        count = steps_ * over_neurons(p.loss.formula(), p.size)
+    elif p.reading.reads == "softmax":
+        count = examples * over_neurons(p.loss.formula(), p.size) + steps_ * over_neurons(
+            p.reading.softmax_back(), p.size
+        )
+    else:
+        count = examples * over_neurons(p.loss.formula(), p.size) + steps_ * p.size * in_body(scan.back)
+    return Part("loss", p.name, Operations(others=float(count)))

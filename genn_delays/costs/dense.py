@@ -13,7 +13,7 @@ class Dense(NamedTuple):
     """Multiply-accumulates of one example forward.
 
     Attributes:
-        one_delay: a weight a pair, at one of the delays that its connection allows (the mean over them).
+        one_delay: a weight a pair, at one of the delays that its connection draws (the mean over them).
         convolution: a weight a pair and delay: a convolution over time, as dense implementations of delays have it.
     """
 
@@ -25,8 +25,8 @@ def dense_forward(plan: Plan) -> Dense:
     """See :class:`Dense`."""
     one = every = 0.0
     for c in plan.connections:
-        arrive = np.maximum(plan.time_steps - np.arange(c.min_delay, c.max_delay + 1), 0)
+        arrive = np.maximum(plan.time_steps - np.arange(c.max_delay + 1), 0)
         pairs = c.num_pre * c.num_post
-        one += pairs * c.capacity * float(arrive.mean())
-        every += pairs * float(arrive.sum())
+        one += pairs * c.capacity * float(arrive[c.delay_low : c.delay_high + 1].mean())
+        every += pairs * float(arrive[c.min_delay :].sum())
     return Dense(one, every)

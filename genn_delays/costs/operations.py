@@ -6,7 +6,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..bodies.tree import Binary, Body, Call, Expression, Repeat, Statement, While, children
+from ..bodies.over_neurons import OverNeurons, Rank
+from ..bodies.tree import (
+    Assign,
+    Binary,
+    Body,
+    Call,
+    Expression,
+    Reduce,
+    Repeat,
+    Statement,
+    While,
+    children,
+    walk,
+)
 from ..derive.printed import Printed
 
 
@@ -60,6 +73,8 @@ def in_printed(expression: Printed) -> int:
     return count
 
 
+_CHOICES = ("max", "min", "copysign", "whole", "power_of_two", "frexp_fraction", "frexp_exponent")
+"""Functions that choose or convert and compute nothing."""
 LOOP = 16
 """Rounds of a ``while`` loop: the one of ``power`` runs once for every bit of an age, of which there are 16."""
 
@@ -77,7 +92,7 @@ def _in_block(nodes: tuple[Statement | Expression, ...]) -> int:
             case Binary():
                 count += inside + (node.op in "+-*/" and node.left.type.floating)
             case Call():
-                own = in_body(node.function) if node.function is not None else node.name not in ("max", "min")
+                own = in_body(node.function) if node.function is not None else node.name not in _CHOICES
                 count += inside + own
             case While():
                 count += LOOP * inside
@@ -85,4 +100,18 @@ def _in_block(nodes: tuple[Statement | Expression, ...]) -> int:
                 count += node.times * inside
             case _:
                 count += inside
+    return count
+
+
+def over_neurons(formula: OverNeurons, neurons: int) -> int:
+    """Operations of a body over neurons for a lane; what kernels compute again in a later loop counts once."""
+    count = 0
+    for statement in formula.body.statements:
+        own = _in_block((statement,))
+        names = [s.name for s in walk((statement,)) if isinstance(s, Assign)]
+        value = statement.value if isinstance(statement, Assign) else None
+        if isinstance(value, Reduce):
+            count += own * (1 if value.op == "at_label" else neurons) + (neurons if value.op == "sum" else 0)
+        else:
+            count += own * (neurons if any(formula.ranks[name] is Rank.NEURON for name in names) else 1)
     return count

@@ -121,8 +121,8 @@ class Report:
              f"({_short(n.effective_acs)} accumulates, {_short(n.effective_macs)} multiply-accumulates)"),
             ("dense, one delay a pair", f"{_short(self.dense.one_delay)} multiply-accumulates"),
             ("dense over all delays", f"{_short(self.dense.convolution)} multiply-accumulates"),
-            ("energy of synapses", f"{_short(picojoules(each) / 1e3)} nJ, dense {_short(dense['one_delay'] / 1e3)} nJ, "
-             f"over all delays {_short(dense['convolution'] / 1e3)} nJ (45 nm, 32-bit arithmetic alone)"),
+            ("energy of synapses", f"{_joules(picojoules(each))}, dense {_joules(dense['one_delay'])}, over all delays "
+             f"{_joules(dense['convolution'])} (45 nm, 32-bit arithmetic alone)"),
             ("connection sparsity", f"{n.connection_sparsity:.4f}"),
             ("activation sparsity", f"{n.activation_sparsity:.4f}  ({rates or 'no spikes'})"),
             ("footprint", f"{n.footprint:,} bytes"),
@@ -188,6 +188,14 @@ def _tables(costs: Costs, factor: float) -> dict[str, Any]:
 
 def _dense_energy(dense: Dense) -> dict[str, float]:
     return {name: picojoules(Operations(macs=macs)) for name, macs in dense._asdict().items()}
+
+
+def _joules(picojoules: float) -> str:
+    """An energy to four digits."""
+    for unit, size in (("mJ", 1e9), ("µJ", 1e6), ("nJ", 1e3)):
+        if picojoules >= size:
+            return f"{picojoules / size:.4g} {unit}"
+    return f"{picojoules:.4g} pJ"
 
 
 def _short(value: float) -> str:

@@ -15,6 +15,8 @@ of neurons, optimisers and the choice of synapses are not in it.
 
 from __future__ import annotations
 
+from ..errors import check_choice, check_count, check_real
+
 SPARSITIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 METHODS = ("dense", "static", "SET", "DEEP R", "DEEP R, by the gradient", "SNFS", "RigL")
 
@@ -34,7 +36,13 @@ def training_share(method: str, sparsity: float, interval: int = 100) -> float:
         method: one of :data:`METHODS`.
         sparsity: share of the pairs without a synapse, in [0, 1).
         interval: training steps of RigL from one rewiring to the next.
+
+    Raises:
+        InvalidValueError: another method, or a number out of its range.
     """
+    check_choice("method", method, METHODS)
+    sparsity = check_real("sparsity", sparsity, 0.0, 1.0, open_high=True)
+    interval = check_count("interval", interval)
     sparse, dense = 1.0 - sparsity, 1.0
     steps = {
         "dense": 3 * dense,

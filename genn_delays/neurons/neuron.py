@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_real
+from ..errors import InvalidValueError, check_choice, check_real, shown
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS, Readout, as_readout, plain_readout
 from ..random import Purpose, philox, uniform
@@ -31,13 +31,18 @@ RESERVED = ("Isyn", "dt", "bias", "batch_norm", *(f"batch_norm_{n}" for n in ("s
 def check_name(what: str, name: object) -> None:
     """Raise an error if a variable or a parameter cannot have this name. Keywords of other languages are allowed."""
     if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or "__" in name:
-        raise InvalidValueError(f"{what}: {name!r} is not a name; letters, digits and single _ make one")
+        raise InvalidValueError(f"{what}: {shown(name)} is not a name; letters, digits and single _ make one")
     if keyword.iskeyword(name):
         raise InvalidValueError(
             f"{what}: {name!r} cannot be a name: equations are written in Python, where it is a word"
         )
     if name in RESERVED:
         raise InvalidValueError(f"{what}: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
+
+
+def _is_text(value: object) -> bool | None:
+    """True if a value is a text; None for None."""
+    return None if value is None else isinstance(value, str)
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,34 @@ class Equations:
     held: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.variables, Mapping) or not self.variables:
+            raise InvalidValueError(f"equations: variables must be a dict by name, got {shown(self.variables)}")
+        for what in ("parameters", "held"):
+            if type(getattr(self, what)) not in (tuple, list):
+                raise InvalidValueError(f"equations: {what} must be a tuple of names, got {shown(getattr(self, what))}")
         names = [*self.variables, *self.parameters]
         for name in names:
             check_name("equations", name)
         for name in names:
             if names.count(name) > 1:
                 raise InvalidValueError(f"equations: {name!r} is there twice; names of variables and parameters differ")
+        for name, equation in self.variables.items():
+            if not isinstance(equation, (tuple, list)) or [_is_text(e) for e in equation] not in ([1, 1], [1, None]):
+                raise InvalidValueError(
+                    f"equations: {name!r} must have (right-hand side, value after a spike or None), got "
+                    f"{shown(equation)}"
+                )
+        if _is_text(self.threshold) is False:
+            raise InvalidValueError(f"equations: threshold must be a text or None, got {shown(self.threshold)}")
+        check_choice("integration", self.integration, ("linear_euler", "exact"))
+        if not isinstance(self.output, str):
+            raise InvalidValueError(f"equations: output must be the name of a variable, got {shown(self.output)}")
+        if self.impulse is not None:
+            check_choice("equations: impulse", self.impulse, self.variables)
+        if self.refractory is not None:
+            check_choice("equations: refractory", self.refractory, self.parameters)
+        for name in self.held:
+            check_choice("equations: held", name, self.variables)
 
     def with_refractory(self, period: Any) -> Equations:
         """The same with a refractory period, the parameter ``tau_refrac``, in which `v` is held; None for none."""

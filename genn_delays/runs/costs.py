@@ -75,9 +75,12 @@ def draw(report: Report, path: Path) -> None:
     ):
         left.axhline(value, color=colour, linestyle="--", label=label)
     left.legend(fontsize=8)
-    kept = [10 ** (-x / 20) for x in range(61)]
+    kept = [10 ** (-x / 20) for x in range(1, 61)]
+    curves: dict[tuple[float, ...], list[str]] = {}
     for method in METHODS:
-        right.plot([100 * k for k in kept], [training_share(method, 1 - k) for k in kept], label=method)
+        curves.setdefault(tuple(training_share(method, 1 - k) for k in kept), []).append(method)
+    for shares, methods in curves.items():  # several methods may take the same
+        right.plot([100 * k for k in kept], shares, label="; ".join(methods))
     right.set(
         xscale="log", yscale="log", xlabel="synapses kept (%)", ylabel="share of dense training",
         title="training, after Evci et al. 2020",

@@ -13,7 +13,7 @@ from genn_delays.backends.cpu.compiler import load_library
 from genn_delays.bodies import Body, Type, compute, read
 from genn_delays.bodies.functions import EXP_NEGATIVE, LIBRARY, NORMAL_QUANTILE, PHILOX, POWER, SCALED
 from genn_delays.codegen.bodies import CPU, GENN, Dialect, Printer, functions
-from genn_delays.codegen.emit import environment
+from genn_delays.codegen.environment import environment
 
 DTYPES: dict[Type, Any] = {
     Type.REAL: np.float32, Type.DOUBLE: np.float64, Type.U32: np.uint32, Type.U64: np.uint64, Type.INT: np.int64,

@@ -11,7 +11,8 @@ from networks import Case
 
 from genn_delays import SET, DeepR, LeakyIntegrateFire, RigL
 from genn_delays.backends.cpu.compiler import FLAGS, compiler
-from genn_delays.codegen.emit import emit, environment
+from genn_delays.codegen.emit import emit
+from genn_delays.codegen.environment import environment
 from genn_delays.learning.losses import Loss, MeanSquareError, RelativeMeanSquareError, SparseCategoricalCrossentropy
 
 RULES = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +26,7 @@ from genn_delays import (
     UserNeuron,
 )
 from genn_delays.errors import RunFolderError
+from genn_delays.training.identity import describe
 
 SYNAPSES = {"x_a": ("x", "a"), "a_b": ("a", "b"), "b_o": ("b", "o")}
 
@@ -140,3 +142,18 @@ def test_dense_and_sparse_of_one_name(tmp_path):
             Connection(one, other, Dense(weight=0.6, delay=UniformInt(0, 4)))
     with refused("connection 'x_a' has 18 synapses there and 36 here", error=RunFolderError):
         compiled_network(dense).load(path)
+
+
+def test_fingerprints_are_those_of_earlier_versions():
+    """Checkpoints of versions in which coefficients were called a_v and initial values v_initial are resumed."""
+    small = Network(seed=0)
+    with small:
+        a = Population(Input(), 2, "a")
+        o = Population(LeakyIntegrate(tau_mem=4.0, readout="sum_var"), 3, "o")
+        Connection(a, o, Dense())
+    with SurrogateCompiler(5, backend="reference").compile(small) as compiled:
+        found = describe(compiled.plan)["populations"]["o"]["parameters"]
+    digest = hashlib.sha256()
+    for name, value in (("a_v", 0.75), ("b_v", 1.0), ("v_initial", 0.0)):
+        digest.update(name.encode() + np.full(3, value, "<f4").tobytes())
+    assert found == digest.hexdigest()[:12]

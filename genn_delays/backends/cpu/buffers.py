@@ -23,6 +23,8 @@ SLOT = np.dtype([("rank", "i8"), ("post", "i4"), ("pre", "i4"), ("ordinal", "i4"
 """``struct Slot``."""
 SLOT_PIECE = 16_384
 """Free slots scored at once."""
+SMOOTHED_ROOM = 1 << 24
+"""Numbers of smoothed rows kept at most: where growth goes by the gradient under a delay kernel."""
 LAG_ROOM = 1 << 18
 """Numbers of correlograms kept at once where delays are chosen."""
 
@@ -190,6 +192,15 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     set_members(view, {mangled(name): value for name, value in rule.numbers().items()})
 
 
+def _smoothed(plan: Plan, c: ConnectionPlan) -> int:
+    """Rows that are smoothed where a connection's free slots are scored: of its sources, or of its targets where those
+    spike, one for every delay that a synapse may be born with."""
+    if c.kernel is None or c.rewiring is None or c.rewiring.growth != "gradient":
+        return 0
+    owners = c.num_post if plan.populations[c.source].spiking else c.num_pre
+    return owners * (c.delay_thresholds.size + 1)
+
+
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     """The arrays of the network as a whole: scratch memory of every thread, and the seeds."""
     arrays, T, B = kind("the network"), plan.time_steps, plan.batch_size
@@ -216,4 +227,8 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
         widest = max(c.delay_thresholds.size + 1 for c in best)
         net.lag_room = max(LAG_ROOM, widest)
         net.lag_sums = arrays.new("lag_sums", net.lag_room, np.float32)
+    needed = [_smoothed(plan, c) * T * net.tile for c in plan.connections]
+    net.smoothed_room = max((size for size in needed if size <= SMOOTHED_ROOM), default=0)
+    if net.smoothed_room:
+        net.smoothed = arrays.new("smoothed", net.smoothed_room, np.float32)
     return arrays

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...codegen.emit import environment
+from ...codegen.environment import environment
 from ...errors import CompileError, InvalidValueError, OutOfMemoryError, unknown
 from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor

@@ -252,8 +252,6 @@ def test_bad_numbers(value: Any) -> None:
 def test_it_is_eventprops() -> None:
     with refused("phantom_spike"):
         SurrogateCompiler(10, phantom_spike=1.0)
-    with refused("phantom_spike"):
-        UserNeuron(vars={"v": ("-v / phantom_spike + Isyn", "0")}, threshold="v - 1", param_vals={"phantom_spike": 3.0})
 
 
 def test_a_model_file_has_it() -> None:

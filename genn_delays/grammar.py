@@ -95,7 +95,8 @@ def _undefined(shown: str, name: str, known: Collection[str], nearest: list[str]
 
 
 def _check_tokens(text: str, shown: str) -> None:
-    """Characters first: what is not ASCII never reaches a parser, which would read letters of other scripts as ours."""
+    """Check characters first: text beyond ASCII must not reach a parser, which would read letters of other scripts as
+    ASCII."""
     if not text.strip():
         raise InvalidValueError(f"{shown} is not an expression: it is empty")
     foreign = next((c for c in text if not c.isascii()), None)

@@ -62,7 +62,7 @@ INITIALIZERS: Registry[Initializer] = Registry("initializer", Initializer)  # ty
 @INITIALIZERS.register("constant")
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """The same value everywhere. `value` in the unit of what it initialises."""
+    """The same value everywhere. `value` has the unit of the initialised quantity."""
 
     value: float
 

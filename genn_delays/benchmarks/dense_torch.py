@@ -43,7 +43,7 @@ def check_network(config: Config) -> None:
     """Raise an error if the dense implementation does not support a network.
 
     Raises:
-        InvalidValueError: it names what is not there.
+        InvalidValueError: it names the unsupported feature.
     """
     found = next(_missing(config), None)
     if found is not None:

@@ -134,7 +134,7 @@ def inputs_of(
             for spike inputs also a list of ``(times in ms, neurons)``, one an example. A list is never taken for
             dense spikes: where one of lists (not of tuples) could be both, it is refused. What is read batch by batch
             (:func:`.streamed.streams`) stays where it is.
-        augmentations: what is done to examples of an input before they are learned.
+        augmentations: changes of an input's examples in training.
 
     Raises:
         InvalidValueError: an input missing, too many, of the wrong shape or type, or not finite.

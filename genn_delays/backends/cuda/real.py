@@ -142,7 +142,7 @@ def compiling_for(index: int) -> Callable[[str], object]:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Errors of the driver as ours."""
+    """Turn errors of the driver into this library's."""
     try:
         yield
     except Exception as error:

@@ -240,7 +240,7 @@ class MLGeNNModel:
 
 @contextlib.contextmanager
 def _old_syntax() -> Iterator[None]:
-    """mlGeNN's readout ``max_var`` is written in a way that PyGeNN warns it will not take for good."""
+    """Silence PyGeNN's warning that mlGeNN's readout ``max_var`` has a deprecated syntax."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Legacy \$\(\) syntax", FutureWarning)
         yield

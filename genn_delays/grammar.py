@@ -175,7 +175,7 @@ def _check_node(node: ast.expr, shown: str, depth: int) -> float | None:
         raise InvalidValueError(f"{shown} must be one arithmetic expression, got {len(node.elts)} between commas")
     if isinstance(node, ast.Call):
         raise InvalidValueError(
-            f"{shown} must be an arithmetic expression: what is called is no name; a product needs *"
+            f"{shown} must be an arithmetic expression: only names can be called; a product needs *"
         )
     got = "//" if isinstance(node, ast.BinOp) else type(node).__name__
     raise InvalidValueError(f"{shown} must be an arithmetic expression, got {got}")

@@ -196,7 +196,7 @@ def augmentations_of(network: Network, augment: Mapping[Any, Any] | None, seed: 
     found: dict[Population, Callable[..., Any]] = {find_population(network, key): f for key, f in augment.items()}
     for population, function in found.items():
         if population not in network.inputs:
-            raise InvalidValueError(f"augment given for {population.name!r}, which is no input")
+            raise InvalidValueError(f"augment given for {population.name!r}, which is not an input")
         if not callable(function):
             raise InvalidValueError(f"augment of {population.name!r} must be a function, got {shown(function)}")
     return {population: Augmentation(function, seed) for population, function in found.items()}

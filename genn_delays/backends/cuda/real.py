@@ -28,7 +28,7 @@ DRIVERS = {12: "525", 13: "580"}
 """Oldest drivers for the wheels of a version of CUDA."""
 
 LOADS = (12, 4)
-"""CUDA of the oldest drivers that load a kernel when they are told to."""
+"""CUDA version of the oldest drivers that can load a kernel on request."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from .network import carry
 Array = npt.NDArray[Any]
 
 NAMES = {"weight": ("g", "Gradient"), "delay": ("d", "DelayGradient")}
-"""mlGeNN's names of what is learned and of its gradient."""
+"""mlGeNN's names of learned variables and of their gradients."""
 _RINGS = ("RingWriteOffset", "RingReadOffset", "RingWriteStartOffset", "RingReadEndOffset")
 """mlGeNN's places on the tape of a neuron's spikes. On an empty one all but the first are at its end."""
 _SILENT = -1e30

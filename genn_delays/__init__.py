@@ -2,7 +2,7 @@
 
 from .version import __version__ as __version__
 
-TYPE_CHECKING = False  # without importing typing: nothing is imported here until something is asked for
+TYPE_CHECKING = False  # typing is not imported: this module imports nothing before a name is needed
 if TYPE_CHECKING:
     from typing import Any
 

@@ -95,7 +95,8 @@ def _undefined(shown: str, name: str, known: Collection[str], nearest: list[str]
 
 
 def _check_tokens(text: str, shown: str) -> None:
-    """Characters first: what is not ASCII never reaches a parser, which would read letters of other scripts as ours."""
+    """Check characters first: text beyond ASCII must not reach a parser, which would read letters of other scripts as
+    ASCII."""
     if not text.strip():
         raise InvalidValueError(f"{shown} is not an expression: it is empty")
     foreign = next((c for c in text if not c.isascii()), None)
@@ -174,7 +175,7 @@ def _check_node(node: ast.expr, shown: str, depth: int) -> float | None:
         raise InvalidValueError(f"{shown} must be one arithmetic expression, got {len(node.elts)} between commas")
     if isinstance(node, ast.Call):
         raise InvalidValueError(
-            f"{shown} must be an arithmetic expression: what is called is no name; a product needs *"
+            f"{shown} must be an arithmetic expression: only names can be called; a product needs *"
         )
     got = "//" if isinstance(node, ast.BinOp) else type(node).__name__
     raise InvalidValueError(f"{shown} must be an arithmetic expression, got {got}")

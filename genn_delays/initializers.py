@@ -62,7 +62,7 @@ INITIALIZERS: Registry[Initializer] = Registry("initializer", Initializer)  # ty
 @INITIALIZERS.register("constant")
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """The same value everywhere. `value` in the unit of what it initialises."""
+    """The same value everywhere. `value` has the unit of the initialised quantity."""
 
     value: float
 
@@ -186,7 +186,7 @@ def as_array(what: str, values: Any) -> npt.NDArray[Any]:
     """Values as an array, or an error that says why they are none."""
     masked = isinstance(values, (list, tuple)) and any(value is np.ma.masked for value in values)
     if masked or (isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values)):
-        raise InvalidValueError(f"{what} is a masked array; what is masked has no value")
+        raise InvalidValueError(f"{what} is a masked array; masked entries have no value")
     if isinstance(values, (list, tuple)):  # numbers of fewer digits would be widened beside others
         values = [as_float(v) if isinstance(v, np.floating) else v for v in values]
     try:

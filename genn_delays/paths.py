@@ -50,7 +50,7 @@ def expanded(path: str | os.PathLike[str], what: str = "the path") -> Path:
         what: names the path in the error.
 
     Raises:
-        InvalidValueError: nobody knows that home folder.
+        InvalidValueError: there is no such home folder.
     """
     try:
         return Path(path).expanduser()

@@ -1,7 +1,7 @@
 """Trusted files in the cache: those that are the user's own, and that nobody else could have written.
 
-A cache may be shared by mistake, or lie where others can write. What is code, or becomes code, is read from files of
-the user's own (or the administrator's) that no one else may write, in a folder of which the same holds.
+A cache may be shared by mistake, or be in a folder that others can write. Code, and data that becomes code, is read
+from files of the user's own (or the administrator's) that no one else may write, in a folder of which the same holds.
 """
 
 from __future__ import annotations

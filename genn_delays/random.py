@@ -169,7 +169,7 @@ def normal_quantile(words: U32) -> npt.NDArray[np.float64]:
 
 
 class Draws:
-    """Random numbers one after the other, a function of what it was made with alone.
+    """A sequence of random numbers, a function of the arguments alone.
 
     Args:
         seed, purpose, owner, a, step: see :func:`philox`; the counter's word b counts blocks of four words.

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 class Case(NamedTuple):
-    """What is trained and how: `sigma` of a delay kernel; the shortest self-delay, 0 for a second layer instead."""
+    """A network and its training: `sigma` of a delay kernel; the shortest self-delay, 0 for a second layer instead."""
 
     compiler: str
     delays: str

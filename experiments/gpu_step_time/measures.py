@@ -32,7 +32,7 @@ def _measured(where: Where, network: str, what: str, measure: Callable[[], dict[
 
 
 def _all(measured: list[bool]) -> None:
-    """An error where a figure is missing."""
+    """Raise an error if a figure is missing."""
     if not all(measured):
         raise PartError(f"{measured.count(False)} of {len(measured)} figures could not be measured")
 
@@ -148,7 +148,7 @@ def kernels(where: Where) -> None:
 
 
 def bandwidth(where: Where) -> None:
-    """What a copy on the device reaches."""
+    """The bandwidth of a copy on the device."""
     import benchmark
 
     from genn_delays.runs.build import compile_network

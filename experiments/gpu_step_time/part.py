@@ -1,4 +1,4 @@
-"""What a part of first light is: a function of its surroundings, in a process of its own, that keeps what it finds."""
+"""The parts of first light: functions that run in their own processes and keep their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = HERE.parents[1]
 
 
 class Where(NamedTuple):
-    """What a part is told: the backend, a folder of its own, and a function that keeps a row of what it found."""
+    """The arguments of a part: the backend, a folder of its own, and a function that keeps a row of results."""
 
     backend: str
     folder: Path
@@ -22,11 +22,11 @@ class Where(NamedTuple):
 
 
 class PartError(Exception):
-    """What a part was to show does not hold."""
+    """A part's claim does not hold."""
 
 
 class SkippedError(Exception):
-    """What a part needs is not here."""
+    """Something that a part needs is missing."""
 
 
 SKIPPED = 77
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 
 def run(*words: str, ok: tuple[int, ...] = (0,), **environment: str) -> str:
-    """What a command prints; its output goes to the log, too. An error where it ends otherwise than well."""
+    """Run a command and return its output, which goes to the log too. Raises an error if it fails."""
     print("$", " ".join(words), flush=True)
     lines = []
     with subprocess.Popen(

@@ -37,7 +37,7 @@ def installed() -> dict[str, str | None]:
 
 
 def refused(installed: dict[str, str | None]) -> list[str]:
-    """Which of these versions pyproject.toml does not allow, and what is wanted in their place."""
+    """The versions that pyproject.toml does not allow, with those that it wants."""
     try:
         from packaging.requirements import Requirement
     except ImportError:
@@ -59,7 +59,7 @@ def refused(installed: dict[str, str | None]) -> list[str]:
 
 
 def versions(where: Where) -> None:
-    """What is installed here, which of it the library would refuse, and whether a kernel runs."""
+    """Installed versions, those that the library would refuse, and whether a kernel runs."""
     where.keep(machine=platform.platform(), packages=installed())
     where.keep(refused=refused(installed()))
     run(*command("info"))

@@ -51,7 +51,7 @@ class Setting(NamedTuple):
         return f"{self.model}_{self.sparsity}_{self.where}_{self.l1:g}"
 
     def config(self, seed: int, threads: int) -> Config:
-        """What is trained."""
+        """The configuration of a run."""
         epochs, validation = EPOCHS[self.model], VALIDATION[self.model]
         settings = {"sparsity": self.sparsity, "seed": seed, "epochs": epochs, "validation": validation}
         if self.where == "none":
@@ -68,7 +68,7 @@ class Setting(NamedTuple):
 
 
 def result(setting: Setting, seed: int, runs: Path, threads: int) -> dict[str, Any]:
-    """What came of a run, made now unless it is there."""
+    """The result of a run, made now unless it is there."""
     folder = RunFolder(runs / f"{setting.name}_{seed}")
     if not folder.result.exists():
         train(setting.config(seed, threads), folder, resume=not folder.is_empty())
@@ -85,7 +85,7 @@ def result(setting: Setting, seed: int, runs: Path, threads: int) -> dict[str, A
 
 
 def kept() -> list[dict[str, Any]]:
-    """What came of the runs that were made before."""
+    """The results of the runs that were made before."""
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 

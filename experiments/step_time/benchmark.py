@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 
 
 class Kind(NamedTuple):
-    """What is learned besides weights, and how."""
+    """The kind of learning besides weights."""
 
     sigma: float | None = None  # of a Gaussian delay kernel
     learn_delays: bool = False

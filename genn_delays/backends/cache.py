@@ -30,7 +30,7 @@ def cached(
     have written, is built again. The source is kept where building fails, to be read beside the error.
 
     Args:
-        folder: of the entry, below the cache folder; nobody else may write to it.
+        folder: of the entry, below the cache folder; other users must not be able to write to it.
         key: what the file depends on besides the source.
         suffixes: of the source's file and of the built one.
         build: writes the second of two paths from the source at the first.
@@ -60,7 +60,7 @@ def compile_together(
     Args:
         plans: a source that several have is compiled once.
         emit: gives the source of a plan; called in this thread.
-        build: compiles a source into the cache; compilers are processes, or leave Python to others meanwhile.
+        build: compiles a source into the cache; compilers are processes, or release Python's lock.
         processors: that may be used.
     """
     sources: dict[str, None] = {}

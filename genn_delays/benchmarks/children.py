@@ -140,7 +140,7 @@ def resident() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError) as error:
-        raise GennDelaysError("memory in use is read from /proc/self/statm, which this system has not got") from error
+        raise GennDelaysError("memory in use is read from /proc/self/statm, which this system does not have") from error
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

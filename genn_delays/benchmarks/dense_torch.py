@@ -43,7 +43,7 @@ def check_network(config: Config) -> None:
     """Raise an error if the dense implementation does not support a network.
 
     Raises:
-        InvalidValueError: it names what is not there.
+        InvalidValueError: it names the unsupported feature.
     """
     found = next(_missing(config), None)
     if found is not None:
@@ -61,7 +61,7 @@ def _missing(config: Config) -> Iterator[str]:
         yield f"compiler kind {config.compiler.kind!r}"
     chain = [(c.source, c.target) for c in network.connections]
     if chain != list(zip(network.populations[:-1], network.populations[1:], strict=True)):
-        yield "populations that are no chain, in order"
+        yield "populations that are not a chain, in order"
     for p in network.populations[1:]:
         yield from _missing_of(p, last=p is network.populations[-1])
     for c in network.connections:

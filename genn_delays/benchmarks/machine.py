@@ -16,7 +16,7 @@ def machine(backend: str = "cpu") -> dict[str, Any]:
     """Processor, memory, system, compiler and versions.
 
     Args:
-        backend: where it is on a GPU, that is told as well.
+        backend: on a GPU, whose facts are added.
     """
     import numpy
 

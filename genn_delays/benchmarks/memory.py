@@ -24,7 +24,7 @@ from .subjects import synapses_of
 SPARSITIES = (0.9, 0.97, 0.99, 0.997, 0.999)
 REPEATS = 1
 SMALL = 32
-"""Neurons of the hidden layers of what is trained before, so that what is loaded once does not count."""
+"""Neurons of the hidden layers of the network that is trained first, so that code loaded once does not count."""
 SCRATCH = ("dead", "rank", "hash", "slot", "best_delay")
 """Arrays of a connection that rewiring alone needs, besides the copies called ``new_``."""
 

@@ -77,7 +77,7 @@ def writable(out: str) -> Path:
     """
     folder = expanded(out, "--out")
     if folder.exists() and not folder.is_dir():
-        raise InvalidValueError(f"--out {out}: that is no folder")
+        raise InvalidValueError(f"--out {out}: that is not a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

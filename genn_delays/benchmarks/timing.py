@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 
 K = TypeVar("K")
 Clock = Callable[[], float]
-"""Seconds that only ever grow."""
+"""Monotonic seconds."""
 Sample = Callable[[], Iterable[float]]
 """Does some work and gives the seconds that each piece of it took, one at least."""
 Opener = Callable[[], AbstractContextManager[Sample]]
-"""Builds what is measured, and gives its memory and threads back afterwards."""
+"""Builds the subject of a measurement, and frees its memory and threads afterwards."""
 
 clock: Clock = time.perf_counter
 TOLD = 10
-"""Of many rounds about so many are told."""
+"""About so many of the rounds are reported."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Nest:
     """The code of a body over neurons.
 
     Attributes:
-        header: statements of what is one for all.
+        header: statements of values that are one for all.
         inputs: names of its inputs that it reads and that are one for all.
         values: type and name of the lane's values that several parts share.
         parts: in order.

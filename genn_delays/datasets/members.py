@@ -42,7 +42,7 @@ class Member(NamedTuple):
 
 
 def members(source: Path) -> Iterator[Member]:
-    """Every file of a folder (in order of path) or an archive (in its own order); what it is, its content says.
+    """Every file of a folder (in order of path) or an archive (in its own order), recognised by its content.
 
     Raises:
         DatasetError: a file cannot be given as it is in the archive, because it is encrypted or a link.

@@ -31,7 +31,7 @@ TOTAL = 10420
 LISTS = ("train_filenames.txt", "test_filenames.txt")
 ARCHIVE = "hd_audio.tar.gz"
 MIRRORS = (f"https://zenkelab.org/datasets/{ARCHIVE}", f"https://compneuro.net/datasets/{ARCHIVE}")
-"""No digest of this archive is known; what is in it is checked against its own lists instead."""
+"""No digest of this archive is known; its content is checked against its own lists instead."""
 
 CODE_VERSION = 1
 """Counts changes of the numbers computed here. Cached features of another version are not used."""
@@ -150,7 +150,7 @@ def label(recording: str) -> int:
     """
     match = _NAME.fullmatch(recording)
     if not match:
-        raise DatasetError(f"{recording!r} is no recording's name, expected {_LAYOUT}")
+        raise DatasetError(f"{recording!r} is not the name of a recording, expected {_LAYOUT}")
     return _FIRST_CLASS[match[1]] + int(match[2])
 
 

@@ -66,7 +66,7 @@ def _each(function: Callable[[Array], Array], entries: tuple[Any, ...], matrices
     """A function of matrices ``[neuron, matrices * n, n]``, done once for neurons whose matrices are the same."""
     n = math.isqrt(len(entries) // matrices)
     if len(entries) != matrices * n * n:
-        raise ValueError(f"{len(entries)} numbers are no square matrix")
+        raise ValueError(f"{len(entries)} numbers are not a square matrix")
     broadcast = np.broadcast_arrays(*(np.asarray(e, dtype=np.float64) for e in entries))
     rows = np.stack([e.ravel() for e in broadcast], axis=-1)
     if not np.isfinite(rows).all():

@@ -86,7 +86,7 @@ class TextError(ValueError):
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """An expression printed for NumPy, with values for its names."""
+    """The value of an expression printed for NumPy, with values for its names."""
     return np.asarray(compiled(expression)(values))
 
 

@@ -21,7 +21,7 @@ from ..registry import Registry
 from .schedules import Progress, Schedule, as_schedule
 
 _AROUND_THE_BODY = ("l1", "weight_decay", "decoupled_l1", "schedule")
-"""Fields that no body reads: they belong to what is done before and after it, the same for all."""
+"""Fields that no body reads: they belong to the steps before and after it, which are the same for all optimisers."""
 
 F32 = npt.NDArray[np.float32]
 U16 = npt.NDArray[np.uint16]

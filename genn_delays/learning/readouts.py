@@ -320,8 +320,8 @@ class FirstSpikeTime(Readout):
     """``z_i``, the time in ms of neuron i's first spike, ``t dt``; without one the example's length, ``T dt``.
 
     The earliest is the answer. mlGeNN's of the same name gives the negative time. The derivative acts on the time of
-    that spike, in its step. Where there is no spike there is nothing to move, so that a neuron that has become silent
-    would never be heard again. Under EventProp it is pushed by a phantom spike.
+    that spike, in its step. Without a spike there is no time to be moved, so that a silent neuron would stay silent for
+    ever. Under EventProp it is pushed by a phantom spike.
 
     Such a neuron is taken to have spiked at the end, where `z` has it, its potential rising by a unit in
     `inverse_slope` ms. A higher potential would then have made it spike earlier, at a spike's own rule (Wunderlich &

@@ -224,7 +224,7 @@ def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None
     """Raise an error if a spike leaves a neuron at or above its threshold, so that it would spike for ever.
 
     Args:
-        values: `v_thresh` and `v_reset`; nothing is said of what is not numbers yet, but initialisers.
+        values: `v_thresh` and `v_reset`; initialisers are not checked here.
         relative: whether the threshold is subtracted at a spike, in place of setting the potential to `v_reset`.
     """
     thresh, reset = values["v_thresh"], 0.0 if relative else values["v_reset"]

@@ -9,7 +9,7 @@ from ..errors import RunFolderError
 from .folder import RunFolder
 
 NEEDED = ("train_accuracy", "test_accuracy", "step_ms")
-"""Without these there is no result."""
+"""Figures that a result needs."""
 OPTIONAL = ("train_loss", "test_loss", "validation_loss", "validation_accuracy", "seconds")
 """Numbers where they are there; what was no number when it was written is null."""
 

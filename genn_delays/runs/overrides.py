@@ -107,7 +107,7 @@ class Overrides:
         if self.sparsity == 0:
             if self.rewiring not in (None, NO_REWIRING):
                 raise InvalidValueError(
-                    f"--rewiring {self.rewiring} was asked for at --sparsity 0, where every pair is connected and "
+                    f"--rewiring {self.rewiring} cannot be used at --sparsity 0, where every pair is connected and "
                     "nothing can grow; use a sparsity above 0 or --rewiring none"
                 )
             name = NO_REWIRING
@@ -123,7 +123,7 @@ class Overrides:
             del asked["dale"]  # --no-dale asks for nothing
         for key in asked:
             if key not in arguments_of(REWIRING[name]):
-                raise InvalidValueError(f"--{key.replace('_', '-')} is no setting of the rewiring rule {name!r}")
+                raise InvalidValueError(f"--{key.replace('_', '-')} is not a setting of the rewiring rule {name!r}")
         table = {**rewiring.rule, **growth, **asked}
         return replace(rewiring, rule=complete("rewiring rule", rules, "rewiring", table, "rule"))
 

@@ -222,7 +222,7 @@ def read_compiler(table: Table) -> CompilerConfig:
     for other, keys in METHOD_KEYS.items():
         for key in keys:
             if other != kind and key in table:
-                raise InvalidValueError(f"[compiler] {key} is no setting of kind = {kind!r}, it is one of {other!r}")
+                raise InvalidValueError(f"[compiler] {key} is not a setting of kind = {kind!r}, it is one of {other!r}")
     if kind == "surrogate":
         table.setdefault("detach_reset", True)
         _flag("[compiler] detach_reset", table["detach_reset"])

@@ -134,5 +134,5 @@ def _chain(config: Config) -> tuple[list[PopulationConfig], list[ConnectionConfi
             raise unknown(f"population in {links[-1].section}", links[-1].target, by_name)
         layers.append(by_name[links[-1].target])
     if len(layers) != len(config.populations) or len(links) != len(config.connections) or len(layers) < 3:
-        raise InvalidValueError("--hidden: this model is no chain of an input, hidden layers and an output")
+        raise InvalidValueError("--hidden: this model is not a chain of an input, hidden layers and an output")
     return layers, links

@@ -80,12 +80,12 @@ def train(
     progress: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> Result:
-    """Train, or go on with training, and keep everything in a run folder.
+    """Train, or resume training, and keep everything in a run folder.
 
     Args:
         config: the run; on resuming, the one in the folder (see :func:`.resume.resumed_config`).
         folder: where to write; ``runs/<model>-NNN`` where not given.
-        resume: go on from the folder's last checkpoint, or from the beginning where there is none yet.
+        resume: continue from the folder's last checkpoint, or from the beginning if there is none yet.
         progress: show a progress bar on standard error, and what loading the data does that takes seconds.
         note: called with remarks for the user, one line each.
 
@@ -115,7 +115,7 @@ def train(
         folder.create()
         try:
             with folder.locked(note) as lock:
-                # once more: another process may have begun, or have gone on, in the meantime
+                # check again: another process may have begun or resumed the run in the meantime
                 if resume:
                     check_resumable(folder, config)
                 else:

@@ -14,7 +14,7 @@ from ..backends import Backend
 from ..version import __version__
 
 PACKAGES = ("numpy", "cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12")
-"""Packages whose versions are told where they are installed."""
+"""Packages whose versions are reported if they are installed."""
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,7 @@ def _population_state(
             continue
         if found.shape != array.shape or found.dtype != array.dtype or not np.isfinite(found).all():
             raise RunFolderError(
-                f"checkpoint {path} is damaged ({name} of population {p.name!r} is no array of numbers)"
+                f"checkpoint {path} is damaged ({name} of population {p.name!r} is not an array of numbers)"
             )
         array[:] = found
     return state

@@ -219,7 +219,7 @@ def _check_rewiring(connection: Connection, rule: RewiringRule, optimiser: Optim
     free = connection.num_pairs * connection.connectivity.synapses_per_pair() - connection.num_synapses
     if free == 0:
         raise InvalidValueError(
-            f"rewiring asked for on connection {connection.name!r} at sparsity 0: all {connection.num_pairs} pairs are "
+            f"rewiring on connection {connection.name!r} at sparsity 0: all {connection.num_pairs} pairs are "
             "connected, so nothing can grow; use a sparsity above 0 or rewiring 'none'"
         )
     if rule.candidates is not None and rule.candidates > free:

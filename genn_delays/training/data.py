@@ -134,7 +134,7 @@ def inputs_of(
             for spike inputs also a list of ``(times in ms, neurons)``, one an example. A list is never taken for
             dense spikes: where one of lists (not of tuples) could be both, it is refused. What is read batch by batch
             (:func:`.streamed.streams`) stays where it is.
-        augmentations: what is done to examples of an input before they are learned.
+        augmentations: changes of an input's examples in training.
 
     Raises:
         InvalidValueError: an input missing, too many, of the wrong shape or type, or not finite.
@@ -196,7 +196,7 @@ def augmentations_of(network: Network, augment: Mapping[Any, Any] | None, seed: 
     found: dict[Population, Callable[..., Any]] = {find_population(network, key): f for key, f in augment.items()}
     for population, function in found.items():
         if population not in network.inputs:
-            raise InvalidValueError(f"augment given for {population.name!r}, which is no input")
+            raise InvalidValueError(f"augment given for {population.name!r}, which is not an input")
         if not callable(function):
             raise InvalidValueError(f"augment of {population.name!r} must be a function, got {shown(function)}")
     return {population: Augmentation(function, seed) for population, function in found.items()}

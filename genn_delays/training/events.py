@@ -141,7 +141,7 @@ class Events:
         kinds = {one.dtype for one in given}
         if len(kinds) == 1:
             step = chunk_steps(given, time, self._dt)
-        else:  # how exact a time is depends on what it was given as
+        else:  # the precision of a time depends on its original type
             step = np.empty(time.size, np.int64)
             for kind in kinds:
                 mine = np.repeat([one.dtype == kind for one in given], [one.size for one in given])

@@ -19,7 +19,7 @@ from .arrays import check_input, labels_of, real_values, targets_of
 from .events import Events, array_of, events_of_dense
 
 Fetched = dict[int, list[Any]]
-"""Items of one batch by the object that gave them (its ``id``): each is asked for once."""
+"""Items of one batch by the ``id`` of their data set: each is read once."""
 
 
 def on_disk(values: Any) -> bool:

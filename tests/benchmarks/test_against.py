@@ -35,7 +35,7 @@ def changed(**sections):
     ("config", "named"),
     [
         (lambda: built_in(SPIKES), "compiler kind 'eventprop'"),
-        (lambda: load_model("store_recall"), "no chain"),
+        (lambda: load_model("store_recall"), "not a chain"),
         (lambda: changed(populations={1: {"relative_reset": True}}), "relative_reset = True"),
         (lambda: changed(populations={1: {"bias": 0.5}}), "population 'hidden' with a bias"),
         (lambda: changed(populations={2: {"readout": "max_var"}}), "readout 'max_var'"),

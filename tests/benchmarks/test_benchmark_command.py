@@ -180,7 +180,7 @@ def test_out_that_is_a_file(capsys, tmp_path):
     path = tmp_path / "file"
     path.write_text("kept")
     assert main(["benchmark", "train-step", "--out", str(path)]) == 2
-    assert "that is no folder" in capsys.readouterr().err
+    assert "that is not a folder" in capsys.readouterr().err
     assert path.read_text() == "kept"
 
 

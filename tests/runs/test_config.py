@@ -87,7 +87,7 @@ def test_weights_can_be_fixed_where_delays_are_learned(small):
 def test_settings_of_another_compiler_are_errors_and_go_where_it_is_exchanged(small):
     given = tables(small)
     given["compiler"] |= {"kind": "eventprop"}
-    with pytest.raises(InvalidValueError, match=r"\[compiler\] surrogate is no setting of kind = 'eventprop'"):
+    with pytest.raises(InvalidValueError, match=r"\[compiler\] surrogate is not a setting of kind = 'eventprop'"):
         Config.from_tables({**given, "compiler": {**given["compiler"], "surrogate": "arctan"}})
     for key in ("surrogate", "detach_reset"):
         given["compiler"].pop(key, None)

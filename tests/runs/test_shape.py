@@ -186,7 +186,7 @@ def test_hidden_layers_of_what_is_no_chain(config, shape):
         delay = {"kind": "uniform_int", "low": 1, "high": 9}
         more = {"source": source, "target": target, "connectivity": "dense", "delay": delay}
         tables["connections"] = [*tables["connections"], more]
-    with refused("--hidden", "no chain"):
+    with refused("--hidden", "not a chain"):
         Overrides(hidden="64,64").apply(Config.from_tables(tables))
 
 

@@ -389,7 +389,7 @@ def test_augmentation_that_goes_wrong_names_the_example():
             ({"real": in_place}, ("'real', example", "augmented", "read-only")),
             ({"real": lambda example, draws: example[1:]}, ("'real', example", "(8, 4)", "(7, 4)")),
             ({"real": 3}, ("augment of 'real'", "function", "3")),
-            ({"out": noisy}, ("augment", "'out'", "no input")),
+            ({"out": noisy}, ("augment", "'out'", "not an input")),
             (noisy, ("augment must be a dict",)),
         ):
             with refused(*parts):

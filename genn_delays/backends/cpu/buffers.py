@@ -155,7 +155,8 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
 
 
 def _point(c: ConnectionPlan, view: Any, arrays: Arrays, prefix: str = "") -> None:
-    """Let a connection's structure point to what is kept of every synapse; those of moments are of their optimisers."""
+    """Let a connection's structure point to the arrays per synapse; pointers to moments are in the optimisers'
+    structures."""
     for field in schema.SYNAPSE_FIELDS:
         addresses = [arrays.address(prefix + name) for name in field.names(field.count(c))]
         if field.several:

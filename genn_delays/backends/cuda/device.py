@@ -160,7 +160,7 @@ class Module(ABC):
 
         Raises:
             InvalidValueError: no such kernel, arguments that do not fit it, or dimensions that no device has.
-            KernelError: the kernel did what it must not; a GPU may tell so later, when it is waited for.
+            KernelError: the kernel failed; a GPU may report that later, when it is waited for.
         """
         if kernel not in self.signatures:
             raise unknown("kernel", kernel, self.signatures)
@@ -229,7 +229,7 @@ class Graph(ABC):
 
 
 class Device(ABC):
-    """A device, or what stands for one; for one thread at a time. To be closed, or used by ``with``.
+    """A device, or a stand-in for one, for one thread at a time. It must be closed, or used by ``with``.
 
     Attributes:
         name: of the device, for people.
@@ -284,7 +284,7 @@ class Device(ABC):
 
     @contextmanager
     def graph(self) -> Iterator[Graph]:
-        """Record what is launched or cleared in the body, instead of running it."""
+        """Record the launches and clears of the body, instead of running them."""
         self._check_open()
         self.refuse_recording("another cannot be recorded")
         self.settle()
@@ -329,7 +329,7 @@ class Device(ABC):
         self.close()
 
     def settle(self) -> None:
-        """Launch what was deferred, unless this is it: while a graph is recorded nothing is launched."""
+        """Launch deferred work, unless it is just being launched or a graph is recorded."""
         if self._recording is None:
             self.early.clear()
             if self.deferred is not None:

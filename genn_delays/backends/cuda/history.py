@@ -46,7 +46,7 @@ class History:
     def later(
         self, what: str, read: Mapping[int, Callable[[Row], T]], check: Callable[[Row], None] | None = None
     ) -> Later[T]:
-        """Begin a row, which what is launched next writes; how to read it, by key.
+        """Begin a row, which the next launches write; returns a reader of it by key.
 
         Args:
             what: the content of the row; kernels find the row by :meth:`row`.

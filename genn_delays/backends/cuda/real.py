@@ -28,7 +28,7 @@ DRIVERS = {12: "525", 13: "580"}
 """Oldest drivers for the wheels of a version of CUDA."""
 
 LOADS = (12, 4)
-"""CUDA of the oldest drivers that load a kernel when they are told to."""
+"""CUDA version of the oldest drivers that can load a kernel on request."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def compiling_for(index: int) -> Callable[[str], object]:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Errors of the driver as ours."""
+    """Turn errors of the driver into this library's."""
     try:
         yield
     except Exception as error:

@@ -253,7 +253,7 @@ class ShimDevice(Device):
         memory: bytes that buffers may take.
         late: do everything as late as possible, as a GPU may: when it is waited for; copies beside it come as early as
             they may. Otherwise all is done at once.
-        pages: ``"behind"`` or ``"before"`` every buffer lies a page that nobody may touch; ``""``: none.
+        pages: ``"behind"`` or ``"before"`` every buffer lies a protected page; ``""``: none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Memory of the host that a GPU copies from while the program goes on."""
+"""Memory of the host from which a GPU copies asynchronously."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Staging:
             done += size
 
     def _turn(self) -> None:
-        """To the other half, once what was copied from it has arrived."""
+        """Switch to the other half, once its copies are complete."""
         self._copied[self._half] = self.stream.record()
         self._half, self._used = 1 - self._half, 0
         if self._copied[self._half] is not None:

@@ -79,7 +79,7 @@ def build(model: Any, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """No other process builds in the folder meanwhile."""
+    """Lock the folder, so that no other process builds in it."""
     with (folder / "lock").open("w") as file:
         try:
             import fcntl

@@ -76,7 +76,7 @@ def first_candidates(c: ConnectionPlan, length: Array, seed: int) -> Growth:
 
 
 def dropped(model: GeNNModel, c: ConnectionPlan, step: int, count: int) -> tuple[Rewired, list[Growth]]:
-    """Drop synapses of a connection; how many, and what is to be grown in their place.
+    """Drop synapses of a connection; returns their number, and the synapses to be grown in their place.
 
     Args:
         count: how many go by their score, where the rule asks.

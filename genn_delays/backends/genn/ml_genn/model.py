@@ -28,7 +28,7 @@ from .network import carry
 Array = npt.NDArray[Any]
 
 NAMES = {"weight": ("g", "Gradient"), "delay": ("d", "DelayGradient")}
-"""mlGeNN's names of what is learned and of its gradient."""
+"""mlGeNN's names of learned variables and of their gradients."""
 _RINGS = ("RingWriteOffset", "RingReadOffset", "RingWriteStartOffset", "RingReadEndOffset")
 """mlGeNN's places on the tape of a neuron's spikes. On an empty one all but the first are at its end."""
 _SILENT = -1e30
@@ -240,7 +240,7 @@ class MLGeNNModel:
 
 @contextlib.contextmanager
 def _old_syntax() -> Iterator[None]:
-    """mlGeNN's readout ``max_var`` is written in a way that PyGeNN warns it will not take for good."""
+    """Silence PyGeNN's warning that mlGeNN's readout ``max_var`` has a deprecated syntax."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Legacy \$\(\) syntax", FutureWarning)
         yield

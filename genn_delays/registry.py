@@ -14,10 +14,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from .errors import InvalidValueError
+from .errors import GennDelaysError, InvalidValueError, asked
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class Registry(dict[str, type[T]], Generic[T]):
             raise InvalidValueError(f"{what}: class {cls.__qualname__} does not define {missing}")
         check = getattr(cls, "check_definition", None)
         if check is not None:
-            check()
+            asked(f"{what}: the definition of class {cls.__qualname__}", check)
 
     def __contains__(self, name: object) -> bool:
         if not super().__contains__(name):
@@ -130,9 +130,23 @@ class Registry(dict[str, type[T]], Generic[T]):
         if self._searched:
             return
         self._searched = True
-        for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
-            if not super().__contains__(point.name):
-                self.register(point.name)(point.load())
+        try:
+            for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
+                self._load(point)
+        except BaseException:
+            self._searched = False  # whoever asks next is told too
+            raise
+
+    def _load(self, point: EntryPoint) -> None:
+        package = point.dist.name if point.dist is not None else "an installed package"
+        try:
+            self.register(point.name)(point.load())
+        except Exception as error:  # whatever its import does
+            reason = str(error) if isinstance(error, GennDelaysError) else f"{type(error).__name__}: {error}"
+            raise InvalidValueError(
+                f"package {package!r} offers {self.kind} {point.name!r}, class {point.value!r}, which cannot be used: "
+                f"{' '.join(reason.split())}"
+            ) from error
 
 
 def register(name: str) -> Callable[[type[T]], type[T]]:

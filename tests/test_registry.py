@@ -9,7 +9,7 @@ import pytest
 from refused import refused
 
 from genn_delays.rewiring import REWIRING, SET, as_rewiring
-from genn_delays.runs.config import _rewiring as from_table
+from genn_delays.runs.sections import read_rewiring as from_table
 from genn_delays.runs.overrides import Overrides
 
 MODULE = """

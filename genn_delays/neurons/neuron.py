@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import keyword
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_real
+from ..bodies import check_fields
+from ..errors import InvalidValueError, asked, check_real, shown
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS, Readout, as_readout, plain_readout
 from ..random import Purpose, philox, uniform
@@ -66,12 +67,31 @@ class Equations:
     held: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_forms()
         names = [*self.variables, *self.parameters]
         for name in names:
             check_name("equations", name)
         for name in names:
             if names.count(name) > 1:
                 raise InvalidValueError(f"equations: {name!r} is there twice; names of variables and parameters differ")
+
+    def _check_forms(self) -> None:
+        if not isinstance(self.variables, Mapping) or not self.variables:
+            raise InvalidValueError(
+                f"equations: variables must be a dict, one entry a variable, got {self.variables!r}"
+            )
+        for name, entry in self.variables.items():
+            pair = isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str)
+            if not pair or not (entry[1] is None or isinstance(entry[1], str)):
+                raise InvalidValueError(
+                    f"equations: variable {name!r} must be (right-hand side, value after a spike or None), got "
+                    f"{shown(entry)}"
+                )
+        if not (self.threshold is None or isinstance(self.threshold, str)):
+            raise InvalidValueError(f"equations: threshold must be a text or None, got {self.threshold!r}")
+        given: Any = self.parameters
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise InvalidValueError(f"equations: parameters must be a tuple of names, got {shown(given)}")
 
     def with_refractory(self, period: Any) -> Equations:
         """The same with a refractory period, the parameter ``tau_refrac``, in which `v` is held; None for none."""
@@ -92,6 +112,7 @@ class Neuron:
         """An error where the class lacks what every backend needs of it."""
         if not any(base.__name__ in _KINDS and base.__module__ == __name__ for base in cls.__mro__):
             raise InvalidValueError(f"neuron {cls.__name__} must derive from {', '.join(_KINDS)}")
+        check_fields(f"neuron {cls.__name__}", cls, Neuron)
 
     @classmethod
     def examples(cls) -> list[Neuron]:
@@ -153,6 +174,26 @@ class DynamicNeuron(Neuron, ABC):
     @abstractmethod
     def parameter_values(self) -> dict[str, Any]:
         """Every parameter and the initial value of every variable (named after the variable)."""
+
+    def check_model(self, population: str) -> None:
+        """An error where equations and parameters are none, or do not belong together.
+
+        Raises:
+            InvalidValueError: it names the population, the class and what is missing.
+        """
+        what = f"population {population!r}: neuron {type(self).__name__}"
+        equations = asked(f"{what}: equations()", self.equations)
+        if not isinstance(equations, Equations):
+            raise InvalidValueError(f"{what}: equations() must give Equations, got {shown(equations)}")
+        values = asked(f"{what}: parameter_values()", self.parameter_values)
+        if not isinstance(values, Mapping):
+            raise InvalidValueError(f"{what}: parameter_values() must give a dict, got {shown(values)}")
+        missing = [name for name in (*equations.parameters, *equations.variables) if name not in values]
+        if missing:
+            raise InvalidValueError(
+                f"{what}: parameter_values() lacks {', '.join(missing)}; it gives every parameter and every variable's "
+                f"initial value"
+            )
 
     def with_parameters(self, values: dict[str, npt.NDArray[np.float64]]) -> DynamicNeuron:
         """The same neuron with other parameters, ``[neuron]`` each."""

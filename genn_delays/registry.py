@@ -149,11 +149,16 @@ class Registry(dict[str, type[T]], Generic[T]):
             ) from error
 
 
+def registries() -> tuple[Registry[Any], ...]:
+    """All registries, of every kind of class."""
+    return tuple(_REGISTRIES)
+
+
 def register(name: str) -> Callable[[type[T]], type[T]]:
     """Registers a class of yours by a name, so that every backend knows it and model files may name it.
 
     It derives from :class:`Optimiser`, :class:`Loss`, :class:`Readout`, :class:`Surrogate`, :class:`RewiringRule`,
-    :class:`DelayKernel`, :class:`Neuron` or an initialiser's class.
+    :class:`DelayKernel`, :class:`Neuron`, :class:`Initializer` or :class:`DelayInitializer`.
 
     Args:
         name: lower-case letters, digits and underscores.

@@ -9,8 +9,8 @@ import pytest
 from refused import refused
 
 from genn_delays.rewiring import REWIRING, SET, as_rewiring
-from genn_delays.runs.sections import read_rewiring as from_table
 from genn_delays.runs.overrides import Overrides
+from genn_delays.runs.sections import read_rewiring as from_table
 
 MODULE = """
 from dataclasses import dataclass

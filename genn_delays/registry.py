@@ -17,7 +17,7 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from .errors import GennDelaysError, InvalidValueError, asked
+from .errors import GennDelaysError, InvalidValueError, asked, shown
 
 T = TypeVar("T")
 
@@ -49,11 +49,7 @@ class Registry(dict[str, type[T]], Generic[T]):
         Raises:
             InvalidValueError: the name is taken or is none, or the class lacks something.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
-            raise InvalidValueError(
-                f"name of a registered {self.kind} must be lower-case letters, digits and single underscores, "
-                f"got {name!r}"
-            )
+        _check_name(self.kind, name)
 
         def add(cls: type[T]) -> type[T]:
             self._check(name, cls)
@@ -85,7 +81,7 @@ class Registry(dict[str, type[T]], Generic[T]):
             raise InvalidValueError(f"{what} must be a class derived from {self.base.__name__}, got {cls!r}")
         known = dict.get(self, name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise InvalidValueError(f"{what} is registered already, as class {known.__qualname__}")
+            raise InvalidValueError(f"{what} is registered already, as class {known.__module__}.{known.__qualname__}")
         other = next((n for n, c in dict.items(self) if c is cls and n != name), None)
         if other is not None:
             raise InvalidValueError(f"class {cls.__qualname__} is registered already, as {other!r}")
@@ -149,6 +145,14 @@ class Registry(dict[str, type[T]], Generic[T]):
             ) from error
 
 
+def _check_name(what: str, name: object) -> None:
+    """An error for what is no name, such as the class of a decorator without its parentheses."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
+        raise InvalidValueError(
+            f"name of a registered {what} must be lower-case letters, digits and single underscores, got {shown(name)}"
+        )
+
+
 def registries() -> tuple[Registry[Any], ...]:
     """All registries, of every kind of class."""
     return tuple(_REGISTRIES)
@@ -166,6 +170,7 @@ def register(name: str) -> Callable[[type[T]], type[T]]:
     Raises:
         InvalidValueError: it derives from none of them, the name is taken, or it lacks something.
     """
+    _check_name("class", name)
 
     def add(cls: type[T]) -> type[T]:
         for registry in _REGISTRIES:

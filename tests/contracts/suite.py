@@ -7,6 +7,7 @@ a backend and no example can take another's numbers or names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -151,6 +152,9 @@ def trained(backend: Any, ways: list[Branch], **arguments: Any) -> dict[str, Any
         x, y = data(net, arguments.get("event_prop", False))
         loss, gradients = net.gradients(x, y)
         found: dict[str, Any] = {"loss": np.array(loss)}
+        found |= {f"z of {p.name}": z for p, z in net.predict(x)[0].items()}
+        for p, metric in net.evaluate(x, y)[0].outputs.items():
+            found[f"right answers of {p.name}"] = np.array(metric.accuracy if metric.labelled else 0.0)
         found |= {f"gradient of {c if isinstance(c, str) else c.name}": g for c, g in gradients.items()}
         net.train(x, y, 2, callbacks=())
         for c in net.network.connections:
@@ -165,7 +169,8 @@ def assert_same_everywhere(backend: Any, ways: list[Branch], **arguments: Any) -
     mine, theirs = trained(backend, ways, **arguments), trained("reference", ways, **arguments)
     assert mine.keys() == theirs.keys()
     for what, value in theirs.items():
-        way = ways[int(what.rsplit("_", 1)[-1].removeprefix("hidden").removeprefix("out"))] if "_" in what else "all"
+        number = re.search(r"\d+$", what)
+        way = ways[int(number[0])] if number else "all"
         np.testing.assert_allclose(mine[what], value, rtol=2e-3, atol=2e-5, err_msg=f"{what}: {way}")
         if what.startswith("gradient of in_"):
             assert np.abs(value).max() > 0, f"{what}: {way} learns nothing"

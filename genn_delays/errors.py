@@ -6,7 +6,7 @@ The command line turns every :class:`GennDelaysError` into one line on standard 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,8 +99,14 @@ def check_registered(what: str, value: T, registry: Mapping[str, Any]) -> T:
     Generated code is made from the class itself. A class that is not registered, such as a subclass of a registered
     one, could be taken for its base on one backend and for itself on another.
     """
-    if type(value) not in registry.values():
-        kind = type(value).__name__
+    cls = type(value)
+    named = registry.get(getattr(cls, "registered_name", ""))  # without a look at what installed packages offer
+    if named is not cls and cls not in registry.values():
+        kind = cls.__name__
+        if named is not None and (named.__module__, named.__qualname__) == (cls.__module__, cls.__qualname__):
+            raise InvalidValueError(
+                f"{what}: class {kind} has been registered again since this object of it was made; make it anew"
+            )
         kinds = ", ".join(sorted(getattr(k, "__name__", str(k)) for k in registry.values()))
         raise InvalidValueError(
             f"{what}: class {kind} is not registered, so backends do not know what it computes; registered: {kinds}. "
@@ -199,6 +205,20 @@ def _is_duration(value: object) -> bool:
     import numpy as np
 
     return isinstance(value, np.timedelta64)
+
+
+def asked(what: str, call: Callable[..., T], *args: Any) -> T:
+    """What a function of a user's class gives, or an error that names it where it fails.
+
+    Raises:
+        InvalidValueError: the function raised an error that is not of this library, which is the cause.
+    """
+    try:
+        return call(*args)
+    except GennDelaysError:
+        raise
+    except Exception as error:
+        raise InvalidValueError(f"{what} failed with {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def keep(owner: object, **values: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InvalidValueError, as_float, check_real, keep, unknown
+from .errors import InvalidValueError, as_float, asked, check_real, keep, unknown
 from .random import first_true
 from .registry import Registry
 
@@ -48,7 +48,7 @@ class Initializer(ABC):
     def check_values(self) -> None:
         """Raise an error if its values do not have the shape of their uniform numbers, or do not rise with them."""
         u = (np.arange(64) + 0.5) / 64
-        values = np.asarray(self.quantile(u, 1))
+        values = asked(f"quantile() of {self}", lambda: np.asarray(self.quantile(u, 1)))
         if values.shape != u.shape or values.dtype.kind not in "iuf" or not (np.diff(values) >= 0).all():
             raise InvalidValueError(
                 f"{self}: quantile(u, fan_in) must give real numbers of the shape of u that rise with it, got "
@@ -175,7 +175,12 @@ def real_array(what: str, values: Any, shape: tuple[int, ...], *, single: bool =
 def sampled(what: str, initializer: Initializer, u: F64, fan_in: int) -> F64:
     """An initialiser's values, or an error where single precision cannot hold them."""
     with np.errstate(over="ignore"):
-        values = initializer.quantile(u, fan_in)
+        values = asked(f"quantile() of {initializer}", lambda: np.asarray(initializer.quantile(u, fan_in)))
+    if values.shape != u.shape or values.dtype.kind not in "iuf":
+        raise InvalidValueError(
+            f"{what}: quantile(u, fan_in) of {initializer} must give real numbers of the shape of u, {u.shape}, got "
+            f"{values.dtype} of shape {values.shape}"
+        )
     bad = ~(np.abs(values) <= np.finfo(np.float32).max)
     if bad.any():
         raise InvalidValueError(f"{what} must be finite in single precision, got {values[bad][0]:g} of {initializer}")

@@ -153,6 +153,8 @@ class Population:
         self.neuron = neuron
         self.index = len(network.populations)
         self.name = _unique(name, f"population{self.index}", "population", network.populations)
+        if isinstance(neuron, DynamicNeuron):
+            neuron.check_model(self.name)
         self.network = network
         self.batch_norm = as_batch_norm(batch_norm)
         bias = 0.0 if bias is None else check_parameter(f"bias of population {self.name!r}", bias)

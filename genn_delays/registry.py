@@ -14,10 +14,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from .errors import InvalidValueError
+from .errors import GennDelaysError, InvalidValueError, asked, shown
 
 T = TypeVar("T")
 
@@ -49,11 +49,7 @@ class Registry(dict[str, type[T]], Generic[T]):
         Raises:
             InvalidValueError: the name is taken or not valid, or the class lacks something.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
-            raise InvalidValueError(
-                f"name of a registered {self.kind} must be lower-case letters, digits and single underscores, "
-                f"got {name!r}"
-            )
+        _check_name(self.kind, name)
 
         def add(cls: type[T]) -> type[T]:
             self._check(name, cls)
@@ -85,7 +81,7 @@ class Registry(dict[str, type[T]], Generic[T]):
             raise InvalidValueError(f"{what} must be a class derived from {self.base.__name__}, got {cls!r}")
         known = dict.get(self, name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise InvalidValueError(f"{what} is registered already, as class {known.__qualname__}")
+            raise InvalidValueError(f"{what} is registered already, as class {known.__module__}.{known.__qualname__}")
         other = next((n for n, c in dict.items(self) if c is cls and n != name), None)
         if other is not None:
             raise InvalidValueError(f"class {cls.__qualname__} is registered already, as {other!r}")
@@ -94,7 +90,7 @@ class Registry(dict[str, type[T]], Generic[T]):
             raise InvalidValueError(f"{what}: class {cls.__qualname__} does not define {missing}")
         check = getattr(cls, "check_definition", None)
         if check is not None:
-            check()
+            asked(f"{what}: the definition of class {cls.__qualname__}", check)
 
     def __contains__(self, name: object) -> bool:
         if not super().__contains__(name):
@@ -130,16 +126,43 @@ class Registry(dict[str, type[T]], Generic[T]):
         if self._searched:
             return
         self._searched = True
-        for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
-            if not super().__contains__(point.name):
-                self.register(point.name)(point.load())
+        try:
+            for point in entry_points(group=f"genn_delays.{self.kind.replace(' ', '_')}s"):
+                self._load(point)
+        except BaseException:
+            self._searched = False  # whoever asks next is told too
+            raise
+
+    def _load(self, point: EntryPoint) -> None:
+        package = point.dist.name if point.dist is not None else "an installed package"
+        try:
+            self.register(point.name)(point.load())
+        except Exception as error:  # whatever its import does
+            reason = str(error) if isinstance(error, GennDelaysError) else f"{type(error).__name__}: {error}"
+            raise InvalidValueError(
+                f"package {package!r} offers {self.kind} {point.name!r}, class {point.value!r}, which cannot be used: "
+                f"{' '.join(reason.split())}"
+            ) from error
+
+
+def _check_name(what: str, name: object) -> None:
+    """An error for what is no name, such as the class of a decorator without its parentheses."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
+        raise InvalidValueError(
+            f"name of a registered {what} must be lower-case letters, digits and single underscores, got {shown(name)}"
+        )
+
+
+def registries() -> tuple[Registry[Any], ...]:
+    """All registries, of every kind of class."""
+    return tuple(_REGISTRIES)
 
 
 def register(name: str) -> Callable[[type[T]], type[T]]:
     """Registers a class of yours by a name, so that every backend knows it and model files may name it.
 
     It derives from :class:`Optimiser`, :class:`Loss`, :class:`Readout`, :class:`Surrogate`, :class:`RewiringRule`,
-    :class:`DelayKernel`, :class:`Neuron` or an initialiser's class.
+    :class:`DelayKernel`, :class:`Neuron`, :class:`Initializer` or :class:`DelayInitializer`.
 
     Args:
         name: lower-case letters, digits and underscores.
@@ -147,6 +170,7 @@ def register(name: str) -> Callable[[type[T]], type[T]]:
     Raises:
         InvalidValueError: it derives from none of them, the name is taken, or it lacks something.
     """
+    _check_name("class", name)
 
     def add(cls: type[T]) -> type[T]:
         for registry in _REGISTRIES:

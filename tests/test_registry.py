@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from refused import refused
 
 from genn_delays.rewiring import REWIRING, SET, as_rewiring
-from genn_delays.runs.config import _rewiring as from_table
 from genn_delays.runs.overrides import Overrides
+from genn_delays.runs.sections import read_rewiring as from_table
 
 MODULE = """
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(REWIRING, "_searched", False)
     yield
     dict.pop(REWIRING, "gentle", None)
+    sys.modules.pop("gentle_rules", None)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,34 @@ def test_deep_r_that_grows_by_the_gradient_has_a_name_of_its_own() -> None:
     assert from_table({"rule": "deep_r_rigl"}).rule["growth"] == "gradient"
     assert Overrides(rewiring="deep_r_rigl")._rewiring(from_table({"rule": "none"})).rule["growth"] == "gradient"
     assert type(as_rewiring("connection 'c'", "set")) is SET
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("raise RuntimeError('no such driver')", "RuntimeError: no such driver"),
+        ("import a_module_that_nobody_has", "ModuleNotFoundError"),
+        ("x = 1", "AttributeError"),
+        (MODULE.replace("Gentle(SET)", "Gentle"), "derived from RewiringRule"),
+        (MODULE + "    gone = 3\n    score = None\n", "`gone` and `score`"),
+        (MODULE.replace("@dataclass(frozen=True)", ""), "@dataclass"),
+    ],
+    ids=lambda x: x if "\n" not in x else "",
+)
+def test_a_broken_class_of_a_package_is_told_each_time(
+    installed: None, tmp_path: Path, module: str, reason: str
+) -> None:
+    """With the package's and the class's name; what is registered already is not asked for in packages."""
+    (tmp_path / "gentle_rules.py").write_text(module)
+    sys.modules.pop("gentle_rules", None)
+    for ask in (lambda: list(REWIRING), lambda: as_rewiring("connection 'c'", "gentle"), lambda: REWIRING["gentle"]):
+        with refused("'gentle_rules'", "'gentle_rules:Gentle'", "'gentle'", reason):
+            ask()
+    assert type(as_rewiring("connection 'c'", SET())) is SET
+
+
+def test_a_package_cannot_take_a_name_of_the_library(installed: None, tmp_path: Path) -> None:
+    points = tmp_path / "gentle_rules-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[genn_delays.rewiring_rules]\nset = gentle_rules:Gentle\n")
+    with refused("'gentle_rules'", "'set'", "registered already"):
+        list(REWIRING)

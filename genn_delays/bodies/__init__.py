@@ -7,8 +7,9 @@ rounded on its own, in the order in which it stands; nothing is reordered or sim
 bits.
 """
 
+from .definition import check_class, check_fields, check_only_read
 from .language import BodyError, read
 from .tree import Body, Type
 from .values import compute
 
-__all__ = ["Body", "BodyError", "Type", "compute", "read"]
+__all__ = ["Body", "BodyError", "Type", "check_class", "check_fields", "check_only_read", "compute", "read"]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ast
 import keyword
+import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -65,6 +66,8 @@ _WHOLE = ("//", "%", "&", "|", "^", "<<", ">>")
 
 
 _LENGTH = 20_000
+_LARGEST_REAL = (2 - 2.0**-23) * 2.0**127  # single precision's
+_LIMITS = {Type.U32: 1 << 32, Type.U64: 1 << 64, Type.INT: 1 << 63}
 
 
 class BodyError(InvalidValueError):
@@ -204,7 +207,7 @@ class _Reader:
                 type_ = wanted or Type.REAL
                 if isinstance(value, float) and not type_.floating:
                     raise self._error(f"{value} is not a whole number, where {type_.value} is needed")
-                return Number(value, type_)
+                return Number(self._fitting(value, type_), type_)
             case ast.Name(id=name):
                 if name not in known:
                     raise self._error(f"{name!r} has no value here; known are {', '.join(sorted(known))}")
@@ -232,6 +235,16 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self._call(name, args, known, wanted)
         raise self._error(f"{ast.unparse(node)!r} is not an expression of a body")
+
+    def _fitting(self, value: float, type_: Type) -> float:
+        """A written number, if its type has it."""
+        if type_.floating:
+            fits = abs(value) <= (_LARGEST_REAL if type_ is Type.REAL else sys.float_info.max)
+        else:
+            fits = value < _LIMITS.get(type_, 2)
+        if not fits:
+            raise self._error(f"a written number is too large for {type_.value}")
+        return value
 
     def _operation(self, op: str, left: ast.expr, right: ast.expr, known: set[str], wanted: Type | None) -> Expression:
         if op in ("<<", ">>"):

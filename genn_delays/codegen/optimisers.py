@@ -48,7 +48,7 @@ def comment_of(kind: type) -> str:
     for line in (inspect.getdoc(kind) or kind.__name__).splitlines():
         if line.strip() in ("Args:", "Attributes:"):
             break
-        lines.append(f"// {line}".rstrip())
+        lines.append(f"// {line}".rstrip(" \\"))  # a backslash at the end would continue the comment
     while lines[-1:] == ["//"]:
         lines.pop()
     return "\n".join(lines)

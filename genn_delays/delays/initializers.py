@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_count, check_real, keep, unknown
+from ..errors import InvalidValueError, asked, check_count, check_real, keep, unknown
 from ..registry import Registry
 
 MAX_DELAY = 65_535
@@ -50,7 +50,7 @@ class DelayInitializer(ABC):
         name = type(self).__name__
         low = check_count(f"{name} low", getattr(self, "low", None), 0, MAX_DELAY)
         high = check_count(f"{name} high", getattr(self, "high", None), low, MAX_DELAY)
-        p = np.asarray(self.cumulative())
+        p = asked(f"cumulative() of {self}", lambda: np.asarray(self.cumulative()))
         rises = p.shape == (high - low,) and p.dtype.kind in "iuf" and (np.diff(p, prepend=0.0, append=1.0) >= 0).all()
         if not rises:
             raise InvalidValueError(
@@ -61,7 +61,7 @@ class DelayInitializer(ABC):
     @cached_property
     def thresholds(self) -> npt.NDArray[np.uint32]:
         """Ascending thresholds on a 32-bit word, shape ``[high - low]``."""
-        scaled = np.ceil(self.cumulative() * 2.0**32)
+        scaled = np.ceil(np.asarray(self.cumulative()) * 2.0**32)
         return np.minimum(scaled, 2.0**32 - 1).astype(np.uint32)
 
     @property

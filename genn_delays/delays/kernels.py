@@ -27,7 +27,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies import Body, BodyError, Type, check_class, check_only_read, compute, read
 from ..bodies.functions import LIBRARY
 from ..errors import InvalidValueError, check_real, check_registered, keep, unknown
 from ..learning.schedules import Progress
@@ -109,7 +109,10 @@ class DelayKernel:
         if taken:
             raise BodyError(f"delay kernel {cls.__name__}: {taken[0]!r} is a name of the body's own, not of a number")
         inputs |= dict.fromkeys(cls.number_names(), Type.DOUBLE)
-        return read(f"body of delay kernel {cls.__name__}", cls.body, inputs, ("e", "slope"), LIBRARY)
+        what = f"body of delay kernel {cls.__name__}"
+        body = read(what, cls.body, inputs, ("e", "slope"), LIBRARY)
+        check_only_read(what, body, inputs)
+        return body
 
     @classmethod
     def check_definition(cls) -> None:
@@ -117,9 +120,8 @@ class DelayKernel:
         what = f"delay kernel {cls.__name__}"
         if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
             raise BodyError(f"{what} must be a dataclass with a `body`, the text of its shape")
-        for name in ("shape", "taps"):
-            if getattr(cls, name) is not getattr(DelayKernel, name):
-                raise BodyError(f"{what} must not define `{name}`: every backend computes its `body`")
+        fixed = ("shape", "taps", "formula", "number_names", "numbers", "code_name")
+        check_class(what, cls, DelayKernel, fixed)
         check_real(f"{what}: offset", getattr(cls, "offset", None), 0.0)
         check_real(f"{what}: reach", getattr(cls, "reach", None), 0.0, open_low=True)
         types = cls.formula().types

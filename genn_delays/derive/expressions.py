@@ -285,5 +285,6 @@ def _checked(expression: Any, write: Any, check: Any) -> str:
     except (TextError, ValueError, NotImplementedError, RecursionError) as error:
         functions = ", ".join(sorted(name[:-1] for name in C_FUNCTIONS))
         raise InvalidValueError(
-            f"{expression} holds what not every target has ({error}); functions of targets: {functions}"
+            f"{expression} holds what not every target has ({' '.join(str(error).split())}); functions of targets: "
+            f"{functions}"
         ) from error

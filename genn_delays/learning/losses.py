@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bodies import BodyError, Type, compute
+from ..bodies import BodyError, Type, check_class, compute
 from ..bodies.over_neurons import OverNeurons, Rank, read_over_neurons
-from ..errors import InvalidValueError, check_real, check_registered, check_switch, keep, unknown
+from ..errors import check_real, check_registered, check_switch, keep, unknown
 from ..registry import Registry
 from .readouts import READOUTS
 
@@ -67,6 +67,8 @@ class Loss:
     def on(self, readout: str, duration: float) -> Loss | None:
         """The loss as it reads a readout of examples that last `duration` ms; None where it does not fit.
 
+        It may give another loss, which need not be registered, because it is reached through this one.
+
         By default a loss fits readouts with a derivative by value and, if it is a per-timestep loss, those that read a
         variable.
         """
@@ -92,7 +94,7 @@ class Loss:
     def numbers(self) -> dict[str, float]:
         """The numbers that the body reads, by name."""
         name = type(self).__name__
-        return {n: check_real(f"{name} {n}", float(getattr(self, n))) for n in self.number_names()}
+        return {n: check_real(f"{name} {n}", getattr(self, n)) for n in self.number_names()}
 
     @classmethod
     @cache
@@ -130,8 +132,8 @@ class Loss:
         if getattr(cls, "ground_truth", None) not in get_args(GroundTruth):
             kinds = ", ".join(repr(kind) for kind in get_args(GroundTruth))
             raise BodyError(f"loss {name} must have a `ground_truth`, one of {kinds}")
-        if cls.evaluate is not Loss.evaluate:
-            raise BodyError(f"loss {name} must not define `evaluate`: every backend computes its `body`")
+        fixed = ("evaluate", "formula", "number_names", "numbers", "labelled", "stepwise")
+        check_class(f"loss {name}", cls, Loss, fixed)
         cls.formula("largest")
 
     def evaluate(self, z: Array, truth: Truth) -> tuple[Array, Array]:
@@ -363,12 +365,7 @@ def as_loss(value: Any) -> Loss:
         return value
     if not isinstance(value, str) or value not in LOSSES:
         raise unknown("loss", value, LOSSES)
-    kind: Any = LOSSES[value]
-    needed = [f.name for f in fields(kind) if f.default is MISSING]
-    if needed:
-        raise InvalidValueError(f"loss {value!r} needs {', '.join(needed)}: give {kind.__name__}({needed[0]}=...)")
-    loss: Loss = kind()
-    return loss
+    return as_loss(LOSSES.by_default("loss", value))
 
 
 def as_losses(value: Any) -> Loss | dict[Any, Loss]:

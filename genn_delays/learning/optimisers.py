@@ -5,16 +5,16 @@ The body is written once: backend ``reference`` computes it with NumPy, and ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies import Body, BodyError, Type, check_class, check_only_read, compute, read
 from ..bodies.functions import LIBRARY
 from ..errors import check_real, check_registered, check_switch, keep, unknown
 from ..registry import Registry
@@ -95,21 +95,33 @@ class Optimiser:
     @cache
     def formula(cls) -> Body:
         """The body, read."""
+        what = f"body of optimiser {cls.__name__}"
+        if not isinstance(cls.moments, (tuple, list)) or not all(isinstance(name, str) for name in cls.moments):
+            raise BodyError(f"optimiser {cls.__name__}: `moments` must be a tuple of names, got {cls.moments!r}")
         inputs = dict.fromkeys(("w", "g", *cls.moments), Type.REAL) | {"age": Type.U32}
         taken = [name for name in cls.number_names() if name in inputs]
         if taken or len(inputs) != len(cls.moments) + 3:
             raise BodyError(f"optimiser {cls.__name__}: w, g, age, the moments and its numbers need names of their own")
         inputs |= dict.fromkeys(cls.number_names(), Type.DOUBLE)
-        return read(f"body of optimiser {cls.__name__}", cls.body, inputs, ("w", *cls.moments), LIBRARY)
+        body = read(what, cls.body, inputs, ("w", *cls.moments), LIBRARY)
+        if left := [name for name in ("w", *cls.moments) if name not in body.assigned()]:
+            raise BodyError(f"{what} gives {', '.join(left)} no new value")
+        check_only_read(what, body, ("age", *cls.number_names()))
+        return body
 
     @classmethod
     def check_definition(cls) -> None:
         """Raise an error if the class lacks anything that backends need."""
         if not isinstance(getattr(cls, "body", None), str) or not is_dataclass(cls):
             raise BodyError(f"optimiser {cls.__name__} must be a dataclass with a `body`, the text of one step")
-        if cls.step is not Optimiser.step:
-            raise BodyError(f"optimiser {cls.__name__} must not define `step`: every backend computes its `body`")
+        fixed = ("step", "formula", "number_names", "numbers", "num_moments")
+        check_class(f"optimiser {cls.__name__}", cls, Optimiser, fixed)
         cls.formula()
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Optimisers that the contract tests try: instances that between them use all that it can do."""
+        return (cls(alpha=0.01),)
 
     def step(self, weight: F32, g: F32, moments: list[F32], age: U16) -> F32:
         """One step of the body; `moments` are updated in place.
@@ -195,6 +207,10 @@ class Adam(Optimiser):
         keep(self, beta2=check_real(f"{name} beta2", self.beta2, 0.0, 1.0, open_high=True))
         keep(self, epsilon=check_real(f"{name} epsilon", self.epsilon, 0.0, open_low=True))
 
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return cls(0.01), cls(0.02, 0.8, 0.95, 1e-3)
+
 
 @OPTIMISERS.register("adam_w")
 @dataclass(frozen=True)
@@ -214,6 +230,10 @@ class AdamW(Adam):
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self, decay=check_real("AdamW decay", self.decay, 0.0))
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return (cls(0.01, decay=0.1),)
 
 
 @OPTIMISERS.register("sgd")
@@ -238,6 +258,10 @@ class SGD(Optimiser):
         super().__post_init__()
         keep(self, momentum=check_real("SGD momentum", self.momentum, 0.0, 1.0, open_high=True))
 
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        return cls(0.1), cls(0.05, momentum=0.9)
+
 
 def older(age: U16) -> U16:
     """One more step for every synapse; 65,535 stays."""
@@ -254,5 +278,5 @@ def as_optimiser(what: str, value: Any) -> Optimiser:
     if isinstance(value, Optimiser):
         return check_registered(f"optimiser of {what}", value, OPTIMISERS)
     if isinstance(value, str) and value in OPTIMISERS:
-        return OPTIMISERS[value]()
+        return OPTIMISERS.by_default(f"optimiser of {what}", value)
     raise unknown(f"optimiser of {what}", value, OPTIMISERS)

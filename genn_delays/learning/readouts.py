@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies import Body, BodyError, Type, check_class, compute, read
 from ..bodies.functions import LIBRARY
 from ..bodies.over_neurons import SOFTMAX, OverNeurons, Rank, read_over_neurons
-from ..errors import InvalidValueError, check_real, check_registered, unknown
+from ..errors import check_real, check_registered, unknown
 from ..registry import Registry
 
 Array = npt.NDArray[Any]
@@ -92,7 +92,7 @@ class Readout:
     def numbers(self) -> dict[str, float]:
         """The numbers that the bodies read, by name."""
         name = type(self).__name__
-        return {n: check_real(f"{name} {n}", float(getattr(self, n))) for n in self.number_names()}
+        return {n: check_real(f"{name} {n}", getattr(self, n)) for n in self.number_names()}
 
     @classmethod
     @cache
@@ -159,9 +159,8 @@ class Readout:
                 )
         if cls.derivative == "time" and cls.reads != "spikes":
             raise BodyError(f"readout {name}: a derivative by time is one of spikes, but it reads the {cls.reads}")
-        for method in ("forward", "backward", "phantom_push"):
-            if getattr(cls, method) is not getattr(Readout, method):
-                raise BodyError(f"readout {name} must not define `{method}`: every backend computes its bodies")
+        fixed = ("forward", "backward", "phantom_push", "scan", "softmax_back", "number_names", "numbers")
+        check_class(f"readout {name}", cls, Readout, fixed)
         cls.scan()
         if cls.reads == "softmax":
             cls.softmax_back()
@@ -356,12 +355,7 @@ def as_readout(value: Any) -> Readout:
         return check_registered("readout", value, READOUTS)
     if not isinstance(value, str) or value not in READOUTS:
         raise unknown("readout", value, READOUTS)
-    kind: Any = READOUTS[value]
-    needed = [f.name for f in fields(kind) if f.default is MISSING]
-    if needed:
-        raise InvalidValueError(f"readout {value!r} needs {', '.join(needed)}: give {kind.__name__}({needed[0]}=...)")
-    readout: Readout = kind()
-    return readout
+    return READOUTS.by_default("readout", value)
 
 
 def plain_readout(value: Any) -> str | Readout:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..arguments import keywords_only
 from ..errors import check_choice, check_switch
-from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_parameter, check_reset
+from .neuron import NEURONS, DynamicNeuron, Equations, Integration, Neuron, check_parameter, check_reset
 
 
 @NEURONS.register("leaky_integrate_fire")
@@ -61,6 +61,10 @@ class LeakyIntegrateFire(DynamicNeuron):
 
     def check_sampled(self, population: str, values: dict[str, npt.NDArray[np.float64]]) -> None:
         check_reset(f"population {population!r}: ", values, relative=self.relative_reset)
+
+    @classmethod
+    def examples(cls) -> list[Neuron]:
+        return [cls(), cls(scale_i=True, integration="exact"), cls(relative_reset=True), cls(tau_refrac=2.0)]
 
     def equations(self) -> Equations:
         return Equations(

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_choice, check_real, shown
+from ..bodies import check_fields
+from ..errors import InvalidValueError, asked, check_choice, check_real, shown
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS, Readout, as_readout, plain_readout
 from ..random import Purpose, philox, uniform
@@ -119,6 +120,7 @@ class Neuron:
         """Raise an error if the class lacks anything that backends need."""
         if not any(base.__name__ in _KINDS and base.__module__ == __name__ for base in cls.__mro__):
             raise InvalidValueError(f"neuron {cls.__name__} must derive from {', '.join(_KINDS)}")
+        check_fields(f"neuron {cls.__name__}", cls, Neuron)
 
     @classmethod
     def examples(cls) -> list[Neuron]:
@@ -180,6 +182,26 @@ class DynamicNeuron(Neuron, ABC):
     @abstractmethod
     def parameter_values(self) -> dict[str, Any]:
         """Every parameter and the initial value of every variable (named after the variable)."""
+
+    def check_model(self, population: str) -> None:
+        """An error where equations and parameters are none, or do not belong together.
+
+        Raises:
+            InvalidValueError: it names the population, the class and what is missing.
+        """
+        what = f"population {population!r}: neuron {type(self).__name__}"
+        equations = asked(f"{what}: equations()", self.equations)
+        if not isinstance(equations, Equations):
+            raise InvalidValueError(f"{what}: equations() must give Equations, got {shown(equations)}")
+        values = asked(f"{what}: parameter_values()", self.parameter_values)
+        if not isinstance(values, Mapping):
+            raise InvalidValueError(f"{what}: parameter_values() must give a dict, got {shown(values)}")
+        missing = [name for name in (*equations.parameters, *equations.variables) if name not in values]
+        if missing:
+            raise InvalidValueError(
+                f"{what}: parameter_values() lacks {', '.join(missing)}; it gives every parameter and every variable's "
+                f"initial value"
+            )
 
     def with_parameters(self, values: dict[str, npt.NDArray[np.float64]]) -> DynamicNeuron:
         """The same neuron with other parameters, ``[neuron]`` each."""

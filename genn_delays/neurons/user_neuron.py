@@ -14,7 +14,7 @@ from ..arguments import keywords_only
 from ..errors import InvalidValueError, shown
 from ..grammar import expression_tree
 from .leaky_integrate_fire import check_integration
-from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_name
+from .neuron import NEURONS, DynamicNeuron, Equations, Integration, Neuron, check_name
 
 
 @NEURONS.register("user_neuron")
@@ -65,6 +65,16 @@ class UserNeuron(DynamicNeuron):
                 f"UserNeuron: readout {self.readout!r} needs output_var_name out of {', '.join(self.vars)}, got "
                 f"{self.output_var_name!r}"
             )
+
+    @classmethod
+    def examples(cls) -> list[Neuron]:
+        return [
+            cls(
+                vars={"u": ("-u / tau + Isyn", "c * u * u / (1 + u**2)"), "r": ("(u - r) / 15", "r - 0.1")},
+                threshold="u + 0.3 * r * r - 0.5",
+                param_vals={"tau": 6.0, "c": 0.2},
+            )
+        ]
 
     def _check_names(self) -> None:
         for name in [*self.vars, *self.param_vals]:

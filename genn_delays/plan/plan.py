@@ -20,6 +20,7 @@ from ..derive.derivations import SurrogateCode
 from ..derive.equations import DiscreteModel
 from ..derive.expressions import evaluate
 from ..derive.names import derived_name
+from ..errors import asked, check_count
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser, Optimisers
 from ..learning.readouts import Readout, as_readout
@@ -364,8 +365,13 @@ class Plan:
 
     def drops(self, step: int, now: Progress) -> dict[int, int]:
         """By connection that is to be rewired after a training step, the number of synapses to be dropped by score."""
-        rules = [(c, c.rewiring) for c in self.connections if c.rewiring is not None]
-        return {c.index: rule.num_dropped(c.size, now) for c, rule in rules if rule.due(step, now)}
+        found = {}
+        for c in self.connections:
+            rule = c.rewiring
+            if rule is not None and asked(f"due of {rule}", rule.due, step, now):
+                what = f"num_dropped of {rule} for connection {c.name!r}"
+                found[c.index] = check_count(what, asked(what, rule.num_dropped, c.size, now), 0, c.size)
+        return found
 
     def shortest_block(self) -> int:
         """The time steps of the shortest possible block, for all delays that may be learned or grown."""

@@ -23,7 +23,7 @@ def as_rewiring(what: str, value: Any) -> RewiringRule | None:
     if isinstance(value, str) and value == DEEP_R_RIGL:
         return DeepR(growth="gradient")
     if isinstance(value, str) and value in REWIRING:
-        return REWIRING[value]()
+        return REWIRING.by_default(f"rewiring of {what}", value)
     raise unknown(f"rewiring of {what}", value, [*REWIRING, DEEP_R_RIGL, "none"])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from ..errors import check_real, check_switch, keep
 from .rule import REWIRING, RewiringRule
 
 
@@ -44,10 +43,6 @@ class DeepR(RewiringRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        keep(self, l1=check_real("DeepR l1", self.l1, 0.0))
-        keep(self, temperature=check_real("DeepR temperature", self.temperature, 0.0))
-        check_switch("DeepR decoupled_l1", self.decoupled_l1)
-        check_switch("DeepR dale", self.dale)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

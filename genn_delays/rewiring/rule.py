@@ -22,9 +22,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..bodies import Body, BodyError, Type, compute, read
+from ..bodies import Body, BodyError, Type, check_class, check_only_read, compute, read
 from ..bodies.functions import LIBRARY
-from ..errors import check_choice, check_count, check_real, keep
+from ..errors import check_choice, check_count, check_real, check_switch, keep
 from ..learning.schedules import Progress
 from ..registry import Registry
 
@@ -34,6 +34,7 @@ EXACT_CANDIDATES = 1_000_000
 SAMPLED_PER_DROPPED = 8
 """Size of the sample, in dropped synapses."""
 
+_FIXED = ("dropped", "helps", "numbers", "drop_numbers", "help_numbers", "number_names", "drop_body", "help_body")
 _MOMENT = re.compile(r"\bmoment(\d+)\b")
 Array = npt.NDArray[Any]
 
@@ -80,6 +81,11 @@ class RewiringRule:
     def __post_init__(self) -> None:
         check_choice("growth_delay", self.growth_delay, GROWTH_DELAYS)
         check_choice("growth", self.growth, ("random", "gradient"))
+        name = type(self).__name__
+        keep(self, l1=check_real(f"{name} l1", self.l1, 0.0))
+        keep(self, temperature=check_real(f"{name} temperature", self.temperature, 0.0))
+        check_switch(f"{name} decoupled_l1", self.decoupled_l1)
+        check_switch(f"{name} dale", self.dale)
         if self.candidates is not None:
             keep(self, candidates=check_count(f"{type(self).__name__} candidates", self.candidates))
         for body in (self.drop_body(), self.help_body()):
@@ -187,8 +193,7 @@ class RewiringRule:
         if taken := inputs.keys() & set(cls.number_names()):
             raise BodyError(f"{what}: {', '.join(sorted(taken))} cannot be names of its numbers too")
         body = read(what, text or "", inputs | dict.fromkeys(cls.number_names(), Type.DOUBLE), (output,), LIBRARY)
-        if assigned := body.assigned() & set(cls.number_names()):
-            raise BodyError(f"{what} gives {', '.join(sorted(assigned))} another value; its numbers are only read")
+        check_only_read(what, body, cls.number_names())
         if body.types[output] is not type_:
             raise BodyError(f"{what} must be {type_.value}, got {body.types[output].value}")
         return body
@@ -205,9 +210,7 @@ class RewiringRule:
         what = f"rewiring rule {cls.__name__}"
         if not is_dataclass(cls) or (isinstance(cls.gone, str) == isinstance(cls.score, str)):
             raise BodyError(f"{what} must be a dataclass with one of `gone` and `score`, the text of a formula")
-        for name in ("dropped", "helps", "numbers"):
-            if getattr(cls, name) is not getattr(RewiringRule, name):
-                raise BodyError(f"{what} must not define `{name}`: every backend computes its formulas")
+        check_class(what, cls, RewiringRule, _FIXED)
         if cls.score is not None and cls.num_dropped is RewiringRule.num_dropped:
             raise BodyError(f"{what} drops synapses by `score` and must define `num_dropped`, how many of them")
         if not isinstance(cls.signed, bool) or not (cls.help is None or isinstance(cls.help, str)):

@@ -13,6 +13,7 @@ from ..delays import DELAY_INITIALIZERS
 from ..errors import GennDelaysError, InvalidValueError, as_float, unknown
 from ..initializers import INITIALIZERS
 from ..learning import SCHEDULES
+from ..learning.readouts import READOUTS
 
 Table = dict[str, Any]
 Registry = Mapping[str, Any]
@@ -21,6 +22,7 @@ _REQUIRED = inspect.Parameter.empty
 _NESTED: dict[str, tuple[str, Registry]] = {
     "delay": ("delay initializer", DELAY_INITIALIZERS),
     "schedule": ("schedule", SCHEDULES),
+    "readout": ("readout", READOUTS),
 }
 """Arguments that are tables of their own, and what they hold; other tables with a ``kind`` are initialisers."""
 
@@ -97,7 +99,7 @@ def complete(
 
 def complete_value(section: str, argument: str, value: Any) -> Any:
     """An argument; where it is an initialiser or a schedule, with all of that one's arguments."""
-    if argument in _NESTED and isinstance(value, (str, Mapping)):
+    if argument in _NESTED and isinstance(value, Mapping if argument == "readout" else (str, Mapping)):
         return complete(*_NESTED[argument], section, value)
     if (argument == "weight" and isinstance(value, str)) or (isinstance(value, Mapping) and "kind" in value):
         return complete("initializer", INITIALIZERS, section, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, asked, shown
 from ..learning.losses import Loss
 from ..learning.readouts import as_readout
 from ..network import Network, Population
@@ -29,10 +29,15 @@ def output_losses(network: Network, losses: Loss | Mapping[Any, Loss], duration:
 
 def _on_readout(p: Population, loss: Loss, duration: float) -> Loss:
     readout = as_readout(p.neuron.readout).registered_name
-    fitted = loss.on(readout, duration)
+    fitted = asked(f"on() of loss {loss!r}", loss.on, readout, duration)
+    if fitted is not None and not isinstance(fitted, Loss):
+        raise InvalidValueError(f"on() of loss {loss!r} must give a loss or None, got {shown(fitted)}")
     if fitted is None:
         fitting = ", ".join(repr(name) for name in loss.fitting()) or "none"
         raise InvalidValueError(
             f"loss {loss!r} does not fit readout {readout!r} of population {p.name!r}; it fits readouts: {fitting}"
         )
+    if type(fitted) is not type(loss):
+        type(fitted).check_definition()
+        fitted.numbers()
     return fitted

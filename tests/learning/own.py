@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from genn_delays.learning.losses import LOSSES, Loss
-from genn_delays.learning.readouts import READOUTS, Readout
+import own_classes
+
+from genn_delays.learning.losses import Loss
+from genn_delays.learning.readouts import Readout
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,6 @@ OWN: dict[str, Any] = {
 }  # fmt: skip
 
 
-@contextmanager
-def registered() -> Iterator[None]:
+def registered() -> AbstractContextManager[None]:
     """All of them registered, while the block is open."""
-    added: list[tuple[Any, str]] = []
-    for name, kind in OWN.items():
-        registry: Any = LOSSES if issubclass(kind, Loss) else READOUTS
-        if name not in registry:
-            registry.register(name)(kind)
-            added.append((registry, name))
-    try:
-        yield
-    finally:
-        for registry, name in added:
-            del registry[name]
+    return own_classes.registered(OWN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from networks import Case
+from own_classes import ThirdMoment, registered
 from refused import refused
 from rewired import assert_same_state, set_gradient
 
@@ -13,7 +14,13 @@ from genn_delays.learning.optimisers import OPTIMISERS, Optimisers, as_optimiser
 from genn_delays.learning.schedules import Progress
 from genn_delays.plan.protocol import Pass
 
-EVERY = [Adam(0.01), Adam(0.02, 0.8, 0.95, 1e-3), AdamW(0.01, decay=0.1), SGD(0.1), SGD(0.05, momentum=0.9)]
+EVERY = [example for kind in (*OPTIMISERS.values(), ThirdMoment) for example in kind.examples()]
+
+
+@pytest.fixture(autouse=True)
+def own():
+    with registered({"third_moment": ThirdMoment}):
+        yield
 
 
 @pytest.mark.parametrize(

@@ -1,52 +1,18 @@
-"""Surrogates of a user's own, on every backend, whether or not their class has a text."""
+"""Surrogates of a user's own, whether or not their class has a text; ``tests/contracts`` has them on every backend."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from networks import Case, largest_difference
+from own_classes import Logistic
 from refused import refused
 
 import genn_delays as gd
 from genn_delays import Surrogate
 from genn_delays.derive.derivations import surrogate_code
 from genn_delays.derive.expressions import evaluate
-from genn_delays.learning.surrogates import SURROGATES
-
-
-@dataclass(frozen=True)
-class Logistic(Surrogate):
-    """``S(x) = 1 / (1 + exp(-steepness x))``."""
-
-    steepness: float = 4.0
-
-    def spike(self, x: Any) -> Any:
-        import sympy
-
-        return (1 + sympy.tanh(sympy.Float(self.steepness) * x / 2)) / 2
-
-
-@pytest.fixture(autouse=True)
-def registered() -> Iterator[None]:
-    gd.register("logistic")(Logistic)
-    yield
-    del SURROGATES["logistic"]
-
-
-def test_every_backend_computes_it(kernels: Any) -> None:
-    case = Case.numbered(3)
-    object.__setattr__(case, "surrogate", "logistic")
-    found = []
-    for backend in (kernels, "reference"):
-        with case.compile(backend) as compiled:
-            loss, gradients = compiled.gradients(*case.data())
-            found.append([np.array([loss]), *gradients.values()])
-    for mine, theirs in zip(*found, strict=True):
-        assert largest_difference(mine, theirs) < 1e-5
 
 
 def test_its_derivative_is_that_of_the_formula() -> None:

@@ -171,7 +171,9 @@ def test_learned_constants_are_what_the_next_step_uses(backend):
     assert np.abs(tau - start).max() > 0.01
     again = compiled_for(described(replace(LIF["exact"], tau_mem=tau.tolist())), backend, names={})
     for c in again.plan.connections:
-        again.engine.set_state(c.index, replace(again.engine.state(c.index), synapses=compiled.synapses(c.name)))
+        state = again.engine.state(c.index)
+        state.synapses = compiled.synapses(c.name)
+        again.engine.set_state(c.index, state)
     (one,), (two,) = (n.predict(data()[0])[0].values() for n in (compiled, again))
     np.testing.assert_allclose(one, two, rtol=1e-6)
 

@@ -17,6 +17,7 @@ from genn_delays import DelayInitializer, DelayKernel, DynamicNeuron, Equations,
 from genn_delays.delays import DELAY_INITIALIZERS, DELAY_KERNELS
 from genn_delays.initializers import INITIALIZERS
 from genn_delays.learning import SURROGATES
+from genn_delays.learning.readouts import READOUTS
 from genn_delays.neurons import NEURONS
 from genn_delays.runs.build import build_network
 from genn_delays.runs.config import Config
@@ -74,9 +75,16 @@ class Plain(DynamicNeuron):
         return {"int": self.int, "double": 0.0}
 
 
+@dataclass(frozen=True)
+class Fading(gd.Readout):
+    rate: float = 0.05
+    begin, each, end = "sum = real(0)", "sum = sum + real(exp(-rate * double(t))) * v", "z = sum"
+    back = "dv = real(exp(-rate * double(t))) * dz"
+
+
 KINDS = {
     "geometric": (Geometric, DELAY_INITIALIZERS), "ramp": (Ramp, INITIALIZERS), "tent": (Tent, DELAY_KERNELS),
-    "soft": (Soft, SURROGATES), "plain": (Plain, NEURONS),
+    "soft": (Soft, SURROGATES), "plain": (Plain, NEURONS), "fading": (Fading, READOUTS),
 }  # fmt: skip
 
 
@@ -138,6 +146,22 @@ def test_a_model_file_names_them() -> None:
     assert first.connectivity.delay_initializer == Geometric(1, 6, 0.7)
     assert first.connectivity.weight_initializer == Ramp(1.2)
     assert isinstance(network.populations[1].neuron, Plain)
+
+
+def test_readouts_with_numbers() -> None:
+    """As a table, with the defaults of what it leaves out; a name alone stays a name in the file of the run."""
+    table = MODEL.replace('readout = "sum_var"', 'readout = { kind = "fading", rate = 0.2 }')
+    config = Config.from_tables(tomllib.loads(table))
+    assert build_network(config).populations[2].neuron.readout == Fading(0.2)
+    written = Config.from_tables(config.tables())
+    assert build_network(written).populations[2].neuron.readout == Fading(0.2)
+    assert Config.from_tables(tomllib.loads(MODEL)).populations[2].neuron["readout"] == "sum_var"
+    with refused("'rat'", "rate"):
+        Config.from_tables(tomllib.loads(table.replace("rate = 0.2", "rat = 0.2")))
+    with refused("Fading rate", "'fast'"):
+        build_network(Config.from_tables(tomllib.loads(table.replace("0.2 }", '"fast" }'))))
+    with refused("readout", "'fadin'", "fading"):
+        Config.from_tables(tomllib.loads(table.replace('"fading"', '"fadin"')))
 
 
 def test_names_that_are_not_there_are_listed() -> None:

@@ -208,7 +208,7 @@ def _is_duration(value: object) -> bool:
 
 
 def asked(what: str, call: Callable[..., T], *args: Any) -> T:
-    """What a function of a user's class gives, or an error that names it where it fails.
+    """The result of a function of a user's class, or an error that names it where it fails.
 
     Raises:
         InvalidValueError: the function raised an error that is not of this library, which is the cause.

@@ -1,4 +1,4 @@
-"""What is checked of every class whose formulas are bodies, when it is registered."""
+"""Checks of every class whose formulas are bodies, when it is registered."""
 
 from __future__ import annotations
 

@@ -161,7 +161,8 @@ def draw(results: Results) -> Pictures:
             axes = every[row * len(QUANTITIES) + column]
             _panel(axes, [m for m in results.measurements if m.parameters["axis"] == axis], axis, value)
             logarithmic(axes, "synapses kept (%)" if axis == "sparsity" else "neurons of a hidden layer", label)
-            axes.legend(fontsize=8)
+            if axes.get_legend_handles_labels()[0]:  # a small network may not grow by a page
+                axes.legend(fontsize=8)
     return {"scaling": figure}
 
 

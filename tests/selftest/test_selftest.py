@@ -207,7 +207,7 @@ def test_what_a_backend_has_not_got_is_no_failure():
     names = ["surrogate gradient, spike inputs", "EventProp, spike inputs", "DEEP R", "DEEP R, the best delays"]
     report = selftest(Partial(), only=names)
     assert {row.name: row.ok for row in report.rows} == dict(zip(names, (None, True, True, None), strict=True))
-    assert report.ok and "2 of 2 features ok, 2 not there" in report.summary()
+    assert report.ok and "2 of 2 features ok, 2 not supported" in report.summary()
     assert report.rows[-1].note == "backend 'genn' has gradients with EventPropCompiler"
     assert "not there" in report.rows[-1].line(20)
 

@@ -122,8 +122,8 @@ MUTANTS = (
     # rewiring
     Mutant("synapses that reached zero stay", BODIES, "new_ * sign_ <= 0.0f", "new_ * sign_ <= -1.0f",
            (RANDOM, DALE)),
-    Mutant("newborn synapses have an age", "grow.cpp.j2", "c->new_age[place] = 0;", "c->new_age[place] = 1;",
-           (RANDOM, "SET", "RigL")),
+    Mutant("newborn synapses have an age", "grow.cpp.j2", '{{ "0.0f" if f.real else "0" }}',
+           '{{ "0.0f" if f.real else "1" }}', (RANDOM, "SET", "RigL")),
     Mutant("newborn synapses come before their pair's others", "grow.cpp.j2",
            "c->pre[k] <= c->slot[grown].pre", "c->pre[k] < c->slot[grown].pre", ("RigL, two synapses a pair",)),
     Mutant("the most negative in the place of the smallest", BODIES, "score_ = fabsf(w_);", "score_ = w_;",
@@ -137,7 +137,7 @@ MUTANTS = (
     Mutant("Dale's law upside down", "slots.cpp.j2", "c->pre_sign[s->pre] < 0", "c->pre_sign[s->pre] > 0", (DALE,)),
     Mutant("the same places at every step", "sample_distinct.cpp.j2", "(uint32_t)(k >> 32), step)",
            "(uint32_t)(k >> 32), 0)", (RANDOM, "SET")),
-    Mutant("scores without the kernel", "score.cpp.j2", "sum += share[l] * correlogram[l];", "sum += correlogram[l];",
+    Mutant("scores without the kernel", "score.cpp.j2", "share[l], shift, shift, row", "1.0f, shift, shift, row",
            (SPREAD,)),
 )  # fmt: skip
 """More than one of every kind: a sign, an index, a bound, a missing term; in passes, optimisers and growth."""

@@ -41,11 +41,6 @@ def check_name(what: str, name: object) -> None:
         raise InvalidValueError(f"{what}: {name!r} cannot be a name; reserved: {', '.join(RESERVED)}")
 
 
-def _is_text(value: object) -> bool | None:
-    """True if a value is a text; None for None."""
-    return None if value is None else isinstance(value, str)
-
-
 @dataclass(frozen=True)
 class Equations:
     """A neuron as equations, in mlGeNN 3's form.
@@ -84,12 +79,17 @@ class Equations:
             if names.count(name) > 1:
                 raise InvalidValueError(f"equations: {name!r} is there twice; names of variables and parameters differ")
         for name, equation in self.variables.items():
-            if not isinstance(equation, (tuple, list)) or [_is_text(e) for e in equation] not in ([1, 1], [1, None]):
+            if not isinstance(equation, (tuple, list)) or len(equation) != 2:
                 raise InvalidValueError(
                     f"equations: {name!r} must have (right-hand side, value after a spike or None), got "
                     f"{shown(equation)}"
                 )
-        if _is_text(self.threshold) is False:
+            rate, jump = equation
+            if not isinstance(rate, str):
+                raise InvalidValueError(f"equations: d{name}/dt must be a text, got {shown(rate)}")
+            if not (jump is None or isinstance(jump, str)):
+                raise InvalidValueError(f"equations: {name} after a spike must be a text or None, got {shown(jump)}")
+        if not (self.threshold is None or isinstance(self.threshold, str)):
             raise InvalidValueError(f"equations: threshold must be a text or None, got {shown(self.threshold)}")
         check_choice("integration", self.integration, ("linear_euler", "exact"))
         if not isinstance(self.output, str):

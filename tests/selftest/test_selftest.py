@@ -136,7 +136,7 @@ def test_code_that_does_not_compile_is_a_row_and_the_others_go_on(monkeypatch, t
 
 def test_all_is_compiled_ahead_at_once(monkeypatch, tmp_path):
     """Engines find their code in the cache, but for what does not compile: its own row says so."""
-    broken = replace(MUTANTS[0], template="adam.cpp.j2", old="const float beta1", new="nonsense beta1")
+    broken = replace(MUTANTS[0], template=BODIES, old="const float m_hat_", new="nonsense m_hat_")
     put_in(broken, monkeypatch, tmp_path)
     found = []
     build = CPU.build

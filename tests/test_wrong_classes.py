@@ -153,7 +153,7 @@ def test_a_name_alone_where_the_class_needs_arguments() -> None:
         limit: float
         gone = "gone = w < real(limit)"
 
-    with refused("'needy'", "limit", "Needy(...)"):
+    with refused("'needy'", "limit", "Needy(limit=...)"):
         suite.compiled("reference", [suite.Branch(rule="needy")])
 
 

@@ -72,7 +72,8 @@ class Registry(dict[str, type[T]], Generic[T]):
         ]
         if required:
             kind = self[name].__name__
-            raise InvalidValueError(f"{what} {name!r} needs {', '.join(required)}: give {kind}({required[0]}=...)")
+            given = ", ".join(f"{argument}=..." for argument in required)
+            raise InvalidValueError(f"{what} {name!r} needs {', '.join(required)}: give {kind}({given})")
         return self[name]()
 
     def _check(self, name: str, cls: type[T]) -> None:

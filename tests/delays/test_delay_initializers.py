@@ -140,7 +140,7 @@ def test_as_delay_initializer():
         (2.0, ("delay", "whole number of time steps", "2.0")),
         (True, ("delay", "whole number", "True")),
         (None, ("delay", "whole number", "None")),
-        ("uniform_int", ("delay", "'uniform_int'", "UniformInt(...)")),
+        ("uniform_int", ("delay", "'uniform_int'", "UniformInt(low=..., high=...)")),
         ("unifrom_int", ("delay", "'unifrom_int'", "uniform_int", "Did you mean 'uniform_int'?")),
     ],
     ids=repr,

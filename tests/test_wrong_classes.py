@@ -130,7 +130,7 @@ def test_told_when_it_is_used(place: str, make: Callable[[], type], words: tuple
     ids=repr,
 )
 def test_equations_of_another_form(variables: Any) -> None:
-    with refused("equations", "variable"):
+    with refused("equations"):
         gd.Equations(variables, "v - 1", ("tau",))
 
 

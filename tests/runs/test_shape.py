@@ -70,7 +70,7 @@ def test_fixed_delays_are_single_taps():
     whole = plan_of(load_model("fsdd_paper"))
     for c, before in zip(plan.connections, whole.connections, strict=True):
         assert (c.kernel, c.delay_optimiser, c.gradient_taps, c.real_delays) == (None, None, None, False)
-        assert before.gradient_taps == "gaussian" and before.real_delays
+        assert before.gradient_taps == "gaussian_" and before.real_delays
         assert c.optimiser == before.optimiser and c.rewiring == before.rewiring and c.max_delay == 24
 
 

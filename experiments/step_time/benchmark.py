@@ -141,7 +141,7 @@ def plot(result: dict[str, object], path: Path) -> None:
     for n in threads:
         axes.plot(kept, [row[f"threads_{n}"] for row in rows], "o-", label=f"genn_delays, {n} thread{'s'[: n > 1]}")
     if "torch_ms" in result:
-        label = f"PyTorch, dense, {threads[-1]} threads"
+        label = f"PyTorch, dense, {threads[-1]} thread{'s'[: threads[-1] > 1]}"
         axes.axhline(float(str(result["torch_ms"])), color="0.4", linestyle="--", label=label)
     axes.set(xscale="log", yscale="log", xlabel="synapses kept (%)", ylabel="one training step (ms)")
     axes.set_title("40-256-10, 80 steps, batch 256, delays 0-24")

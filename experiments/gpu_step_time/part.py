@@ -58,4 +58,5 @@ def run(*words: str, ok: tuple[int, ...] = (0,), **environment: str) -> str:
 
 
 def command(*arguments: str) -> list[str]:
+    """The words that run genn-delays with some arguments, by this very Python."""
     return [sys.executable, "-m", "genn_delays", *arguments]

@@ -181,6 +181,7 @@ def accuracy(where: Where) -> None:
 
 
 def digests_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of each of a run's checkpoints, by file name."""
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((folder / "checkpoints").iterdir())}
 
 

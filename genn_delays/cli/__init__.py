@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def one_line(error: GennDelaysError) -> str:
+    """The message of an error on one line; of a compiler's, its cause and where the whole output is kept."""
     if isinstance(error, CompileError):
         log = error.log.strip().splitlines() or ["no output"]
         full = os.strerror(errno.ENOSPC)

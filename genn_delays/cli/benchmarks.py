@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+
+from .values import whole
 
 BENCHMARK = """\
 Measure on this machine, on random data in the shape of a network: no data set is
@@ -94,16 +95,8 @@ def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
         metavar, text = _HELP[option]
         if name in ("memory",) and option == "against":
             text = "torch: the memory of a dense PyTorch network too, where it is installed"
-        kind = _whole if option in ("batch_size", "threads") else str
+        kind = whole if option in ("batch_size", "threads") else str
         parser.add_argument(f"--{option.replace('_', '-')}", metavar=metavar, type=kind, help=text)
-    parser.add_argument("--repeats", metavar="N", type=_whole, help="how often everything is measured, in turns")
+    parser.add_argument("--repeats", metavar="N", type=whole, help="how often everything is measured, in turns")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
     parser.add_argument("--out", metavar="DIR", help="write results.json and pictures (PNG and PDF) into this folder")
-
-
-def _whole(text: str) -> Any:
-    """A whole number, or the text for the error that names it."""
-    try:
-        return int(text)
-    except ValueError:
-        return text

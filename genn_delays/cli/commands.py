@@ -23,6 +23,7 @@ def _note(text: str) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
+    """Train a model, or go on with a run, and print the result."""
     from ..runs.folder import RunFolder
     from ..runs.overrides import Overrides
     from ..runs.resume import new_config, resumed_config
@@ -66,6 +67,7 @@ def _summary(r: Result) -> str:
 
 
 def evaluate(args: argparse.Namespace) -> int:
+    """Print the test accuracy of a run's checkpoint."""
     from ..runs.evaluate import evaluate as evaluate_run
     from ..runs.folder import RunFolder
 
@@ -88,6 +90,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def show_code(args: argparse.Namespace) -> int:
+    """Print the generated source of a model, or its launches."""
     from ..runs.code import annotated_source
     from ..runs.models import load_model
 
@@ -133,6 +136,7 @@ def benchmark(args: argparse.Namespace) -> int:
 
 
 def selftest(args: argparse.Namespace) -> int:
+    """Compare a backend with `reference` on this machine."""
     from ..selftest.run import run_and_print
 
     raise_again()
@@ -140,6 +144,7 @@ def selftest(args: argparse.Namespace) -> int:
 
 
 def info(args: argparse.Namespace) -> int:
+    """Print what works on this machine."""
     from ..runs.info import report
 
     raise_again()

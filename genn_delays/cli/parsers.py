@@ -10,6 +10,7 @@ from ..version import __version__
 from . import commands
 from .benchmarks import BENCHMARK, add_benchmarks
 from .unknown import unknown_option
+from .values import real, whole
 
 _DESCRIPTION = """\
 Sparse spiking networks with a delay on every synapse, trained and rewired on
@@ -119,26 +120,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     return parser, {**group.choices, **benchmarks}
 
 
-def _whole(text: str) -> Any:
-    """A whole number, or the text for the error that names it."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _real(text: str) -> Any:
-    """A number, or the text for the error that names it."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path")
     what = parser.add_argument_group("what is trained")
-    what.add_argument("--sparsity", type=_real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
+    what.add_argument("--sparsity", type=real, metavar="S", help="share of the pairs without a synapse, in [0, 1)")
     what.add_argument(
         "--rewiring", metavar="RULE",
         help="none, deep_r (grows at random), deep_r_rigl (grows where dL/dw helps most), rigl or set; at --sparsity 0 "
@@ -154,18 +139,18 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         help="surrogate (gradients through a smooth spike), or eventprop (exact ones at spikes; needs exponential "
         "synapses)",
     )  # fmt: skip
-    what.add_argument("--kernel-count", type=_whole, metavar="M", help="synapses of every connected pair")
+    what.add_argument("--kernel-count", type=whole, metavar="M", help="synapses of every connected pair")
     what.add_argument("--hidden", metavar="N,N", help="sizes of the hidden layers, for models that are a chain")
     what.add_argument(
         "--dale", action=argparse.BooleanOptionalAction, default=None,
         help="Dale's law: all synapses of a neuron have one sign while they are rewired",
     )  # fmt: skip
-    what.add_argument("--seed", type=_whole, metavar="N", help="seed of the network and of training")
+    what.add_argument("--seed", type=whole, metavar="N", help="seed of the network and of training")
     how = parser.add_argument_group("how")
-    how.add_argument("--epochs", type=_whole, metavar="N", help="passes over the training data")
-    how.add_argument("--batch-size", type=_whole, metavar="N", help="examples a training step")
+    how.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data")
+    how.add_argument("--batch-size", type=whole, metavar="N", help="examples a training step")
     how.add_argument(
-        "--validation", type=_real, metavar="SHARE",
+        "--validation", type=real, metavar="SHARE",
         help="share of the training data, the same of every class, held out to choose the best epoch; with 0 that "
         "epoch is chosen on the test set, and is labelled so",
     )  # fmt: skip
@@ -175,7 +160,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "installed) or reference (NumPy, slow)",
     )  # fmt: skip
     how.add_argument(
-        "--threads", type=_whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
+        "--threads", type=whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
     )
     files = parser.add_argument_group("files and output")
     files.add_argument("--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)")
@@ -188,7 +173,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
 def _costs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="MODEL|RUN", help="a model's name or path, or a run's folder")
     parser.add_argument(
-        "--examples", type=_whole, default=256, metavar="N",
+        "--examples", type=whole, default=256, metavar="N",
         help="test examples on which spikes are counted (default 256; all there are, if fewer)",
     )  # fmt: skip
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="of a run: best (the default) or last")
@@ -206,6 +191,6 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
         "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
     )
     parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
-    parser.add_argument("--threads", type=_whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    parser.add_argument("--threads", type=whole, metavar="N", help="threads of the cpu backend, if not the run's")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")

@@ -16,6 +16,7 @@ While a neuron is refractory it holds some variables; that they are released lat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +81,7 @@ def derive_transitions(
     coefficients = {derived_name("h", s): -sympy.diff(f, impulse) for s, f in zip(states, rhs, strict=True)}
     coefficients = {name: e for name, e in coefficients.items() if e != 0}
     held = [s in equations.held and equations.refractory is not None for s in states]
-    arrival = sympy.Integer(0)
-    for j, s in enumerate(states):
-        if derived_name("h", s) in coefficients:  # held variables do not depend on the time of the impulse
-            moving = 1 - given("hold") if held[j] else 1
-            arrival += derived("h", s, commutative=True) * derived("l", s, commutative=True) * moving
+    arrival = _arrival(states, held, coefficients)
     rates = {s: numpy_text(f) for s, f in zip(states, rhs, strict=True)}
     flows = {s: printed(e) for s, e in zip(states, flow, strict=True)}
     numbers = {name: numpy_text(e) for name, e in coefficients.items()}
@@ -121,6 +118,18 @@ def derive_transitions(
         slope=numpy_text(sum(g * f for g, f in zip(gradient, rhs, strict=True))),
         rates=rates,
     )
+
+
+def _arrival(states: tuple[str, ...], held: list[bool], coefficients: Mapping[str, Any]) -> Any:
+    """dL/d(time of arrival) of an impulse; while a variable is held, it does not depend on that time."""
+    import sympy
+
+    arrival = sympy.Integer(0)
+    for s, is_held in zip(states, held, strict=True):
+        if derived_name("h", s) in coefficients:
+            moving = 1 - given("hold") if is_held else 1
+            arrival += derived("h", s, commutative=True) * derived("l", s, commutative=True) * moving
+    return arrival
 
 
 def _release(held: list[bool], x: list[Any], rhs: list[Any], after: list[Any], later: list[Any]) -> Any:

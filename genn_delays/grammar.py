@@ -15,6 +15,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from .errors import InvalidValueError
+from .syntax import expression
 
 FUNCTIONS = {
     "exp": 1, "log": 2, "sqrt": 1, "sin": 1, "cos": 1, "tan": 1, "sinh": 1, "cosh": 1, "tanh": 1, "Abs": 1,
@@ -51,7 +52,7 @@ def expression_tree(text: object, what: str) -> ast.expr:
     shown = _show(text, what)
     _check_tokens(text, shown)
     try:
-        tree = ast.parse(" ".join(text.split()), mode="eval").body
+        tree = expression(" ".join(text.split()))
         _check_node(tree, shown, 0)
     except SyntaxError as error:
         raise InvalidValueError(f"{shown} is not an expression: {error.msg}") from error

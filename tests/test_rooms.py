@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "genn_delays"
 
 ROOMS = (
     # the ground: single files, each using those before it at most
-    "version", "errors", "bodies", "registry", "floating", "chunks", "random", "streams", "interrupts", "memory",
-    "paths", "private", "grammar", "arguments", "initializers",
+    "version", "errors", "syntax", "bodies", "registry", "floating", "chunks", "random", "streams", "interrupts",
+    "memory", "paths", "private", "grammar", "arguments", "initializers",
     # what learning is, and what a network is described by
     "learning", "delays", "neurons", "synapses", "connectivity", "network", "metrics", "rewiring",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained

@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InvalidValueError
+from ..syntax import statements as parsed
 from .tree import (
     Assign,
     Binary,
@@ -120,13 +121,13 @@ class _Reader:
             raise BodyError(f"{self.name} must be a text of at most {_LENGTH} characters")
         text = textwrap.dedent(text).strip("\n")
         try:
-            tree = ast.parse(text)
+            written = parsed(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
             raise BodyError(f"{self.name} is not a sequence of assignments: {where}") from error
         known = set(self.inputs)
         try:
-            statements = self._block(tree.body, known)
+            statements = self._block(written, known)
         except RecursionError:
             raise self._error("an expression that is nested too deep") from None
         for name in outputs:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -76,8 +78,8 @@ def surrogate_code(surrogate: Surrogate) -> SurrogateCode:
         return SurrogateCode(read_expression(raw["spike"], ("x",)), read_expression(raw["derivative"], ("x",)))
 
     kind = type(surrogate)
-    if kind.__module__ == Surrogate.__module__:  # the library's own: all that they depend on is the text of the class
-        key = f"{kind.__qualname__} {surrogate!r} {_source(kind)}"
+    if kind.__module__ == Surrogate.__module__:  # the library's own depend on nothing but the text of their module
+        key = f"{kind.__qualname__} {surrogate!r} {_source(sys.modules[kind.__module__])}"
     else:  # a user's may depend on anything, and may have no text: the key is the expression
         import sympy
 
@@ -124,8 +126,8 @@ def _check_rises(surrogate: Surrogate, code: SurrogateCode) -> None:
         )
 
 
-def _source(thing: Any) -> str:
-    return inspect.getsource(thing)
+def _source(module: ModuleType) -> str:
+    return inspect.getsource(module)
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..syntax import expression
 from .exponentials import expm_entry, expm_slope, exprel, exprel_slope
 from .names import code_name
 
@@ -165,7 +166,7 @@ def _tree(text: object) -> ast.expr:
     if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
         raise TextError("not an expression in NumPy")
     try:
-        return ast.parse(text, mode="eval").body
+        return expression(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise TextError(f"not an expression in NumPy: {error}") from error
 

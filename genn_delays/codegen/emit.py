@@ -23,6 +23,7 @@ from .environment import environment
 from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
+from .parts import parts
 from .readouts import readout_code
 from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
@@ -44,10 +45,10 @@ def limits(plan: Plan) -> dict[str, int]:
 def emit(plan: Plan) -> str:
     """The C++ source of a plan's kernels, the same text for the same plan."""
     templates = environment("cpu")
-    parts: list[str] = []
+    texts: list[str] = []
 
     def add(template: str, **values: Any) -> None:
-        parts.append(
+        texts.append(
             templates.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
         )
 
@@ -73,8 +74,8 @@ def emit(plan: Plan) -> str:
         if wanted:
             add(name)
     _add_learning(add, plan)
-    add("network", **_segments(groups, outputs), outputs=outputs, connections=[_learned(c) for c in plan.connections])
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+    add("network", **parts(groups, outputs), outputs=outputs, connections=[_learned(c) for c in plan.connections])
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 
 def _of_structures(plan: Plan) -> dict[str, Any]:
@@ -193,26 +194,6 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "smooth": f"smooth_rows_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
     }
-
-
-def _segments(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The parts that are computed tile by tile, forward and backward, cut where batch norm needs all tiles of a
-    population."""
-    forward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
-    backward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
-    for number, group in enumerate(groups):
-        if group[0]["batch_norm"]:
-            forward[-1]["ops"].append({"kind": "current", "p": group[0]})
-            forward[-1]["barrier"] = group[0]
-            forward.append({"ops": [], "barrier": None})
-        forward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
-    forward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs]
-    backward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs if not p["stepwise"]]
-    for number, group in reversed(list(enumerate(groups))):
-        backward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
-        if group[0]["batch_norm"]:
-            backward.append({"ops": [{"kind": "finish", "p": group[0]}], "barrier": None})
-    return {"forward": forward, "backward": backward}
 
 
 def _suffix(p: PopulationPlan) -> str:

@@ -282,6 +282,11 @@ class Engine(Protocol):
     def backward(self) -> None:
         """Gradients of all synapses, after :meth:`loss` of a training pass."""
 
+    @property
+    def one_pass(self) -> Callable[[Pass, dict[int, Truth]], Mapping[int, tuple[float, int]]] | None:
+        """A training pass forward, the loss and the pass backward in one call with the same results, which gives what
+        :meth:`loss` gives; None if the engine wants to be asked for one after the other."""
+
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         """One step of every optimiser (by connection, as it is at this point), all gradients times `scale`.
 

@@ -169,8 +169,7 @@ class CompiledNetwork(Fed):
                     callback.on_batch_begin(number)
                 start = time.perf_counter()
                 self._progress = Progress(self.epoch, num_epochs, number, num_batches)
-                self._forward_loss(batch, metrics, training=True)
-                self.engine.backward()
+                self._pass_both_ways(batch, metrics)
                 rewired = self._learner.step(self.step, self._progress, batch.examples.size)
                 metrics.expect(partial(self._count_rewired, rewired, metrics))
                 self.step += 1
@@ -191,15 +190,30 @@ class CompiledNetwork(Fed):
             metrics.count_rewired(name, count.established, count.newborn)
             self._rewirings[name] += count.total
 
-    def _forward_loss(self, batch: Batch, metrics: Metrics, *, training: bool = False) -> BatchResult:
+    def _forward_loss(self, batch: Batch, metrics: Metrics) -> BatchResult:
         """One batch forward and its loss."""
-        lanes = batch.examples.size
         self.engine.load(batch.inputs, batch.examples)
-        self.engine.forward(self._pass(training=training))
-        losses = self.engine.loss(batch.labels)
-        penalties = self._learner.regularise(lanes) if training else {}
+        self.engine.forward(self._pass(training=False))
+        return self._result(batch, metrics, self.engine.loss(batch.labels), {})
+
+    def _pass_both_ways(self, batch: Batch, metrics: Metrics) -> BatchResult:
+        """One batch forward, its loss and its gradients, as a training step needs them."""
+        engine, how = self.engine, self._pass(training=True)
+        engine.load(batch.inputs, batch.examples)
+        if engine.one_pass is not None:
+            return self._result(batch, metrics, engine.one_pass(how, batch.labels), {})
+        engine.forward(how)
+        losses = engine.loss(batch.labels)
+        result = self._result(batch, metrics, losses, self._learner.regularise(batch.examples.size))
+        engine.backward()
+        return result
+
+    def _result(
+        self, batch: Batch, metrics: Metrics, losses: Mapping[int, tuple[float, int]], penalties: Mapping[int, float]
+    ) -> BatchResult:
+        """A batch's losses, counted in the metrics at once or when the engine has them."""
         parts = {index: labels[0].size for index, labels in batch.labels.items()}
-        result = BatchResult(losses, penalties, parts, lanes, self.step, self.epoch)
+        result = BatchResult(losses, penalties, parts, batch.examples.size, self.step, self.epoch)
         metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
         if not self.engine.runs_ahead:
             metrics.settle()
@@ -323,8 +337,7 @@ class CompiledNetwork(Fed):
         with closing(self._batches(data, data.examples)) as batches:
             for batch in batches:
                 share = batch.examples.size / data.examples.size
-                found = self._forward_loss(batch, self._new_metrics(), training=True)
-                self.engine.backward()
+                found = self._pass_both_ways(batch, self._new_metrics())
                 loss += share * found.mean()
                 for owner, total in sums.items():
                     if isinstance(owner, Connection):

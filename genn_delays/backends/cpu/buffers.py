@@ -10,6 +10,7 @@ import numpy as np
 
 from ...codegen.bodies import mangled
 from ...codegen.losses import output_numbers
+from ...codegen.parts import kept
 from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.schema import synapse_fields
@@ -63,8 +64,10 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     view.size = n
     view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
+    whole = kept(plan, p)
     if p.kind == "real_input" or p.spiking:
-        view.x = arrays.new("x", n * T * B, np.float32)
+        view.keeps_x = int(whole.x)
+        view.x = arrays.new("x", n * T * (B if whole.x else tile), np.float32)
     if p.spiking:
         count = len(list(tiles(B, tile)))
         view.event_start = arrays.new("event_start", (count, n, T + 1), np.int32, zero=True)
@@ -77,10 +80,10 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
             if plan.max_spikes is not None:
                 view.most = arrays.new("most", n, np.int32, zero=True)
         if p.keeps_tape:
-            allocate_tape(plan, p, view, arrays)
+            allocate_tape(plan, p, view, arrays, B if whole.var else tile)
         if p.keeps_gradient:
-            view.keeps_g = int(p.keeps_whole_gradient)
-            view.g = arrays.new("g", n * T * (B if p.keeps_whole_gradient else tile), np.float32)
+            view.keeps_g = int(whole.g)
+            view.g = arrays.new("g", n * T * (B if whole.g else tile), np.float32)
         if p.keeps_time_gradient:
             view.h = arrays.new("h", n * T * tile, np.float32)
         if p.cyclic and p.model:
@@ -93,7 +96,8 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
         view.total = arrays.new("total", n, np.int64, zero=True)
         view.drive = arrays.new("drive", n, np.float32, zero=True)
     if p.keeps_current:
-        view.current = arrays.new("current", n * T * B, np.float32)
+        view.keeps_current = int(whole.current)
+        view.current = arrays.new("current", n * T * (B if whole.current else tile), np.float32)
     if p.slopes:
         view.slope = arrays.new("slope", (len(p.slopes), n), np.float64, zero=True)
     if p.batch_norm:
@@ -113,11 +117,24 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     return arrays
 
 
-def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
-    """Room for a population's variables at every step of a batch."""
+def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays, lanes: int) -> None:
+    """Room for a population's variables at every step of a batch, or of a tile of so many lanes."""
     assert p.model is not None
+    view.keeps_var = int(lanes == plan.batch_size)
     for index in range(len(p.model.states)):
-        view.var[index] = arrays.new(f"var{index}", p.size * plan.time_steps * plan.batch_size, np.float32)
+        view.var[index] = arrays.new(f"var{index}", p.size * plan.time_steps * lanes, np.float32)
+
+
+def widen(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:
+    """Keep of all tiles whatever a population keeps of one, for passes that are asked for one by one."""
+    size = p.size * plan.time_steps * plan.batch_size
+    for name in ("x", "current", "g"):
+        needed = name in arrays and (name != "g" or p.keeps_whole_gradient)
+        if needed and not getattr(view, f"keeps_{name}"):
+            setattr(view, name, arrays.new(name, size, np.float32))
+            setattr(view, f"keeps_{name}", 1)
+    if "var0" in arrays and not view.keeps_var:
+        allocate_tape(plan, p, view, arrays, plan.batch_size)
 
 
 def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import emit
+from ...codegen.parts import has_one_pass
 from ...connectivity import row_start
-from ...errors import BackendUnavailableError, CompileError, TrainingError
+from ...errors import BackendUnavailableError, CompileError, InvalidValueError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
@@ -22,7 +24,7 @@ from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from ...plan.schema import absent
-from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
+from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles, widen
 from .compiler import load_library
 from .structs import Arrays, address, network_type, set_members
 
@@ -120,7 +122,7 @@ class CPUEngine:
 
     def _declare(self) -> None:
         library = self._library
-        for name in ("forward", "loss", "backward", "update", "index_connection", "copy_spikes"):
+        for name in ("forward", "loss", "backward", "one_pass", "update", "index_connection", "copy_spikes"):
             getattr(library, name).restype = None
         library.size_of_network.restype = ctypes.c_int64
         for c in self.plan.connections:
@@ -158,6 +160,27 @@ class CPUEngine:
             self._net.whole[population].events = arrays.new("events", max(count, 1), np.int32)
 
     def forward(self, how: Pass) -> None:
+        if how.training:
+            for p, arrays in zip(self.plan.populations, self._population_arrays, strict=True):
+                widen(self.plan, p, self._net.whole[p.index], arrays)
+        self._prepare(how)
+        self._library.forward(ctypes.byref(self._net))
+        self._check_spikes()
+
+    @property
+    def one_pass(self) -> Callable[[Pass, dict[int, Truth]], dict[int, tuple[float, int]]] | None:
+        """See :class:`~genn_delays.plan.protocol.Engine`."""
+        return self._one_pass if has_one_pass(self.plan) else None
+
+    def _one_pass(self, how: Pass, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
+        self._prepare(how)
+        self._set_truth(labels)
+        self._library.one_pass(ctypes.byref(self._net))
+        self._check_spikes()
+        return self._losses(labels)
+
+    def _prepare(self, how: Pass) -> None:
+        """Set what a pass depends on."""
         self._net.training, self._net.step = int(how.training), how.step
         for c in self.plan.connections:
             view, dropout = self._net.c[c.index], self.plan.populations[c.source].dropout
@@ -171,8 +194,6 @@ class CPUEngine:
         for number, group in enumerate(self.plan.groups):
             self._arrays["block"][number] = self.plan.block_steps(group, delays)
         self._net.lost = 0
-        self._library.forward(ctypes.byref(self._net))
-        self._check_spikes()
 
     def _check_spikes(self) -> None:
         """An error where spikes went beyond the memory there is, or the limit that was set."""
@@ -198,13 +219,18 @@ class CPUEngine:
         arrays["factor"][:], arrays["offset"][:] = numbers
 
     def loss(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
-        lanes = self._net.live
+        self._set_truth(labels)
+        self._library.loss(ctypes.byref(self._net))
+        return self._losses(labels)
+
+    def _set_truth(self, labels: dict[int, Truth]) -> None:
         for index, values in labels.items():
             arrays = self._population_arrays[index]
             arrays["labels" if "labels" in arrays else "targets"][: values.size] = values.reshape(-1)
-            self._net.whole[index].truths = values.size // lanes
-        self._library.loss(ctypes.byref(self._net))
-        results = {}
+            self._net.whole[index].truths = values.size // self._net.live
+
+    def _losses(self, labels: dict[int, Truth]) -> dict[int, tuple[float, int]]:
+        lanes, results = self._net.live, {}
         for index in labels:
             arrays = self._population_arrays[index]
             results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
@@ -290,12 +316,14 @@ class CPUEngine:
 
     def keep_variables(self, population: int) -> None:
         p, arrays = self.plan.populations[population], self._population_arrays[population]
-        if p.model is not None and "var0" not in arrays:
-            allocate_tape(self.plan, p, self._net.whole[population], arrays)
+        view = self._net.whole[population]
+        if p.model is not None and not ("var0" in arrays and view.keeps_var):
+            allocate_tape(self.plan, p, view, arrays, self.plan.batch_size)
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         p = self.plan.populations[population]
-        assert p.model is not None
+        if p.model is None or not self._net.whole[population].keeps_var:
+            raise InvalidValueError(f"variables of population {p.name!r} are not kept: keep_variables() asks for them")
         tape = self._population_arrays[population][f"var{p.model.states.index(name)}"]
         return self._untiled(tape, p.size, self.plan.time_steps)
 

@@ -51,6 +51,7 @@ class CUDAEngine(Contents):
 
     runs_ahead = True
     survives_fork = False
+    one_pass = None
 
     def __init__(self, plan: Plan, device: Device, tape: str = "float32") -> None:
         self.plan, self.device = plan, device

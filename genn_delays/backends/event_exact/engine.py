@@ -43,6 +43,7 @@ class EventExactEngine:
     learner = None
     survives_fork = True
     finder = None
+    one_pass = None
 
     def __init__(self, plan: Plan) -> None:
         _check(plan)

@@ -45,6 +45,7 @@ class GeNNEngine:
     runs_ahead = False
     learner = None
     finder = None
+    one_pass = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         self._trains = plan.event_prop is not None

@@ -40,6 +40,7 @@ class ReferenceEngine(Activity):
     learner = None
     survives_fork = True
     finder = None
+    one_pass = None
 
     def __init__(self, plan: Plan, dtype: str, smooth: bool) -> None:
         foresee(plan, _foreseen(plan, np.dtype(dtype).itemsize))

@@ -43,6 +43,7 @@ class MLGeNNEngine:
     runs_ahead = False
     learner = None
     finder = None
+    one_pass = None
 
     def __init__(self, plan: Plan, backend: str, lanes: int) -> None:
         check_plan(plan, backend, lanes)

@@ -56,6 +56,7 @@ def emit(plan: Plan) -> str:
     views = [_view(plan, p, models) for p in plan.populations]
     groups = [[views[i] for i in group] for group in plan.groups]
     outputs = [views[p.index] for p in plan.outputs]
+    inputs = [views[p.index] for p in plan.populations if p.kind == "real_input"]
     _add_passes(add, plan)
     for m, p in enumerate(models):
         _add_model(add, plan, m, p)
@@ -74,7 +75,8 @@ def emit(plan: Plan) -> str:
         if wanted:
             add(name)
     _add_learning(add, plan)
-    add("network", **parts(groups, outputs), outputs=outputs, connections=[_learned(c) for c in plan.connections])
+    learned = [_learned(c) for c in plan.connections]
+    add("network", **parts(inputs, groups, outputs), outputs=outputs, connections=learned)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 

@@ -37,7 +37,7 @@ def kept(plan: Plan, p: PopulationPlan) -> Kept:
     """The arrays of a population that its passes need of all tiles, where they are computed in one pass if possible."""
     if not has_one_pass(plan):
         return WHOLE._replace(g=p.keeps_whole_gradient)
-    turns = p.kind == "neuron" and p.index in _turning(plan)
+    turns = p.index in _turning(plan)
     normed, stepwise = p.batch_norm is not None, p.loss is not None and p.loss.stepwise
     return Kept(
         x=not turns or _grows_by_gradient(plan, p.outgoing),
@@ -53,14 +53,19 @@ def _grows_by_gradient(plan: Plan, connections: Sequence[int]) -> bool:
 
 
 def _turning(plan: Plan) -> set[int]:
-    """Populations whose spikes and adjoints are computed in the last part forward and the first one backward."""
+    """Populations whose activity is computed in the last part forward and read in the first one backward, or, of those
+    with batch norm, whose spikes and adjoints are."""
     normed = [n for n, group in enumerate(plan.groups) if plan.populations[group[0]].batch_norm]
-    return {index for group in plan.groups[max(normed, default=0) :] for index in group}
+    inputs = [] if normed else [p.index for p in plan.populations if p.kind == "real_input"]
+    return {*inputs, *(index for group in plan.groups[max(normed, default=0) :] for index in group)}
 
 
-def parts(groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The operations of every part, forward and backward, as the template reads them."""
-    forward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
+def parts(
+    inputs: list[dict[str, Any]], groups: list[list[dict[str, Any]]], outputs: list[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The operations of every part, forward and backward, as the template reads them; `inputs`, those of real values,
+    are loaded tile by tile."""
+    forward: list[dict[str, Any]] = [{"ops": [{"kind": "load", "p": p} for p in inputs], "barrier": None}]
     backward: list[dict[str, Any]] = [{"ops": [], "barrier": None}]
     for number, group in enumerate(groups):
         if group[0]["batch_norm"]:

@@ -138,6 +138,7 @@ def gradients(name, backend, count, batch):
     for p, state in zip(compiled.plan.populations, compiled.populations, strict=True):
         state.values |= {k: (v * 1.25).astype(np.float32) for k, v in state.values.items() if k.startswith("tau")}
         compiled.engine.set_values(p.index, state.values)
+        compiled.engine.keep_variables(p.index)
     with compiled:
         variables = ["weight", *dict.fromkeys(k for s in compiled.populations for k in s.values if k.startswith("tau"))]
         found = [(n, o.name, g) for n in variables for o, g in compiled.gradients(*data(count), n)[1].items()]

@@ -98,6 +98,7 @@ class CPUEngine:
         ]
         self._connection_arrays = [allocate_connection(c, net.c[c.index], Arrays) for c in plan.connections]
         self._arrays = allocate_network(plan, net, threads, Arrays)
+        self._dense: dict[int, DenseData] = {}
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
@@ -147,8 +148,8 @@ class CPUEngine:
         for index, data in inputs.items():
             net.input = index
             if isinstance(data, DenseData):
-                net.input_data = address(data.values)
-                self._library.load_dense(ctypes.byref(net))
+                self._dense[index] = data  # loaded when a pass begins, tile by tile
+                net.whole[index].data = address(data.values)
             else:
                 self._reserve_events(index, int((data.start[examples + 1] - data.start[examples]).sum()))
                 parts = (ctypes.c_void_p(address(a)) for a in (data.start, data.neuron, data.step))

@@ -1,6 +1,8 @@
-"""A training pass of a tile in one call, and activity that is kept for one tile, against passes asked for one by one."""
+"""A training pass of a tile in one call, and activity kept for one tile, against passes asked for one by one."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def described(normed=(), recurrent=False, readout="sum_softmax", spikes=False):
         ]
         o = gd.Population(gd.LeakyIntegrate(tau_mem=8.0, readout=readout), OUTPUTS, name="out")
         chain = [a, *layers, o]
-        for source, target in zip(chain, chain[1:], strict=False):
+        for source, target in pairwise(chain):
             synapses = gd.FixedProbability(0.6, weight=gd.Uniform(-0.6, 0.9), delay=gd.UniformInt(0, 6))
             gd.Connection(source, target, synapses)
         if recurrent:

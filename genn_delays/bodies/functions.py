@@ -28,7 +28,7 @@ POWER = read(
 EXP_NEGATIVE = read(
     "exp_negative",
     """
-    x = -87 if x < -87 else x
+    x = max(-87, x)
     k = whole(x * 1.44269504 - 0.5)
     r = (x - k * 0.693359375) - k * -2.12194440e-4
     series = real(1.9875691500e-4)

@@ -225,7 +225,7 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     row = T * net.tile
     variables = max((len(p.model.states) for p in plan.populations if p.model), default=1)
     lambdas = max(p.num_lambdas for p in plan.populations)
-    net.row_capacity, net.flags_stride = row, row + net.tile
+    net.row_capacity, net.spiked_stride, net.active_stride = row, T * -(-net.tile // 64), row + max(T + 1, 4)
     net.scratch_stride = row + max(variables + 1, lambdas, 4) * net.tile
     net.dt, net.gradient_scale = plan.outputs[0].dt, 1.0
     if plan.event_prop is not None:  # variables and the rise of a row; the backward pass takes two of them
@@ -236,8 +236,9 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)
     net.taps_stride = 3 * max(lags, 3)
     net.taps = arrays.new("taps", (threads, net.taps_stride), np.float32)
-    net.flags = arrays.new("flags", (threads, net.flags_stride), np.uint8)
-    net.active = arrays.new("active", (threads, row + T + 1), np.int32)
+    net.mask = arrays.new("mask", (threads, net.tile), np.uint8)
+    net.spiked = arrays.new("spiked", (threads, net.spiked_stride), np.uint64)
+    net.active = arrays.new("active", (threads, net.active_stride), np.int32)
     net.examples = arrays.new("examples", B, np.int64)
     net.block = arrays.new("block", len(plan.groups), np.int64)
     best = [c for c in plan.connections if c.rewiring is not None and c.rewiring.growth_delay == "best"]

@@ -13,6 +13,7 @@ from ..derive.names import derived_name
 from ..derive.printed import Printed, words_of
 from ..learning.optimisers import number_names
 from ..neurons.neuron import REFRACTORY_STATE
+from ..plan.heard import always_heard, hearings
 from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
@@ -58,6 +59,8 @@ def emit(plan: Plan) -> str:
     outputs = [views[p.index] for p in plan.outputs]
     inputs = [views[p.index] for p in plan.populations if p.kind == "real_input"]
     _add_passes(add, plan)
+    if hearings(plan):
+        add("heard", populations=hearings(plan))
     for m, p in enumerate(models):
         _add_model(add, plan, m, p)
     for name, wanted in (("batch_norm", any(p.batch_norm for p in plan.populations)),
@@ -76,7 +79,7 @@ def emit(plan: Plan) -> str:
             add(name)
     _add_learning(add, plan)
     learned = [_learned(c) for c in plan.connections]
-    add("network", **parts(inputs, groups, outputs), outputs=outputs, connections=learned)
+    add("network", **parts(inputs, groups, outputs), outputs=outputs, connections=learned, hearings=hearings(plan))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 
@@ -196,6 +199,11 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "smooth": f"smooth_rows_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
     }
+
+
+def _reads_every_row(c: ConnectionPlan) -> bool:
+    """True if gradients of target neurons that are not heard are read too."""
+    return c.kernel is not None or (c.rewiring is not None and c.rewiring.uses_gradient)
 
 
 def _suffix(p: PopulationPlan) -> str:
@@ -319,6 +327,9 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "batch_norm": p.batch_norm is not None,
         "dropout": p.dropout > 0,
         "regularised": p.regularised,
+        "hears": not always_heard(p),
+        "zero_rows": p.keeps_gradient
+        and (p.batch_norm is not None or any(_reads_every_row(connections[k]) for k in p.incoming)),
         "bias": p.bias is not None,
         "keeps_current": p.keeps_current,
         "suffix": _suffix(p),

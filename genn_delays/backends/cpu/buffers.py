@@ -12,6 +12,7 @@ from ...codegen.bodies import mangled
 from ...codegen.losses import output_numbers
 from ...codegen.parts import kept
 from ...plan import schema
+from ...plan.heard import always_heard, hearings
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.schema import synapse_fields
 from ...random import dropout_threshold
@@ -77,6 +78,8 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
             view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
             view.value_row = arrays.new("value_row", (count, n), np.uintp, zero=True)
             view.num_kept = len(p.kept_values)
+            if not always_heard(p):
+                view.heard = arrays.new("heard", n, np.uint8, zero=True)
             if plan.max_spikes is not None:
                 view.most = arrays.new("most", n, np.int32, zero=True)
         if p.keeps_tape:
@@ -228,8 +231,10 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     net.row_capacity, net.spiked_stride, net.active_stride = row, T * -(-net.tile // 64), row + max(T + 1, 4)
     net.scratch_stride = row + max(variables + 1, lambdas, 4) * net.tile
     net.dt, net.gradient_scale = plan.outputs[0].dt, 1.0
+    net.rows_stride = variables * row  # those of neurons whose adjoint is not computed
     if plan.event_prop is not None:  # variables and the rise of a row; the backward pass takes two of them
         net.grad_limit, net.rows_stride = plan.event_prop.grad_limit, (max(variables, 2) + 1) * row
+    if plan.event_prop is not None or hearings(plan):
         net.rows = arrays.new("rows", (threads, net.rows_stride), np.float32)
     net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)

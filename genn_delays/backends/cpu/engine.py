@@ -20,6 +20,7 @@ from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
 from ...plan.foresight import foresee
+from ...plan.heard import always_heard
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
@@ -318,12 +319,13 @@ class CPUEngine:
     def keep_variables(self, population: int) -> None:
         p, arrays = self.plan.populations[population], self._population_arrays[population]
         view = self._net.whole[population]
+        view.recorded = 1
         if p.model is not None and not ("var0" in arrays and view.keeps_var):
             allocate_tape(self.plan, p, view, arrays, self.plan.batch_size)
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
-        p = self.plan.populations[population]
-        if p.model is None or not self._net.whole[population].keeps_var:
+        p, view = self.plan.populations[population], self._net.whole[population]
+        if p.model is None or not view.keeps_var or not (view.recorded or always_heard(p)):
             raise InvalidValueError(f"variables of population {p.name!r} are not kept: keep_variables() asks for them")
         tape = self._population_arrays[population][f"var{p.model.states.index(name)}"]
         return self._untiled(tape, p.size, self.plan.time_steps)

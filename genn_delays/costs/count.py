@@ -1,13 +1,13 @@
 """Operations of a plan, pass by pass, and of a dense network of the same populations.
 
 The operations counted are those of the kernels in their sparse forms. A synapse of delay d from a real-valued
-population takes a
-multiply-accumulate for each of the ``T - d`` steps that arrive within an example of T steps; from a spiking population
-it takes an accumulate for every spike that arrives. Where a delay kernel spreads it, each of its lags is a synapse of
-its own. Its gradient is the same sum the other way round, and what goes back to its source takes a multiply-accumulate
-a step. Tests count what the compiled kernels execute of forward, backward, gradients and optimiser and find these
-numbers, for batches of one tile; in a batch of more the few operations a synapse that do not depend on its examples are
-executed once a tile.
+population takes a multiply-accumulate for each of the ``T - d`` steps that arrive within an example of T steps; from a
+spiking population it takes an accumulate for every spike that arrives. Where a delay kernel spreads it, each of its
+lags is a synapse of its own. Its gradient is the same sum the other way round, and what goes back to its source takes a
+multiply-accumulate a step. Neurons whose spikes reach no loss have no adjoint, and synapses onto them no gradient.
+Tests count what the compiled kernels execute of forward, backward, gradients and optimiser and find these numbers, for
+batches of one tile; in a batch of more the few operations a synapse that do not depend on its examples are executed
+once a tile.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..connectivity import Synapses
 from ..learning.optimisers import L1
 from ..learning.schedules import Progress
 from ..learning.updates import BEFORE, DELAY, DRIFT, KEEP_SIGN
+from ..plan.heard import heard
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from .activity import Activity, Counts
 from .operations import Operations, in_body, in_printed, over_neurons, total
@@ -103,24 +104,35 @@ def inference(plan: Plan, synapses: Mapping[int, Synapses], activity: Activity) 
 def training_step(plan: Plan, synapses: Mapping[int, Synapses], activity: Activity, now: Progress) -> Costs:
     """The costs of one training step on the activity's examples; of rewiring, the mean over steps."""
     parts: list[Part] = []
+    heard_ = heard(plan, synapses)
     for c in plan.connections:
-        lags = lags_of(c, synapses[c.index], None if c.kernel is None else c.kernel.width(c.max_delay, now))
-        parts.append(_forward(plan, c, lags, activity))
+        width = None if c.kernel is None else c.kernel.width(c.max_delay, now)
+        parts.append(_forward(plan, c, lags_of(c, synapses[c.index], width), activity))
+        onto = heard_[c.target][synapses[c.index].post]  # others have gradients of 0, which are not computed
+        back = onto & heard_[c.source][synapses[c.index].pre]
         if plan.populations[c.source].kind == "neuron" and plan.learns:
-            parts.append(_backward(plan, c, lags, activity))
+            lags = lags_of(c, _some(synapses[c.index], back), width)
+            parts.append(_backward(plan, c, lags, int(back.sum()), activity))
         if c.learned:
-            parts += [_gradients(plan, c, lags, activity), _optimiser(c)]
+            lags = lags_of(c, _some(synapses[c.index], onto), width)
+            parts += [_gradients(plan, c, lags, int(onto.sum()), activity), _optimiser(c)]
         if c.rewiring is not None:
             parts.append(_rewiring(plan, c, activity, now))
     for p in plan.populations:
         if p.model is not None:
-            parts += [_neurons(plan, p, activity.examples), _adjoint(plan, p, activity.examples)]
+            each = int(heard_[p.index].sum())
+            parts += [_neurons(plan, p, activity.examples), _adjoint(plan, p, each, activity.examples)]
     for p in plan.outputs:
         parts += [_readout(plan, p, activity), _loss(plan, p, activity.examples)]
     return Costs(activity.examples, tuple(parts))
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
+
+
+def _some(synapses: Synapses, which: npt.NDArray[np.bool_]) -> Synapses:
+    s = synapses
+    return Synapses(s.pre[which], s.post[which], s.delay[which], s.weight[which])
 
 
 FOLD = 15
@@ -130,29 +142,29 @@ FOLD = 15
 def _forward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
     source = plan.populations[c.source]
     spread = lags.pre.size if lags.spread else 0  # the weight of a lag
-    own = Operations(others=float(spread + _spreading(c, lags)))
+    own = Operations(others=float(spread + _spreading(c, lags, c.size)))
     if source.spiking:
         own += Operations(others=float(c.size))  # dropout's scale
         return Part("forward", c.name, own + Operations(acs=arrivals(lags, activity.active[c.source])))
     return Part("forward", c.name, own + Operations(macs=activity.examples * steps(lags, plan.time_steps)))
 
 
-def _backward(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
+def _backward(plan: Plan, c: ConnectionPlan, lags: Lags, size: int, activity: Activity) -> Part:
     """The gradients of the source's impulses; under EventProp also those of spike times, at spikes."""
-    macs, own = activity.examples * steps(lags, plan.time_steps), c.size
+    macs, own = activity.examples * steps(lags, plan.time_steps), size
     if plan.event_prop is not None:
-        macs, own = macs + arrivals(lags, activity.active[c.source]), 2 * c.size
-    own += (lags.pre.size if lags.spread else 0) + _spreading(c, lags)
+        macs, own = macs + arrivals(lags, activity.active[c.source]), 2 * size
+    own += (lags.pre.size if lags.spread else 0) + _spreading(c, lags, size)
     return Part("backward", c.name, Operations(macs=macs, others=float(own)))
 
 
-def _gradients(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) -> Part:
+def _gradients(plan: Plan, c: ConnectionPlan, lags: Lags, size: int, activity: Activity) -> Part:
     """A dot product a lag; where delays are learned, also the two weighted sums of the correlogram."""
     source = plan.populations[c.source]
     sums, own = (2, 4) if c.gradient_form == "arrival" else (1, 1)
-    spreading = _spreading(c, lags)
+    spreading = _spreading(c, lags, size)
     if c.gradient_taps == "difference":
-        lags, spreading = _with_neighbours(c, lags), 4 * c.size
+        lags, spreading = _with_neighbours(c, lags), 4 * size
     if source.spiking:
         found = Operations(acs=sums * arrivals(lags, activity.active[c.source]))
     else:
@@ -161,7 +173,7 @@ def _gradients(plan: Plan, c: ConnectionPlan, lags: Lags, activity: Activity) ->
     found += Operations(others=float(FOLD * sums * within + spreading))
     if c.gradient_taps is not None:
         found, own = found + Operations(macs=2.0 * lags.lag.size), 3
-    return Part("gradients", c.name, found + Operations(others=float(own * c.size)))
+    return Part("gradients", c.name, found + Operations(others=float(own * size)))
 
 
 def _with_neighbours(c: ConnectionPlan, lags: Lags) -> Lags:
@@ -172,12 +184,12 @@ def _with_neighbours(c: ConnectionPlan, lags: Lags) -> Lags:
     return Lags(pre, lag, spread=False)
 
 
-def _spreading(c: ConnectionPlan, lags: Lags) -> int:
+def _spreading(c: ConnectionPlan, lags: Lags, size: int) -> int:
     """Operations to compute the shares of all lags once; every pass does so."""
     if c.kernel is None or not lags.spread:
         return 0
     each = in_body(c.kernel.formula()) + 1 + 2 + 1 + 3  # the kernel at n - d, two sums, a quotient, and its derivative
-    return each * lags.pre.size + 7 * c.size  # the window of lags, and one inverse
+    return each * lags.pre.size + 7 * size  # the window of lags, and one inverse
 
 
 def _optimiser(c: ConnectionPlan) -> Part:
@@ -240,7 +252,7 @@ def _neurons(plan: Plan, p: PopulationPlan, examples: int) -> Part:
     return Part("forward", p.name, Operations(others=float(examples * p.size * (plan.time_steps * each + finite))))
 
 
-def _adjoint(plan: Plan, p: PopulationPlan, examples: int) -> Part:
+def _adjoint(plan: Plan, p: PopulationPlan, size: int, examples: int) -> Part:
     model = p.model
     assert model is not None
     if plan.event_prop is not None and model.transitions is not None:
@@ -252,7 +264,7 @@ def _adjoint(plan: Plan, p: PopulationPlan, examples: int) -> Part:
     each += sum(in_printed(e) for e in expressions)
     if model.threshold is not None and plan.surrogate_code is not None:
         each += in_printed(plan.surrogate_code.derivative)
-    return Part("backward", p.name, Operations(others=float(examples * plan.time_steps * p.size * each)))
+    return Part("backward", p.name, Operations(others=float(examples * plan.time_steps * size * each)))
 
 
 def _readout(plan: Plan, p: PopulationPlan, activity: Activity) -> Part:

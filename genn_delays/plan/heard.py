@@ -1,7 +1,7 @@
 """Neurons that are heard: those whose spikes reach a loss by way of synapses.
 
-A neuron without a synapse to a neuron that is heard changes no loss. Its adjoint and the gradients of all synapses onto it
-are 0, and kernels need not compute them. The sparser a network, the more of its neurons are not heard.
+A neuron without a synapse to a neuron that is heard changes no loss. Its adjoint and the gradients of all synapses onto
+it are 0, and kernels need not compute them. The sparser a network, the more of its neurons are not heard.
 """
 
 from __future__ import annotations

@@ -26,14 +26,16 @@ T, BATCH = 20, 8
 NOW = Progress(0, 1, 0, 1)
 
 
-def network(inputs: Any, readout: str = "sum_var", kernel: Any = None, hidden: Any = None) -> gd.Network:
+def network(
+    inputs: Any, readout: str = "sum_var", kernel: Any = None, hidden: Any = None, second: float = 0.3
+) -> gd.Network:
     described = gd.Network(seed=1)
     synapse = gd.Exponential(4.0) if hidden == "exponential" else "delta"
     with described:
         a = gd.Population(inputs, 12, "a")
         b = gd.Population(gd.LeakyIntegrateFire(tau_mem=5.0, v_thresh=0.5), 9, "b")
         c = gd.Population(gd.LeakyIntegrate(readout=readout), 3, "c")
-        for source, target, sparsity, high in ((a, b, 0.5, 9), (b, c, 0.3, 25 if kernel is None else 12)):
+        for source, target, sparsity, high in ((a, b, 0.5, 9), (b, c, second, 25 if kernel is None else 12)):
             synapses = gd.FixedNumber(sparsity=sparsity, delay=gd.UniformInt(0, high))
             gd.Connection(source, target, synapses, synapse, delay_kernel=kernel)
     return described
@@ -55,6 +57,8 @@ CASES = {
     "whole delays, learned": (network(gd.SpikeInput()), BOTH),
     "Gaussian kernel": (network(gd.Input(), kernel=gd.GaussianKernel(3.0)), BOTH),
     "triangle kernel": (network(gd.SpikeInput(), "max_var", gd.TriangleKernel(2.0)), BOTH),
+    "few are heard": (network(gd.Input(), second=0.85), WEIGHTS),
+    "few are heard, kernel": (network(gd.SpikeInput(), kernel=gd.GaussianKernel(3.0), second=0.85), BOTH),
     "decoupled L1": (network(gd.Input()), {"weight": gd.SGD(0.1, l1=0.1, decoupled_l1=True)}),
 }
 

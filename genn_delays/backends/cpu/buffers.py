@@ -65,7 +65,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     """The arrays of a population, with `view`, its structure for the whole batch, pointing to them."""
     arrays, T, B, n = kind(f"population {p.name!r}"), plan.time_steps, plan.batch_size, p.size
     view.size = n
-    view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
+    view.busy = -1 if p.cyclic else 1  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
     if p.kind == "real_input" or p.spiking:
         view.x = arrays.new("x", n * T * B, np.float32)
@@ -203,8 +203,8 @@ def _scores_under_kernel(c: ConnectionPlan) -> bool:
 
 
 def _allocate_scores(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
-    """What scores of free slots under a delay kernel need: the kernel at every delay that a synapse may be born with, and
-    smoothed rows, of sources in parts or, where those spike, of targets."""
+    """What scores of free slots under a delay kernel need: the kernel at every delay that a synapse may be born with,
+    and smoothed rows, of sources in parts or, where those spike, of targets."""
     scored = [c for c in plan.connections if _scores_under_kernel(c)]
     if not scored:
         return

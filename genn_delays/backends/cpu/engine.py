@@ -31,8 +31,8 @@ BUSY = 1 / 8
 
 
 WIDE = 8, 4
-"""Under a delay kernel with so many lags or more a row counts as busy at a share so many times smaller: it is added once for
-every lag."""
+"""Under a delay kernel with so many lags or more a row counts as busy at a share so many times smaller: it is added
+once for every lag."""
 
 
 ROW_FLOATS = 6144

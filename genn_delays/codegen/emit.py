@@ -113,7 +113,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
         ("rooms", True), ("pool", True), ("gather_dense", True), ("gather_event", True),
-        ("lags", bool(kernels)),
+        ("lags", bool(kernels)), ("gather_lags", bool(kernels)),
     ):  # fmt: skip
         if wanted:
             add(name)

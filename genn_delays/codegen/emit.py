@@ -32,6 +32,12 @@ _STEPS = derived_name("steps", REFRACTORY_STATE)
 """The number of steps of a refractory period, per neuron."""
 
 
+SPAN = 128
+"""Offsets of a row that are smoothed by a delay kernel and scored at once."""
+SCORED_AT_ONCE = 1 << 16
+"""Free slots that are scored at once at most."""
+
+
 def limits(plan: Plan) -> dict[str, int]:
     """Sizes of the fixed arrays in the generated structures, shared with the code that fills them."""
     return {
@@ -40,6 +46,7 @@ def limits(plan: Plan) -> dict[str, int]:
         "num_populations": len(plan.populations),
         "num_connections": len(plan.connections),
         "max_moments": max(plan.most_moments, 1),
+        "span": SPAN,
     }
 
 
@@ -112,7 +119,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
         ("rooms", True), ("pool", True), ("gather_dense", True), ("gather_event", True),
-        ("lags", bool(kernels)),
+        ("lags", bool(kernels)), ("gather_lags", bool(kernels)),
     ):  # fmt: skip
         if wanted:
             add(name)
@@ -159,11 +166,15 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         add("rules", rules=[rule_code(kind, CPU) for kind in rules_of(plan)], grown=grown)
         add("slots", random=any(rule.growth == "random" for rule in rules))
     if any(rule.uses_gradient for rule in rules):
-        for kernel in sorted(
-            {c.kernel.code_name if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
-        ):
+        scored = {c.kernel.code_name if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
+        if any(scored):
+            add("score_sources")
+        for kernel in sorted(scored):
             add("score", kernel=kernel or None)
-        add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
+        add(
+            "choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED, piece=SCORED_AT_ONCE,
+            kernels=any(scored),
+        )  # fmt: skip
     if any(rule.growth_delay == "best" for rule in rules):
         add("choose_delays")
     most = max(plan.most_moments, 1)
@@ -196,7 +207,7 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "rule": rule.registered_name if rule else None,
         "growth": rule.growth if rule else None,
         "score": _score_of(c),
-        "smooth": f"smooth_rows_{c.kernel.code_name}" if c.kernel else "nullptr",
+        "smooth": f"smooth_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
     }
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...codegen.bodies import mangled
+from ...codegen.emit import SCORED_AT_ONCE, SPAN
 from ...codegen.losses import output_numbers
 from ...codegen.parts import kept
 from ...plan import schema
@@ -21,12 +22,15 @@ from .structs import Arrays, Foreseen, address, set_members
 
 A = TypeVar("A", bound=Arrays)
 
-SLOT = np.dtype([("rank", "i8"), ("post", "i4"), ("pre", "i4"), ("ordinal", "i4"), ("help", "f4")])
+SLOT = np.dtype([("rank", "i8"), ("post", "i4"), ("pre", "i4"), ("ordinal", "i4"), ("help", "f4"),
+                 ("delay", "i4"), ("negative", "i4")])  # fmt: skip
 """``struct Slot``."""
 SLOT_PIECE = 16_384
 """Free slots scored at once."""
 SMOOTHED_ROOM = 1 << 24
-"""Numbers of smoothed rows kept at most: where growth goes by the gradient under a delay kernel."""
+"""Numbers of smoothed rows kept at most: where growth goes by the gradient under a delay kernel, of spiking sources."""
+SPANS_ROOM = 50 * SPAN
+"""Numbers of spans of smoothed rows that stay in a first-level cache."""
 LAG_ROOM = 1 << 18
 """Numbers of correlograms kept at once where delays are chosen."""
 
@@ -63,7 +67,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     """The arrays of a population, with `view`, its structure for the whole batch, pointing to them."""
     arrays, T, B, n = kind(f"population {p.name!r}"), plan.time_steps, plan.batch_size, p.size
     view.size = n
-    view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
+    view.busy = -1 if p.cyclic else 1  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
     whole = kept(plan, p)
     if p.kind == "real_input" or p.spiking:
@@ -213,13 +217,35 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     set_members(view, {mangled(name): value for name, value in rule.numbers().items()})
 
 
-def _smoothed(plan: Plan, c: ConnectionPlan) -> int:
-    """Rows that are smoothed where a connection's free slots are scored: of its sources, or of its targets where those
-    spike, one for every delay that a synapse may be born with."""
-    if c.kernel is None or c.rewiring is None or c.rewiring.growth != "gradient":
-        return 0
-    owners = c.num_post if plan.populations[c.source].spiking else c.num_pre
-    return owners * (c.delay_thresholds.size + 1)
+def _scores_under_kernel(c: ConnectionPlan) -> bool:
+    """Whether free slots of a connection are scored under a delay kernel."""
+    return c.kernel is not None and c.rewiring is not None and c.rewiring.growth == "gradient"
+
+
+def _allocate_scores(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
+    """What scores of free slots under a delay kernel need: the kernel at every delay that a synapse may be born with,
+    and smoothed rows, of sources in parts or, where those spike, of targets."""
+    scored = [c for c in plan.connections if _scores_under_kernel(c)]
+    if not scored:
+        return
+    delays = max(c.delay_thresholds.size + 1 for c in scored)
+    net.shares_stride = max(c.max_delay + 1 for c in scored)
+    net.shares = arrays.new("shares", (delays, net.shares_stride), np.float32)
+    net.lag_range = arrays.new("lag_range", (delays, 2), np.int64)
+    spiking = [c for c in scored if plan.populations[c.source].spiking]
+    needed = [c.num_post * (c.delay_thresholds.size + 1) * plan.time_steps * net.tile for c in spiking]
+    net.smoothed_room = max((size for size in needed if size <= SMOOTHED_ROOM), default=0)
+    if net.smoothed_room:
+        net.smoothed = arrays.new("smoothed", net.smoothed_room, np.float32)
+    real = [c for c in scored if not plan.populations[c.source].spiking]
+    if real:
+        net.spans_stride = max(SPANS_ROOM, delays * SPAN)
+        net.spans = arrays.new("spans", (threads, net.spans_stride), np.float32)
+        net.packed = arrays.new("packed", (max(c.num_post for c in real), SPAN), np.float32)
+        slots = max(min(c.size + SLOT_PIECE, SCORED_AT_ONCE) for c in real)
+        net.partial = arrays.new("partial", (slots, 16), np.float32)
+        net.visit = arrays.new("visit", (slots, 3), np.int32)
+        net.group_start = arrays.new("group_start", max(c.num_pre for c in real) + 1, np.int32)
 
 
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
@@ -251,8 +277,5 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
         widest = max(c.delay_thresholds.size + 1 for c in best)
         net.lag_room = max(LAG_ROOM, widest)
         net.lag_sums = arrays.new("lag_sums", net.lag_room, np.float32)
-    needed = [_smoothed(plan, c) * T * net.tile for c in plan.connections]
-    net.smoothed_room = max((size for size in needed if size <= SMOOTHED_ROOM), default=0)
-    if net.smoothed_room:
-        net.smoothed = arrays.new("smoothed", net.smoothed_room, np.float32)
+    _allocate_scores(plan, net, threads, arrays)
     return arrays

@@ -33,6 +33,11 @@ BUSY = 1 / 8
 """Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
 
 
+WIDE = 8, 4
+"""Under a delay kernel with so many lags or more a row counts as busy at a share so many times smaller: it is added
+once for every lag."""
+
+
 ROW_FLOATS = 6144
 """A row of a tile, ``T * lanes`` floats, should fit in half of a first-level cache."""
 
@@ -189,6 +194,7 @@ class CPUEngine:
             view.gain = 1.0 / (1.0 - dropout) if how.training else 1.0
             if c.kernel is not None and how.training:
                 view.width = how.widths[c.index]
+        self._divide_busy(how)
         for p in self.plan.populations:
             if p.batch_norm and not how.training:
                 self._use_running_averages(p)
@@ -196,6 +202,16 @@ class CPUEngine:
         for number, group in enumerate(self.plan.groups):
             self._arrays["block"][number] = self.plan.block_steps(group, delays)
         self._net.lost = 0
+
+    def _divide_busy(self, how: Pass) -> None:
+        """Fewer spikes make a row busy where it is spread over many lags."""
+        many, divisor = WIDE
+        for p in self.plan.populations:
+            if p.kind == "neuron" and not p.cyclic:
+                outgoing = [self.plan.connections[k] for k in p.outgoing]
+                lags = [2 * c.kernel.reach * self._net.c[c.index].width for c in outgoing if c.kernel is not None]
+                wide = how.training and self.busy < 1 and max(lags, default=0.0) >= many
+                self._net.whole[p.index].busy = divisor if wide else 1
 
     def _check_spikes(self) -> None:
         """An error where spikes went beyond the memory there is, or the limit that was set."""

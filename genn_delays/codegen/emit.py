@@ -26,6 +26,8 @@ from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
 from .readouts import readout_code
 from .rules import bodies_of_rules, rule_code, rule_numbers, rules_of
 
+SLOT_PIECE = 16_384
+"""Free slots scored at once."""
 _STEPS = derived_name("steps", REFRACTORY_STATE)
 """The number of steps of a refractory period, per neuron."""
 
@@ -149,6 +151,8 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")
+        if any(rule.score is not None or rule.uses_gradient for rule in rules):
+            add("select")
         grown = {rule.registered_name for rule in rules if rule.uses_gradient}
         add("rules", rules=[rule_code(kind, CPU) for kind in rules_of(plan)], grown=grown)
         add("slots", random=any(rule.growth == "random" for rule in rules))
@@ -157,13 +161,14 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
             {c.kernel.code_name if c.kernel else "" for c in plan.connections if _score_of(c) is not None}
         ):
             add("score", kernel=kernel or None)
-        add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED)
+        add("choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED, piece=SLOT_PIECE)
     if any(rule.growth_delay == "best" for rule in rules):
         add("choose_delays")
     most = max(plan.most_moments, 1)
     if rules:
-        add("grow", max_moments=most, kept=kept_on_cpu())
-    add("rebuild", rewiring=bool(rules), max_moments=most, kept=kept_on_cpu())
+        kept = kept_on_cpu()
+        add("grow", max_moments=most, kept=kept, num_arrays=sum(most if f.rule else 1 for f in kept))
+    add("rebuild")
 
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:

@@ -27,6 +27,7 @@ REPEATS = 1
 SMALL = 32
 """Neurons of the hidden layers of the network that is trained first, so that code loaded once does not count."""
 
+
 def measure(options: Options) -> Results:
     """Compile and train networks of several sparsities in separate processes, and read how these grow."""
     rival, repeats = options.rival(), options.count(REPEATS)

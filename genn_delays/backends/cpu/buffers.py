@@ -11,6 +11,7 @@ import numpy as np
 from ...codegen.bodies import mangled
 from ...codegen.emit import SLOT_PIECE
 from ...codegen.losses import output_numbers
+from ...errors import asked, check_count
 from ...learning.schedules import Progress
 from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
@@ -191,16 +192,19 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays) -> None:
 
 
 def most_dropped(c: ConnectionPlan) -> int:
-    """Synapses that a connection's rule drops at the beginning of training, where it says how many; else 0, as it is not
-    known."""
-    if c.rewiring is None:
+    """Synapses that a connection's rule drops at the beginning of training; 0 where it does not say how many."""
+    rule = c.rewiring
+    if rule is None:
         return 0
-    return min(max(int(c.rewiring.num_dropped(c.size, Progress(0, 1, 0, 1))), 0), c.size)
+    what = f"num_dropped of {rule} for connection {c.name!r}"
+    return check_count(what, asked(what, rule.num_dropped, c.size, Progress(0, 1, 0, 1)), 0, c.size)
 
 
 def allocate_scratch(c: ConnectionPlan, view: Any, dropped: int, arrays: Arrays) -> None:
-    """Room for the synapses that are dropped and grown at once, which connections share one after the other: arrays that
-    are too small are replaced by larger ones."""
+    """Room for the synapses that are dropped and grown at once, which connections share one after the other.
+
+    Arrays that are too small are replaced by larger ones.
+    """
     rule = c.rewiring
     assert rule is not None
     free = c.num_pre * c.num_post * c.capacity - c.size + dropped

@@ -55,8 +55,9 @@ def _end_threads(library: Any, pool: int, process: int) -> None:
 
 
 def tile_lanes(time_steps: int, batch_size: int) -> int:
-    """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does. Tiles are as even as
-    that allows: few lanes take almost as long as many.
+    """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does.
+
+    Tiles are as even as that allows: few lanes take almost as long as many.
 
     Args:
         time_steps: of the blocks that rows are computed in: those of an example, or fewer on a cycle.

@@ -294,6 +294,12 @@ class Connection:
     @cached_property
     def synapses(self) -> Synapses:
         """All synapses, sorted by (post, pre, delay), drawn on first use from (network seed, connection)."""
+        return self.draw()
+
+    def draw(self) -> Synapses:
+        """The same, without keeping what was not drawn before: a compiled network has synapses of its own."""
+        if "synapses" in vars(self):
+            return self.synapses
         check_host({(f"connection {self.name!r}", "the synapses as sampled"): SAMPLING * self.num_synapses})
         with usual_errors():
             synapses = self.connectivity.sample(self.source.size, self.target.size, self.network.seed, self.index)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.cpu.buffers import REWIRING
 from ..backends.cpu.engine import bytes_held
 from ..errors import InvalidValueError
 from ..plan.plan import Plan
@@ -25,8 +26,6 @@ SPARSITIES = (0.9, 0.97, 0.99, 0.997, 0.999)
 REPEATS = 1
 SMALL = 32
 """Neurons of the hidden layers of the network that is trained first, so that code loaded once does not count."""
-SCRATCH = ("dead", "rank", "hash", "slot", "best_delay")
-"""Arrays of a connection that rewiring alone needs, besides the copies called ``new_``."""
 
 
 def measure(options: Options) -> Results:
@@ -107,11 +106,11 @@ def small(config: Config) -> Config:
 
 
 def foreseen(plan: Plan, threads: int) -> tuple[int, int, int]:
-    """Bytes of synapses, of rewiring's scratch memory, and of everything else."""
+    """Bytes of synapses, of rewiring's scratch memory (as far as it is known how many synapses are dropped), and of
+    everything else."""
     held = bytes_held(plan, threads)
-    own = {key: size for key, size in held.items() if key[0].startswith("connection ")}
-    scratch = sum(size for (_, name), size in own.items() if name.startswith("new_") or name in SCRATCH)
-    kept = sum(own.values()) - scratch
+    kept = sum(size for (owner, _), size in held.items() if owner.startswith("connection "))
+    scratch = sum(size for (owner, _), size in held.items() if owner == REWIRING)
     return kept, scratch, sum(held.values()) - kept - scratch
 
 

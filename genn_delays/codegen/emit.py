@@ -34,7 +34,7 @@ _STEPS = derived_name("steps", REFRACTORY_STATE)
 
 SPAN = 128
 """Offsets of a row that are smoothed by a delay kernel and scored at once."""
-SCORED_AT_ONCE = 1 << 16
+SLOT_PIECE = 1 << 16
 """Free slots that are scored at once at most."""
 
 
@@ -162,6 +162,8 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")
+        if any(rule.score is not None or rule.uses_gradient for rule in rules):
+            add("select")
         grown = {rule.registered_name for rule in rules if rule.uses_gradient}
         add("rules", rules=[rule_code(kind, CPU) for kind in rules_of(plan)], grown=grown)
         add("slots", random=any(rule.growth == "random" for rule in rules))
@@ -172,15 +174,16 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
         for kernel in sorted(scored):
             add("score", kernel=kernel or None)
         add(
-            "choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED, piece=SCORED_AT_ONCE,
+            "choose_gradient", exact=EXACT_CANDIDATES, sampled=SAMPLED_PER_DROPPED, piece=SLOT_PIECE,
             kernels=any(scored),
         )  # fmt: skip
     if any(rule.growth_delay == "best" for rule in rules):
         add("choose_delays")
     most = max(plan.most_moments, 1)
     if rules:
-        add("grow", max_moments=most, kept=kept_on_cpu())
-    add("rebuild", rewiring=bool(rules), max_moments=most, kept=kept_on_cpu())
+        kept = kept_on_cpu()
+        add("grow", max_moments=most, kept=kept, num_arrays=sum(most if f.rule else 1 for f in kept))
+    add("rebuild")
 
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:

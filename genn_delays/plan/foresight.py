@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..memory import NEURON, SAMPLING, SYNAPSE, Needs, check_host
+from ..memory import NEURON, SAMPLING, Needs, check_host
 from ..network import Connection, Network
 from .plan import ConnectionPlan, Plan
 from .schema import synapse_bytes
@@ -16,7 +16,6 @@ def foresee_sampling(network: Network) -> None:
     """
     fresh = [c for c in network.connections if "synapses" not in vars(c)]
     needs = {(f"population {p.name!r}", "the parameters"): NEURON * p.size for p in network.populations}
-    needs |= {(_owner(c), "the synapses as sampled"): SYNAPSE * c.num_synapses for c in fresh}
     if fresh:  # connections are sampled one after the other
         largest = max(fresh, key=lambda c: c.num_synapses)
         needs[_owner(largest), "the synapses as sampled"] = SAMPLING * largest.num_synapses
@@ -34,9 +33,11 @@ def foresee(plan: Plan, needs: Needs, copies: int = 1) -> None:
         OutOfMemoryError: as above.
     """
     kept = {}
+    fresh = [c for c in plan.connections if not c.first.drawn()]
+    if fresh:  # connections are sampled one after the other
+        largest = max(fresh, key=lambda c: c.size)
+        kept[_owner(largest), "the synapses as sampled"] = SAMPLING * largest.size
     for c in plan.connections:
-        if not c.first.drawn():
-            kept[_owner(c), "the synapses as sampled"] = SYNAPSE * c.size
         if copies:
             kept[_owner(c), "the synapses' state"] = copies * synapse_bytes(c) * c.size
     check_host({**kept, **needs})

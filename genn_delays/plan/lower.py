@@ -148,8 +148,8 @@ def _connections(
 
 
 def _first_synapses(c: Connection) -> FirstSynapses:
-    """The synapses of a connection, drawn once, when they are first needed."""
-    return FirstSynapses(draw=lambda: c.synapses, drawn=lambda: "synapses" in vars(c))
+    """The synapses of a connection, drawn when they are needed."""
+    return FirstSynapses(draw=c.draw, drawn=lambda: "synapses" in vars(c))
 
 
 def _synapse_name(c: Connection) -> str:
@@ -173,7 +173,7 @@ def _warn_of_lost(c: Connection, time_steps: int) -> None:
     """Warn if synapses have delays so long that nothing can arrive through them."""
     if c.connectivity.delay_initializer.high < time_steps:
         return
-    delay = c.synapses.delay
+    delay = c.draw().delay
     lost = int((delay >= time_steps).sum())
     if lost:
         warnings.warn(

@@ -191,11 +191,11 @@ class PopulationPlan:
 
 
 class FirstSynapses(NamedTuple):
-    """The synapses that a connection begins with; they are drawn when they are first needed.
+    """The synapses that a connection begins with; they are drawn when they are needed.
 
     Attributes:
-        draw: a function that draws them once and returns them.
-        drawn: whether they are there already.
+        draw: a function that returns them, drawing them if they are not kept.
+        drawn: whether they are kept already.
     """
 
     draw: Callable[[], Synapses]

@@ -96,13 +96,18 @@ class ConnectionState:
     @classmethod
     def new(cls, synapses: Synapses, c: ConnectionPlan) -> ConnectionState:
         """The state of synapses of a connection that have never been trained."""
+        return cls.born(synapses, c).copy()
+
+    @classmethod
+    def born(cls, synapses: Synapses, c: ConnectionPlan) -> ConnectionState:
+        """The same, to be read only: it shares the arrays of these synapses."""
         given, size = synapses._asdict(), synapses.pre.size
         born = {
             name: np.zeros(size, f.dtype) if f.birth == "zero" else given[f.birth].astype(f.dtype)
             for name, f in synapse_fields(c).items()
             if name not in given
         }
-        return ConnectionState(given | absent() | born).copy()
+        return ConnectionState(given | absent() | born)
 
     def copy(self) -> ConnectionState:
         """A copy that shares nothing."""
@@ -218,7 +223,7 @@ class Learner(Protocol):
 
 
 class Finder(Protocol):
-    """Search of an engine that runs ahead for values that are not finite, without making the host wait."""
+    """Search of an engine for values that are not finite, without making the host wait or copying what is searched."""
 
     def begin(self, *, learned: bool) -> Callable[[], tuple[str, str]]:
         """Begin to search state variables at the end of the examples since the last search, and learned values.

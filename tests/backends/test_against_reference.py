@@ -167,3 +167,14 @@ def test_every_readout(readout, seed):
     assert loss == pytest.approx(loss_r, rel=1e-5)
     for found, expected in zip(gradients, gradients_r, strict=True):
         assert largest_difference(found, expected) < 1e-5
+
+
+def test_tiles_are_even():
+    """100 steps of 64 lanes: rows of 48 lanes fit in the cache, and 32 and 32 are computed sooner than 48 and 16."""
+    assert tile_lanes(100, 64) == 32 and tile_lanes(100, 96) == 48 and tile_lanes(80, 256) == 64
+    for steps in (1, 30, 80, 100, 400, 10_000):
+        for batch in range(1, 300):
+            lanes = tile_lanes(steps, batch)
+            assert lanes == batch or lanes % 16 == 0
+            assert lanes <= max(16, 6144 // steps // 16 * 16)
+            assert lanes * -(-batch // lanes) - batch < 16 * -(-batch // lanes)  # no tile lacks as much as a vector

@@ -52,7 +52,7 @@ def test_every_sample_is_of_the_same_epoch():
         seen = []
 
         def ready(compiled, seen=seen):
-            compiled.engine.forward = _recorded(compiled.engine.forward, seen)
+            compiled.engine._one_pass = _recorded(compiled.engine._one_pass, seen)
 
         with training(Case(config, epoch, ready)) as sample:
             assert len(sample()) == 2
@@ -102,7 +102,7 @@ def test_memory_grows_by_what_is_foreseen():
     config = tiny(WIDE, hidden=[512, 512], sparsity=0.8)
     plan = plan_of(config)
     found = in_a_process("memory", config=config.tables(), small=small(config).tables(), who="genn_delays", threads=1)
-    expected = sum(foreseen(plan, 1)) + 14 * sum(c.size for c in plan.connections)  # and the network's own synapses
+    expected = sum(foreseen(plan, 1))
     assert 0.6 * expected < found["growth"] < 1.5 * expected
     assert found["peak_growth"] >= 0.9 * found["growth"]
 
@@ -111,7 +111,7 @@ def test_foreseen_bytes_of_a_synapse_are_the_budget():
     kept, scratch, activity = foreseen(plan_of(built_in(WIDE)), 1)
     synapses = sum(c.size for c in plan_of(built_in(WIDE)).connections)
     assert 32 <= kept / synapses < 34  # 32, and where rows begin
-    assert scratch > 0
+    assert scratch < 1000  # DEEP R drops few; how many is not known
     assert activity > 0
 
 

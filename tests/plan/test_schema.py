@@ -128,7 +128,7 @@ def test_a_number_per_synapse_is_one_line(field, monkeypatch, backend, tmp_path)
     assert [synapse_bytes(c) - n for c, n in zip(plan.connections, bytes_before, strict=True)] == [
         np.dtype(field.dtype).itemsize
     ] * len(plan.connections)
-    assert f"new_{field.name}" in emit(plan) and field.meaning in emit_structures(plan)
+    assert f"c->{field.name}, sizeof" in emit(plan) and field.meaning in emit_structures(plan)
     assert f"new_{field.name}" in emit_cuda(plan)
     assert hasattr(network_type(plan)().c[0], field.name)
     state = compiled.engine.state(0)

@@ -9,24 +9,26 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...codegen.bodies import mangled
-from ...codegen.emit import SCORED_AT_ONCE, SPAN
+from ...codegen.emit import SLOT_PIECE, SPAN
 from ...codegen.losses import output_numbers
 from ...codegen.parts import kept
+from ...errors import asked, check_count
+from ...learning.schedules import Progress
 from ...plan import schema
 from ...plan.heard import always_heard, hearings
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.schema import synapse_fields
 from ...random import dropout_threshold
-from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .structs import Arrays, Foreseen, address, set_members
 
 A = TypeVar("A", bound=Arrays)
 
-SLOT = np.dtype([("rank", "i8"), ("post", "i4"), ("pre", "i4"), ("ordinal", "i4"), ("help", "f4"),
-                 ("delay", "i4"), ("negative", "i4")])  # fmt: skip
+SLOT = np.dtype([("post", "i4"), ("pre", "i4"), ("ordinal", "i4"), ("help", "f4"), ("delay", "i4"), ("negative", "i4")])
 """``struct Slot``."""
-SLOT_PIECE = 16_384
-"""Free slots scored at once."""
+PART = 16_384
+"""Synapses that are searched at once for those to be dropped."""
+DIGITS = 2048
+"""Counters of each thread where the smallest scores are selected."""
 SMOOTHED_ROOM = 1 << 24
 """Numbers of smoothed rows kept at most: where growth goes by the gradient under a delay kernel, of spiking sources."""
 SPANS_ROOM = 50 * SPAN
@@ -35,6 +37,8 @@ LAG_ROOM = 1 << 18
 """Numbers of correlograms kept at once where delays are chosen."""
 
 
+REWIRING = "the rewiring"
+"""The owner of scratch memory for synapses that are dropped and grown."""
 _OF_LEARNING = ("g", "h", "lambda", "grad", "delay_grad")
 """Arrays that only gradients need."""
 
@@ -49,11 +53,16 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     """Bytes by owner and array of all that a plan needs, with nothing allocated; `net` is a structure to spoil.
 
     Memory that is only partly or rarely used is left out: rows of busy neurons, gradients where nothing is learned, and
-    spikes, whose number is not known in advance.
+    what depends on numbers that are not known in advance: spikes, and synapses of which each is dropped by itself.
     """
     every = [allocate_network(plan, net, threads, Foreseen)]
     every += [allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen) for p in plan.populations]
     every += [allocate_connection(c, net.c[c.index], Foreseen) for c in plan.connections]
+    scratch = Foreseen(REWIRING)
+    for c in plan.connections:
+        if c.rewiring is not None:
+            allocate_scratch(c, net.c[c.index], most_dropped(c), scratch)
+    every.append(scratch)
     learns = plan.learns
     return {
         (arrays.owner, name): n
@@ -174,39 +183,26 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     if c.real_delays:
         view.delay_grad = arrays.new("delay_grad", size, np.float32, zero=True)
     if c.rewiring is not None:
-        _allocate_rewiring(c, view, arrays, size)
+        _allocate_rewiring(c, view, arrays)
     return arrays
 
 
-def _point(c: ConnectionPlan, view: Any, arrays: Arrays, prefix: str = "") -> None:
+def _point(c: ConnectionPlan, view: Any, arrays: Arrays) -> None:
     """Let a connection's structure point to the arrays per synapse; pointers to moments are in the optimisers'
     structures."""
     for field in schema.SYNAPSE_FIELDS:
-        addresses = [arrays.address(prefix + name) for name in field.names(field.count(c))]
+        addresses = [arrays.address(name) for name in field.names(field.count(c))]
         if field.several:
-            place = getattr(view, prefix + field.name) if prefix else getattr(view, f"{field.rule}_rule").moment
-            place[: len(addresses)] = addresses
+            getattr(view, f"{field.rule}_rule").moment[: len(addresses)] = addresses
         elif addresses:
-            setattr(view, prefix + field.name, addresses[0])
+            setattr(view, field.name, addresses[0])
 
 
-def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) -> None:
+def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays) -> None:
     rule = c.rewiring
     assert rule is not None
-    for name, field in synapse_fields(c).items():
-        arrays.new(f"new_{name}", size, field.dtype)
-    _point(c, view, arrays, "new_")
-    free = c.num_pre * c.num_post * c.capacity
-    sampled = rule.candidates or (SAMPLED_PER_DROPPED * size if free > EXACT_CANDIDATES else 0)
-    drawn = max(size, min(sampled, free) if rule.growth == "gradient" else 0)
-    view.dead = arrays.new("dead", size, np.uint8)
-    view.rank = arrays.new("rank", drawn, np.int64)
-    view.hash = arrays.new("hash", 1 << max(4, (2 * drawn).bit_length()), np.uint64)
-    view.slot_room = size + (SLOT_PIECE if rule.growth == "gradient" else 0)
-    view.slot = arrays.new("slot", view.slot_room, SLOT)
+    view.part = arrays.new("part", (2, -(-c.size // PART) + 1), np.int64)
     view.candidates = -1 if rule.candidates is None else rule.candidates
-    if rule.growth_delay == "best":
-        view.best_delay = arrays.new("best_delay", size, np.uint16)
     arrays["delay_threshold"] = c.delay_thresholds
     view.delay_threshold, view.num_delay_thresholds = address(c.delay_thresholds), c.delay_thresholds.size
     view.delay_low = c.delay_low
@@ -242,10 +238,47 @@ def _allocate_scores(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None
         net.spans_stride = max(SPANS_ROOM, delays * SPAN)
         net.spans = arrays.new("spans", (threads, net.spans_stride), np.float32)
         net.packed = arrays.new("packed", (max(c.num_post for c in real), SPAN), np.float32)
-        slots = max(min(c.size + SLOT_PIECE, SCORED_AT_ONCE) for c in real)
+        slots = max(min(c.num_pre * c.num_post * c.capacity, SLOT_PIECE) for c in real)
         net.partial = arrays.new("partial", (slots, 16), np.float32)
         net.visit = arrays.new("visit", (slots, 3), np.int32)
         net.group_start = arrays.new("group_start", max(c.num_pre for c in real) + 1, np.int32)
+
+
+def most_dropped(c: ConnectionPlan) -> int:
+    """Synapses that a connection's rule drops at the beginning of training; 0 where it does not say how many."""
+    rule = c.rewiring
+    if rule is None:
+        return 0
+    what = f"num_dropped of {rule} for connection {c.name!r}"
+    return check_count(what, asked(what, rule.num_dropped, c.size, Progress(0, 1, 0, 1)), 0, c.size)
+
+
+def allocate_scratch(c: ConnectionPlan, view: Any, dropped: int, arrays: Arrays) -> None:
+    """Room for the synapses that are dropped and grown at once, which connections share one after the other.
+
+    Arrays that are too small are replaced by larger ones.
+    """
+    rule = c.rewiring
+    assert rule is not None
+    free = c.num_pre * c.num_post * c.capacity - c.size + dropped
+    drawn, slots = dropped, dropped
+    if rule.growth == "gradient":
+        scored = rule.num_candidates(free, dropped)
+        drawn, slots = scored if scored < free else 0, dropped + SLOT_PIECE
+    if 2 * drawn > free:  # those that are left out stand behind
+        drawn = free
+    needed: dict[str, tuple[int, Any]] = {
+        "gone": (dropped + 1, np.int32), "before": (dropped + 1, np.int32), "rank": (drawn, np.int64),
+        "slot": (slots, SLOT),
+    }  # fmt: skip
+    if rule.growth_delay == "best":
+        needed["best_delay"] = (dropped, np.uint16)
+    for name, (count, dtype) in needed.items():
+        if name not in arrays or arrays[name].size < count:
+            arrays.pop(name, None)
+            arrays.new(name, count, dtype)
+        setattr(view, name, arrays.address(name))
+    view.slot_room = slots
 
 
 def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
@@ -272,6 +305,9 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     net.active = arrays.new("active", (threads, net.active_stride), np.int32)
     net.examples = arrays.new("examples", B, np.int64)
     net.block = arrays.new("block", len(plan.groups), np.int64)
+    counts = [min(threads, 1 + c.size // c.num_pre) * c.num_pre for c in plan.connections]
+    selects = any(c.rewiring is not None for c in plan.connections)
+    net.counts = arrays.new("counts", max(counts + [threads * DIGITS] * selects), np.int32)
     best = [c for c in plan.connections if c.rewiring is not None and c.rewiring.growth_delay == "best"]
     if best:
         widest = max(c.delay_thresholds.size + 1 for c in best)

@@ -25,8 +25,19 @@ from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
 from ...plan.schema import absent
-from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles, widen
+from .buffers import (
+    REWIRING,
+    allocate_connection,
+    allocate_network,
+    allocate_population,
+    allocate_scratch,
+    allocate_tape,
+    foreseen,
+    tiles,
+    widen,
+)
 from .compiler import load_library
+from .finder import Finder
 from .structs import Arrays, address, network_type, set_members
 
 BUSY = 1 / 8
@@ -55,10 +66,14 @@ def _end_threads(library: Any, pool: int, process: int) -> None:
 def tile_lanes(time_steps: int, batch_size: int) -> int:
     """Lanes of a tile: a multiple of 16 that depends on shapes only, as the order of summation does.
 
+    Tiles are as even as that allows: few lanes take almost as long as many.
+
     Args:
         time_steps: of the blocks that rows are computed in: those of an example, or fewer on a cycle.
     """
-    return min(batch_size, max(16, ROW_FLOATS // time_steps // 16 * 16))
+    most = max(16, ROW_FLOATS // time_steps // 16 * 16)
+    even = -(-batch_size // -(-batch_size // most))
+    return min(batch_size, -(-even // 16) * 16)
 
 
 def _tile(plan: Plan) -> int:
@@ -87,7 +102,6 @@ class CPUEngine:
     runs_ahead = False
     learner = None
     survives_fork = True
-    finder = None
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self.plan = plan
@@ -103,15 +117,17 @@ class CPUEngine:
             allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
         ]
         self._connection_arrays = [allocate_connection(c, net.c[c.index], Arrays) for c in plan.connections]
+        self.finder = Finder(plan, net, self._connection_arrays)
         self._arrays = allocate_network(plan, net, threads, Arrays)
         self._dense: dict[int, DenseData] = {}
+        self._scratch = Arrays(REWIRING)
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
-        for c in plan.connections:
-            self.set_state(c.index, ConnectionState.new(c.initial_synapses(), c))
         self._threads = threads
         self._start_threads()
+        for c in plan.connections:
+            self.set_state(c.index, ConnectionState.born(c.initial_synapses(), c))
 
     def _start_threads(self) -> None:
         pool = self._library.pool_create(self._threads)
@@ -134,7 +150,8 @@ class CPUEngine:
         library.size_of_network.restype = ctypes.c_int64
         for c in self.plan.connections:
             if c.rewiring:
-                getattr(library, f"rewire_{c.index}").restype = ctypes.c_int64
+                getattr(library, f"drop_{c.index}").restype = ctypes.c_int64
+                getattr(library, f"rewire_{c.index}").restype = None
         library.pool_create.restype = ctypes.c_void_p
         library.pool_destroy.argtypes = [ctypes.c_void_p]
         library.pool_destroy.restype = None
@@ -276,7 +293,10 @@ class CPUEngine:
             view, rule = self._net.c[index], self.plan.connections[index].rewiring
             assert rule is not None
             view.num_dropped, view.youngest, view.newborn = count, rule.youngest(step), 0
-            dropped = int(getattr(self._library, f"rewire_{index}")(ctypes.byref(self._net)))
+            dropped = int(getattr(self._library, f"drop_{index}")(ctypes.byref(self._net)))
+            if dropped:
+                allocate_scratch(self.plan.connections[index], view, dropped, self._scratch)
+                getattr(self._library, f"rewire_{index}")(ctypes.byref(self._net))
             rewired[index] = Rewired(dropped - view.newborn, view.newborn)
         return rewired
 

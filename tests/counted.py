@@ -55,6 +55,11 @@ struct Lanes {
         for (int k = 0; k < 16; ++k) product.part[k] = part[k] * b.part[k];
         return product;
     }
+    friend Lanes operator*(Counted a, const Lanes& b) {
+        Lanes product;
+        for (int k = 0; k < 16; ++k) product.part[k] = a * b.part[k];
+        return product;
+    }
     Lanes& operator+=(const Lanes& b) { for (int k = 0; k < 16; ++k) part[k] += b.part[k]; return *this; }
 };
 """

@@ -81,7 +81,12 @@ def _sides(case: Case, rival: str | None) -> list[tuple[str, Case]]:
 
 def _shape(case: Case) -> Key:
     """The parameters on which a dense network depends."""
-    return (*(p.size for p in case.config.populations), case.config.compiler.batch_size, case.epoch)
+    return (
+        case.config.model.name,
+        *(p.size for p in case.config.populations),
+        case.config.compiler.batch_size,
+        case.epoch,
+    )
 
 
 def _opener(who: str, case: Case, learn: bool, facts: dict[str, Any]) -> Opener:
@@ -99,14 +104,17 @@ def _opener(who: str, case: Case, learn: bool, facts: dict[str, Any]) -> Opener:
     return partial(dense, config, threads, training=learn, epoch=case.epoch, batches=case.batches, facts=facts)
 
 
-def cases_of(options: Options, batch_sizes: Sequence[int] = ()) -> list[Case]:
-    """The networks that were asked for: every sparsity at every batch size and epoch."""
-    base = options.base()
-    configs: list[Config] = [at_sparsity(base, s) for s in options.sparsities() or (None,)]
+def cases_of(options: Options, *, one: bool = False) -> list[Case]:
+    """The networks that were asked for: every model and sparsity at every epoch.
+
+    Args:
+        one: with a batch of one example besides the model's own.
+    """
+    configs: list[Config] = [at_sparsity(base, s) for base in options.bases() for s in options.sparsities() or (None,)]
     return [
-        Case(config if batch is None else with_batch(config, batch), epoch, batches=2 if batch != 1 else 16)
+        Case(with_batch(config, batch), epoch, batches=2 if batch != 1 or not one else 16)
         for config in configs
-        for batch in batch_sizes or (None,)
+        for batch in dict.fromkeys((config.compiler.batch_size, *([1] if one else [])))
         for epoch in options.epochs()
     ]
 
@@ -117,9 +125,11 @@ def as_text(results: Results) -> str:
     head = ["network", "sparsity", "synapses", "batch", "epoch", "threads", "median ms", "quartiles ms", "examples/s"]
     head += [] if rival is None else [f"x {rival}"]
     rows = []
+    several = len({m.parameters["model"] for m in results.measurements}) > 1
     for m in results.measurements:
         p = m.parameters
-        who = "-".join(map(str, p["populations"])) + ("" if m.who == "genn_delays" else f" {m.who}")
+        name = p["model"] if several else "-".join(map(str, p["populations"]))
+        who = name + ("" if m.who == "genn_delays" else f" {m.who}")
         sparsity = f"{100 * p['sparsity']:.4g} %" if "sparsity" in p else "dense"
         row = [who, sparsity, f"{p['synapses']:,}" if "synapses" in p else "", str(p["batch_size"]), p.get("epoch", "")]
         row += [str(m.threads or ""), *milliseconds(m.seconds), short(m.figures["examples_a_second"])]

@@ -16,8 +16,7 @@ REPEATS = 10
 def measure(options: Options) -> Results:
     """Time evaluated batches of a network on random data, in turns with those of its rival."""
     rival, repeats = options.rival(), options.count(REPEATS)
-    batch = options.base().compiler.batch_size
-    cases = cases_of(options, (batch,) if batch == 1 else (batch, 1))
+    cases = cases_of(options, one=True)
     check_cases(cases, rival, training=False)
     here = machine("genn" if rival == "genn" else cases[0].config.compiler.backend)
     found = compared(cases, rival, options, learn=False, repeats=repeats)

@@ -139,7 +139,8 @@ def as_text(results: Results) -> str:
         row.append(short(f["foreseen_bytes_a_synapse"]) if "foreseen_bytes_a_synapse" in f else "")
         rows.append(row)
     found = slope(list(results.measurements))
-    told = [] if found is None else ["", f"a synapse adds {short(found)} bytes, measured (rewiring's scratch included)"]
+    with_it = "with rewiring's scratch and the spikes, of which there are more where there are more synapses"
+    told = [] if found is None else ["", f"a synapse adds {short(found)} bytes, measured ({with_it})"]
     return "\n".join([of_machine(results.machine), "", table(head, rows), *told])
 
 

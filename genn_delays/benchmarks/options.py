@@ -24,13 +24,13 @@ class Options:
     """Options as the command line gives them; None leaves a choice to the benchmark or the model.
 
     Attributes:
-        model: a model's name or path.
+        model: a model's name or path, or several where networks are compared.
         sparsity, hidden, sizes: texts, numbers with commas between.
         epoch: ``"first"``, ``"last"`` or both: where learning rates and the width of delay kernels stand.
         told: called with how far it has come.
     """
 
-    model: str | None = None
+    model: Any = None
     sparsity: Any = None
     hidden: Any = None
     sizes: Any = None
@@ -44,8 +44,10 @@ class Options:
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, as JSON can hold them."""
-        given = {name: value for name, value in vars(self).items() if name != "told" and value is not None}
-        return {name: value if isinstance(value, str | int | float) else str(value) for name, value in given.items()}
+        given = {name: value for name, value in vars(self).items() if name != "told" and value not in (None, [])}
+        as_one = {name: ",".join(value) if name == "model" and isinstance(value, list) else value
+                  for name, value in given.items()}  # fmt: skip
+        return {name: value if isinstance(value, str | int | float) else str(value) for name, value in as_one.items()}
 
     def count(self, usual: int) -> int:
         """Repeats."""
@@ -92,14 +94,22 @@ class Options:
                 raise InvalidValueError("--against genn compares with backend 'genn', and so is --backend genn")
         return str(self.against)
 
+    def bases(self) -> list[Config]:
+        """Every model, or the built-in network."""
+        names = self.model if isinstance(self.model, list) else [self.model]
+        return [self._of_model(name, None) for name in _once("MODEL", tuple(names)) or (None,)]
+
     def base(self, network: str | None = None) -> Config:
         """The model, or the built-in network, with everything but the sparsity set.
 
         Args:
             network: the built-in one; where it is not given, the one that the rival can train.
         """
+        return self._of_model(self.model, network)
+
+    def _of_model(self, model: str | None, network: str | None) -> Config:
         usual = network or (SPIKES if self.against == "genn" else DESIGN)
-        config = built_in(usual) if self.model is None else load_model(self.model)
+        config = built_in(usual) if model is None else load_model(model)
         overrides = Overrides(
             hidden=self.hidden, batch_size=self.batch_size, backend=self.backend, threads=self.threads
         )

@@ -31,13 +31,30 @@ def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> 
     return figure, list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
 
 
-def logarithmic(axes: Axes, x: str, y: str) -> None:
-    """Both axes logarithmic, with a grid."""
+def logarithmic(axes: Axes, x: str, y: str, places: Sequence[float] = ()) -> None:
+    """Both axes logarithmic, with a grid and plain numbers.
+
+    Args:
+        places: of the ticks of x; where not given they are at decades, or also between where there are few of those.
+    """
     axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    _ticks(axes.xaxis, axes.get_xlim(), places)
+    _ticks(axes.yaxis, axes.get_ylim(), ())
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, which="major", color="0.85", linewidth=0.8)
     axes.grid(True, which="minor", color="0.94", linewidth=0.5)
     axes.set_axisbelow(True)
+
+
+def _ticks(axis: Any, limits: tuple[float, float], places: Sequence[float]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+
+    few = limits[0] > 0 and limits[1] < 200 * limits[0]
+    axis.set_major_locator(
+        FixedLocator(sorted(set(places))) if places else LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,))
+    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def line(axes: Axes, x: Sequence[float], y: Sequence[float], who: str, label: str | None = None, **how: Any) -> None:
@@ -60,19 +77,21 @@ def against_sparsity(results: Results, label: str) -> Pictures:
     own = [m for m in results.of("genn_delays") if m.seconds is not None]
     if len({m.parameters["sparsity"] for m in own}) < 2:
         return {}
-    groups = list(dict.fromkeys((m.parameters["batch_size"], m.parameters.get("epoch")) for m in own))
+    groups = {_group(m): m.parameters for m in own}
     figure, all_axes = new_figure(5.4 * len(groups), 4.0, len(groups))
-    for (batch, epoch), axes in zip(groups, all_axes, strict=True):
-        _kept(axes, [m for m in results.measurements if _in(m, batch, epoch)])
-        sizes = "-".join(map(str, own[0].parameters["populations"]))
-        axes.set_title(f"{sizes}, batch {batch}" + (f", {epoch} epoch" if epoch else ""), fontsize=10)
+    for (group, p), axes in zip(groups.items(), all_axes, strict=True):
+        _kept(axes, [m for m in results.measurements if _group(m) == group])
+        sizes, epoch = "-".join(map(str, p["populations"])), p.get("epoch")
+        named = "" if p["model"] == sizes or len({g[0] for g in groups}) == 1 else f"{p['model']}: "
+        about = f"{named}{sizes}, batch {p['batch_size']}" + (f", {epoch} epoch" if epoch else "")
+        axes.set_title(about, fontsize=10)
         logarithmic(axes, "synapses kept (%)", label)
         axes.legend(fontsize=8)
     return {results.benchmark.replace("-", "_"): figure}
 
 
-def _in(m: Measurement, batch: int, epoch: str | None) -> bool:
-    return (m.parameters["batch_size"], m.parameters.get("epoch")) == (batch, epoch)
+def _group(m: Measurement) -> tuple[Any, ...]:
+    return tuple(m.parameters.get(name) for name in ("model", "batch_size", "epoch"))
 
 
 def _kept(axes: Axes, measurements: list[Measurement]) -> None:

@@ -157,13 +157,27 @@ def draw(results: Results) -> Pictures:
     """Time, memory and operations against the synapses kept, and against the synapses of larger and larger networks."""
     figure, every = new_figure(13.0, 8.0, len(QUANTITIES), len(AXES))
     for row, axis in enumerate(AXES):
+        of_axis = [m for m in results.measurements if m.parameters["axis"] == axis]
+        sizes = sorted({m.parameters["populations"][1] for m in of_axis}) if axis == "size" else []
         for column, (label, value) in enumerate(QUANTITIES.items()):
             axes = every[row * len(QUANTITIES) + column]
-            _panel(axes, [m for m in results.measurements if m.parameters["axis"] == axis], axis, value)
-            logarithmic(axes, "synapses kept (%)" if axis == "sparsity" else "neurons of a hidden layer", label)
+            _panel(axes, of_axis, axis, value)
+            logarithmic(axes, "synapses kept (%)" if axis == "sparsity" else "neurons of a hidden layer", label, sizes)
             if axes.get_legend_handles_labels()[0]:  # a small network may not grow by a page
                 axes.legend(fontsize=8)
+        every[row * len(QUANTITIES) + 1].set_title(_title(of_axis, axis), fontsize=10)
     return {"scaling": figure}
+
+
+def _title(measurements: list[Measurement], axis: str) -> str:
+    """The network that a row of panels is about."""
+    own = next(m for m in measurements if m.who == "genn_delays")
+    p = own.parameters
+    inner = p["populations"] if axis == "sparsity" else [p["populations"][0], *["N" for _ in p["populations"][1:-1]],
+                                                         p["populations"][-1]]  # fmt: skip
+    kept = "" if axis == "sparsity" else f", {100 * p['sparsity']:.3g} % sparse"
+    threads = "" if own.threads is None else f", {own.threads} thread{'s'[: own.threads > 1]}"
+    return f"{'-'.join(map(str, inner))}{kept}, {p['time_steps']} steps, batch {p['batch_size']}{threads}"
 
 
 def _panel(axes: Any, measurements: list[Measurement], axis: str, value: Callable[[Measurement], float]) -> None:

@@ -14,6 +14,7 @@ delays 0-24, batch 256, DEEP R); MODEL is a model's name or path, as for train.
   genn-delays benchmark train-step --sparsity 0,0.875,0.99
   genn-delays benchmark train-step --threads 1 --against torch
   genn-delays benchmark train-step fsdd_paper --epoch first,last
+  genn-delays benchmark train-step fsdd_paper rawhd_paper my/model.toml
   genn-delays benchmark inference fsdd --against genn
   genn-delays benchmark scaling --out DIR
   genn-delays benchmark kernels --out DIR
@@ -90,7 +91,9 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> dict[str, argparse.Argume
 
 
 def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="a model's name or path (default: see above)")
+    several = name in ("train-step", "inference")
+    text = "names or paths of models, which take turns" if several else "a model's name or path"
+    parser.add_argument("model", metavar="MODEL", nargs="*" if several else "?", help=f"{text} (default: see above)")
     for option in _OPTIONS[name]:
         metavar, text = _HELP[option]
         if name in ("memory",) and option == "against":

@@ -70,7 +70,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "output",
         "picture",
     ):  # an empty text would be the current folder
-        if getattr(parsed, name, None) == "":
+        given = getattr(parsed, name, None)
+        if given == "" or (isinstance(given, list) and "" in given):
             what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN"}.get(name) or f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")
     command = f"{parsed.name} {parsed.benchmark}" if parsed.name == "benchmark" else parsed.name

@@ -67,6 +67,20 @@ def test_train_step_of_models_without_their_data(capsys, model):
     assert found["measurements"][0]["parameters"]["model"] == model
 
 
+def test_models_take_turns(capsys, tmp_path):
+    """Each with its own name in the table and a picture of its own."""
+    arguments = ["digits", "fsdd", "--sparsity", "0,0.5", *TINY]
+    found, _ = run(capsys, "train-step", *arguments, "--out", str(tmp_path))
+    assert [(m["parameters"]["model"], m["parameters"]["sparsity"]) for m in found["measurements"]] == [
+        ("digits", 0.0), ("digits", 0.5), ("fsdd", 0.0), ("fsdd", pytest.approx(0.5, abs=0.01)),
+    ]  # fmt: skip
+    assert found["settings"]["model"] == "digits,fsdd"
+    assert (tmp_path / "train_step.png").exists()
+    assert main(["benchmark", "inference", "digits", "fsdd", *TINY]) == 0
+    rows = capsys.readouterr().out.splitlines()[-4:]
+    assert [row.split()[0] for row in rows] == ["digits", "digits", "fsdd", "fsdd"]
+
+
 def test_first_and_last_epoch(capsys):
     found, _ = run(capsys, "train-step", "fsdd_paper", *HIDDEN, *TINY, "--epoch", "first,last")
     assert [m["parameters"]["epoch"] for m in found["measurements"]] == ["first", "last"]
@@ -158,10 +172,13 @@ def test_a_table_for_people(capsys, name):
         (["train-step", "--epoch", "middle"], "unknown --epoch 'middle'"),
         (["train-step", "--hidden", "a"], "--hidden must be whole numbers"),
         (["train-step", "nonesuch"], "'nonesuch'"),
+        (["train-step", "digits", "nonesuch"], "'nonesuch'"),
+        (["train-step", "digits", "digits"], "MODEL: digits is given twice"),
+        (["inference", "digits", ""], "MODEL must not be empty"),
         (["train-step", "sequence_detection", "--sparsity", "0.5"], "no connection of this model has a sparsity"),
         (["train-step", "--batch", "3"], "Did you mean '--batch-size'?"),
         (["inference", "--epoch", "last"], "unknown option of benchmark inference '--epoch'"),
-        (["inference", "digits", "more"], "benchmark inference takes no further argument 'more'"),
+        (["scaling", "digits", "more"], "benchmark scaling takes no further argument 'more'"),
         (["scaling", "--sizes", "0"], "--sizes must be at least 1, got 0"),
         (["scaling", "--epoch", "first,last"], "--epoch: scaling is measured at one"),
         (["scaling", "store_recall"], "--sizes: model 'store_recall' has no hidden layers in a chain"),

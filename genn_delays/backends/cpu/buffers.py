@@ -214,12 +214,12 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays) -> None:
 
 
 def _scores_under_kernel(c: ConnectionPlan) -> bool:
-    """Whether free slots of a connection are scored under a delay kernel."""
+    """True if free slots of a connection are scored under a delay kernel."""
     return c.kernel is not None and c.rewiring is not None and c.rewiring.growth == "gradient"
 
 
 def _allocate_scores(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
-    """What scores of free slots under a delay kernel need: the kernel at every delay that a synapse may be born with,
+    """Memory for scores of free slots under a delay kernel: the kernel at every delay that a synapse may be born with,
     and smoothed rows, of sources in parts or, where those spike, of targets."""
     scored = [c for c in plan.connections if _scores_under_kernel(c)]
     if not scored:

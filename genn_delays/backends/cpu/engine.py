@@ -361,7 +361,8 @@ class CPUEngine:
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         p, view = self.plan.populations[population], self._net.whole[population]
-        if p.model is None or not view.keeps_var or not (view.recorded or always_heard(p)):
+        every = view.recorded or always_heard(p) or self._population_arrays[population]["heard"].all()
+        if p.model is None or not view.keeps_var or not every:
             raise InvalidValueError(f"variables of population {p.name!r} are not kept: keep_variables() asks for them")
         tape = self._population_arrays[population][f"var{p.model.states.index(name)}"]
         return self._untiled(tape, p.size, self.plan.time_steps)

@@ -20,6 +20,7 @@ from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .environment import environment
+from .few import FEW_LANES, NEURONS, few_backward, few_forward, scatters, scatters_back
 from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
@@ -63,8 +64,9 @@ def emit(plan: Plan) -> str:
         if wanted:
             add(name)
     for view in (view for group in groups for view in group):
-        add("population", p=view)
-        add("backward_event_prop" if plan.event_prop else "backward", p=view)
+        add("few_population" if view["few"] else "population", p=view)
+        few = "few_" if view["few_back"] else ""
+        add(f"{few}backward_event_prop" if plan.event_prop else "backward", p=view)
     for view in outputs:
         add("readout", p=view)
         add("loss", p=view)
@@ -73,7 +75,7 @@ def emit(plan: Plan) -> str:
         if wanted:
             add(name)
     _add_learning(add, plan)
-    add("network", **_segments(groups, outputs), outputs=outputs, connections=[_learned(c) for c in plan.connections])
+    add("network", **_segments(groups, outputs), outputs=outputs, connections=[_learned(plan, c) for c in plan.connections])
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
@@ -98,6 +100,8 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
     add("prelude", **_of_structures(plan))
+    if any(few_forward(plan, p) for p in plan.populations):
+        add("few", neurons=NEURONS, lanes=FEW_LANES)
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
@@ -131,6 +135,9 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
         add("correlate", taps=form or None)
     limited = plan.max_spikes is not None
     add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited)
+    if any(few_forward(plan, p) for p in plan.populations):
+        exact = any(p.kept_values and few_backward(plan, p) for p in plan.populations)
+        add("few_passes", exact=exact)
     if plan.surrogate_code is not None:
         add("surrogate", surrogate=plan.surrogate_code)
 
@@ -144,8 +151,9 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     """Optimisers and rewiring."""
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
+    codes = {kind.registered_name: optimiser_code(kind, CPU) for kind in sorted_kinds(used)}
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
-        add("update", weight=weight, delay=delay, **around_code(CPU, 2))
+        add("update", weight=codes.get(weight), delay=codes.get(delay), **around_code(CPU, 3))
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")
@@ -180,7 +188,7 @@ def _score_of(c: ConnectionPlan) -> str | None:
     return f"part_{c.kernel.code_name}" if c.kernel else "part"
 
 
-def _learned(c: ConnectionPlan) -> dict[str, Any]:
+def _learned(plan: Plan, c: ConnectionPlan) -> dict[str, Any]:
     """A connection as the network's own functions see it."""
     weight, delay = update_of(c)
     rule = c.rewiring
@@ -192,6 +200,8 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "score": _score_of(c),
         "smooth": f"smooth_rows_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
+        "scatters": scatters(plan, c),
+        "moves": c.delay_optimiser is not None,
     }
 
 
@@ -249,10 +259,17 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     initial = [derived_name("initial", s) for s in model.states]
     rises = bool(plan.event_prop and distance)
     words = words_of(distance)
-    add(
-        "membrane", m=m, model=model, parameters=_used(p, reads, initial), rises=rises,
-        distance_reads=[s for s in model.states if s in words],
-    )  # fmt: skip
+    computed: dict[str, Any] = {
+        "m": m, "model": model, "parameters": _used(p, reads, initial), "rises": rises,
+        "distance_reads": [s for s in model.states if s in words],
+    }  # fmt: skip
+    same = [q for q in plan.populations if q.model == model]
+    if not all(few_forward(plan, q) for q in same):
+        add("membrane", **computed)
+    if any(few_forward(plan, q) for q in same):
+        kept = p.kept_values
+        at_spike = [(s, model.states.index(s)) for s in model.transitions.kept] if kept and model.transitions else []
+        add("few_membrane", **computed, kept=kept, at_spike=at_spike)
     if plan.event_prop:
         _add_event_prop(add, plan, m, p)
         return
@@ -293,8 +310,9 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
     always = [_STEPS] if model.hold else []
     used = {_suffix(q): q for q in plan.populations if q.model == model}
     for suffix, q in sorted(used.items()):
+        few = "few_" if few_backward(plan, q) else ""
         add(
-            "adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
+            f"{few}adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
             parameters=_used(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
             used_at_spike=words_of(at_spike), used_at_release=words_of(at_release),
         )  # fmt: skip
@@ -347,6 +365,9 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "num_lambdas": p.num_lambdas,
         "num_vars": len(p.model.states) if p.model else 0,
         "output": p.model.output if p.model else 0,
+        "few": few_forward(plan, p),
+        "few_back": few_backward(plan, p),
+        "reads_variable": _reads_variable(p),
         "phantom": list(p.parameters).index(PHANTOM) if p.has_phantoms else None,
         "incoming": [
             {
@@ -355,6 +376,8 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
                 "form": "spikes" if populations[c.source].spiking else "real",
                 "kernel": c.kernel.code_name if c.kernel else None,
                 "taps": c.gradient_form,
+                "scattered": scatters(plan, c),
+                "scattered_back": scatters_back(plan, c),
             }
             for c in (connections[k] for k in p.incoming)
         ],

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...codegen.bodies import mangled
+from ...codegen.few import NEURONS, block_floats, block_width, few_forward, padding, scatters
 from ...codegen.losses import output_numbers
 from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
@@ -47,7 +48,7 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     """
     every = [allocate_network(plan, net, threads, Foreseen)]
     every += [allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen) for p in plan.populations]
-    every += [allocate_connection(c, net.c[c.index], Foreseen) for c in plan.connections]
+    every += [allocate_connection(plan, c, net.c[c.index], Foreseen) for c in plan.connections]
     learns = plan.learns
     return {
         (arrays.owner, name): n
@@ -63,6 +64,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     view.size = n
     view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
+    view.width, view.pad = block_width(plan, p), padding(plan, p)
     if p.kind == "real_input" or p.spiking:
         view.x = arrays.new("x", n * T * B, np.float32)
     if p.spiking:
@@ -134,7 +136,7 @@ def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) ->
         view.targets = arrays.new("targets", size * p.size, np.float32, zero=True)
 
 
-def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
+def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     """The arrays of a connection, with `view`, its structure, pointing to them."""
     arrays, size = kind(f"connection {c.name!r}"), c.size
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
@@ -147,6 +149,11 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
     view.grad = arrays.new("grad", size, np.float32, zero=True)
+    if scatters(plan, c):
+        lists = -(-c.num_post // block_width(plan, plan.populations[c.target])) * c.num_pre
+        view.block_start = arrays.new("block_start", lists + 1, np.int32)
+        view.block_slot = arrays.new("block_slot", size, np.int32)
+        view.block_place = arrays.new("block_place", size, np.uint32)
     if c.real_delays:
         view.delay_grad = arrays.new("delay_grad", size, np.float32, zero=True)
     if c.rewiring is not None:
@@ -193,6 +200,20 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
     set_members(view, {mangled(name): value for name, value in rule.numbers().items()})
 
 
+def _allocate_blocks(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
+    """What every thread needs for blocks of neurons, where lanes are few."""
+    few = [p for p in plan.populations if few_forward(plan, p)]
+    if not few:
+        return
+    row = plan.time_steps * net.tile
+    net.blocks_stride = max(block_floats(plan, p) for p in few)
+    net.blocks = arrays.new("blocks", (threads, net.blocks_stride), np.float32, zero=True)
+    net.block_flags = arrays.new("block_flags", (threads, row * NEURONS), np.uint8)
+    net.block_found = arrays.new("block_found", (threads, row * NEURONS), np.int32)
+    net.block_spikes = arrays.new("block_spikes", (threads, 3 * row * NEURONS), np.int32)
+    net.block_at = arrays.new("block_at", (threads, row), np.int64)
+
+
 def _smoothed(plan: Plan, c: ConnectionPlan) -> int:
     """Rows that are smoothed where a connection's free slots are scored: of its sources, or of its targets where those
     spike, one for every delay that a synapse may be born with."""
@@ -216,6 +237,7 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
         net.rows = arrays.new("rows", (threads, net.rows_stride), np.float32)
     net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
+    _allocate_blocks(plan, net, threads, arrays)
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)
     net.taps_stride = 3 * max(lags, 3)
     net.taps = arrays.new("taps", (threads, net.taps_stride), np.float32)

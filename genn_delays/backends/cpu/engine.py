@@ -94,7 +94,7 @@ class CPUEngine:
         self._population_arrays = [
             allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
         ]
-        self._connection_arrays = [allocate_connection(c, net.c[c.index], Arrays) for c in plan.connections]
+        self._connection_arrays = [allocate_connection(plan, c, net.c[c.index], Arrays) for c in plan.connections]
         self._arrays = allocate_network(plan, net, threads, Arrays)
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:

@@ -71,9 +71,13 @@ def emit(plan: Plan) -> str:
         add("readout", p=view)
         add("loss", p=view)
     kinds = {p.kind for p in plan.populations}
-    for name, wanted in (("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds)):
-        if wanted:
-            add(name)
+    if "real_input" in kinds:
+        add("load_dense")
+    if "spike_input" in kinds:
+        few = any(few_forward(plan, p) for p in plan.populations)
+        if few:
+            add("few_load_events")
+        add("load_events", few=few)
     _add_learning(add, plan)
     add("network", **_segments(groups, outputs), outputs=outputs, connections=[_learned(plan, c) for c in plan.connections])
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
@@ -134,8 +138,9 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     for form in forms:
         add("correlate", taps=form or None)
     limited = plan.max_spikes is not None
-    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited)
-    if any(few_forward(plan, p) for p in plan.populations):
+    few = any(few_forward(plan, p) for p in plan.populations)
+    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited, few=few)
+    if few:
         exact = any(p.kept_values and few_backward(plan, p) for p in plan.populations)
         add("few_passes", exact=exact)
     if plan.surrogate_code is not None:

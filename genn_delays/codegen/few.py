@@ -9,11 +9,11 @@ from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 
 FEW_LANES = 4
 """Batches of at most so many lanes are computed in this form."""
-NEURONS = 16
+NEURONS = 32
 """Neurons that take the place of lanes."""
 LIST = 8
 """Synapses that a source should have onto a block of targets, on average."""
-BLOCK_FLOATS = 1 << 16
+BLOCK_FLOATS = 1 << 17
 """Numbers of a block's rows at most, so that they stay in a second-level cache."""
 
 
@@ -39,6 +39,14 @@ def scatters_back(plan: Plan, c: ConnectionPlan) -> bool:
     """True if the gradients of its synapses are computed source by source."""
     back = few_backward(plan, plan.populations[c.target])
     return back and scatters(plan, c) and c.gradient_form is None
+
+
+def lists_only(plan: Plan, p: PopulationPlan) -> bool:
+    """True if its spikes are read as lists only, so that it need not be known where each step starts in them."""
+    outgoing = [plan.connections[k] for k in p.outgoing]
+    if plan.max_spikes is not None or p.reads == "spikes" or not all(scatters_back(plan, c) for c in outgoing):
+        return False
+    return p.kind == "spike_input" or few_backward(plan, p)
 
 
 def padding(plan: Plan, p: PopulationPlan) -> int:

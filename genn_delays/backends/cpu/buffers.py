@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...codegen.bodies import mangled
-from ...codegen.few import NEURONS, block_floats, block_width, few_forward, padding, scatters
+from ...codegen.few import NEURONS, block_floats, block_width, few_forward, lists_only, padding, scatters
 from ...codegen.losses import output_numbers
 from ...plan import schema
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
@@ -65,15 +65,16 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     view.busy = -1 if p.cyclic else 0  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
     view.width, view.pad = block_width(plan, p), padding(plan, p)
+    view.lists_only = int(p.spiking and lists_only(plan, p))
     if p.kind == "real_input" or p.spiking:
         view.x = arrays.new("x", n * T * B, np.float32)
     if p.spiking:
         count = len(list(tiles(B, tile)))
         view.event_start = arrays.new("event_start", (count, n, T + 1), np.int32, zero=True)
         view.event_row = arrays.new("event_row", (count, n), np.uintp, zero=True)
+        view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
     if p.kind == "neuron":
         if p.spiking:
-            view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
             view.value_row = arrays.new("value_row", (count, n), np.uintp, zero=True)
             view.num_kept = len(p.kept_values)
             if plan.max_spikes is not None:

@@ -309,6 +309,8 @@ class CPUEngine:
 
     def spike_count(self, population: int) -> int:
         count = len(list(tiles(self._net.live, self._net.tile)))
+        if self._net.whole[population].lists_only:
+            return int(self._population_arrays[population]["event_room"][:count].sum(dtype=np.int64))
         return int(self._population_arrays[population]["event_start"][:count, :, -1].sum(dtype=np.int64))
 
     def state(self, connection: int) -> ConnectionState:

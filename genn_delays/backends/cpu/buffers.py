@@ -151,9 +151,9 @@ def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, kind: type[A])
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
     view.grad = arrays.new("grad", size, np.float32, zero=True)
     if scatters(plan, c):
-        lists = -(-c.num_post // block_width(plan, plan.populations[c.target])) * c.num_pre
-        view.block_start = arrays.new("block_start", lists + 1, np.int32)
-        view.block_slot = arrays.new("block_slot", size, np.int32)
+        blocks = -(-c.num_post // block_width(plan, plan.populations[c.target]))
+        view.block_start = arrays.new("block_start", blocks * c.num_pre + 1, np.int32)
+        view.block_slot = view.by_pre_slot if blocks == 1 else arrays.new("block_slot", size, np.int32)
         view.block_place = arrays.new("block_place", size, np.uint32)
     if c.real_delays:
         view.delay_grad = arrays.new("delay_grad", size, np.float32, zero=True)

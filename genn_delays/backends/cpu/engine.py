@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import emit
+from ...codegen.few import FEW_LANES
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
@@ -20,7 +21,7 @@ from ...neurons.batch_norm import factor_and_offset
 from ...plan.foresight import foresee
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired, check_spikes
 from ...plan.schema import absent
 from .buffers import allocate_connection, allocate_network, allocate_population, allocate_tape, foreseen, tiles
 from .compiler import load_library
@@ -36,6 +37,28 @@ ROW_FLOATS = 6144
 
 MOST_LANES = 256
 """A tile of a network with cycles has at most so many lanes."""
+
+
+_NOTHING = np.empty(0, np.int32)
+
+
+class LoadedEvents(NamedTuple):
+    """Events that batches are loaded from, the addresses of their arrays, and how many an example has at most."""
+
+    data: weakref.ref[EventData]
+    addresses: tuple[ctypes.c_void_p, ...]
+    most: int
+
+    @classmethod
+    def of(cls, data: EventData) -> LoadedEvents:
+        """Those of a data set or a batch."""
+        places = tuple(ctypes.c_void_p(address(a)) for a in (data.start, data.neuron, data.step))
+        return cls(weakref.ref(data), places, int(np.diff(data.start).max(initial=0)))
+
+
+def _same(before: Optimisers | None, now: Optimisers) -> bool:
+    """True if these are the very optimisers whose numbers are set already."""
+    return before is not None and before.weight is now.weight and before.delay is now.delay
 
 
 def _end_threads(library: Any, pool: int, process: int) -> None:
@@ -96,6 +119,7 @@ class CPUEngine:
         ]
         self._connection_arrays = [allocate_connection(plan, c, net.c[c.index], Arrays) for c in plan.connections]
         self._arrays = allocate_network(plan, net, threads, Arrays)
+        self._prepare_host()
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
@@ -103,6 +127,17 @@ class CPUEngine:
             self.set_state(c.index, ConnectionState.new(c.initial_synapses(), c))
         self._threads = threads
         self._start_threads()
+
+    def _prepare_host(self) -> None:
+        """What the host need not find out in every batch, which for a batch of one takes as long as the network."""
+        plan = self.plan
+        dropouts = [(c, plan.populations[c.source].dropout) for c in plan.connections]
+        self._in_training = [(c, dropout) for c, dropout in dropouts if c.kernel is not None or dropout]
+        self._normed = [p for p in plan.populations if p.batch_norm]
+        self._cycles = [(k, group) for k, group in enumerate(plan.groups) if plan.populations[group[0]].cyclic]
+        self._arrays["block"][:] = plan.time_steps
+        self._loaded: dict[int, LoadedEvents] = {}
+        self._stepping: dict[int, Optimisers] = {}
 
     def _start_threads(self) -> None:
         pool = self._library.pool_create(self._threads)
@@ -148,9 +183,13 @@ class CPUEngine:
                 net.input_data = address(data.values)
                 self._library.load_dense(ctypes.byref(net))
             else:
-                self._reserve_events(index, int((data.start[examples + 1] - data.start[examples]).sum()))
-                parts = (ctypes.c_void_p(address(a)) for a in (data.start, data.neuron, data.step))
-                self._library.load_events(ctypes.byref(net), *parts)
+                known = self._loaded.get(index)
+                if known is None or known.data() is not data:
+                    known = self._loaded[index] = LoadedEvents.of(data)
+                if known.most * lanes > self._population_arrays[index].get("events", _NOTHING).size:
+                    exact = int((data.start[examples + 1] - data.start[examples]).sum())
+                    self._reserve_events(index, known.most * lanes if lanes <= FEW_LANES else exact)
+                self._library.load_events(ctypes.byref(net), *known.addresses)
 
     def _reserve_events(self, population: int, count: int) -> None:
         arrays = self._population_arrays[population]
@@ -159,16 +198,16 @@ class CPUEngine:
 
     def forward(self, how: Pass) -> None:
         self._net.training, self._net.step = int(how.training), how.step
-        for c in self.plan.connections:
-            view, dropout = self._net.c[c.index], self.plan.populations[c.source].dropout
+        for c, dropout in self._in_training:
+            view = self._net.c[c.index]
             view.gain = 1.0 / (1.0 - dropout) if how.training else 1.0
             if c.kernel is not None and how.training:
                 view.width = how.widths[c.index]
-        for p in self.plan.populations:
-            if p.batch_norm and not how.training:
+        if not how.training:
+            for p in self._normed:
                 self._use_running_averages(p)
-        delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
-        for number, group in enumerate(self.plan.groups):
+        for number, group in self._cycles:
+            delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
             self._arrays["block"][number] = self.plan.block_steps(group, delays)
         self._net.lost = 0
         self._library.forward(ctypes.byref(self._net))
@@ -182,7 +221,7 @@ class CPUEngine:
                 f"no memory is left for the spikes of population {p.name!r} ({self.spike_count(p.index)} in a batch of "
                 f"{self._net.live} examples so far); use a smaller batch_size, or weights with which it spikes less"
             )
-        for p in self.plan.populations:
+        for p in self.plan.populations if self.plan.max_spikes is not None else ():
             if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
                 check_spikes(p, self._population_arrays[p.index]["most"], self.plan.max_spikes)
 
@@ -207,7 +246,10 @@ class CPUEngine:
         results = {}
         for index in labels:
             arrays = self._population_arrays[index]
-            results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
+            if lanes == 1:
+                results[index] = (float(arrays["losses"][0]), int(arrays["correct"][0]))
+            else:
+                results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
         return results
 
     def backward(self) -> None:
@@ -215,7 +257,11 @@ class CPUEngine:
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         self._net.step, self._net.gradient_scale = step, scale
-        for index, (weights, delays) in optimisers.items():
+        for index, optimiser_pair in optimisers.items():
+            if _same(self._stepping.get(index), optimiser_pair):
+                continue
+            self._stepping[index] = optimiser_pair
+            weights, delays = optimiser_pair
             view, rule = self._net.c[index], self.plan.connections[index].rewiring
             for optimiser, numbers in ((weights, view.weight_rule), (delays, view.delay_rule)):
                 if optimiser is not None:

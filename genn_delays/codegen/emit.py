@@ -65,8 +65,8 @@ def emit(plan: Plan) -> str:
             add(name)
     for view in (view for group in groups for view in group):
         add("few_population" if view["few"] else "population", p=view)
-        few = "few_" if view["few_back"] else ""
-        add(f"{few}backward_event_prop" if plan.event_prop else "backward", p=view)
+        back = "few_backward" if view["few_back"] else "backward"
+        add(f"{back}_event_prop" if plan.event_prop else "backward", p=view)
     for view in outputs:
         add("readout", p=view)
         add("loss", p=view)
@@ -79,7 +79,8 @@ def emit(plan: Plan) -> str:
             add("few_load_events")
         add("load_events", few=few)
     _add_learning(add, plan)
-    add("network", **_segments(groups, outputs), outputs=outputs, connections=[_learned(plan, c) for c in plan.connections])
+    learned = [_learned(plan, c) for c in plan.connections]
+    add("network", **_segments(groups, outputs), outputs=outputs, connections=learned)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
@@ -313,11 +314,11 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
     at_release = [transitions.release] if transitions.release else []
     reads = [*transitions.flow.values(), model.gradient, transitions.arrival, *at_spike, *at_release]
     always = [_STEPS] if model.hold else []
-    used = {_suffix(q): q for q in plan.populations if q.model == model}
-    for suffix, q in sorted(used.items()):
-        few = "few_" if few_backward(plan, q) else ""
+    used = {("few_" if few_backward(plan, q) else "", _suffix(q)): q for q in plan.populations if q.model == model}
+    for form, suffix in sorted(used):
+        q = used[form, suffix]
         add(
-            f"{few}adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
+            f"{form}adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
             parameters=_used(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
             used_at_spike=words_of(at_spike), used_at_release=words_of(at_release),
         )  # fmt: skip

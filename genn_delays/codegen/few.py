@@ -1,4 +1,4 @@
-"""The form of kernels for few lanes, as in online use with batches of one: neurons side by side take the place of lanes.
+"""Kernels for few lanes, as in online use with batches of one: neurons side by side take the place of lanes.
 
 It is chosen by shape, when code is generated, population by population; it changes speed, never a bit.
 """
@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 
-FEW_LANES = 4
+FEW_LANES = 8
 """Batches of at most so many lanes are computed in this form."""
 NEURONS = 32
-"""Neurons that take the place of lanes."""
-LIST = 8
-"""Synapses that a source should have onto a block of targets, on average."""
+"""Neurons that take the place of lanes, a multiple of 8."""
 BLOCK_FLOATS = 1 << 17
 """Numbers of a block's rows at most, so that they stay in a second-level cache."""
 
@@ -32,7 +30,9 @@ def few_backward(plan: Plan, p: PopulationPlan) -> bool:
 
 def scatters(plan: Plan, c: ConnectionPlan) -> bool:
     """True if the spikes of a connection's sources are scattered to its targets."""
-    return few_forward(plan, plan.populations[c.target]) and plan.populations[c.source].spiking and c.kernel is None
+    source = plan.populations[c.source]
+    listed = source.kind == "spike_input" or (source.spiking and few_forward(plan, source))
+    return few_forward(plan, plan.populations[c.target]) and listed and c.kernel is None
 
 
 def scatters_back(plan: Plan, c: ConnectionPlan) -> bool:

@@ -58,7 +58,9 @@ def optimiser_code(optimiser: type[Optimiser], dialect: Dialect) -> OptimiserCod
     found = re.finditer(rf"\b\w+\((\w+), {mangled('age')}\)", text)
     fixed = set(numbers) if "age" not in body.assigned() else set[str]()
     by_age = tuple(dict.fromkeys(call[0] for call in found if call[1] in fixed))
-    return OptimiserCode(optimiser.registered_name, comment_of(optimiser), moments, numbers, "age" in reads, by_age, text)
+    return OptimiserCode(
+        optimiser.registered_name, comment_of(optimiser), moments, numbers, "age" in reads, by_age, text
+    )
 
 
 def comment_of(kind: type) -> str:

@@ -202,7 +202,7 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays, size: int) 
 
 
 def _allocate_blocks(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
-    """What every thread needs for blocks of neurons, where lanes are few."""
+    """Every thread's memory for blocks of neurons, where lanes are few."""
     few = [p for p in plan.populations if few_forward(plan, p)]
     if not few:
         return

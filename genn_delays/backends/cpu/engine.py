@@ -129,7 +129,7 @@ class CPUEngine:
         self._start_threads()
 
     def _prepare_host(self) -> None:
-        """What the host need not find out in every batch, which for a batch of one takes as long as the network."""
+        """Find out once which host work every batch needs; for a batch of one it takes as long as the network's."""
         plan = self.plan
         dropouts = [(c, plan.populations[c.source].dropout) for c in plan.connections]
         self._in_training = [(c, dropout) for c, dropout in dropouts if c.kernel is not None or dropout]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from genn_delays.backends.cpu import compiler, engine
+from genn_delays.codegen import few
 
 CLASS = """
 #include <type_traits>
@@ -82,7 +83,12 @@ def counting(source: str) -> str:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on engines of the cpu backend count; see :func:`operations`."""
+    """From now on engines of the cpu backend count; see :func:`operations`.
+
+    They are of the form for many lanes, which computes nothing that is not needed. Where lanes are few, vectors are
+    filled up with neurons that do not exist.
+    """
+    monkeypatch.setattr(few, "FEW_LANES", 0)
     true = engine.load_library
     flags = tuple(f for f in compiler.FLAGS if "openmp" not in f and f != "-O3")
     monkeypatch.setattr(compiler, "FLAGS", flags)

@@ -13,7 +13,6 @@ from ..derive.names import derived_name
 from ..derive.printed import Printed, words_of
 from ..learning.optimisers import number_names
 from ..neurons.neuron import REFRACTORY_STATE
-from ..plan.heard import always_heard, hearings
 from ..plan.plan import PHANTOM, ConnectionPlan, Plan, PopulationPlan
 from ..random import Purpose
 from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
@@ -21,6 +20,7 @@ from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .environment import environment
+from .few import FEW_LANES, NEURONS, few_backward, few_forward, scatters, scatters_back, skipping
 from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
@@ -66,8 +66,8 @@ def emit(plan: Plan) -> str:
     outputs = [views[p.index] for p in plan.outputs]
     inputs = [views[p.index] for p in plan.populations if p.kind == "real_input"]
     _add_passes(add, plan)
-    if hearings(plan):
-        add("heard", populations=hearings(plan))
+    if skipping(plan):
+        add("heard", populations=skipping(plan))
     for m, p in enumerate(models):
         _add_model(add, plan, m, p)
     for name, wanted in (("batch_norm", any(p.batch_norm for p in plan.populations)),
@@ -75,18 +75,23 @@ def emit(plan: Plan) -> str:
         if wanted:
             add(name)
     for view in (view for group in groups for view in group):
-        add("population", p=view)
-        add("backward_event_prop" if plan.event_prop else "backward", p=view)
+        add("few_population" if view["few"] else "population", p=view)
+        back = "few_backward" if view["few_back"] else "backward"
+        add(f"{back}_event_prop" if plan.event_prop else "backward", p=view)
     for view in outputs:
         add("readout", p=view)
         add("loss", p=view)
     kinds = {p.kind for p in plan.populations}
-    for name, wanted in (("load_dense", "real_input" in kinds), ("load_events", "spike_input" in kinds)):
-        if wanted:
-            add(name)
+    if "real_input" in kinds:
+        add("load_dense")
+    if "spike_input" in kinds:
+        few = any(few_forward(plan, p) for p in plan.populations)
+        if few:
+            add("few_load_events")
+        add("load_events", few=few)
     _add_learning(add, plan)
-    learned = [_learned(c) for c in plan.connections]
-    add("network", **parts(inputs, groups, outputs), outputs=outputs, connections=learned, hearings=hearings(plan))
+    learned = [_learned(plan, c) for c in plan.connections]
+    add("network", **parts(inputs, groups, outputs), outputs=outputs, connections=learned, hearings=skipping(plan))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 
@@ -111,6 +116,8 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
     add("prelude", **_of_structures(plan))
+    if any(few_forward(plan, p) for p in plan.populations):
+        add("few", neurons=NEURONS, lanes=FEW_LANES)
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
@@ -143,7 +150,11 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     for form in forms:
         add("correlate", taps=form or None)
     limited = plan.max_spikes is not None
-    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited)
+    few = any(few_forward(plan, p) for p in plan.populations)
+    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited, few=few)
+    if few:
+        exact = any(p.kept_values and few_backward(plan, p) for p in plan.populations)
+        add("few_passes", exact=exact)
     if plan.surrogate_code is not None:
         add("surrogate", surrogate=plan.surrogate_code)
 
@@ -157,8 +168,9 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     """Optimisers and rewiring."""
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
+    codes = {kind.registered_name: optimiser_code(kind, CPU) for kind in sorted_kinds(used)}
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
-        add("update", weight=weight, delay=delay, **around_code(CPU, 2))
+        add("update", weight=codes.get(weight), delay=codes.get(delay), **around_code(CPU, 3))
     rules = [c.rewiring for c in plan.connections if c.rewiring]
     if rules:
         add("sample_distinct")
@@ -200,7 +212,7 @@ def _score_of(c: ConnectionPlan) -> str | None:
     return f"part_{c.kernel.code_name}" if c.kernel else "part"
 
 
-def _learned(c: ConnectionPlan) -> dict[str, Any]:
+def _learned(plan: Plan, c: ConnectionPlan) -> dict[str, Any]:
     """A connection as the network's own functions see it."""
     weight, delay = update_of(c)
     rule = c.rewiring
@@ -212,6 +224,8 @@ def _learned(c: ConnectionPlan) -> dict[str, Any]:
         "score": _score_of(c),
         "smooth": f"smooth_{c.kernel.code_name}" if c.kernel else "nullptr",
         "best": rule is not None and rule.growth_delay == "best",
+        "scatters": scatters(plan, c),
+        "moves": c.delay_optimiser is not None,
     }
 
 
@@ -254,10 +268,17 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     initial = [derived_name("initial", s) for s in model.states]
     rises = bool(plan.event_prop and distance)
     words = words_of(distance)
-    add(
-        "membrane", m=m, model=model, parameters=_used(p, reads, initial), rises=rises,
-        distance_reads=[s for s in model.states if s in words],
-    )  # fmt: skip
+    computed: dict[str, Any] = {
+        "m": m, "model": model, "parameters": _used(p, reads, initial), "rises": rises,
+        "distance_reads": [s for s in model.states if s in words],
+    }  # fmt: skip
+    same = [q for q in plan.populations if q.model == model]
+    if not all(few_forward(plan, q) for q in same):
+        add("membrane", **computed)
+    if any(few_forward(plan, q) for q in same):
+        kept = p.kept_values
+        at_spike = [(s, model.states.index(s)) for s in model.transitions.kept] if kept and model.transitions else []
+        add("few_membrane", **computed, kept=kept, at_spike=at_spike)
     if plan.event_prop:
         _add_event_prop(add, plan, m, p)
         return
@@ -296,10 +317,11 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
     at_release = [transitions.release] if transitions.release else []
     reads = [*transitions.flow.values(), model.gradient, transitions.arrival, *at_spike, *at_release]
     always = [_STEPS] if model.hold else []
-    used = {_suffix(q): q for q in plan.populations if q.model == model}
-    for suffix, q in sorted(used.items()):
+    used = {("few_" if few_backward(plan, q) else "", _suffix(q)): q for q in plan.populations if q.model == model}
+    for form, suffix in sorted(used):
+        q = used[form, suffix]
         add(
-            "adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
+            f"{form}adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
             parameters=_used(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
             used_at_spike=words_of(at_spike), used_at_release=words_of(at_release),
         )  # fmt: skip
@@ -341,7 +363,7 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "batch_norm": p.batch_norm is not None,
         "dropout": p.dropout > 0,
         "regularised": p.regularised,
-        "hears": not always_heard(p),
+        "hears": any(p.index == h.population for h in skipping(plan)),
         "zero_rows": p.keeps_gradient
         and (p.batch_norm is not None or any(_reads_every_row(connections[k]) for k in p.incoming)),
         "bias": p.bias is not None,
@@ -355,6 +377,9 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "num_lambdas": p.num_lambdas,
         "num_vars": len(p.model.states) if p.model else 0,
         "output": p.model.output if p.model else 0,
+        "few": few_forward(plan, p),
+        "few_back": few_backward(plan, p),
+        "reads_variable": _reads_variable(p),
         "phantom": list(p.parameters).index(PHANTOM) if p.has_phantoms else None,
         "incoming": [
             {
@@ -363,6 +388,8 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
                 "form": "spikes" if populations[c.source].spiking else "real",
                 "kernel": c.kernel.code_name if c.kernel else None,
                 "taps": c.gradient_form,
+                "scattered": scatters(plan, c),
+                "scattered_back": scatters_back(plan, c),
             }
             for c in (connections[k] for k in p.incoming)
         ],

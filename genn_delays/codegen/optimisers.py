@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ class OptimiserCode:
         comment: its documentation, up to its arguments.
         moments, numbers: how the code calls the moments and those of its numbers that it reads.
         reads_age: whether it reads how many steps a value has had.
+        by_age: calls in the text of a number and the age only, so that they are the same for all values of an age.
         text: the statements; they change ``w_`` and the moments.
     """
 
@@ -29,7 +31,21 @@ class OptimiserCode:
     moments: tuple[str, ...]
     numbers: tuple[str, ...]
     reads_age: bool
+    by_age: tuple[str, ...]
     text: str
+
+    @property
+    def hoisted(self) -> str:
+        """The text with names ``by_age0``, ``by_age1``, ... in the places of those calls."""
+        text = self.text
+        for number, call in enumerate(self.by_age):
+            text = text.replace(call, f"by_age{number}")
+        return text
+
+    @property
+    def numbers_by_age(self) -> tuple[str, ...]:
+        """The numbers that those calls read."""
+        return tuple(name for name in self.numbers if any(f"({name}, " in call for call in self.by_age))
 
 
 def optimiser_code(optimiser: type[Optimiser], dialect: Dialect) -> OptimiserCode:
@@ -39,7 +55,12 @@ def optimiser_code(optimiser: type[Optimiser], dialect: Dialect) -> OptimiserCod
     numbers = tuple(mangled(name) for name in optimiser.number_names() if name in reads)
     moments = tuple(mangled(name) for name in optimiser.moments)
     text = Printer(dialect).block(body)
-    return OptimiserCode(optimiser.registered_name, comment_of(optimiser), moments, numbers, "age" in reads, text)
+    found = re.finditer(rf"\b\w+\((\w+), {mangled('age')}\)", text)
+    fixed = set(numbers) if "age" not in body.assigned() else set[str]()
+    by_age = tuple(dict.fromkeys(call[0] for call in found if call[1] in fixed))
+    return OptimiserCode(
+        optimiser.registered_name, comment_of(optimiser), moments, numbers, "age" in reads, by_age, text
+    )
 
 
 def comment_of(kind: type) -> str:

@@ -10,12 +10,12 @@ import numpy as np
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import SLOT_PIECE, SPAN
+from ...codegen.few import NEURONS, block_floats, block_width, few_forward, lists_only, padding, scatters, skipping
 from ...codegen.losses import output_numbers
 from ...codegen.parts import kept
 from ...errors import asked, check_count
 from ...learning.schedules import Progress
 from ...plan import schema
-from ...plan.heard import always_heard, hearings
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.schema import synapse_fields
 from ...random import dropout_threshold
@@ -57,7 +57,7 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     """
     every = [allocate_network(plan, net, threads, Foreseen)]
     every += [allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen) for p in plan.populations]
-    every += [allocate_connection(c, net.c[c.index], Foreseen) for c in plan.connections]
+    every += [allocate_connection(plan, c, net.c[c.index], Foreseen) for c in plan.connections]
     scratch = Foreseen(REWIRING)
     for c in plan.connections:
         if c.rewiring is not None:
@@ -79,6 +79,8 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     view.busy = -1 if p.cyclic else 1  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
     whole = kept(plan, p)
+    view.width, view.pad = block_width(plan, p), padding(plan, p)
+    view.lists_only = int(p.spiking and lists_only(plan, p))
     if p.kind == "real_input" or p.spiking:
         view.keeps_x = int(whole.x)
         view.x = arrays.new("x", n * T * (B if whole.x else tile), np.float32)
@@ -86,12 +88,12 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
         count = len(list(tiles(B, tile)))
         view.event_start = arrays.new("event_start", (count, n, T + 1), np.int32, zero=True)
         view.event_row = arrays.new("event_row", (count, n), np.uintp, zero=True)
+        view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
     if p.kind == "neuron":
         if p.spiking:
-            view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
             view.value_row = arrays.new("value_row", (count, n), np.uintp, zero=True)
             view.num_kept = len(p.kept_values)
-            if not always_heard(p):
+            if any(p.index == h.population for h in skipping(plan)):
                 view.heard = arrays.new("heard", n, np.uint8, zero=True)
             if plan.max_spikes is not None:
                 view.most = arrays.new("most", n, np.int32, zero=True)
@@ -167,7 +169,7 @@ def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) ->
         view.targets = arrays.new("targets", size * p.size, np.float32, zero=True)
 
 
-def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
+def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     """The arrays of a connection, with `view`, its structure, pointing to them."""
     arrays, size = kind(f"connection {c.name!r}"), c.size
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
@@ -180,6 +182,11 @@ def allocate_connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
     view.grad = arrays.new("grad", size, np.float32, zero=True)
+    if scatters(plan, c):
+        blocks = -(-c.num_post // block_width(plan, plan.populations[c.target]))
+        view.block_start = arrays.new("block_start", blocks * c.num_pre + 1, np.int32)
+        view.block_slot = view.by_pre_slot if blocks == 1 else arrays.new("block_slot", size, np.int32)
+        view.block_place = arrays.new("block_place", size, np.uint32)
     if c.real_delays:
         view.delay_grad = arrays.new("delay_grad", size, np.float32, zero=True)
     if c.rewiring is not None:
@@ -211,6 +218,20 @@ def _allocate_rewiring(c: ConnectionPlan, view: Any, arrays: Arrays) -> None:
         view.pre_sign = address(c.pre_sign)
     view.redraw = int(rule.growth_delay == "redraw")
     set_members(view, {mangled(name): value for name, value in rule.numbers().items()})
+
+
+def _allocate_blocks(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
+    """Every thread's memory for blocks of neurons, where lanes are few."""
+    few = [p for p in plan.populations if few_forward(plan, p)]
+    if not few:
+        return
+    row = plan.time_steps * net.tile
+    net.blocks_stride = max(block_floats(plan, p) for p in few)
+    net.blocks = arrays.new("blocks", (threads, net.blocks_stride), np.float32, zero=True)
+    net.block_flags = arrays.new("block_flags", (threads, row * NEURONS), np.uint8)
+    net.block_found = arrays.new("block_found", (threads, row * NEURONS), np.int32)
+    net.block_spikes = arrays.new("block_spikes", (threads, 3 * row * NEURONS), np.int32)
+    net.block_at = arrays.new("block_at", (threads, row), np.int64)
 
 
 def _scores_under_kernel(c: ConnectionPlan) -> bool:
@@ -293,10 +314,11 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     net.rows_stride = variables * row  # those of neurons whose adjoint is not computed
     if plan.event_prop is not None:  # variables and the rise of a row; the backward pass takes two of them
         net.grad_limit, net.rows_stride = plan.event_prop.grad_limit, (max(variables, 2) + 1) * row
-    if plan.event_prop is not None or hearings(plan):
+    if plan.event_prop is not None or skipping(plan):
         net.rows = arrays.new("rows", (threads, net.rows_stride), np.float32)
     net.network_seed, net.training_seed = plan.network_seed, plan.training_seed
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
+    _allocate_blocks(plan, net, threads, arrays)
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)
     net.taps_stride = 3 * max(lags, 3)
     net.taps = arrays.new("taps", (threads, net.taps_stride), np.float32)

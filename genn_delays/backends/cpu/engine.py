@@ -6,13 +6,14 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.emit import emit
+from ...codegen.few import FEW_LANES
 from ...codegen.parts import has_one_pass
 from ...connectivity import row_start
 from ...errors import BackendUnavailableError, CompileError, InvalidValueError, TrainingError
@@ -20,10 +21,9 @@ from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
 from ...plan.foresight import foresee
-from ...plan.heard import always_heard
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired, check_spikes
 from ...plan.schema import absent
 from .buffers import (
     REWIRING,
@@ -55,6 +55,28 @@ ROW_FLOATS = 6144
 
 MOST_LANES = 256
 """A tile of a network with cycles has at most so many lanes."""
+
+
+_NOTHING = np.empty(0, np.int32)
+
+
+class LoadedEvents(NamedTuple):
+    """Events that batches are loaded from, the addresses of their arrays, and how many an example has at most."""
+
+    data: weakref.ref[EventData]
+    addresses: tuple[ctypes.c_void_p, ...]
+    most: int
+
+    @classmethod
+    def of(cls, data: EventData) -> LoadedEvents:
+        """Those of a data set or a batch."""
+        places = tuple(ctypes.c_void_p(address(a)) for a in (data.start, data.neuron, data.step))
+        return cls(weakref.ref(data), places, int(np.diff(data.start).max(initial=0)))
+
+
+def _same(before: Optimisers | None, now: Optimisers) -> bool:
+    """True if these are the very optimisers whose numbers are set already."""
+    return before is not None and before.weight is now.weight and before.delay is now.delay
 
 
 def _end_threads(library: Any, pool: int, process: int) -> None:
@@ -116,11 +138,11 @@ class CPUEngine:
         self._population_arrays = [
             allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
         ]
-        self._connection_arrays = [allocate_connection(c, net.c[c.index], Arrays) for c in plan.connections]
+        self._connection_arrays = [allocate_connection(plan, c, net.c[c.index], Arrays) for c in plan.connections]
         self.finder = Finder(plan, net, self._connection_arrays)
         self._arrays = allocate_network(plan, net, threads, Arrays)
-        self._dense: dict[int, DenseData] = {}
         self._scratch = Arrays(REWIRING)
+        self._prepare_host()
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
@@ -128,6 +150,21 @@ class CPUEngine:
         self._start_threads()
         for c in plan.connections:
             self.set_state(c.index, ConnectionState.born(c.initial_synapses(), c))
+
+    def _prepare_host(self) -> None:
+        """Find out once which host work every batch needs; for a batch of one it takes as long as the network's."""
+        plan = self.plan
+        dropouts = [(c, plan.populations[c.source].dropout) for c in plan.connections]
+        self._in_training = [(c, dropout) for c, dropout in dropouts if c.kernel is not None or dropout]
+        self._normed = [p for p in plan.populations if p.batch_norm]
+        self._cycles = [(k, group) for k, group in enumerate(plan.groups) if plan.populations[group[0]].cyclic]
+        self._arrays["block"][:] = plan.time_steps
+        spread = {p.index: [c for c in plan.connections if c.source == p.index and c.kernel] for p in plan.populations}
+        neurons = [p.index for p in plan.populations if p.kind == "neuron" and not p.cyclic]
+        self._spread = {index: spread[index] for index in neurons if spread[index]}
+        self._dense: dict[int, DenseData] = {}
+        self._loaded: dict[int, LoadedEvents] = {}
+        self._stepping: dict[int, Optimisers] = {}
 
     def _start_threads(self) -> None:
         pool = self._library.pool_create(self._threads)
@@ -174,9 +211,13 @@ class CPUEngine:
                 self._dense[index] = data  # loaded when a pass begins, tile by tile
                 net.whole[index].data = address(data.values)
             else:
-                self._reserve_events(index, int((data.start[examples + 1] - data.start[examples]).sum()))
-                parts = (ctypes.c_void_p(address(a)) for a in (data.start, data.neuron, data.step))
-                self._library.load_events(ctypes.byref(net), *parts)
+                known = self._loaded.get(index)
+                if known is None or known.data() is not data:
+                    known = self._loaded[index] = LoadedEvents.of(data)
+                if known.most * lanes > self._population_arrays[index].get("events", _NOTHING).size:
+                    exact = int((data.start[examples + 1] - data.start[examples]).sum())
+                    self._reserve_events(index, known.most * lanes if lanes <= FEW_LANES else exact)
+                self._library.load_events(ctypes.byref(net), *known.addresses)
 
     def _reserve_events(self, population: int, count: int) -> None:
         arrays = self._population_arrays[population]
@@ -206,29 +247,27 @@ class CPUEngine:
     def _prepare(self, how: Pass) -> None:
         """Set what a pass depends on."""
         self._net.training, self._net.step = int(how.training), how.step
-        for c in self.plan.connections:
-            view, dropout = self._net.c[c.index], self.plan.populations[c.source].dropout
+        for c, dropout in self._in_training:
+            view = self._net.c[c.index]
             view.gain = 1.0 / (1.0 - dropout) if how.training else 1.0
             if c.kernel is not None and how.training:
                 view.width = how.widths[c.index]
         self._divide_busy(how)
-        for p in self.plan.populations:
-            if p.batch_norm and not how.training:
+        if not how.training:
+            for p in self._normed:
                 self._use_running_averages(p)
-        delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
-        for number, group in enumerate(self.plan.groups):
+        for number, group in self._cycles:
+            delays = [self._connection_arrays[c.index]["delay"] for c in self.plan.connections]
             self._arrays["block"][number] = self.plan.block_steps(group, delays)
         self._net.lost = 0
 
     def _divide_busy(self, how: Pass) -> None:
         """Fewer spikes make a row busy where it is spread over many lags."""
         many, divisor = WIDE
-        for p in self.plan.populations:
-            if p.kind == "neuron" and not p.cyclic:
-                outgoing = [self.plan.connections[k] for k in p.outgoing]
-                lags = [2 * c.kernel.reach * self._net.c[c.index].width for c in outgoing if c.kernel is not None]
-                wide = how.training and self.busy < 1 and max(lags, default=0.0) >= many
-                self._net.whole[p.index].busy = divisor if wide else 1
+        for population, connections in self._spread.items():
+            lags = max(2 * c.kernel.reach * self._net.c[c.index].width for c in connections if c.kernel is not None)
+            wide = how.training and self.busy < 1 and lags >= many
+            self._net.whole[population].busy = divisor if wide else 1
 
     def _check_spikes(self) -> None:
         """An error where spikes went beyond the memory there is, or the limit that was set."""
@@ -238,7 +277,7 @@ class CPUEngine:
                 f"no memory is left for the spikes of population {p.name!r} ({self.spike_count(p.index)} in a batch of "
                 f"{self._net.live} examples so far); use a smaller batch_size, or weights with which it spikes less"
             )
-        for p in self.plan.populations:
+        for p in self.plan.populations if self.plan.max_spikes is not None else ():
             if self.plan.max_spikes is not None and p.kind == "neuron" and p.spiking:
                 check_spikes(p, self._population_arrays[p.index]["most"], self.plan.max_spikes)
 
@@ -268,7 +307,10 @@ class CPUEngine:
         lanes, results = self._net.live, {}
         for index in labels:
             arrays = self._population_arrays[index]
-            results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
+            if lanes == 1:
+                results[index] = (float(arrays["losses"][0]), int(arrays["correct"][0]))
+            else:
+                results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
         return results
 
     def backward(self) -> None:
@@ -276,7 +318,11 @@ class CPUEngine:
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         self._net.step, self._net.gradient_scale = step, scale
-        for index, (weights, delays) in optimisers.items():
+        for index, optimiser_pair in optimisers.items():
+            if _same(self._stepping.get(index), optimiser_pair):
+                continue
+            self._stepping[index] = optimiser_pair
+            weights, delays = optimiser_pair
             view, rule = self._net.c[index], self.plan.connections[index].rewiring
             for optimiser, numbers in ((weights, view.weight_rule), (delays, view.delay_rule)):
                 if optimiser is not None:
@@ -361,11 +407,11 @@ class CPUEngine:
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         p, view = self.plan.populations[population], self._net.whole[population]
-        every = view.recorded or always_heard(p) or self._population_arrays[population]["heard"].all()
+        arrays = self._population_arrays[population]
+        every = view.recorded or "heard" not in arrays or arrays["heard"].all()
         if p.model is None or not view.keeps_var or not every:
             raise InvalidValueError(f"variables of population {p.name!r} are not kept: keep_variables() asks for them")
-        tape = self._population_arrays[population][f"var{p.model.states.index(name)}"]
-        return self._untiled(tape, p.size, self.plan.time_steps)
+        return self._untiled(arrays[f"var{p.model.states.index(name)}"], p.size, self.plan.time_steps)
 
     def spikes(self, population: int) -> npt.NDArray[np.bool_]:
         shape = self.plan.populations[population].size, self.plan.time_steps, self._net.live
@@ -377,6 +423,8 @@ class CPUEngine:
 
     def spike_count(self, population: int) -> int:
         count = len(list(tiles(self._net.live, self._net.tile)))
+        if self._net.whole[population].lists_only:
+            return int(self._population_arrays[population]["event_room"][:count].sum(dtype=np.int64))
         return int(self._population_arrays[population]["event_start"][:count, :, -1].sum(dtype=np.int64))
 
     def state(self, connection: int) -> ConnectionState:

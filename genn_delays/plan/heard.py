@@ -50,7 +50,7 @@ def hearings(plan: Plan) -> list[Hearing]:
 
 
 def heard(plan: Plan, synapses: Mapping[int, Synapses]) -> dict[int, npt.NDArray[np.bool_]]:
-    """Whether each neuron is heard, by population, with synapses (by connection) as they are."""
+    """True for each neuron that is heard, by population, with synapses (by connection) as they are."""
     found = {p.index: np.ones(p.size, np.bool_) for p in plan.populations}
     for population, through in hearings(plan):
         found[population][:] = False

@@ -24,7 +24,7 @@ class Kept(NamedTuple):
 
 
 WHOLE = Kept(True, True, True, True)
-"""What passes that are asked for one by one need."""
+"""All of them, as passes need that are asked for one by one."""
 
 
 def has_one_pass(plan: Plan) -> bool:

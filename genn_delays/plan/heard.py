@@ -17,7 +17,7 @@ from .plan import Plan, PopulationPlan
 
 
 class Hearing(NamedTuple):
-    """How it is found which neurons of a population are heard.
+    """A way to find out which neurons of a population are heard.
 
     Attributes:
         population: index.

@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant("half of a dot product is missing", "correlate_dense.cpp.j2", "width > 0", "width > 1", (REAL,)),
     Mutant("times of spikes have the wrong sign", "gather.cpp.j2",
            "e_times[a - begin] += weight", "e_times[a - begin] -= weight", (EVENT_PROP, CYCLE)),
-    Mutant("the first source has the second's synapses", "rebuild.cpp.j2",
-           "for (int64_t j = c->num_pre; j > 0; --j)", "for (int64_t j = c->num_pre; j > 1; --j)",
+    Mutant("the second source has the first's synapses", "rebuild.cpp.j2",
+           "c->by_pre_start[j] = place;", "c->by_pre_start[j] = j == 1 ? 0 : place;",
            (REAL, EVENT_PROP)),
     # neurons
     Mutant("the readout's gradient has the wrong sign", "adjoint.cpp.j2",
@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant("newborn synapses have an age", "grow.cpp.j2", '{{ "0.0f" if f.real else "0" }}',
            '{{ "0.0f" if f.real else "1" }}', (RANDOM, "SET", "RigL")),
     Mutant("newborn synapses come before their pair's others", "grow.cpp.j2",
-           "c->pre[k] <= c->slot[grown].pre", "c->pre[k] < c->slot[grown].pre", ("RigL, two synapses a pair",)),
+           "c->pre[middle] <= c->slot[s].pre", "c->pre[middle] < c->slot[s].pre", ("RigL, two synapses a pair",)),
     Mutant("the most negative in the place of the smallest", BODIES, "score_ = fabsf(w_);", "score_ = w_;",
            ("SET", "RigL")),
     Mutant("growth where it helps least", BODIES, "help_ = -sign_ * g_", "help_ = sign_ * g_",
@@ -135,9 +135,10 @@ MUTANTS = (
     Mutant("a free place is counted from the row's beginning", "slots.cpp.j2",
            "const int64_t slot = place + w->living;", "const int64_t slot = place;", (RANDOM, BY_GRADIENT)),
     Mutant("Dale's law upside down", "slots.cpp.j2", "c->pre_sign[s->pre] < 0", "c->pre_sign[s->pre] > 0", (DALE,)),
-    Mutant("the same places at every step", "sample_distinct.cpp.j2", "(uint32_t)(k >> 32), step)",
-           "(uint32_t)(k >> 32), 0)", (RANDOM, "SET")),
-    Mutant("scores without the kernel", "score.cpp.j2", "share[l], shift, shift, row", "1.0f, shift, shift, row",
+    Mutant("the same places at every step", "sample_distinct.cpp.j2", "low, high, (uint32_t)n->step)",
+           "low, high, 0)", (RANDOM, "SET")),
+    Mutant("scores without the kernel", "score_sources.cpp.j2",
+           "const float weight = share[l];", "const float weight = 1.0f;",
            (SPREAD,)),
 )  # fmt: skip
 """More than one of every kind: a sign, an index, a bound, a missing term; in passes, optimisers and growth."""

@@ -1,4 +1,5 @@
-"""From a plan to source text. The text depends on equations, rules and wiring, never on sizes."""
+"""From a plan to source text. The text depends on equations, rules and wiring, and on few lanes having other forms; on
+no other size."""
 
 from __future__ import annotations
 

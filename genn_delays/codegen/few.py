@@ -53,6 +53,8 @@ def lists_only(plan: Plan, p: PopulationPlan) -> bool:
     outgoing = [plan.connections[k] for k in p.outgoing]
     if plan.max_spikes is not None or p.reads == "spikes" or not all(scatters_back(plan, c) for c in outgoing):
         return False
+    if any(c.rewiring is not None and c.rewiring.uses_gradient for c in outgoing):  # scores read them row by row
+        return False
     return p.kind == "spike_input" or few_backward(plan, p)
 
 

@@ -89,7 +89,8 @@ class Case:
         kernel: how synapses are spread over lags. learn_delays: also without one.
         learn_tau: the hidden neurons' time constants are learned.
         inputs, size: neurons of the input and of the first hidden layer; each later one has one fewer.
-        time_steps, batch_size: odd, so that no row fills whole vectors or words.
+        time_steps, batch_size: odd, so that no row fills whole vectors or words. Batches of up to 8 examples may have
+            kernels of their own.
         sparsity: of every connection. longest: the longest delay, in time steps.
         arguments: of the compiler, besides.
         steps: training steps, even; 0: passes are compared, and nothing is learned.
@@ -117,7 +118,7 @@ class Case:
     inputs: int = 9
     size: int = 12
     time_steps: int = 19
-    batch_size: int = 7
+    batch_size: int = 9
     arguments: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 0
     optimiser: Optimiser = DESCENT
@@ -240,6 +241,9 @@ def _passes() -> list[Case]:
         Case("kernel count 2", kernel_count=2, learn_delays=True, kernel=GaussianKernel(sigma=2.0), spike_input=True),
         Case("readouts and losses", outputs=READ, arguments={"reg_strength_lower": 0.02, "reg_nu_lower": 3.0}),
         Case("first spike times", (EXACT,), TIMES, spike_input=True, event_prop=True),
+        Case("a few examples, surrogate gradient", (PLAIN, EQUATIONS), batch_size=5, spike_input=True, skip=True),
+        Case("two examples, EventProp", (EXACT, ADAPTIVE), (("max_var", CROSSENTROPY),), batch_size=2, spike_input=True,
+             event_prop=True),
         Case("long examples, a batch in tiles", learn_delays=True, time_steps=150, batch_size=41, longest=70,
              spike_input=True, sparsity=0.5),
         Case("batch norm and dropout in tiles", batch_norm=True, learn_tau=True, dropout=0.3, time_steps=150,
@@ -293,6 +297,7 @@ def _trained() -> list[Case]:
         replace(sparse, name="RigL", rewiring=RigL(fraction=0.3, interval=2), quick=False),
         replace(surrogate, name="RigL, two synapses a pair", kernel_count=2, optimiser=SGD(0.005, momentum=0.5),
                 rewiring=RigL(fraction=0.3, interval=2, candidates=40)),
+        replace(sparse, name="DEEP R, a few examples", batch_size=3, rewiring=DeepR(l1=0.02, growth="gradient")),
         replace(large, name="DEEP R, a large connection", rewiring=DeepR(l1=0.02)),
         replace(large, name="RigL, a large connection", rewiring=RigL(fraction=0.02, interval=2)),
     ]  # fmt: skip

@@ -177,6 +177,6 @@ def test_templates_have_neither_form_for_names_of_their_own(target: str) -> None
             if "__" in word and not word.startswith("__"):  # C's and CUDA's own begin so
                 assert word.split("__")[0] in ROLES.split(), f"{path.name}: {word}"
             elif path.name.split(".")[0] in NEURONS:
-                assert not word.endswith("_") or word in ("refrac_", "__restrict__", "__global__"), (
+                assert not word.endswith("_") or word in ("refrac_", "__restrict__", "__global__", "__attribute__"), (
                     f"{path.name}: {word}"
                 )

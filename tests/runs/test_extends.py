@@ -302,6 +302,7 @@ def test_bias_drawn_from_uniform_is_what_the_library_draws(small):
     silent = {"pixels": [(np.empty(0), np.empty(0, np.int64))]}
     for backend in ("cpu", "reference"):
         with compile_network(Overrides(backend=backend, batch_size=1).apply(config)) as compiled:
+            compiled.engine.keep_variables(1)
             compiled.predict(silent)
             v = compiled.engine.variable(1, "v")[:, 0, 0]
         np.testing.assert_array_equal(v, expected.astype(np.float32))

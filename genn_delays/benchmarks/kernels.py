@@ -7,6 +7,7 @@ roof above 1 means that arrays were still in a cache.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,6 +20,7 @@ from ..costs.activity import measured
 from ..costs.count import Pass as CostPass
 from ..errors import InvalidValueError
 from ..learning.schedules import Progress
+from ..plan.heard import heard
 from ..plan.plan import Plan
 from ..plan.protocol import Pass
 from ..runs.build import compile_network
@@ -56,6 +58,8 @@ READ_ONCE: dict[str, tuple[str, ...]] = {
     "update": ("weight", "position", "age", "moment*", "delay_moment*", "grad", "delay_grad"),
 }
 """Arrays that a pass reads or writes; names as backend ``cpu`` has them."""
+OF_THE_BATCH = ("x", "var*", "current", "g")
+"""Arrays that are of the whole batch where passes are asked for one by one, as they are timed."""
 WRITTEN_BACK = ("weight", "position", "age", "moment*", "delay_moment*")
 """Arrays that the update reads and writes."""
 
@@ -151,7 +155,8 @@ def time_passes(config: Config, passes: dict[str, Timed], facts: dict[str, Any],
                 for name, value in seconds.items():
                     passes.setdefault(name, Timed([])).seconds.append(value)
         synapses = {c.index: engine.state(c.index).synapses for c in plan.connections}
-        _count(passes, plan, training_step(plan, synapses, activity, now), _spikes(compiled))
+        shares = {index: float(who.mean()) for index, who in heard(plan, synapses).items()}
+        _count(passes, plan, training_step(plan, synapses, activity, now), _spikes(compiled), shares)
         count, pairs = synapses_of(plan)
         facts |= {"model": config.model.name, "populations": [p.size for p in plan.populations], "synapses": count}
         facts |= {"sparsity": 1.0 - count / pairs, "time_steps": plan.time_steps, "batch_size": plan.batch_size}
@@ -164,20 +169,32 @@ def _spikes(compiled: CompiledNetwork) -> int:
     return sum(engine.spike_count(p.index) * (1 + len(p.outgoing)) for p in hidden)
 
 
-def _count(passes: dict[str, Timed], plan: Plan, costs: Costs, spikes: int) -> None:
+def _count(passes: dict[str, Timed], plan: Plan, costs: Costs, spikes: int, shares: Mapping[int, float]) -> None:
     """Put operations and bytes of every pass to its times."""
     for name in PARTS:
         part = passes[name]
         part.flops = sum(costs.of(step).flops for step in PARTS[name])
-        part.bytes = least_bytes(plan, name) + (4 * spikes if name in ("forward", "backward and gradients") else 0)
+        part.bytes = least_bytes(plan, name, shares) + (
+            4 * spikes if name in ("forward", "backward and gradients") else 0
+        )
 
 
-def least_bytes(plan: Plan, name: str) -> float:
+def least_bytes(plan: Plan, name: str, heard: Mapping[int, float] | None = None) -> float:
     """Bytes that a pass moves at least: every array that it reads or writes once, and those of the update that it
-    writes back twice. What stays in a cache from one pass to the next makes it fewer; what does not fit, more."""
+    writes back twice. What stays in a cache from one pass to the next makes it fewer; what does not fit, more.
+
+    Args:
+        heard: by population the share of neurons whose variables are kept and whose adjoint is computed; default: all.
+    """
     total = 0.0
-    for (_, array), size in bytes_held(plan).items():
+    owners = {f"population {p.name!r}": p for p in plan.populations}
+    for (owner, array), held in bytes_held(plan).items():
+        size: float = held
         if any(fnmatchcase(array, pattern) for pattern in READ_ONCE[name]):
+            if any(fnmatchcase(array, pattern) for pattern in OF_THE_BATCH):
+                p = owners[owner]
+                size = 4 * p.size * plan.time_steps * plan.batch_size
+                size *= 1.0 if heard is None or array == "x" else heard[p.index]
             twice = name == "update" and any(fnmatchcase(array, pattern) for pattern in WRITTEN_BACK)
             total += size * (2 if twice else 1)
     return max(total, 1.0)

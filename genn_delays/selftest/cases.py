@@ -272,7 +272,7 @@ def _trained() -> list[Case]:
     sparse = replace(base, sparsity=0.7, optimiser=SGD(5.0, momentum=0.5))
     surrogate = Case("", sparsity=0.7, steps=STEPS, optimiser=SGD(0.02, momentum=0.5))
     # more than 16,384 synapses and candidates: backends have other kernels for those
-    large = replace(sparse, inputs=300, size=300, sparsity=0.8, time_steps=12, batch_size=4, steps=4, quick=False)
+    large = replace(sparse, inputs=300, size=300, sparsity=0.8, time_steps=12, steps=4, quick=False)
     return [
         replace(learner, name="optimiser SGD", optimiser=SGD(0.2, momentum=0.9, l1=0.01),
                 delay_optimiser=SGD(20.0, momentum=0.5, schedule=CosineAnnealing(per="batch")),

@@ -62,23 +62,32 @@ def _spikes() -> dict[str, Any]:
     return tables
 
 
-def _wide() -> dict[str, Any]:
+def layered(name: str, sizes: tuple[int, ...], sparsity: float, time_steps: int, batch_size: int) -> dict[str, Any]:
+    """The tables of a model file: layers of real inputs, of leaky integrate-and-fire neurons and of outputs.
+
+    Args:
+        sizes: neurons of the inputs, of every hidden layer and of the outputs.
+        sparsity: of the connection between any two layers that follow each other; delays are 0 to 24 steps.
+    """
+    names = ["in", *(f"hidden{n}" for n in range(1, len(sizes) - 1)), "out"]
+    neurons = ["input", *["leaky_integrate_fire"] * (len(sizes) - 2), "leaky_integrate"]
+    populations = [{"name": n, "neuron": k, "size": s} for n, k, s in zip(names, neurons, sizes, strict=True)]
+    populations[1:] = [{**p, "tau_mem": 10.05} for p in populations[1:]]
+    populations[-1]["readout"] = "sum_softmax"
     delay = {"kind": "uniform_int", "low": 0, "high": 24}
-    how = {"connectivity": "fixed_number", "sparsity": 0.99, "weight": "kaiming_uniform", "delay": delay}
-    layers = ["in", "first", "second", "out"]
+    how = {"connectivity": "fixed_number", "sparsity": sparsity, "weight": "kaiming_uniform", "delay": delay}
     return {
-        "model": {"name": WIDE},
-        "populations": [
-            {"name": "in", "neuron": "input", "size": 256},
-            {"name": "first", "neuron": "leaky_integrate_fire", "size": 2048},
-            {"name": "second", "neuron": "leaky_integrate_fire", "size": 2048},
-            {"name": "out", "neuron": "leaky_integrate", "size": 20, "readout": "sum_var"},
-        ],
-        "connections": [{"source": a, "target": b, **how} for a, b in pairwise(layers)],
-        "compiler": {"example_timesteps": 50, "batch_size": 16},
-        "training": {"dataset": "fsdd", "num_epochs": 60},
+        "model": {"name": name},
+        "populations": populations,
+        "connections": [{"source": a, "target": b, **how} for a, b in pairwise(names)],
+        "compiler": {"example_timesteps": time_steps, "batch_size": batch_size},
+        "training": {"dataset": "shd", "num_epochs": 60, "optimiser": {"kind": "adam", "alpha": 1e-3}},
         "rewiring": {"rule": "deep_r"},
     }
+
+
+def _wide() -> dict[str, Any]:
+    return layered(WIDE, (256, 2048, 2048, 20), 0.99, 50, 16)
 
 
 @dataclass(frozen=True)

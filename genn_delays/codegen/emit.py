@@ -21,7 +21,7 @@ from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
 from .environment import environment
-from .few import FEW_LANES, NEURONS, few_backward, few_forward, scatters, scatters_back, skipping
+from .few import FEW_LANES, NEURONS, any_few, few_backward, few_forward, scatters, scatters_back, skipping
 from .kept import kept_on_cpu
 from .losses import bodies_of_outputs, loss_code, output_members
 from .optimisers import around_code, bodies_of, optimiser_code, sorted_kinds
@@ -86,10 +86,9 @@ def emit(plan: Plan) -> str:
     if "real_input" in kinds:
         add("load_dense")
     if "spike_input" in kinds:
-        few = any(few_forward(plan, p) for p in plan.populations)
-        if few:
+        if any_few(plan):
             add("few_load_events")
-        add("load_events", few=few)
+        add("load_events", few=any_few(plan))
     _add_learning(add, plan)
     learned = [_learned(plan, c) for c in plan.connections]
     add("network", **parts(inputs, groups, outputs), outputs=outputs, connections=learned, hearings=skipping(plan))
@@ -117,7 +116,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
     add("prelude", **_of_structures(plan))
-    if any(few_forward(plan, p) for p in plan.populations):
+    if any_few(plan):
         add("few", neurons=NEURONS, lanes=FEW_LANES)
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
@@ -151,9 +150,8 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     for form in forms:
         add("correlate", taps=form or None)
     limited = plan.max_spikes is not None
-    few = any(few_forward(plan, p) for p in plan.populations)
-    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited, few=few)
-    if few:
+    add("spikes", regularised=any(p.regularised for p in plan.populations), limited=limited, few=any_few(plan))
+    if any_few(plan):
         exact = any(p.kept_values and few_backward(plan, p) for p in plan.populations)
         add("few_passes", exact=exact)
     if plan.surrogate_code is not None:
@@ -168,8 +166,8 @@ def _support(plan: Plan) -> float | None:
 def _add_learning(add: Callable[..., None], plan: Plan) -> None:
     """Optimisers and rewiring."""
     used = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
-    add("optimisers", optimisers=[optimiser_code(kind, CPU) for kind in sorted_kinds(used)])
     codes = {kind.registered_name: optimiser_code(kind, CPU) for kind in sorted_kinds(used)}
+    add("optimisers", optimisers=list(codes.values()))
     for weight, delay in sorted({update_of(c) for c in plan.connections if c.learned}):
         add("update", weight=codes.get(weight), delay=codes.get(delay), **around_code(CPU, 3))
     rules = [c.rewiring for c in plan.connections if c.rewiring]

@@ -24,6 +24,11 @@ def few_forward(plan: Plan, p: PopulationPlan) -> bool:
     return not (refractory or p.batch_norm or p.keeps_current or p.dropout)
 
 
+def any_few(plan: Plan) -> bool:
+    """True if any population's forward pass is."""
+    return any(few_forward(plan, p) for p in plan.populations)
+
+
 def few_backward(plan: Plan, p: PopulationPlan) -> bool:
     """True if its backward pass is."""
     return few_forward(plan, p) and p.event_prop and not p.has_phantoms and not p.slopes

@@ -4,6 +4,7 @@ from genn_delays.benchmarks.networks import DESIGN, built_in
 
 
 def build():
+    """The tables of the model."""
     tables = built_in(DESIGN).tables()
     tables["model"] = {"name": "dcls"}
     kernel = {"kind": "gaussian", "sigma": 12.0, "final_sigma": 0.23}

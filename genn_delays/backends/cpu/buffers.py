@@ -120,10 +120,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
         view.slope = arrays.new("slope", (len(p.slopes), n), np.float64, zero=True)
     if p.batch_norm:
         view.epsilon = p.batch_norm.epsilon
-        for name in ("scale", "shift", "factor", "offset"):
-            setattr(view, name, arrays.new(name, n, np.float32, zero=True))
-        for name, shape in (("mean", n), ("inverse", n), ("sums", (n, 2)), ("g_sums", (n, 2))):
-            setattr(view, name, arrays.new(name, shape, np.float64, zero=True))
+        _allocate_norm(n, view, arrays)
     for index, (name, values) in enumerate(p.parameters.items()):
         view.par[index] = arrays.new(f"par.{name}", n, np.float32)
         arrays[f"par.{name}"][:] = values
@@ -133,6 +130,14 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
         view.losses = arrays.new("losses", B, np.float64)
         view.correct = arrays.new("correct", B, np.int32)
     return arrays
+
+
+def _allocate_norm(size: int, view: Any, arrays: Arrays) -> None:
+    """Batch norm's numbers of so many neurons."""
+    for name in ("scale", "shift", "factor", "offset"):
+        setattr(view, name, arrays.new(name, size, np.float32, zero=True))
+    for name, shape in (("mean", size), ("inverse", size), ("sums", (size, 2)), ("g_sums", (size, 2))):
+        setattr(view, name, arrays.new(name, shape, np.float64, zero=True))
 
 
 def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays, lanes: int) -> None:

@@ -70,7 +70,7 @@ def test_a_source_of_several_is_compiled_once():
 
 
 def test_engines_on_cpu_find_theirs(cache, monkeypatch):
-    monkeypatch.setattr(compiler, "FLAGS", tuple("-O0" if flag == "-O3" else flag for flag in compiler.FLAGS))
+    monkeypatch.setattr(compiler, "FLAGS", tuple("-O0" if flag[:2] == "-O" else flag for flag in compiler.FLAGS))
     CPU().compile_ahead([*(case.plan() for case in CHOSEN), digits_plan(few=True)])
     assert len(list((cache / "kernels").glob("*.so"))) == 3
     for case in CHOSEN:

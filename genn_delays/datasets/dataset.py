@@ -33,7 +33,7 @@ class Dataset:
     """A data set in memory, split as its authors split it.
 
     Attributes:
-        name: its name in the registry.
+        name: its name in the registry, or its path.
         citation: what to cite.
         licence: the licence of the data.
         num_inputs: number of input neurons.
@@ -44,6 +44,7 @@ class Dataset:
         x_test: test inputs, like ``x_train``. Never used for choosing anything: hold out a part of the training
             examples with :func:`stratified_split` for that.
         y_test: test labels, int64 ``[examples]``.
+        sha256: of the content of the file or folder that data of one's own came from, in hexadecimal.
 
     Raises:
         DatasetError: the arrays do not fit these numbers. A loader that gets its listing wrong fails here.
@@ -59,6 +60,7 @@ class Dataset:
     y_train: npt.NDArray[np.int64]
     x_test: Examples
     y_test: npt.NDArray[np.int64]
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.x_train, list) != isinstance(self.x_test, list):

@@ -11,6 +11,7 @@ import numpy as np
 from ..backends import BACKENDS
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, load_dataset, stratified_split
+from ..datasets.own import is_path
 from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, unknown
 from ..initializers import INITIALIZERS
@@ -26,6 +27,7 @@ from ..training.compiled_network import CompiledNetwork
 from ..training.compiler import Compiler
 from ..training.registry import COMPILERS
 from .config import Config
+from .overrides import Overrides
 from .sections import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, PopulationConfig
 from .tables import construct, within
 
@@ -133,7 +135,13 @@ def load_data(config: Config, *, quiet: bool = True) -> Dataset:
         config: the run.
         quiet: see :func:`~genn_delays.datasets.load_dataset`.
     """
-    data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet)
+    own = None
+    if is_path(config.training.dataset):
+        network = build_network(config)
+        (inputs, *_), (output, *_) = network.inputs, network.outputs
+        steps = config.compiler.example_timesteps
+        own = replace(config.training.own, num_inputs=inputs.size, num_classes=output.size, example_timesteps=steps)
+    data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet, own=own)
     return data.lengthened(max(config.compiler.example_timesteps, data.example_timesteps))
 
 
@@ -197,6 +205,6 @@ def split(config: Config, data: Dataset) -> tuple[Any, Any]:
     return learned, held_out
 
 
-def with_data_dir(config: Config, data_dir: str | None) -> Config:
-    """The configuration with its data elsewhere."""
-    return config if data_dir is None else replace(config, training=replace(config.training, data_dir=data_dir))
+def with_data_dir(config: Config, data_dir: str | None, data: str | None = None) -> Config:
+    """The configuration with its data elsewhere, or with other data: a name or an absolute path."""
+    return replace(config, training=Overrides(data_dir=data_dir, data=data).apply(config).training)

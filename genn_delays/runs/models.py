@@ -35,6 +35,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..datasets.own import located
 from ..errors import InvalidValueError, unknown
 from ..paths import expanded
 from .config import Config, config_of, read_toml
@@ -69,14 +70,14 @@ def load_model(model: str, folder: Path | None = None) -> Config:
     folder = folder or models_folder()
     names = model_names(folder)
     if model in names:
-        return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)
+        return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)  # its data has a name
     path = expanded(model, "model")
     if path.suffix not in (".toml", ".py"):
         raise unknown("model (a name, or the path of a .toml or .py file)", model, names)
     if not path.is_file():
         raise InvalidValueError(f"there is no model file {model}; models by name: {', '.join(names) or 'none'}")
     tables = read_toml(path) if path.suffix == ".toml" else _run(path)
-    return _config(str(path), tables, folder)
+    return _config(str(path), _located(tables, path.parent), folder)
 
 
 def _config(where: str, tables: Any, folder: Path) -> Config:
@@ -102,6 +103,18 @@ def _config(where: str, tables: Any, folder: Path) -> Config:
         merged[section] = {**beneath, **own}
     del merged["model"]["extends"]
     return config_of(where, merged)
+
+
+def _located(tables: Any, folder: Path) -> Any:
+    """The tables with the path of data of one's own absolute: a relative one starts at the model file's folder."""
+    if not isinstance(tables, Mapping):
+        return tables
+    found = dict(tables)
+    for section, key in (("training", "dataset"), ("overrides", "data")):
+        table = found.get(section)
+        if isinstance(table, Mapping) and key in table:
+            found[section] = {**table, key: located(table[key], folder)}
+    return found
 
 
 def _run(path: Path) -> Any:

@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
@@ -104,6 +104,7 @@ def train(
         seconds = time.perf_counter() - start
         data = load_data(config, quiet=not progress)
         check_data(config, compiled.network, data)
+        config = replace(config, training=replace(config.training, data_sha256=data.sha256))
         learned = len(split(config, data)[0])
         check_schedules(config, learned)
         steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)

@@ -30,6 +30,8 @@ TEST_SHARE = 0.2
 """Share of every class that is held out for testing where data have no test part and nothing else is asked for."""
 SPLIT_SEED = 0
 """Which split that is, whatever the seed of a run: runs of several seeds are tested on the same examples."""
+LEAST_RATE, MOST_RATE = 1_000, 768_000
+"""Samples per second of recordings; a damaged header may say any number, and spectra grow with it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class OwnData:
             keep(self, test_share=check_real("test_share", self.test_share, 0, 1, open_low=True, open_high=True))
         if self.split_seed is not None:
             check_count("split_seed", self.split_seed, 0, MAX_SEED)
-        for name in ("sample_rate", "num_inputs", "example_timesteps", "num_classes"):
+        if self.sample_rate is not None:
+            check_count("sample_rate", self.sample_rate, LEAST_RATE, MOST_RATE)
+        for name in ("num_inputs", "example_timesteps", "num_classes"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         if self.sha256 is not None and not (isinstance(self.sha256, str) and re.fullmatch("[0-9a-f]{64}", self.sha256)):

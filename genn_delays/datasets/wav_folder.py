@@ -32,7 +32,7 @@ from .audio import read_any_wav, resample
 from .dataset import Dataset
 from .features import cached_features
 from .mel import FLOOR_DB, MEL_VERSION, SCALE_DB, mel_spectrogram
-from .own import OwnData, existing
+from .own import LEAST_RATE, MOST_RATE, OwnData, existing
 from .sources import check_disjoint, shown
 
 NUM_BANDS, NUM_FRAMES = 40, 80
@@ -173,6 +173,10 @@ def _spectrograms(
             continue
         name = path / file
         signal, rate = read_any_wav(str(name), content)
+        if not LEAST_RATE <= rate <= MOST_RATE:
+            raise DatasetError(
+                f"{name} must have {LEAST_RATE} to {MOST_RATE} samples per second, its header says {rate}"
+            )
         first = first or (name, rate)
         if sample_rate is None and rate != first[1]:
             raise DatasetError(

@@ -29,14 +29,14 @@ ENDING = ".npz"
 TEST_SHARE = 0.2
 """Share of every class that is held out for testing where data have no test part and nothing else is asked for."""
 SPLIT_SEED = 0
-"""Which split that is, whatever the seed of a run: runs of several seeds are tested on the same examples."""
+"""The split, whatever the seed of a run: runs of several seeds are tested on the same examples."""
 LEAST_RATE, MOST_RATE = 1_000, 768_000
 """Samples per second of recordings; a damaged header may say any number, and spectra grow with it."""
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """How data of one's own are read, and what a model asks of them. Data sets by name need none of it.
+    """Settings with which data of one's own are read, and what a model asks of them. Data sets by name need none.
 
     Args:
         test_share: share of every class that is held out for testing, in (0, 1), of data without a test part;

@@ -136,7 +136,7 @@ class TrainingConfig:
 
     @property
     def own(self) -> OwnData:
-        """How data of one's own are read."""
+        """Settings of data of one's own."""
         return OwnData(self.test_share, self.split_seed, self.sample_rate, sha256=self.data_sha256)
 
 

@@ -11,6 +11,8 @@ spikes, apart      ``times_train``, ``neurons_train``, ``starts_train``, ``y_tra
 spikes, together   ``times``, ``neurons``, ``starts``, ``y``, ``num_neurons``
 =================  =========================================
 
+Where a model's input takes spikes, dense arrays of 0 and 1 are spikes too, a time step of the model each.
+
 Spikes of all examples stand one after the other: ``times`` in ms, from 0 at the start of the example, ``neurons`` from
 0 to ``num_neurons - 1``. Example ``i`` has those from ``starts[i]`` to ``starts[i + 1] - 1``, so ``starts`` is one
 longer than ``y``, begins with 0 and ends with the number of spikes.
@@ -89,6 +91,8 @@ def load_npz(path: str | PathLike[str], own: OwnData | None = None) -> Dataset:
         num_inputs, steps, x = _spikes(path, arrays, parts)
     else:
         num_inputs, steps, x = _dense(path, arrays, parts)
+        if own.spike_dt is not None:
+            steps, x = _as_spikes(path, parts, x, own.spike_dt)
     for part, key, inputs, y in zip(parts, keys, x, labels, strict=True):
         if len(inputs) != len(y):
             raise DatasetError(f"{path}: {key} has {len(inputs)} examples and y{part} {len(y)} labels")
@@ -238,6 +242,27 @@ def _dense(path: Path, arrays: Arrays, parts: Iterable[str]) -> tuple[int, int, 
                 )
         found.append(x)
     return found[0].shape[2], found[0].shape[1], [*found]
+
+
+def _as_spikes(path: Path, parts: Iterable[str], x: list[Examples], dt: float) -> tuple[int, list[Examples]]:
+    """Length of an example in ms, and dense arrays of 0 and 1 as spikes at the beginnings of time steps of `dt` ms."""
+    found: list[Examples] = []
+    last = 0.0
+    for part, array in zip(parts, x, strict=True):
+        examples = []
+        for number, example in enumerate(array):
+            bad = (example != 0) & (example != 1)
+            if bad.any():
+                step, neuron = (int(i) for i in np.argwhere(bad)[0])
+                raise DatasetError(
+                    f"{path}: x{part}[{number}, {step}, {neuron}] is {example[step, neuron]}; it must be 0 or 1, as "
+                    "the model's input takes spikes (one that takes real values is 'input')"
+                )
+            steps, neurons = np.nonzero(example)
+            examples.append(Events(steps * dt, neurons))
+        found.append(examples)
+        last = max(last, example.shape[0] * dt)
+    return math.ceil(last - 1e-9 * last), found
 
 
 def _spikes(path: Path, arrays: Arrays, parts: Iterable[str]) -> tuple[int, int, list[Examples]]:

@@ -46,6 +46,8 @@ class OwnData:
         num_inputs: mel bands of recordings, 40 where not given.
         example_timesteps: frames of 10 ms of recordings, 80 where not given.
         num_classes: of the model; other data are an error.
+        spike_dt: length of a time step in ms of a model whose input takes spikes; dense arrays of 0 and 1 become
+            spikes then.
         sha256: of the content, in hexadecimal; other data are an error.
 
     Raises:
@@ -58,6 +60,7 @@ class OwnData:
     num_inputs: int | None = None
     example_timesteps: int | None = None
     num_classes: int | None = None
+    spike_dt: float | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:
@@ -67,6 +70,8 @@ class OwnData:
             check_count("split_seed", self.split_seed, 0, MAX_SEED)
         if self.sample_rate is not None:
             check_count("sample_rate", self.sample_rate, LEAST_RATE, MOST_RATE)
+        if self.spike_dt is not None:
+            keep(self, spike_dt=check_real("spike_dt", self.spike_dt, 0, open_low=True))
         for name in ("num_inputs", "example_timesteps", "num_classes"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))

@@ -140,7 +140,10 @@ def load_data(config: Config, *, quiet: bool = True) -> Dataset:
         network = build_network(config)
         (inputs, *_), (output, *_) = network.inputs, network.outputs
         steps = config.compiler.example_timesteps
-        own = replace(config.training.own, num_inputs=inputs.size, num_classes=output.size, example_timesteps=steps)
+        dt = config.compiler.dt if isinstance(inputs.neuron, SpikeInput) else None
+        own = replace(
+            config.training.own, num_inputs=inputs.size, num_classes=output.size, example_timesteps=steps, spike_dt=dt
+        )
     data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet, own=own)
     return data.lengthened(max(config.compiler.example_timesteps, data.example_timesteps))
 

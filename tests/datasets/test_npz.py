@@ -13,6 +13,7 @@ from refused import refused
 
 from genn_delays.datasets import Events, OwnData, load_dataset, load_digits, load_npz, stratified_split
 from genn_delays.errors import DatasetError, InvalidValueError
+from genn_delays.training.data import steps_of
 
 draws = np.random.default_rng(0)
 X, Y = draws.random((12, 5, 3)), np.arange(12) % 3
@@ -125,6 +126,25 @@ def test_spikes_to_be_split_are_those_of_the_data_set_by_name(saved) -> None:
         for mine, theirs in zip(getattr(found, f"x_{part}"), getattr(expected, f"x_{part}"), strict=True):
             np.testing.assert_array_equal(mine.times, theirs.times)
             np.testing.assert_array_equal(mine.neurons, theirs.neurons)
+
+
+@pytest.mark.parametrize(("dt", "length"), [(1.0, 5), (0.1, 1), (0.2, 1), (2.5, 13)])
+def test_dense_spikes(saved, dt: float, length: int) -> None:
+    """A step of the array is a step of the model, so that the API finds each spike in its own step again."""
+    x = X > 0.6
+    found = load_npz(saved(together(x=x)), OwnData(spike_dt=dt))
+    assert (found.kind, found.example_timesteps) == ("spikes", length)
+    train, _ = stratified_split(Y, 0.2, 0)
+    for (times, neurons), i in zip(found.x_train, train, strict=True):
+        again = np.zeros((5, 3), bool)
+        again[steps_of(times, dt)[0], neurons] = True
+        np.testing.assert_array_equal(again, x[i])
+
+
+def test_dense_data_that_are_no_spikes(saved) -> None:
+    x = with_value(np.round(X), (2, 4, 1), 0.5)
+    with refused("x_train[2, 4, 1] is 0.5", "0 or 1", "'input'", error=DatasetError):
+        load_npz(saved(dense(x_train=x, x_test=np.round(X[:6]))), OwnData(spike_dt=1.0))
 
 
 def test_classes_that_do_not_occur(saved) -> None:

@@ -159,6 +159,18 @@ def test_a_python_model_names_its_data_in_the_same_way(data, tmp_path) -> None:
     assert len(load_data(load_model(str(path))).y_test) == 12
 
 
+def test_dense_spikes_are_the_same_as_lists(call, data, tmp_path) -> None:
+    with np.load(data) as lists:
+        x = np.zeros((60, 10, 8), bool)
+        x[np.repeat(np.arange(60), 8), lists["times"].astype(int), lists["neurons"]] = True
+        np.savez(tmp_path / "dense.npz", x=x, y=lists["y"])
+    path = model(tmp_path / "model", "data/my.npz")
+    first = result(call("train", path, "--out", tmp_path / "a", "--json", "--quiet"))
+    second = result(call("train", path, "--data", tmp_path / "dense.npz", "--out", tmp_path / "b", "--json", "--quiet"))
+    for figure in ("train_accuracy", "test_accuracy", "validation_accuracy"):
+        assert first[figure] == second[figure]
+
+
 @pytest.fixture
 def run(call, data, tmp_path) -> Path:
     """A run of one epoch."""

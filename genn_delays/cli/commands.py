@@ -62,17 +62,24 @@ def _summary(r: Result) -> str:
         ("network", f"{r.synapses:,} synapses, sparsity {100 * r.sparsity:.4g} %, backend {r.backend}, seed {r.seed}"),
         ("rewiring", "none" if r.rewiring == "none" else f"{r.rewiring}, {r.rewirings:,} synapses rewired"),
         ("training", f"{r.epochs} epoch{'s'[: r.epochs > 1]} in {r.seconds:.1f} s, {r.step_ms:.2f} ms a step"),
-        ("train accuracy", f"{100 * r.train_accuracy:6.2f} %  last epoch, while learning"),
+        _figure("train", r.train_accuracy, r.train_loss, "last epoch, while learning"),
     ]
-    if r.validation_accuracy is not None:
-        rows.append(("validation accuracy", f"{100 * r.validation_accuracy:6.2f} %  last epoch"))
-    rows.append(("test accuracy", f"{100 * r.test_accuracy:6.2f} %  last epoch"))
+    if r.validation_accuracy is not None or r.validation_loss is not None:
+        rows.append(_figure("validation", r.validation_accuracy, r.validation_loss, "last epoch"))
+    rows.append(_figure("test", r.test_accuracy, r.test_loss, "last epoch"))
     if r.selected_by != r.best_test_chosen_on:
         where = f"epoch {r.selected_epoch}, chosen on the {r.selected_by}"
-        rows.append(("selected test accuracy", f"{100 * r.selected_test_accuracy:6.2f} %  {where}"))
+        rows.append(_figure("selected test", r.selected_test_accuracy, r.selected_test_loss, where))
     where = f"epoch {r.best_test_epoch}, chosen on the {r.best_test_chosen_on}"
-    rows += [("best test accuracy", f"{100 * r.best_test_accuracy:6.2f} %  {where}"), ("run folder", r.out)]
+    rows += [_figure("best test", r.best_test_accuracy, r.best_test_loss, where), ("run folder", r.out)]
     return "\n".join([r.model, *(f"  {name:<22}  {text}" for name, text in rows)])
+
+
+def _figure(what: str, accuracy: float | None, loss: float | None, where: str) -> tuple[str, str]:
+    """The accuracy, or the loss where there is none."""
+    if accuracy is not None:
+        return f"{what} accuracy", f"{100 * accuracy:6.2f} %  {where}"
+    return f"{what} loss", f"{'no number' if loss is None else f'{loss:.6g}'}  {where}"
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -89,9 +96,10 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found.tables()))
     else:
+        accuracy = "" if found.test_accuracy is None else f"accuracy {100 * found.test_accuracy:.2f} %, "
         chosen = "" if found.selected_by is None else f", chosen on the {found.selected_by}"
         print(
-            f"{found.model}: test accuracy {100 * found.test_accuracy:.2f} %, loss {found.test_loss:.4f} on "
+            f"{found.model}: test {accuracy}loss {found.test_loss:.4f} on "
             f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch}"
             f"{chosen})"
         )

@@ -13,6 +13,9 @@ spikes, together   ``times``, ``neurons``, ``starts``, ``y``, ``num_neurons``
 
 Where a model's input takes spikes, dense arrays of 0 and 1 are spikes too, a time step of the model each.
 
+Where a model's loss compares with real values, ``y`` are these, ``[example, neuron]`` of the output, or
+``[example, time, neuron]`` for a loss of every time step.
+
 Spikes of all examples stand one after the other: ``times`` in ms, from 0 at the start of the example, ``neurons`` from
 0 to ``num_neurons - 1``. Example ``i`` has those from ``starts[i]`` to ``starts[i + 1] - 1``, so ``starts`` is one
 longer than ``y``, begins with 0 and ends with the number of spikes.
@@ -81,11 +84,19 @@ def load_npz(path: str | PathLike[str], own: OwnData | None = None) -> Dataset:
     own.check_content(path, digest)
     arrays = _arrays(path)
     together = "y" in arrays
+    labels: list[npt.NDArray[Any]]
     if not together:
         own.check_unsplit(path, "y_test")
     parts = ("",) if together else _PARTS
-    labels = [_labels(path, f"y{part}", arrays) for part in parts]
-    num_classes = _num_classes(path, arrays, parts, labels, own)
+    if own.targets == "labels":
+        labels = [_labels(path, f"y{part}", arrays) for part in parts]
+        num_classes = _num_classes(path, arrays, parts, labels, own)
+    else:
+        labels = [_targets(path, f"y{part}", arrays, own) for part in parts]
+        num_classes = labels[0].shape[-1]
+        if labels[-1].shape[1:] != labels[0].shape[1:]:
+            shapes = f"{labels[0].shape} and {labels[-1].shape}"
+            raise DatasetError(f"{path}: y_train and y_test must have the same axes but the first, got {shapes}")
     keys = [f"{'starts' if 'num_neurons' in arrays else 'x'}{part}" for part in parts]
     if "num_neurons" in arrays:
         num_inputs, steps, x = _spikes(path, arrays, parts)
@@ -98,7 +109,7 @@ def load_npz(path: str | PathLike[str], own: OwnData | None = None) -> Dataset:
             raise DatasetError(f"{path}: {key} has {len(inputs)} examples and y{part} {len(y)} labels")
     if together:
         (inputs,), (y,) = x, labels
-        held = own.split(path, y)
+        held = own.split(path, y if own.targets == "labels" else np.zeros(len(y), np.int64))
         x = [[inputs[i] for i in some] if isinstance(inputs, list) else inputs[some] for some in held]
         labels = [y[some] for some in held]
     return Dataset(
@@ -181,16 +192,41 @@ def _whole(path: Path, key: str, arrays: Arrays, low: int = 1) -> int:
 def _labels(path: Path, key: str, arrays: Arrays) -> npt.NDArray[np.int64]:
     y = arrays[key]
     if y.ndim != 1 or y.dtype.kind not in "iu":
-        raise DatasetError(f"{path}: {key} must be whole numbers [example], got {y.dtype} of shape {y.shape}")
+        raise DatasetError(
+            f"{path}: {key} must be whole numbers [example], the classes, got {y.dtype} of shape {y.shape}; real "
+            "targets are for a loss such as 'mean_square_error'"
+        )
     if not y.size:
         raise DatasetError(f"{path}: {key} is empty; at least one example is needed")
     _check_range(path, key, y, 0, 1 << 31, "a class, from 0")
     return y.astype(np.int64)
 
 
-def _num_classes(
-    path: Path, arrays: Arrays, parts: Iterable[str], labels: list[npt.NDArray[np.int64]], own: OwnData
-) -> int:
+def _targets(path: Path, key: str, arrays: Arrays, own: OwnData) -> npt.NDArray[np.float32]:
+    y, steps = arrays[key], own.example_timesteps or "time"
+    axes = (own.num_classes or "neuron",) if own.targets == "example" else (steps, own.num_classes or "neuron")
+    fits = y.ndim == 1 + len(axes) and all(
+        axis in ("time", "neuron", n) for axis, n in zip(axes, y.shape[1:], strict=True)
+    )
+    if y.dtype.kind not in "fiu" or not fits:
+        wanted = ", ".join(str(axis) for axis in ("example", *axes))
+        raise DatasetError(
+            f"{path}: {key} must be the real targets of the model's loss [{wanted}], got {y.dtype} of shape {y.shape}"
+        )
+    if "num_classes" in arrays:
+        raise DatasetError(f"{path}: num_classes is of labels, and the model's loss compares with real values")
+    if not y.size:
+        raise DatasetError(f"{path}: {key} is empty; at least one example is needed")
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(y, dtype=np.float32)
+    finite = np.isfinite(found)
+    if not finite.all():
+        at = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise DatasetError(f"{path}: {key}{list(at)} is {y[at]}; it must be finite in single precision")
+    return found
+
+
+def _num_classes(path: Path, arrays: Arrays, parts: Iterable[str], labels: list[npt.NDArray[Any]], own: OwnData) -> int:
     """The number of classes, that of the model if it says one."""
     most = max(int(y.max()) for y in labels) + 1
     number = _whole(path, "num_classes", arrays) if "num_classes" in arrays else most

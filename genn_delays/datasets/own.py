@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DatasetError, InvalidValueError, check_count, check_path, check_real, keep, unknown
+from ..errors import DatasetError, InvalidValueError, check_choice, check_count, check_path, check_real, keep, unknown
 from ..paths import expanded
 from ..random import MAX_SEED
 from .dataset import stratified_split
@@ -46,6 +46,8 @@ class OwnData:
         num_inputs: mel bands of recordings, 40 where not given.
         example_timesteps: frames of 10 ms of recordings, 80 where not given.
         num_classes: of the model; other data are an error.
+        targets: of the model: "labels", whole numbers; "example" for real targets of an example, ``[example, neuron]``;
+            or "step" for those of every time step, ``[example, time, neuron]``.
         spike_dt: length of a time step in ms of a model whose input takes spikes; dense arrays of 0 and 1 become
             spikes then.
         sha256: of the content, in hexadecimal; other data are an error.
@@ -60,6 +62,7 @@ class OwnData:
     num_inputs: int | None = None
     example_timesteps: int | None = None
     num_classes: int | None = None
+    targets: Literal["labels", "example", "step"] = "labels"
     spike_dt: float | None = None
     sha256: str | None = None
 
@@ -70,6 +73,7 @@ class OwnData:
             check_count("split_seed", self.split_seed, 0, MAX_SEED)
         if self.sample_rate is not None:
             check_count("sample_rate", self.sample_rate, LEAST_RATE, MOST_RATE)
+        check_choice("targets", self.targets, ("labels", "example", "step"))
         if self.spike_dt is not None:
             keep(self, spike_dt=check_real("spike_dt", self.spike_dt, 0, open_low=True))
         for name in ("num_inputs", "example_timesteps", "num_classes"):

@@ -59,6 +59,10 @@ def load_wav_folder(path: str | PathLike[str], own: OwnData | None = None) -> Da
         InvalidValueError: `own` asks for a split of data that have a test part.
     """
     path, own = existing(path), own or OwnData()
+    if own.targets != "labels":
+        raise DatasetError(
+            f"{path} has class labels, as every folder of recordings; the model's loss compares with real values"
+        )
     parts = _parts(path)
     classes = _classes(path, parts)
     if own.num_classes not in (None, len(classes)):

@@ -119,10 +119,10 @@ def validate(config: Config) -> None:
     """Raise a configuration's errors that do not depend on data, by building it and discarding the result."""
     network = build_network(config)
     losses = build_compiler(config).output_losses(network)
-    if not all(loss.labelled for loss in losses.values()):
+    if not is_path(config.training.dataset) and not all(loss.labelled for loss in losses.values()):
         raise InvalidValueError(
             f"[compiler] losses: {config.compiler.losses['kind']!r} compares with real values, but data set "
-            f"{config.training.dataset!r}, like all others here, has class labels; a loss of class labels is "
+            f"{config.training.dataset!r}, like all others by name, has class labels; a loss of class labels is "
             "'sparse_categorical_crossentropy'"
         )
     compile_arguments(config, network)
@@ -141,9 +141,11 @@ def load_data(config: Config, *, quiet: bool = True) -> Dataset:
         (inputs, *_), (output, *_) = network.inputs, network.outputs
         steps = config.compiler.example_timesteps
         dt = config.compiler.dt if isinstance(inputs.neuron, SpikeInput) else None
+        loss = build_compiler(config).output_losses(network)[output.index]
         own = replace(
-            config.training.own, num_inputs=inputs.size, num_classes=output.size, example_timesteps=steps, spike_dt=dt
-        )
+            config.training.own, num_inputs=inputs.size, num_classes=output.size, example_timesteps=steps, spike_dt=dt,
+            targets="labels" if loss.labelled else "step" if loss.stepwise else "example",
+        )  # fmt: skip
     data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet, own=own)
     return data.lengthened(max(config.compiler.example_timesteps, data.example_timesteps))
 
@@ -204,7 +206,8 @@ def split(config: Config, data: Dataset) -> tuple[Any, Any]:
     """
     learned, held_out = np.arange(len(data.y_train)), None
     if config.training.validation > 0:
-        learned, held_out = stratified_split(data.y_train, config.training.validation, 0)
+        classes = data.y_train if data.labelled else np.zeros(len(data.y_train), np.int64)
+        learned, held_out = stratified_split(classes, config.training.validation, 0)
     return learned, held_out
 
 

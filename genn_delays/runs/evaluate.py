@@ -22,6 +22,7 @@ class Evaluation:
     Attributes:
         epoch: after which it was written, counted from 1.
         selected_by: on which set that epoch was chosen; None for the last one, which is not chosen.
+        test_accuracy: None with real targets, whose figure is the loss.
     """
 
     model: str
@@ -30,7 +31,7 @@ class Evaluation:
     checkpoint: str
     epoch: int
     selected_by: str | None
-    test_accuracy: float
+    test_accuracy: float | None
     test_loss: float
     examples: int
     out: str
@@ -83,7 +84,7 @@ def evaluate(
         checkpoint=checkpoint,
         epoch=compiled.epoch,
         selected_by=chosen if checkpoint == "best" else None,
-        test_accuracy=metrics.accuracy,
+        test_accuracy=metrics.accuracy if found.labelled else None,
         test_loss=metrics.loss,
         examples=len(found.y_test),
         out=str(folder),

@@ -252,6 +252,55 @@ def test_other_content_than_was_meant(saved) -> None:
         load_npz(path, OwnData(sha256=digest))
 
 
+# --- real targets ----------------------------------------------------------------------------------------------------
+
+T = draws.standard_normal((12, 2))
+OF_EXAMPLES, OF_STEPS = OwnData(targets="example", num_classes=2), OwnData(targets="step", example_timesteps=5)
+
+
+def test_targets_of_examples(saved) -> None:
+    found = load_npz(saved(together(y=T)), OF_EXAMPLES)
+    assert not found.labelled and found.num_classes == 2 and repr(found).endswith("2 targets)")
+    train, test = stratified_split(np.zeros(12, int), 0.2, 0)
+    np.testing.assert_array_equal(found.y_train, T[train].astype(np.float32))
+    np.testing.assert_array_equal(found.x_test, X[test].astype(np.float32))
+
+
+def test_targets_of_steps(saved) -> None:
+    y = np.repeat(T[:, None], 5, axis=1)
+    found = load_npz(saved(dense(y_train=y, y_test=y[:6])), OF_STEPS)
+    np.testing.assert_array_equal(found.y_test, y[:6].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("y", "own", "named"),
+    [
+        (Y, OF_EXAMPLES, ["y_train", "real targets", "[example, 2]", "(12,)"]),
+        (T[:, :1], OF_EXAMPLES, ["y_train", "[example, 2]", "(12, 1)"]),
+        (T + 1j, OF_EXAMPLES, ["y_train", "real targets", "complex128"]),
+        (T, OF_STEPS, ["y_train", "[example, 5, neuron]", "(12, 2)"]),
+        (np.zeros((12, 4, 2)), OF_STEPS, ["y_train", "[example, 5, neuron]", "(12, 4, 2)"]),
+        (with_value(T, (3, 1), np.nan), OF_EXAMPLES, ["y_train[3, 1] is nan", "finite"]),
+        (T[:, :0], OwnData(targets="example"), ["y_train is empty"]),
+        (T[:11], OF_EXAMPLES, ["12 examples", "y_train 11"]),
+        (T, OwnData(), ["y_train", "whole numbers", "'mean_square_error'"]),
+    ],
+)
+def test_targets_that_do_not_fit(saved, y: np.ndarray, own: OwnData, named: list[str]) -> None:
+    with refused(*named, error=DatasetError):
+        load_npz(saved(dense(y_train=y, y_test=T[:6])), own)
+
+
+def test_train_and_test_targets_of_different_neurons(saved) -> None:
+    with refused("y_train and y_test", "(12, 2)", "(6, 1)", error=DatasetError):
+        load_npz(saved(dense(y_train=T, y_test=T[:6, :1])), OwnData(targets="example"))
+
+
+def test_classes_of_targets(saved) -> None:
+    with refused("num_classes", "real values", error=DatasetError):
+        load_npz(saved(together(y=T, num_classes=2)), OF_EXAMPLES)
+
+
 # --- files that are none ---------------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,10 @@ def test_another_number_of_classes(words: Path) -> None:
     fault(words, str(words), "3 classes (no, stop, yes)", "output has 4", own=OwnData(num_classes=4))
 
 
+def test_a_loss_of_real_values(words: Path) -> None:
+    fault(words, str(words), "class labels", "real values", own=OwnData(targets="example"))
+
+
 BROKEN: dict[str, tuple[Any, list[str]]] = {
     "empty file": (b"", ["not a readable WAV file"]),
     "text": (b"hello, world", ["not a readable WAV file", "RIFF"]),
@@ -242,7 +246,7 @@ BROKEN: dict[str, tuple[Any, list[str]]] = {
     "no samples": (wav_bytes(np.zeros(0, "<i2")), ["signal is empty"]),
     "silent": (wav_bytes(np.zeros(400, "<i2")), ["silent"]),
     "only RIFF": (b"RIFF\4\0\0\0WAVE", ["not a readable WAV file", "no part"]),
-    "a rate that no recording has": (wav_bytes((8000 * tone(500)).astype("<i2"), 1 << 31), ["768000", "2147483648"]),
+    "a rate that no recording has": (wav_bytes((8000 * tone(500)).astype("<i2"), 1 << 30), ["768000", "1073741824"]),
     "another rate": (wav_bytes((8000 * tone(500)).astype("<i2"), 16000), ["16000", "8000", "sample_rate"]),
 }
 

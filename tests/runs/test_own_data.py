@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refused import refused
 from scipy.io import wavfile
 
 from genn_delays.costs import Report
@@ -303,12 +302,47 @@ def test_options_that_do_not_fit(call, tmp_path, monkeypatch, options, named) ->
     checked(call("train", "digits", *options), *named)
 
 
-def test_real_targets_are_of_the_library_alone(call, data, tmp_path) -> None:
-    path = model(tmp_path / "model", "data/my.npz")
-    path.write_text(
-        path.read_text().replace("batch_size = 16", 'batch_size = 16\nlosses = "per_neuron_mean_square_error"')
-    )
-    with refused("real values", "class labels"):
-        from genn_delays.runs.build import validate
+# --- real targets ----------------------------------------------------------------------------------------------------
 
-        validate(load_model(str(path)))
+
+def regression(folder: Path, loss: str, readout: str) -> Path:
+    path = model(folder, "targets.npz", classes=2)
+    text = path.read_text().replace('"sum_softmax"', f'"{readout}"')
+    path.write_text(text.replace("batch_size = 16", f'batch_size = 16\nlosses = "{loss}"'))
+    return path
+
+
+@pytest.mark.parametrize("validation", [0.2, 0])
+@pytest.mark.parametrize(
+    ("loss", "readout"), [("per_neuron_mean_square_error", "avg_var"), ("mean_square_error", "var")]
+)
+def test_real_targets_are_learned(call, data, tmp_path, pictures, loss, readout, validation) -> None:
+    """The figure is the loss in place of the accuracy: printed, kept, resumed, evaluated."""
+    with np.load(data) as given:
+        y = np.eye(3)[given["y"]][:, :2]
+        y = np.repeat(y[:, None], 20, axis=1) if readout == "var" else y
+        np.savez(tmp_path / "targets.npz", **{**given, "y": y})
+    path = regression(tmp_path, loss, readout)
+    options = ("--validation", validation, "--quiet")
+    whole = result(call("train", path, "--out", tmp_path / "whole", "--epochs", 6, "--json", *options))
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["train_loss"] < 0.8 * lines[0]["train_loss"]
+    assert whole["test_accuracy"] is None and whole["test_loss"] == lines[-1]["test_loss"]
+    assert whole["best_test_loss"] == min(line["test_loss"] for line in lines)
+    chosen = [line["validation_loss" if validation else "test_loss"] for line in lines]
+    assert whole["selected_epoch"] == int(np.argmin(chosen)) + 1
+    assert call("train", path, "--out", tmp_path / "run", "--epochs", 2, *options).status == 0
+    resumed = call("train", "--resume", "--out", tmp_path / "run", "--epochs", 6, *options)
+    assert resumed.status == 0 and f"test loss               {whole['test_loss']:.6g}" in resumed.out
+    assert "accuracy" not in resumed.out
+    found = result(call("evaluate", tmp_path / "run", "--checkpoint", "last", "--json", "--quiet"))
+    assert found["test_accuracy"] is None and found["test_loss"] == pytest.approx(whole["test_loss"])
+    assert "accuracy" not in call("evaluate", tmp_path / "run", "--quiet").out
+    assert call("costs", tmp_path / "run", "--examples", 4).status == 0
+
+
+def test_data_and_losses_of_different_kinds(call, data, tmp_path) -> None:
+    """Labels where real targets are needed; and data by name have none."""
+    path = regression(data.parent, "mean_square_error", "var")
+    checked(call("train", path, "--data", data), "my.npz", "y must be the real targets", "[example, 20, 2]")
+    checked(call("train", path, "--data", "digits"), "'mean_square_error'", "'digits'", "class labels")

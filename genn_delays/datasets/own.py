@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -145,10 +146,14 @@ def existing(dataset: str | PathLike[str]) -> Path:
         DatasetError: there is nothing, or neither an ``.npz`` file nor a folder.
     """
     path = Path(located(os.fspath(dataset), Path()))
-    if not path.exists():
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
         raise DatasetError(
             f"there is no data set {path}; if it was moved, name its new place (--data, or dataset in [training])"
-        )
-    if not path.is_dir() and (path.suffix != ENDING or not path.is_file()):
+        ) from error
+    except OSError as error:  # no permission, a name that is too long
+        raise DatasetError(f"data set {path} cannot be read: {error.strerror or error}") from error
+    if not stat.S_ISDIR(kind) and (path.suffix != ENDING or not stat.S_ISREG(kind)):
         raise DatasetError(f"data set {path} must be an {ENDING} file or a folder of recordings")
     return path

@@ -63,6 +63,10 @@ def load_wav_folder(path: str | PathLike[str], own: OwnData | None = None) -> Da
         raise DatasetError(
             f"{path} has class labels, as every folder of recordings; the model's loss compares with real values"
         )
+    if own.spike_dt is not None:
+        raise DatasetError(
+            f"{path} has recordings, real values; the model's input takes spikes, and must be an 'input'"
+        )
     parts = _parts(path)
     classes = _classes(path, parts)
     if own.num_classes not in (None, len(classes)):
@@ -71,18 +75,7 @@ def load_wav_folder(path: str | PathLike[str], own: OwnData | None = None) -> Da
         )
     files = [file for part in parts for file in _files(path, part, classes)]
     y = np.array([classes.index(file.parent.name) for file in files], dtype=np.int64)
-    if len(parts) == 2:
-        own.check_unsplit(path, "test/")
-        test = np.array([file.parts[0] == "test" for file in files])
-        train, held_out = np.flatnonzero(~test), np.flatnonzero(test)
-    else:
-        single = [name for name, count in Counter(file.parent.name for file in files).items() if count < 2]
-        if single:
-            raise DatasetError(
-                f"{path / single[0]} holds one WAV file; a split needs two of every class, one for training and one "
-                "for testing"
-            )
-        train, held_out = own.split(path, y)
+    train, held_out = _split(path, files, y, own, parted=len(parts) == 2)
     known = set(files)
     digest = source_sha256(path, known.__contains__)
     own.check_content(path, digest)
@@ -160,6 +153,23 @@ def _files(path: Path, part: str, classes: list[str]) -> list[PurePosixPath]:
         if not any(file.parts[0] == name for file in every):
             raise DatasetError(f"{path / part / name} is the folder of a class and holds no WAV file")
     return [PurePosixPath(part) / file for file in every]
+
+
+def _split(
+    path: Path, files: list[PurePosixPath], y: npt.NDArray[np.int64], own: OwnData, *, parted: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of the training and the test examples; `parted` where the folder says which they are."""
+    if parted:
+        own.check_unsplit(path, "test/")
+        test = np.array([file.parts[0] == "test" for file in files])
+        return np.flatnonzero(~test), np.flatnonzero(test)
+    single = [name for name, count in Counter(file.parent.name for file in files).items() if count < 2]
+    if single:
+        raise DatasetError(
+            f"{path / single[0]} holds one WAV file; a split needs two of every class, one for training and one for "
+            "testing"
+        )
+    return own.split(path, y)
 
 
 # --- recordings ------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..datasets.own import located
 from ..errors import GennDelaysError, InvalidValueError, check_count
 from ..random import MAX_SEED
 from .sections import (
@@ -133,6 +134,18 @@ def read_toml(path: Path) -> Table:
         raise InvalidValueError(f"{path} is not a TOML file: {error}") from error
     except RecursionError as error:
         raise InvalidValueError(f"{path} is not read: its tables or lists are nested too deeply") from error
+
+
+def located_tables(tables: Any, folder: Path) -> Any:
+    """The tables of a file with the path of data of one's own absolute: a relative one starts at the file's folder."""
+    if not isinstance(tables, Mapping):
+        return tables
+    found = dict(tables)
+    for section, key in (("training", "dataset"), ("overrides", "data")):
+        table = found.get(section)
+        if isinstance(table, Mapping) and key in table:
+            found[section] = {**table, key: located(table[key], folder)}
+    return found
 
 
 def config_of(where: str, tables: Mapping[str, Any]) -> Config:

@@ -35,10 +35,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ..datasets.own import located
 from ..errors import InvalidValueError, unknown
 from ..paths import expanded
-from .config import Config, config_of, read_toml
+from .config import Config, config_of, located_tables, read_toml
 from .overrides import Overrides
 from .tables import as_table, check_keys
 
@@ -77,7 +76,7 @@ def load_model(model: str, folder: Path | None = None) -> Config:
     if not path.is_file():
         raise InvalidValueError(f"there is no model file {model}; models by name: {', '.join(names) or 'none'}")
     tables = read_toml(path) if path.suffix == ".toml" else _run(path)
-    return _config(str(path), _located(tables, path.parent), folder)
+    return _config(str(path), located_tables(tables, path.parent), folder)
 
 
 def _config(where: str, tables: Any, folder: Path) -> Config:
@@ -103,18 +102,6 @@ def _config(where: str, tables: Any, folder: Path) -> Config:
         merged[section] = {**beneath, **own}
     del merged["model"]["extends"]
     return config_of(where, merged)
-
-
-def _located(tables: Any, folder: Path) -> Any:
-    """The tables with the path of data of one's own absolute: a relative one starts at the model file's folder."""
-    if not isinstance(tables, Mapping):
-        return tables
-    found = dict(tables)
-    for section, key in (("training", "dataset"), ("overrides", "data")):
-        table = found.get(section)
-        if isinstance(table, Mapping) and key in table:
-            found[section] = {**table, key: located(table[key], folder)}
-    return found
 
 
 def _run(path: Path) -> Any:

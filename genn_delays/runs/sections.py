@@ -22,7 +22,7 @@ from ..synapses import SYNAPSES
 from ..training.compiler import refuse_mlgenns
 from ..training.event_prop_compiler import EventPropCompiler
 from ..training.registry import COMPILERS
-from .tables import Table, as_text, check_keys, complete, complete_value, within
+from .tables import Table, as_text, check_keys, check_utf8, complete, complete_value, within
 
 METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}
 """Keys of ``[compiler]`` that only one kind has."""
@@ -294,6 +294,7 @@ def read_training(table: Table) -> TrainingConfig:
 def with_data(training: TrainingConfig, data: Any) -> TrainingConfig:
     """The section with other data, a name or an absolute path; settings that these data do not have are removed."""
     check_dataset("--data", data, DATASETS)
+    check_utf8("--data", data)
     removed: dict[str, Any] = dict.fromkeys((*_others_keys(data), "data_sha256"))
     return replace(training, dataset=data, **removed)
 

@@ -10,6 +10,7 @@ from refused import refused
 
 from genn_delays.datasets import DATASETS, OwnData, load_dataset
 from genn_delays.datasets.own import is_path, located
+from genn_delays.errors import DatasetError
 
 
 @pytest.mark.parametrize("dataset", ["my.npz", "./words", "words/", "/data/my.npz", "../x", "~/x.npz", "a/b"])
@@ -45,6 +46,11 @@ def test_a_path_goes_through_links_as_the_system_does(tmp_path: Path) -> None:
 def test_no_path(dataset: str) -> None:
     with refused("dataset"):
         located(dataset, "/")
+
+
+def test_a_path_that_cannot_be_read(tmp_path: Path) -> None:
+    with refused("cannot be read", "too long", error=DatasetError):
+        load_dataset(f"{tmp_path}/{'x' * 300}.npz")
 
 
 def test_a_name_that_is_none_offers_names_and_the_path() -> None:

@@ -235,6 +235,10 @@ def test_another_number_of_classes(words: Path) -> None:
     fault(words, str(words), "3 classes (no, stop, yes)", "output has 4", own=OwnData(num_classes=4))
 
 
+def test_an_input_of_spikes(words: Path) -> None:
+    fault(words, str(words), "takes spikes", "'input'", own=OwnData(spike_dt=1.0))
+
+
 def test_a_loss_of_real_values(words: Path) -> None:
     fault(words, str(words), "class labels", "real values", own=OwnData(targets="example"))
 

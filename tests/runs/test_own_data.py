@@ -213,6 +213,15 @@ def test_a_run_is_evaluated_on_other_data(call, run, tmp_path) -> None:
     assert call("costs", run, "--data", other, "--examples", 4).status == 0
 
 
+def test_a_relative_path_in_a_run_starts_at_the_run(call, run, data, tmp_path, monkeypatch) -> None:
+    """A run and its data can so be moved together, by hand."""
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace(str(data.resolve()), "../model/data/my.npz"))
+    monkeypatch.chdir("/")
+    assert call("evaluate", run, "--quiet").status == 0
+    assert call("train", "--resume", "--out", run, "--epochs", 2, "--quiet").status == 0
+
+
 def test_a_run_does_not_go_on_with_data_by_name(call, run) -> None:
     checked(call("train", "--resume", "--out", run, "--data", "digits"), "training.dataset", "'digits'")
 
@@ -294,6 +303,7 @@ def test_settings_that_do_not_fit(call, tmp_path, dataset, more, named) -> None:
         (["--data", "digit"], ["--data", "'digit'", "'digits'"]),
         (["--data", "./nothing"], ["there is no data set", "nothing"]),
         (["--data", "my.npz", "--data-dir", "."], ["--data-dir", "my.npz"]),
+        (["--data", "./\udcff.npz"], ["--data", "UTF-8"]),
         (["--dataset", "my.npz"], ["'--dataset'", "'--data'"]),
     ],
 )
@@ -325,6 +335,7 @@ def test_real_targets_are_learned(call, data, tmp_path, pictures, loss, readout,
     path = regression(tmp_path, loss, readout)
     options = ("--validation", validation, "--quiet")
     whole = result(call("train", path, "--out", tmp_path / "whole", "--epochs", 6, "--json", *options))
+    assert (tmp_path / "whole" / "learning_curve.png").is_file()
     lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["train_loss"] < 0.8 * lines[0]["train_loss"]
     assert whole["test_accuracy"] is None and whole["test_loss"] == lines[-1]["test_loss"]

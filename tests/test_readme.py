@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from genn_delays.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -20,6 +23,23 @@ def test_the_script_prints_what_the_readme_says(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == expected
+
+
+def test_the_data_of_ones_own_are_trained_on(tmp_path, monkeypatch, capsys):
+    """As the readme writes them they are those of the data set by name, to the last figure."""
+    found = re.search(
+        r"```python\n(import numpy as np\nfrom sklearn.*?)```\n\n```sh\ngenn-delays (.*?) #", README, re.DOTALL
+    )
+    assert found is not None
+    script, command = found.groups()
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=600)
+    figures = []
+    for arguments in (command.split(), ["train", "digits"]):
+        assert main([*arguments, "--epochs", "1", "--json", "--quiet"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        figures.append([value for key, value in result.items() if key.endswith("accuracy")])
+    assert figures[0] == figures[1]
 
 
 USE_OF_LION = """

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValueError
@@ -22,6 +23,14 @@ def _note(text: str) -> None:
     say(f"genn-delays: {text}")
 
 
+def _data(args: argparse.Namespace) -> str | None:
+    """The data set of ``--data``: a name, or a path that starts at the current folder."""
+    from ..datasets.own import located
+
+    found: str | None = located(args.data, Path())
+    return found
+
+
 def train(args: argparse.Namespace) -> int:
     """Train a model, or go on with a run, and print the result."""
     from ..runs.folder import RunFolder
@@ -34,7 +43,7 @@ def train(args: argparse.Namespace) -> int:
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
         None if args.data_dir is None else str(expanded(args.data_dir).absolute()),
-        args.delays, args.kernel_count, args.hidden, args.compiler,
+        args.delays, args.kernel_count, args.hidden, args.compiler, data=_data(args),
     )  # fmt: skip
     folder = None if args.out is None else RunFolder(args.out)
     config = None
@@ -53,17 +62,24 @@ def _summary(r: Result) -> str:
         ("network", f"{r.synapses:,} synapses, sparsity {100 * r.sparsity:.4g} %, backend {r.backend}, seed {r.seed}"),
         ("rewiring", "none" if r.rewiring == "none" else f"{r.rewiring}, {r.rewirings:,} synapses rewired"),
         ("training", f"{r.epochs} epoch{'s'[: r.epochs > 1]} in {r.seconds:.1f} s, {r.step_ms:.2f} ms a step"),
-        ("train accuracy", f"{100 * r.train_accuracy:6.2f} %  last epoch, while learning"),
+        _figure("train", r.train_accuracy, r.train_loss, "last epoch, while learning"),
     ]
-    if r.validation_accuracy is not None:
-        rows.append(("validation accuracy", f"{100 * r.validation_accuracy:6.2f} %  last epoch"))
-    rows.append(("test accuracy", f"{100 * r.test_accuracy:6.2f} %  last epoch"))
+    if r.validation_accuracy is not None or r.validation_loss is not None:
+        rows.append(_figure("validation", r.validation_accuracy, r.validation_loss, "last epoch"))
+    rows.append(_figure("test", r.test_accuracy, r.test_loss, "last epoch"))
     if r.selected_by != r.best_test_chosen_on:
         where = f"epoch {r.selected_epoch}, chosen on the {r.selected_by}"
-        rows.append(("selected test accuracy", f"{100 * r.selected_test_accuracy:6.2f} %  {where}"))
+        rows.append(_figure("selected test", r.selected_test_accuracy, r.selected_test_loss, where))
     where = f"epoch {r.best_test_epoch}, chosen on the {r.best_test_chosen_on}"
-    rows += [("best test accuracy", f"{100 * r.best_test_accuracy:6.2f} %  {where}"), ("run folder", r.out)]
+    rows += [_figure("best test", r.best_test_accuracy, r.best_test_loss, where), ("run folder", r.out)]
     return "\n".join([r.model, *(f"  {name:<22}  {text}" for name, text in rows)])
+
+
+def _figure(what: str, accuracy: float | None, loss: float | None, where: str) -> tuple[str, str]:
+    """The accuracy, or the loss where there is none."""
+    if accuracy is not None:
+        return f"{what} accuracy", f"{100 * accuracy:6.2f} %  {where}"
+    return f"{what} loss", f"{'no number' if loss is None else f'{loss:.6g}'}  {where}"
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -74,15 +90,16 @@ def evaluate(args: argparse.Namespace) -> int:
     raise_again()
     data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
     found: Evaluation = evaluate_run(
-        RunFolder(args.run), args.checkpoint, data_dir=data_dir, backend=args.backend, threads=args.threads,
-        progress=not args.quiet,
+        RunFolder(args.run), args.checkpoint, data_dir=data_dir, data=_data(args), backend=args.backend,
+        threads=args.threads, progress=not args.quiet,
     )  # fmt: skip
     if args.json:
         print(json.dumps(found.tables()))
     else:
+        accuracy = "" if found.test_accuracy is None else f"accuracy {100 * found.test_accuracy:.2f} %, "
         chosen = "" if found.selected_by is None else f", chosen on the {found.selected_by}"
         print(
-            f"{found.model}: test accuracy {100 * found.test_accuracy:.2f} %, loss {found.test_loss:.4f} on "
+            f"{found.model}: test {accuracy}loss {found.test_loss:.4f} on "
             f"{found.examples} examples of {found.dataset} ({found.checkpoint} checkpoint, epoch {found.epoch}"
             f"{chosen})"
         )
@@ -117,7 +134,7 @@ def costs(args: argparse.Namespace) -> int:
     from ..runs.costs import costs_of_run, draw
 
     raise_again()
-    report = costs_of_run(args.what, args.examples, args.checkpoint, args.data_dir)
+    report = costs_of_run(args.what, args.examples, args.checkpoint, args.data_dir, _data(args))
     if args.picture is not None:
         draw(report, expanded(args.picture))
     print(json.dumps(report.tables()) if args.json else report)

@@ -38,7 +38,8 @@ Options override the model's settings.
 _RESUME = """\
 resume the run in --out from its last checkpoint, to the same bits as an uninterrupted run (with genn, after
 rewiring, up to rounding). Settings cannot change, except --epochs (it may grow; schedules and delay kernels
-then stretch), --threads and --data-dir; those not given stay the run's, and MODEL may be left out
+then stretch), --threads, --data-dir and --data (another place of the same content); those not given stay the
+run's, and MODEL may be left out
 """
 
 
@@ -65,6 +66,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "model",
         "run",
         "what",
+        "data",
         "data_dir",
         "out",
         "output",
@@ -164,11 +166,20 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "--threads", type=whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
     )
     files = parser.add_argument_group("files and output")
+    _data_option(files)
     files.add_argument("--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)")
     files.add_argument("--out", metavar="DIR", help="run folder, new or empty (default: runs/MODEL-NNN)")
     files.add_argument("--resume", action="store_true", help=" ".join(_RESUME.split()))
     files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
     files.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")
+
+
+def _data_option(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--data", metavar="FILE",
+        help="in place of the model's data set: an .npz file or a folder of WAV files by class (a path with a / "
+        "in it), or a data set's name",
+    )  # fmt: skip
 
 
 def _costs_options(parser: argparse.ArgumentParser) -> None:
@@ -178,6 +189,7 @@ def _costs_options(parser: argparse.ArgumentParser) -> None:
         help="test examples on which spikes are counted (default 256; all there are, if fewer)",
     )  # fmt: skip
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="of a run: best (the default) or last")
+    _data_option(parser)
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)"
     )
@@ -188,6 +200,7 @@ def _costs_options(parser: argparse.ArgumentParser) -> None:
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's folder")
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (the default) or last")
+    _data_option(parser)
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
     )

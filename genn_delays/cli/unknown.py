@@ -9,7 +9,7 @@ from ..errors import InvalidValueError
 
 _MEANT = {
     "--batch": "--batch-size", "--checkpoint-dir": "--out", "--cpus": "--threads", "--cuda": "--backend",
-    "--data": "--data-dir", "--data-path": "--data-dir", "--device": "--backend", "--gpu": "--backend",
+    "--data-path": "--data-dir", "--dataset": "--data", "--device": "--backend", "--gpu": "--backend",
     "--jobs": "--threads", "--layers": "--hidden", "--logdir": "--out", "--num-epochs": "--epochs",
     "--num-hidden": "--hidden", "--num-threads": "--threads", "--num-workers": "--threads", "--output": "--out",
     "--output-dir": "--out", "--save-dir": "--out", "--workers": "--threads",
@@ -18,7 +18,6 @@ _MEANT = {
 _IN_THE_MODEL = {
     **dict.fromkeys(("--lr", "--learning-rate", "--alpha"), "alpha of optimiser in [training]"),
     **dict.fromkeys(("--optimiser", "--optimizer", "--weight-decay", "--schedule"), "optimiser in [training]"),
-    **dict.fromkeys(("--dataset",), "dataset in [training]"),
     **dict.fromkeys(("--loss", "--losses"), "losses in [compiler]"),
     **dict.fromkeys(("--dt", "--surrogate", "--clip-norm", "--max-spikes"), "a key of [compiler]"),
     **dict.fromkeys(("--l1", "--temperature", "--fraction", "--interval"), "a key of [rewiring]"),

@@ -55,6 +55,53 @@ def read_wav(name: str, content: bytes, sample_rate: int) -> npt.NDArray[np.floa
     return np.asarray(np.frombuffer(samples, dtype="<i2") / 32768.0, dtype=np.float64)
 
 
+def read_any_wav(name: str, content: bytes) -> tuple[npt.NDArray[np.float64], int]:
+    """``[samples]``, full scale 1, and the sample rate of a WAV file of any rate, of PCM or real samples.
+
+    Several channels are averaged, as :func:`read_flac` does.
+
+    Args:
+        name: of the file, for messages.
+        content: of the file.
+
+    Returns:
+        At least one sample, all finite.
+
+    Raises:
+        DatasetError: it is no such file, or damaged, or empty; the message names the file.
+    """
+    import warnings
+
+    from scipy.io import wavfile  # only where recordings are read
+
+    try:
+        chunks = _riff_chunks(content)  # stricter than SciPy, which reads what is left of a file
+        for chunk in (b"fmt ", b"data"):
+            if chunk not in chunks:
+                raise ValueError(f"it has no part {chunk!r}")
+        if not chunks[b"data"]:
+            raise DatasetError(f"{name}: signal is empty")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of parts that it does not know, such as titles
+            rate, samples = wavfile.read(io.BytesIO(content))
+    except DatasetError:
+        raise
+    except Exception as error:  # damage in a header can surface as any error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(f"{name} is not a readable WAV file: {reason}") from error
+    if samples.size == 0 or rate < 1:
+        raise DatasetError(f"{name}: signal is empty" if rate else f"{name}: its sample rate is 0")
+    signal = samples.astype(np.float64)
+    if samples.dtype.kind in "iu":  # 24 bits are in the upper part of 32
+        half = 2.0 ** (8 * samples.dtype.itemsize - 1)
+        signal = signal / half - (samples.dtype.kind == "u")
+    if signal.ndim == 2:
+        signal = signal.mean(axis=1)
+    if not np.isfinite(signal).all():
+        raise DatasetError(f"{name}: signal is not finite at sample {int(np.argmin(np.isfinite(signal)))}")
+    return signal, int(rate)
+
+
 def _riff_chunks(content: bytes) -> dict[bytes, bytes]:
     """Name -> content of the chunks of a WAV file, those of titles and the like included; a ValueError says what is
     wrong."""

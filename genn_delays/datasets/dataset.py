@@ -33,17 +33,19 @@ class Dataset:
     """A data set in memory, split as its authors split it.
 
     Attributes:
-        name: its name in the registry.
+        name: its name in the registry, or its path.
         citation: what to cite.
         licence: the licence of the data.
         num_inputs: number of input neurons.
-        num_classes: labels are 0 .. ``num_classes - 1``.
+        num_classes: labels are 0 .. ``num_classes - 1``; of real targets the number of output neurons.
         example_timesteps: length of an example in time steps (of 1 ms for spikes, of one frame for dense data).
         x_train: training inputs: float32 ``[examples, time, neuron]``, or one :class:`Events` per example.
-        y_train: training labels, int64 ``[examples]``.
+        y_train: training labels, int64 ``[examples]``; or real targets, float32 ``[examples, neuron]`` or
+            ``[examples, time, neuron]``, which only data of one's own have.
         x_test: test inputs, like ``x_train``. Never used for choosing anything: hold out a part of the training
             examples with :func:`stratified_split` for that.
-        y_test: test labels, int64 ``[examples]``.
+        y_test: test labels or targets, like ``y_train``.
+        sha256: of the content of the file or folder that data of one's own came from, in hexadecimal.
 
     Raises:
         DatasetError: the arrays do not fit these numbers. A loader that gets its listing wrong fails here.
@@ -56,9 +58,10 @@ class Dataset:
     num_classes: int
     example_timesteps: int
     x_train: Examples
-    y_train: npt.NDArray[np.int64]
+    y_train: npt.NDArray[Any]
     x_test: Examples
-    y_test: npt.NDArray[np.int64]
+    y_test: npt.NDArray[Any]
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.x_train, list) != isinstance(self.x_test, list):
@@ -73,8 +76,14 @@ class Dataset:
         unit = "ms" if self.kind == "spikes" else "time steps"
         return (
             f"Dataset({self.name!r}, {self.kind}: {len(self.x_train):,} training and {len(self.x_test):,} test "
-            f"examples of {self.num_inputs} inputs x {self.example_timesteps} {unit}, {self.num_classes} classes)"
+            f"examples of {self.num_inputs} inputs x {self.example_timesteps} {unit}, {self.num_classes} "
+            f"{'classes' if self.labelled else 'targets'})"
         )
+
+    @property
+    def labelled(self) -> bool:
+        """True for class labels, False for real targets."""
+        return bool(self.y_train.dtype == np.int64)
 
     @property
     def kind(self) -> Literal["dense", "spikes"]:
@@ -89,11 +98,14 @@ class Dataset:
         x_train, x_test = (np.pad(x, ((0, 0), (0, missing), (0, 0))) for x in (self.x_train, self.x_test))
         return replace(self, example_timesteps=steps, x_train=x_train, x_test=x_test)
 
-    def _fault(self, x: Examples, y: npt.NDArray[np.int64]) -> str | None:
+    def _fault(self, x: Examples, y: npt.NDArray[Any]) -> str | None:
         """The fault of one part in words, or None."""
-        if y.dtype != np.int64 or y.ndim != 1 or len(y) != len(x):
+        if y.dtype == np.float32 and not self.labelled and y.ndim in (2, 3):
+            if len(y) != len(x) or y.shape[-1] != self.num_classes:
+                return f"{len(x)} examples need as many targets of {self.num_classes} neurons, found {y.shape}"
+        elif y.dtype != np.int64 or y.ndim != 1 or len(y) != len(x):
             return f"{len(x)} examples need as many int64 labels, found {y.dtype} of shape {y.shape}"
-        if y.size and not (y.min() >= 0 and y.max() < self.num_classes):
+        elif y.size and not (y.min() >= 0 and y.max() < self.num_classes):
             return f"labels must be 0 to {self.num_classes - 1}, found {y.min()} to {y.max()}"
         if isinstance(x, list):
             bad = next((i for i, events in enumerate(x) if not self._valid(events)), None)

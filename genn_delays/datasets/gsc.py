@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,7 @@ def load_gsc(data_dir: str | PathLike[str] | None = None) -> Dataset:
         num_inputs=GSC_BANDS,
         num_classes=len(WORDS),
         example_timesteps=GSC_TIMESTEPS,
-        **arrays,
+        **cast(Any, arrays),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +96,7 @@ def load_rawhd(data_dir: str | PathLike[str] | None = None) -> Dataset:
         num_inputs=RAWHD_BANDS,
         num_classes=RAWHD_CLASSES,
         example_timesteps=RAWHD_TIMESTEPS,
-        **arrays,
+        **cast(Any, arrays),
     )
 
 

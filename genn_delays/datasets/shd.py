@@ -213,7 +213,7 @@ def _load(published: Published, data_dir: str | PathLike[str] | None) -> Dataset
         num_inputs=SHD_INPUTS,
         num_classes=published.num_classes,
         example_timesteps=published.num_frames,
-        **arrays,
+        **cast(Any, arrays),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..backends import BACKENDS
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, load_dataset, stratified_split
+from ..datasets.own import is_path
 from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, unknown
 from ..initializers import INITIALIZERS
@@ -26,6 +27,7 @@ from ..training.compiled_network import CompiledNetwork
 from ..training.compiler import Compiler
 from ..training.registry import COMPILERS
 from .config import Config
+from .overrides import Overrides
 from .sections import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, PopulationConfig
 from .tables import construct, within
 
@@ -117,10 +119,10 @@ def validate(config: Config) -> None:
     """Raise a configuration's errors that do not depend on data, by building it and discarding the result."""
     network = build_network(config)
     losses = build_compiler(config).output_losses(network)
-    if not all(loss.labelled for loss in losses.values()):
+    if not is_path(config.training.dataset) and not all(loss.labelled for loss in losses.values()):
         raise InvalidValueError(
             f"[compiler] losses: {config.compiler.losses['kind']!r} compares with real values, but data set "
-            f"{config.training.dataset!r}, like all others here, has class labels; a loss of class labels is "
+            f"{config.training.dataset!r}, like all others by name, has class labels; a loss of class labels is "
             "'sparse_categorical_crossentropy'"
         )
     compile_arguments(config, network)
@@ -133,7 +135,18 @@ def load_data(config: Config, *, quiet: bool = True) -> Dataset:
         config: the run.
         quiet: see :func:`~genn_delays.datasets.load_dataset`.
     """
-    data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet)
+    own = None
+    if is_path(config.training.dataset):
+        network = build_network(config)
+        (inputs, *_), (output, *_) = network.inputs, network.outputs
+        steps = config.compiler.example_timesteps
+        dt = config.compiler.dt if isinstance(inputs.neuron, SpikeInput) else None
+        loss = build_compiler(config).output_losses(network)[output.index]
+        own = replace(
+            config.training.own, num_inputs=inputs.size, num_classes=output.size, example_timesteps=steps, spike_dt=dt,
+            targets="labels" if loss.labelled else "step" if loss.stepwise else "example",
+        )  # fmt: skip
+    data = load_dataset(config.training.dataset, config.training.data_dir, quiet=quiet, own=own)
     return data.lengthened(max(config.compiler.example_timesteps, data.example_timesteps))
 
 
@@ -193,10 +206,11 @@ def split(config: Config, data: Dataset) -> tuple[Any, Any]:
     """
     learned, held_out = np.arange(len(data.y_train)), None
     if config.training.validation > 0:
-        learned, held_out = stratified_split(data.y_train, config.training.validation, 0)
+        classes = data.y_train if data.labelled else np.zeros(len(data.y_train), np.int64)
+        learned, held_out = stratified_split(classes, config.training.validation, 0)
     return learned, held_out
 
 
-def with_data_dir(config: Config, data_dir: str | None) -> Config:
-    """The configuration with its data elsewhere."""
-    return config if data_dir is None else replace(config, training=replace(config.training, data_dir=data_dir))
+def with_data_dir(config: Config, data_dir: str | None, data: str | None = None) -> Config:
+    """The configuration with its data elsewhere, or with other data: a name or an absolute path."""
+    return replace(config, training=Overrides(data_dir=data_dir, data=data).apply(config).training)

@@ -11,11 +11,14 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
                         rng_seed, reg_strength_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
                         the first kind, grad_limit and phantom_spike of the second
     [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
-                        delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir
+                        delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir;
+                        for data of one's own, where dataset is a path: test_share, split_seed, sample_rate
     [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
 
 Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.
-A run folder's ``config.toml`` has one section more, ``[versions]``, which is not read.
+A run folder's ``config.toml`` has one section more, ``[versions]``, which is not read, and for data of one's own the
+key ``data_sha256`` of ``[training]``: other data than those are an error then. A relative path of such data starts at
+the folder of the model file.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..datasets.own import located
 from ..errors import GennDelaysError, InvalidValueError, check_count
 from ..random import MAX_SEED
 from .sections import (
@@ -130,6 +134,18 @@ def read_toml(path: Path) -> Table:
         raise InvalidValueError(f"{path} is not a TOML file: {error}") from error
     except RecursionError as error:
         raise InvalidValueError(f"{path} is not read: its tables or lists are nested too deeply") from error
+
+
+def located_tables(tables: Any, folder: Path) -> Any:
+    """The tables of a file with the path of data of one's own absolute: a relative one starts at the file's folder."""
+    if not isinstance(tables, Mapping):
+        return tables
+    found = dict(tables)
+    for section, key in (("training", "dataset"), ("overrides", "data")):
+        table = found.get(section)
+        if isinstance(table, Mapping) and key in table:
+            found[section] = {**table, key: located(table[key], folder)}
+    return found
 
 
 def config_of(where: str, tables: Mapping[str, Any]) -> Config:

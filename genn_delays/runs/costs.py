@@ -16,7 +16,13 @@ from .models import load_model, model_names
 from .resume import check_evaluable
 
 
-def costs_of_run(what: str, examples: int = 256, checkpoint: str = "best", data_dir: str | None = None) -> Report:
+def costs_of_run(
+    what: str,
+    examples: int = 256,
+    checkpoint: str = "best",
+    data_dir: str | None = None,
+    data: str | None = None,
+) -> Report:
     """The costs of a model before training, or of a run with its checkpoint.
 
     Args:
@@ -24,6 +30,7 @@ def costs_of_run(what: str, examples: int = 256, checkpoint: str = "best", data_
         examples: so many test examples are evaluated, the first ones; all where there are fewer.
         checkpoint: of a run, ``"best"`` or ``"last"``.
         data_dir: where the data set's files are, if not where the model or the run has them.
+        data: another data set, a name or an absolute path.
     """
     examples = check_count("--examples", examples)
     if checkpoint not in CHECKPOINTS:
@@ -33,10 +40,11 @@ def costs_of_run(what: str, examples: int = 256, checkpoint: str = "best", data_
     config = with_data_dir(
         load_model(what) if folder is None else folder.read_config(),
         None if data_dir is None else str(expanded(data_dir).absolute()),
+        data,
     )
     validate(config)
-    data = load_data(config)
-    source, _ = check_data(config, build_network(config), data)
+    found = load_data(config)
+    source, _ = check_data(config, build_network(config), found)
     path = None
     if folder is not None:
         path = folder.best if checkpoint == "best" else folder.last
@@ -44,7 +52,7 @@ def costs_of_run(what: str, examples: int = 256, checkpoint: str = "best", data_
     with compile_network(config) as compiled:
         if path is not None:
             compiled.load(path)
-        x: Any = take(data.x_test, slice(examples)) if not isinstance(data.x_test, list) else data.x_test[:examples]
+        x: Any = take(found.x_test, slice(examples)) if not isinstance(found.x_test, list) else found.x_test[:examples]
         return costs_of(compiled, {source.name: x}, config.model.name if folder is None else f"{folder}")
 
 

@@ -22,6 +22,7 @@ class Evaluation:
     Attributes:
         epoch: after which it was written, counted from 1.
         selected_by: on which set that epoch was chosen; None for the last one, which is not chosen.
+        test_accuracy: None with real targets, whose figure is the loss.
     """
 
     model: str
@@ -30,7 +31,7 @@ class Evaluation:
     checkpoint: str
     epoch: int
     selected_by: str | None
-    test_accuracy: float
+    test_accuracy: float | None
     test_loss: float
     examples: int
     out: str
@@ -45,6 +46,7 @@ def evaluate(
     checkpoint: str = "best",
     *,
     data_dir: str | None = None,
+    data: str | None = None,
     backend: str | None = None,
     threads: int | None = None,
     progress: bool = False,
@@ -55,23 +57,25 @@ def evaluate(
         folder: the run.
         checkpoint: ``"best"`` or ``"last"``.
         data_dir, backend, threads: where they differ from the run's.
+        data: another data set, a name or an absolute path; where not given, the content of the run's own must be that
+            with which it was trained.
         progress: show a progress bar on standard error, and what loading the data does that takes seconds.
     """
     if checkpoint not in CHECKPOINTS:
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
-    config = with_data_dir(folder.read_config(), data_dir)
+    config = with_data_dir(folder.read_config(), data_dir, data)
     # not all overrides: a checkpoint is of one network
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
-    data = load_data(config, quiet=not progress)
-    check_data(config, build_network(config), data)
+    found = load_data(config, quiet=not progress)
+    check_data(config, build_network(config), found)
     path = folder.best if checkpoint == "best" else folder.last
     check_evaluable(folder, path, config)
     with compile_network(config) as compiled:
         compiled.load(path)
-        source, output = check_data(config, compiled.network, data)
+        source, output = check_data(config, compiled.network, found)
         bar = [BatchProgressBar()] if progress else []
-        metrics, _ = compiled.evaluate({source: data.x_test}, {output: data.y_test}, callbacks=bar)
+        metrics, _ = compiled.evaluate({source: found.x_test}, {output: found.y_test}, callbacks=bar)
     chosen = BY_VALIDATION if config.training.validation > 0 else BY_TEST
     return Evaluation(
         model=config.model.name,
@@ -80,8 +84,8 @@ def evaluate(
         checkpoint=checkpoint,
         epoch=compiled.epoch,
         selected_by=chosen if checkpoint == "best" else None,
-        test_accuracy=metrics.accuracy,
+        test_accuracy=metrics.accuracy if found.labelled else None,
         test_loss=metrics.loss,
-        examples=len(data.y_test),
+        examples=len(found.y_test),
         out=str(folder),
     )

@@ -12,17 +12,24 @@ NEEDED = ("train_accuracy", "test_accuracy", "step_ms")
 """Figures that a result needs."""
 OPTIONAL = ("train_loss", "test_loss", "validation_loss", "validation_accuracy", "seconds")
 """Numbers where they are there; what was no number when it was written is null."""
+NEEDED_OF_TARGETS = ("train_loss", "test_loss", "step_ms")
+"""In place of :data:`NEEDED` where outputs have real targets, and so no accuracy."""
 
 
-def check_figures(folder: RunFolder, lines: list[dict[str, Any]]) -> None:
+def check_figures(folder: RunFolder, lines: list[dict[str, Any]], *, labelled: bool = True) -> None:
     """Raise an error if a line of ``metrics.jsonl`` lacks a required figure, or one is not a number.
+
+    Args:
+        folder: the run, for the message.
+        lines: of ``metrics.jsonl``.
+        labelled: outputs have class labels.
 
     Raises:
         RunFolderError: it names the line and the figure.
     """
     for number, line in enumerate(lines, 1):
         figures = {name: value for name, value in line.items() if "rewirings" in name}
-        figures |= {name: line.get(name) for name in NEEDED}
+        figures |= {name: line.get(name) for name in (NEEDED if labelled else NEEDED_OF_TARGETS)}
         figures |= {name: line[name] for name in OPTIONAL if line.get(name) is not None}
         for name, value in figures.items():
             if not _is_number(value):

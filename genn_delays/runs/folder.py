@@ -25,7 +25,7 @@ from pathlib import Path
 from ..errors import GennDelaysError, RunFolderError
 from ..paths import atomic_write, expanded
 from ..version import __version__
-from .config import Config, config_of, read_toml
+from .config import Config, config_of, located_tables, read_toml
 from .lock import LOCK, Lock, locked
 
 _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}-.+")  # the names that paths.atomic_path gives
@@ -108,7 +108,7 @@ class RunFolder:
         if not self.config.is_file():
             raise RunFolderError(f"{self} is not a run folder: it has no config.toml")
         try:
-            return config_of(str(self.config), read_toml(self.config))
+            return config_of(str(self.config), located_tables(read_toml(self.config), self.path))
         except GennDelaysError as error:
             raise RunFolderError(f"run folder {self} is damaged: {error}") from error
 

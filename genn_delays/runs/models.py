@@ -37,7 +37,7 @@ from typing import Any
 
 from ..errors import InvalidValueError, unknown
 from ..paths import expanded
-from .config import Config, config_of, read_toml
+from .config import Config, config_of, located_tables, read_toml
 from .overrides import Overrides
 from .tables import as_table, check_keys
 
@@ -69,14 +69,14 @@ def load_model(model: str, folder: Path | None = None) -> Config:
     folder = folder or models_folder()
     names = model_names(folder)
     if model in names:
-        return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)
+        return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)  # its data has a name
     path = expanded(model, "model")
     if path.suffix not in (".toml", ".py"):
         raise unknown("model (a name, or the path of a .toml or .py file)", model, names)
     if not path.is_file():
         raise InvalidValueError(f"there is no model file {model}; models by name: {', '.join(names) or 'none'}")
     tables = read_toml(path) if path.suffix == ".toml" else _run(path)
-    return _config(str(path), tables, folder)
+    return _config(str(path), located_tables(tables, path.parent), folder)
 
 
 def _config(where: str, tables: Any, folder: Path) -> Config:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..backends import BACKENDS
+from ..datasets.own import is_path
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..random import MAX_SEED
 from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..training.registry import COMPILERS
 from .config import Config, with_compiler
-from .sections import NO_REWIRING, RewiringConfig, registered
+from .sections import NO_REWIRING, RewiringConfig, registered, with_data
 from .shape import delays_of, has, hidden_of, hidden_sizes, with_connectivity, with_delays, with_hidden
 from .tables import arguments_of, as_text, check_utf8, complete
 
@@ -31,6 +32,7 @@ class Overrides:
         kernel_count: synapses of every pair.
         hidden: sizes of the hidden layers, ``"256,256"``.
         compiler: ``"surrogate"`` or ``"eventprop"``.
+        data: a data set's name, or the path of data of one's own, absolute.
     """
 
     sparsity: Any = None
@@ -48,6 +50,7 @@ class Overrides:
     kernel_count: Any = None
     hidden: Any = None
     compiler: Any = None
+    data: Any = None
 
     def given(self) -> dict[str, Any]:
         """Those that are not None, by name."""
@@ -92,7 +95,13 @@ class Overrides:
         if self.validation is not None:
             validation = check_real("--validation", self.validation, 0.0, 1.0, open_high=True)
             training = replace(training, validation=validation)
+        if self.data is not None:
+            training = with_data(training, self.data)
         if self.data_dir is not None:
+            if is_path(training.dataset):
+                raise InvalidValueError(
+                    f"--data-dir is where files of data sets by name are; the data set here is {training.dataset}"
+                )
             check_utf8("--data-dir", as_text("--data-dir", self.data_dir))
             training = replace(training, data_dir=self.data_dir)
         return replace(config, compiler=compiler, training=training)
@@ -153,4 +162,5 @@ def overrides_in(config: Config) -> Overrides:
         hidden=hidden_of(config),
         compiler=config.compiler.kind,
         kernel_count=counts.pop() if len(counts) == 1 else None,
+        data=config.training.dataset if is_path(config.training.dataset) else None,
     )

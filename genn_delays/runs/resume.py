@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks import Callback
+from ..datasets.own import is_path
 from ..errors import InvalidValueError, RunFolderError
 from ..training.checkpoints import read_progress
 from .config import Config, config_of
@@ -17,7 +18,7 @@ from .models import load_model
 from .overrides import Overrides, overrides_in
 from .tables import as_table
 
-_MAY_CHANGE = ("epochs", "threads", "data_dir")
+_MAY_CHANGE = ("epochs", "threads", "data_dir", "data")
 _NOT_COMPARED = ("compiler.threads", "training.num_epochs", "training.data_dir")
 _FREE_IN_EVALUATION = ("compiler.backend", "compiler.batch_size")
 _LONG = 64
@@ -61,12 +62,20 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
     return replace(
         kept,
         compiler=replace(kept.compiler, threads=now.compiler.threads),
-        training=replace(kept.training, num_epochs=now.training.num_epochs, data_dir=now.training.data_dir),
+        training=replace(
+            kept.training,
+            num_epochs=now.training.num_epochs,
+            data_dir=now.training.data_dir,
+            dataset=now.training.dataset,  # another place of the same content, as `data_sha256` sees to
+        ),
     )
 
 
 def _check_goes_on(folder: RunFolder, kept: Config, now: Config) -> None:
+    moved = is_path(kept.training.dataset) and is_path(now.training.dataset)
     for key, old, new in differences(kept.tables(), now.tables()):
+        if moved and (key == "training.dataset" or (key == "training.data_sha256" and new is None)):
+            continue  # loading compares the content
         if key not in _NOT_COMPARED and (key == "model.name" or not key.startswith("model.")):
             raise _changed(folder, key, old, new)
     if now.training.num_epochs < kept.training.num_epochs:
@@ -126,6 +135,8 @@ def recorded_tables(config: Config) -> dict[str, Any]:
     for key in _NOT_COMPARED:
         section, name = key.split(".")
         tables[section] = {k: v for k, v in tables[section].items() if k != name}
+    if config.training.data_sha256 is not None:  # the same data in another place are the same
+        del tables["training"]["dataset"]
     shortened: dict[str, Any] = _shortened(tables)
     return shortened
 
@@ -152,6 +163,8 @@ def trained_otherwise(checkpoint: Path, config: Config) -> list[tuple[str, Any, 
         return []
     where = f"the configuration in {checkpoint}"
     training = {**as_table(f"{where}: [training]", kept.get("training", {})), "num_epochs": config.training.num_epochs}
+    if "data_sha256" in training:
+        training["dataset"] = "./its own.npz"
     kept = {**kept, "model": {"name": config.model.name}, "training": training}
     # read as a file would be, so that settings added in later versions have their defaults on both sides
     before = config_of(where, kept)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from ..backends import BACKENDS
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import DATASETS
+from ..datasets.own import OwnData, check_dataset, is_path
 from ..delays import DELAY_KERNELS
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..learning import OPTIMISERS, SURROGATES
@@ -21,7 +22,7 @@ from ..synapses import SYNAPSES
 from ..training.compiler import refuse_mlgenns
 from ..training.event_prop_compiler import EventPropCompiler
 from ..training.registry import COMPILERS
-from .tables import Table, as_text, check_keys, complete, complete_value
+from .tables import Table, as_text, check_keys, check_utf8, complete, complete_value, within
 
 METHOD_KEYS = {"surrogate": ("surrogate", "detach_reset"), "eventprop": ("grad_limit", "phantom_spike")}
 """Keys of ``[compiler]`` that only one kind has."""
@@ -115,7 +116,11 @@ class CompilerConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The data and how it is learned; `validation` is the stratified share of the training data held out."""
+    """The data and how it is learned; `validation` is the stratified share of the training data held out.
+
+    `test_share`, `split_seed`, `sample_rate` and `data_sha256` are of data of one's own, see
+    :class:`~genn_delays.datasets.OwnData`; the last one is kept by runs.
+    """
 
     dataset: str
     num_epochs: int
@@ -124,6 +129,19 @@ class TrainingConfig:
     validation: float = 0.1
     shuffle: bool = True
     data_dir: str | None = None
+    test_share: float | None = None
+    split_seed: int | None = None
+    sample_rate: int | None = None
+    data_sha256: str | None = None
+
+    @property
+    def own(self) -> OwnData:
+        """Settings of data of one's own."""
+        return OwnData(self.test_share, self.split_seed, self.sample_rate, sha256=self.data_sha256)
+
+
+OWN_KEYS = ("test_share", "split_seed", "sample_rate", "data_sha256")
+"""Keys of ``[training]`` for data of one's own alone."""
 
 
 @dataclass(frozen=True)
@@ -249,12 +267,16 @@ def read_compiler(table: Table) -> CompilerConfig:
 def read_training(table: Table) -> TrainingConfig:
     """Section ``[training]``."""
     _plain_keys("[training]", table, TrainingConfig)
-    registered("dataset in [training]", table["dataset"], DATASETS)
+    check_dataset("dataset in [training]", table["dataset"], DATASETS)
     _flag("[training] shuffle", table.get("shuffle", True))
     check_count("[training] num_epochs", table["num_epochs"])
     check_real("[training] validation", table.get("validation", 0.1), 0.0, 1.0, open_high=True)
     if "data_dir" in table:
         as_text("[training] data_dir", table["data_dir"])
+    for key in _others_keys(table["dataset"]):
+        if key in table:
+            of = "by name" if key == "data_dir" else "of your own, given by a path"
+            raise InvalidValueError(f"[training] {key} is a setting of data sets {of}, not of {table['dataset']!r}")
     optimisers = {**OPTIMISERS, NO_OPTIMISER: _Nothing}  # so that 'none' is among the names an error lists
     optimiser = table.pop("optimiser", "adam")
     if optimiser in (NO_OPTIMISER, {"kind": NO_OPTIMISER}):
@@ -264,7 +286,22 @@ def read_training(table: Table) -> TrainingConfig:
     delays = table.pop("delay_optimiser", None)
     if delays is not None:
         delays = complete("optimiser", OPTIMISERS, "[training] delay_optimiser", delays)
-    return TrainingConfig(**table, optimiser=optimiser, delay_optimiser=delays)
+    training = TrainingConfig(**table, optimiser=optimiser, delay_optimiser=delays)
+    within("[training]", lambda: training.own)
+    return training
+
+
+def with_data(training: TrainingConfig, data: Any) -> TrainingConfig:
+    """The section with other data, a name or an absolute path; settings that these data do not have are removed."""
+    check_dataset("--data", data, DATASETS)
+    check_utf8("--data", data)
+    removed: dict[str, Any] = dict.fromkeys((*_others_keys(data), "data_sha256"))
+    return replace(training, dataset=data, **removed)
+
+
+def _others_keys(dataset: str) -> tuple[str, ...]:
+    """Keys of ``[training]`` that are of other kinds of data."""
+    return ("data_dir",) if is_path(dataset) else OWN_KEYS
 
 
 def read_rewiring(table: Table) -> RewiringConfig:

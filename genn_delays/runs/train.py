@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
@@ -54,12 +54,12 @@ class _Observer(Callback):
 
     def __init__(self, x: Any, y: Any, seconds: float, start: float) -> None:
         self.x, self.y, self._seconds, self._start = x, y, seconds, start
-        self.accuracy = self.loss = float("nan")
+        self.accuracy = self.loss = self.score = float("nan")
         self.steps: list[float] = []
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
         test, _ = self.compiled_network.evaluate(self.x, self.y)
-        self.accuracy, self.loss = test.accuracy, test.loss
+        self.accuracy, self.loss, self.score = test.accuracy, test.loss, test.score
         self.steps += metrics.step_seconds
 
     @property
@@ -104,6 +104,7 @@ def train(
         seconds = time.perf_counter() - start
         data = load_data(config, quiet=not progress)
         check_data(config, compiled.network, data)
+        config = replace(config, training=replace(config.training, data_sha256=data.sha256))
         learned = len(split(config, data)[0])
         check_schedules(config, learned)
         steps = config.training.num_epochs * -(-learned // config.compiler.batch_size)
@@ -181,7 +182,7 @@ def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: C
             f"run folder {folder} is damaged: its checkpoint is of epoch {compiled.epoch}, but "
             + ("checkpoints/best.safetensors is missing" if len(lines) == compiled.epoch else "metrics.jsonl is not")
         )
-    check_figures(folder, lines)
+    check_figures(folder, lines, labelled=_is_labelled(compiled))
     note(f"going on with {folder} after epoch {compiled.epoch}")
     return float(lines[-1].get("seconds") or 0.0)
 
@@ -196,7 +197,7 @@ def _train(
     test = compiled.prepare({source: data.x_test}, {output: data.y_test})  # once for all epochs
     observer = _Observer(*test, before, start)
     by_test = held_out is None
-    checkpoint = Checkpoint(folder.checkpoints, (lambda metrics: observer.accuracy) if by_test else None)
+    checkpoint = Checkpoint(folder.checkpoints, (lambda metrics: observer.score) if by_test else None)
     validation: dict[str, Any] = {} if held_out is None else {
         "validation_x": {source: take(data.x_train, held_out)}, "validation_y": {output: data.y_train[held_out]},
     }  # fmt: skip
@@ -241,7 +242,8 @@ def _result(
 ) -> Result:
     lines = read_metrics(folder.metrics)
     last = lines[-1]
-    best = max(lines, key=lambda line: line["test_accuracy"])  # the first of equals
+    labelled = _is_labelled(compiled)
+    best = max(lines, key=lambda line: line["test_accuracy"] if labelled else -line["test_loss"])  # the first of equals
     if checkpoint.best_epoch is None:
         raise RunFolderError(
             f"checkpoint {folder.last} is damaged (it does not say which epoch was the best); restore it, or begin "
@@ -274,4 +276,14 @@ def _result(
         step_ms=round(median(steps), 4),
         seconds=round(observer.seconds if observer.steps else last["seconds"], 3),
         out=str(folder),
+        train_loss=last.get("train_loss"),
+        validation_loss=last.get("validation_loss"),
+        test_loss=last.get("test_loss"),
+        selected_test_loss=lines[checkpoint.best_epoch].get("test_loss"),
+        best_test_loss=best.get("test_loss"),
     )
+
+
+def _is_labelled(compiled: CompiledNetwork) -> bool:
+    """True if outputs have class labels, and so an accuracy."""
+    return all(p.loss is None or p.loss.labelled for p in compiled.plan.outputs)

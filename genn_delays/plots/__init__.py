@@ -9,7 +9,16 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart, a
 styles, markers or the order of brightness say the same in a print without colours.
 """
 
+from .histograms import fan_in, fan_out, histogram
+from .morans_i import morans_i
 from .receptive_field import receptive_field
 from .style import COLOURS
 
-__all__ = ["COLOURS", "receptive_field"]
+__all__ = [
+    "COLOURS",
+    "fan_in",
+    "fan_out",
+    "histogram",
+    "morans_i",
+    "receptive_field",
+]

@@ -109,7 +109,7 @@ def ages_by_sign(compiled: CompiledNetwork, connection: Connection | str, bins: 
 
 
 def fans(network: Network | CompiledNetwork, connection: Connection | str) -> Fans:
-    """How many synapses every neuron receives and sends through a connection; several of a pair count each.
+    """Numbers of synapses that neurons receive and send through a connection; several of a pair count each.
 
     Args:
         network, connection: see :func:`delays_by_sign`.

@@ -201,7 +201,7 @@ class _Search:
     ) -> None:  # fmt: skip
         self._between, self._synapses, self._of, self._units, self._length = between, synapses, of, units, length
         sizes = {p.name: p.size for c in between for p in (c.source, c.target) if p is not of or c.source is of}
-        needs = {(f"population {n!r}", "paths"): 16 * size * units.size * length for n, size in sizes.items()}
+        needs = {(f"population {n!r}", "paths"): 24 * size * units.size * length for n, size in sizes.items()}
         check_host(needs)
 
     def fields(self, source: Population) -> Field:

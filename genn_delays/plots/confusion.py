@@ -40,7 +40,7 @@ def confusion(counts: Any, ax: Axes | None = None, *, names: Sequence[str] | Non
     ax = as_axes(ax, 4.8, 4.2)
     rows = array.sum(axis=1, keepdims=True)
     shares = np.divide(array, rows, out=np.zeros(array.shape), where=rows > 0)
-    drawn = ax.imshow(100 * shares, cmap="cividis_r", vmin=0.0, vmax=100.0, interpolation="nearest")
+    drawn = ax.imshow(100 * shares, cmap="Blues", vmin=0.0, vmax=100.0, interpolation="nearest")
     step = 1 if size <= _MOST_NUMBERS else -(-size // _MOST_NUMBERS)
     ax.set_xticks(range(0, size, step), told[::step], rotation=0 if max(map(len, told)) < 4 else 90)
     ax.set_yticks(range(0, size, step), told[::step])

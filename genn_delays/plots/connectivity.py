@@ -55,7 +55,7 @@ def connectivity(
         drawn: Any = ax.imshow(counts.T, origin="lower", aspect="auto", cmap="cividis", extent=edges)
         ax.figure.colorbar(drawn, ax=ax, label="synapses")
     else:
-        area = float(np.clip(4e3 / max(pre.size, 1), 3.0, 40.0))
+        area = float(np.clip(1.2e4 / max(pre.size, 1), 4.0, 60.0))
         drawn = None
         for shape, chosen, name in (("^", weight >= 0, "positive weight"), ("v", weight < 0, "negative weight")):
             if chosen.any():
@@ -65,7 +65,7 @@ def connectivity(
                 )  # fmt: skip
         if drawn is not None:
             ax.figure.colorbar(drawn, ax=ax, label="delay (time steps)")
-            ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+            ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, markerscale=2.0)
     ax.set(
         xlabel="source neuron", ylabel="target neuron", xlim=(-0.5, sizes[0] - 0.5), ylim=(-0.5, sizes[1] - 0.5)
     )  # fmt: skip

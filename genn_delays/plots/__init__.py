@@ -13,7 +13,10 @@ from .confusion import confusion
 from .connectivity import connectivity
 from .learning_curve import learning_curve, rewirings
 from .raster import image, raster
+from .receptive_field import receptive_field
 from .style import COLOURS
 from .traces import traces
 
-__all__ = ["COLOURS", "confusion", "connectivity", "image", "learning_curve", "raster", "rewirings", "traces"]
+__all__ = [
+    "COLOURS", "confusion", "connectivity", "image", "learning_curve", "raster", "receptive_field", "rewirings", "traces",
+]  # fmt: skip

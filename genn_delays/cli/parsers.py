@@ -9,6 +9,7 @@ from ..errors import InvalidValueError
 from ..version import __version__
 from . import commands
 from .benchmarks import BENCHMARK, add_benchmarks
+from .report import REPORT, add_report, report
 from .unknown import unknown_option
 from .values import real, whole
 
@@ -19,6 +20,7 @@ generated code.
   genn-delays train digits                     train a model, no download needed
   genn-delays train digits --sparsity 0.95     another sparsity
   genn-delays evaluate runs/digits-001         test accuracy of a run
+  genn-delays report runs/digits-001           a page about it, to be read in a browser
   genn-delays show-code digits                 the C++ that is generated for it
   genn-delays info                             what works on this machine
   genn-delays selftest                         whether it computes what it should
@@ -97,6 +99,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
+    add_report(add("report", report, "one HTML page about one run or several", REPORT))
     show = add("show-code", commands.show_code, "print the source generated for a model; no compiler is needed")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
     show.add_argument(

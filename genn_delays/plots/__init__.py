@@ -18,5 +18,6 @@ from .style import COLOURS
 from .traces import traces
 
 __all__ = [
-    "COLOURS", "confusion", "connectivity", "image", "learning_curve", "raster", "receptive_field", "rewirings", "traces",
+    "COLOURS", "confusion", "connectivity", "image", "learning_curve", "raster", "receptive_field", "rewirings",
+    "traces",
 ]  # fmt: skip

@@ -65,7 +65,9 @@ def connectivity(
                 )  # fmt: skip
         if drawn is not None:
             ax.figure.colorbar(drawn, ax=ax, label="delay (time steps)")
-            ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, markerscale=2.0)
+            ax.legend(
+                fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, markerscale=2.0
+            )
     ax.set(
         xlabel="source neuron", ylabel="target neuron", xlim=(-0.5, sizes[0] - 0.5), ylim=(-0.5, sizes[1] - 0.5)
     )  # fmt: skip

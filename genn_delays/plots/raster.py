@@ -46,13 +46,14 @@ def raster(
     wanted = sizes if isinstance(sizes, Mapping) else dict.fromkeys(named, sizes)
     rows = {name: _rows(name, one, wanted.get(name), dt) for name, one in named.items()}
     ax = as_axes(ax, 6.0, 3.8)
-    first, places, gap = 0, [], max(1, sum(size for _, _, size in rows.values()) // 50)
+    total = sum(size for _, _, size in rows.values())
+    first, places, gap = 0, [], max(1, total // 50)
+    half = max(0.45, total / 400)  # so that a tick can be seen where neurons are many
     for number, (name, (times, neurons, size)) in enumerate(rows.items()):
         if times.size:
-            ax.eventplot(
-                [times[neurons == n] for n in range(size)], lineoffsets=list(range(first, first + size)),
-                linelengths=0.9 if size < 100 else 2.0 if size < 400 else 5.0,
-                linewidths=1.0, colors=_SHADES[number % len(_SHADES)],
+            ax.vlines(
+                times, first + neurons - half, first + neurons + half, colors=_SHADES[number % len(_SHADES)],
+                linewidths=1.0,
             )  # fmt: skip
         places.append((name, first, size))
         first += size + gap

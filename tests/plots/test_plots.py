@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.collections import EventCollection
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from refused import refused
@@ -97,8 +97,8 @@ def test_colours_are_okabe_and_itos_and_series_differ_without_them():
 
 def ticks(ax):
     """Pairs of time and place of every tick that is drawn."""
-    found = [c for c in ax.collections if isinstance(c, EventCollection)]
-    return sorted((float(t), float(c.get_lineoffset())) for c in found for t in c.get_positions())
+    found = [segment for c in ax.collections if isinstance(c, LineCollection) for segment in c.get_segments()]
+    return sorted((float(s[0, 0]), float(s[:, 1].mean())) for s in found)
 
 
 def test_a_raster_has_a_tick_for_every_spike():

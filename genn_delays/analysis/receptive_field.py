@@ -75,7 +75,8 @@ def receptive_fields(
     newborn synapse of a rewiring rule has its sign, though its weight is tiny.
 
     Args:
-        network: as described, or compiled: the synapses as they are now.
+        network: as described, or compiled: the synapses as they are now. Under Dale's law only a compiled network has
+            the signs that training begins with.
         population: whose neurons; the only output where not given.
         units: their numbers; all where not given.
         source: the inputs; the only input population where not given.

@@ -9,16 +9,17 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart, a
 styles, markers or the order of brightness say the same in a print without colours.
 """
 
+from .confusion import confusion
+from .connectivity import connectivity
 from .histograms import fan_in, fan_out, histogram
+from .learning_curve import learning_curve, rewirings
 from .morans_i import morans_i
+from .raster import image, raster
 from .receptive_field import receptive_field
 from .style import COLOURS
+from .traces import traces
 
 __all__ = [
-    "COLOURS",
-    "fan_in",
-    "fan_out",
-    "histogram",
-    "morans_i",
-    "receptive_field",
-]
+    "COLOURS", "confusion", "connectivity", "fan_in", "fan_out", "histogram", "image", "learning_curve", "morans_i",
+    "raster", "receptive_field", "rewirings", "traces",
+]  # fmt: skip

@@ -44,9 +44,10 @@ def morans_i(groups: Mapping[str, npt.ArrayLike], ax: Axes | None = None, *, tit
             values, row + _beside(values), marker(row), color=colour, markersize=4.5, markeredgecolor="white",
             markeredgewidth=0.4, linestyle="",
         )  # fmt: skip
-    labels = [f"{name}\n({values.size} fields)" for name, values in parts.items()]
+    labels = [f"{name}\n(n = {values.size})" for name, values in parts.items()]
     ax.set_yticks(range(len(parts)), labels)
     ax.set_ylim(len(parts) - 0.45, -0.55)
+    ax.set_ylabel("fields")
     ax.set_xlabel("highest Moran's I of a field (line: median; band: quartiles)")
     ax.tick_params(axis="y", length=0)
     plain(ax, "x")

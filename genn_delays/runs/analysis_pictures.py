@@ -23,6 +23,7 @@ def draw(found: Analysis, place: Path, units: int) -> None:
         ("receptive_fields", _fields(found, units)),
         ("morans_i", _moran(found)),
         ("synapses", _synapses(found)),
+        ("behaviour", _behaviour(found)),
     ):
         for ending, nothing in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
             with atomic_path(place / f"{name}.{ending}") as part:  # without a date: the same run, the same files
@@ -68,6 +69,26 @@ def _moran(found: Analysis) -> Figure:
     title = f"{found.model}: U = {c.u:g} of {c.sizes[0] * c.sizes[1]}, p = {c.p:.3g}"
     groups = {"untrained": found.untrained.moran.highest, "trained": found.trained.moran.highest}
     plots.morans_i(groups, axes[0, 0], title=title)
+    return figure
+
+
+def _behaviour(found: Analysis) -> Figure:
+    """The confusion matrix, and beside it rewiring over time where anything was rewired."""
+    rewiring = found.rewiring
+    dropped, newborn = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if rewiring is not None and rewiring.established:
+        newborn = np.sum(list(rewiring.newborn.values()), axis=0)
+        dropped = newborn + np.sum(list(rewiring.established.values()), axis=0)
+    columns = 2 if dropped.any() else 1
+    figure, axes = _figure(4.9 * columns, 4.2, 1, columns)
+    plots.confusion(found.classes.confusion, axes[0, 0])
+    axes[0, 0].set_title(f"test accuracy {100 * found.classes.accuracy:.2f} %", fontsize=10)
+    if rewiring is not None and columns == 2:
+        lines = [
+            {"epoch": int(epoch), "rewirings": int(all_of), "newborn_rewirings": int(young)}
+            for epoch, all_of, young in zip(rewiring.epochs, dropped, newborn, strict=True)
+        ]
+        plots.rewirings(lines, axes[0, 1])
     return figure
 
 

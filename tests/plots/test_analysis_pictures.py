@@ -55,7 +55,7 @@ def test_groups_of_morans_i_have_a_row_each(ax):
     assert len({line.get_marker() for line in points}) == 2
     for row, line in enumerate(points):
         assert (abs(np.asarray(line.get_ydata()) - row) < 0.4).all()
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["untrained\n(3 fields)", "trained\n(1 fields)"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["untrained\n(n = 3)", "trained\n(n = 1)"]
 
 
 @pytest.mark.parametrize("groups", [{}, [1.0], {"a": []}, {"a": [np.nan]}, {"a": [[1.0]]}])

@@ -10,7 +10,8 @@ from genn_delays.analysis import highest_morans_i, receptive_fields
 from genn_delays.runs.build import compile_network
 from genn_delays.runs.folder import RunFolder
 
-PICTURES = {f"{name}.{ending}" for name in ("receptive_fields", "morans_i", "synapses") for ending in ("png", "pdf")}
+NAMES = ("receptive_fields", "morans_i", "synapses", "behaviour")
+PICTURES = {f"{name}.{ending}" for name in NAMES for ending in ("png", "pdf")}
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ from .floating import usual_errors
 from .memory import MOST_SYNAPSES, SAMPLING, SYNAPSE, check_host
 from .neurons import NEURONS, BatchNorm, DynamicNeuron, Equations, Neuron, as_batch_norm
 from .neurons.neuron import check_parameter, sample_per_neuron
+from .overview import Overview, Summarised
+from .overview.described import overview_of
 from .random import MAX_OWNER, MAX_SEED
 from .synapses import Delta, Synapse, as_synapse
 
@@ -38,7 +40,7 @@ _SYNAPSE = _BATCH_NORM + 16
 """Index of the first one of its synapses."""
 
 
-class Network:
+class Network(Summarised):
     """A network of populations and connections, filled inside a ``with`` block.
 
     Args:
@@ -74,6 +76,10 @@ class Network:
                 del found[place]
                 break
         _open_networks.set(tuple(found))
+
+    def overview(self) -> Overview:
+        """The tables of :meth:`summary`, of ``print(network)`` and of a notebook's cell; nothing is sampled."""
+        return overview_of(self)
 
     def __repr__(self) -> str:
         return (

@@ -48,6 +48,7 @@ class Purpose(IntEnum):
     CANDIDATES = 10  # which free slots are scored              (draw lo, draw hi, step)
     EXAMPLE = 11  # examples of a generated data set            (example, draw, stage), owner: data set
     AUGMENTATION = 12  # how an example is changed             (example, block, epoch), owner: population
+    ROW_ORDER = 13  # order of a receptive field's rows         (block, permutation, field)
 
 
 def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:

@@ -368,6 +368,14 @@ def check_most(p: PopulationPlan, neuron: int, count: int, limit: int) -> None:
         )
 
 
+@runtime_checkable
+class TellsBytes(Protocol):
+    """An engine that knows the bytes it has allocated."""
+
+    def bytes_held(self) -> tuple[str, int]:
+        """The name of its backend, and the bytes of all arrays."""
+
+
 class Backend(Protocol):
     """A way to run plans."""
 

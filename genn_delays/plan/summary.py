@@ -1,4 +1,4 @@
-"""The summary of a compiled network, and of what is learned, as text for people."""
+"""The overview of a compiled network, and of what is learned, for people."""
 
 from __future__ import annotations
 
@@ -11,23 +11,33 @@ import numpy.typing as npt
 
 from ..learning.optimisers import Optimiser
 from ..network import Network
-from .plan import ConnectionPlan, Plan, PopulationPlan
+from ..overview import Overview, Table, bytes_text, counted
+from ..overview.described import CONNECTIONS, POPULATIONS, population_row, range_text, sparsity_text, synapse_text
+from .plan import ConnectionPlan, Plan
+from .schema import synapse_bytes
 
 
-def summary(network: Network, plan: Plan, delays: Mapping[int, npt.NDArray[Any]]) -> str:
-    """Populations, connections and what is learned, a line each.
+def overview(
+    network: Network, plan: Plan, delays: Mapping[int, npt.NDArray[Any]], held: tuple[str, int] | None = None
+) -> Overview:
+    """Populations, connections and what is learned.
 
     Args:
         delays: by index of the connection its delays (time steps) as they are now, ``[synapse]``.
+        held: the name of a backend and the bytes that its engine has allocated, where it tells.
     """
     synapses = sum(c.size for c in plan.connections)
-    head = (
-        f"network of seed {plan.network_seed}: {_counted(len(plan.populations), 'population')}, "
-        f"{_counted(len(plan.connections), 'connection')}, {_counted(synapses, 'synapse')}"
+    state = sum(synapse_bytes(c) * c.size for c in plan.connections)
+    title = (
+        f"network of seed {plan.network_seed}: {counted(len(plan.populations), 'population')}, "
+        f"{counted(len(plan.connections), 'connection')}, {counted(synapses, 'synapse')}, {bytes_text(state)} of state"
     )
-    populations = [_population(p, type(network.populations[p.index].neuron).__name__) for p in plan.populations]
-    connections = [_connection(plan, c, delays[c.index]) for c in plan.connections]
-    return "\n".join([head, *populations, *connections, what_learns(plan)])
+    bytes_of_all = [] if held is None else [f"backend {held[0]} holds {bytes_text(held[1])} in all"]
+    tables = (
+        Table.of(POPULATIONS, [population_row(network.populations[p.index]) for p in plan.populations]),
+        Table.of(CONNECTIONS, [_row(network, plan, c, delays[c.index]) for c in plan.connections]),
+    )
+    return Overview(title, tables, (what_learns(plan), *bytes_of_all))
 
 
 def what_learns(plan: Plan) -> str:
@@ -73,31 +83,12 @@ def format_number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else repr(value)
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number != 1 else ''}"
-
-
-def _population(p: PopulationPlan, neuron: str) -> str:
-    parts = [f"{p.name}: {p.size:,} x {neuron}"]
-    if p.kind != "neuron":
-        parts.append("input")
-    if p.readout is not None:
-        parts.append(f"output by {p.readout!r}")
-    if p.batch_norm is not None:
-        parts.append("batch norm")
-    if p.dropout:
-        parts.append(f"dropout {p.dropout:g}")
-    return ", ".join(parts)
-
-
-def _connection(plan: Plan, c: ConnectionPlan, delays: npt.NDArray[Any]) -> str:
-    source, target = plan.populations[c.source].name, plan.populations[c.target].name
-    empty = 100 * (1 - c.size / (c.num_pre * c.num_post * c.capacity))
+def _row(network: Network, plan: Plan, c: ConnectionPlan, delays: npt.NDArray[Any]) -> tuple[str, ...]:
     low, high = float(delays.min(initial=0 if not delays.size else np.inf)), float(delays.max(initial=0))
-    parts = [f"{c.name}: {source} -> {target}", f"{_counted(c.size, 'synapse')} ({empty:.4g} % sparse)"]
-    parts.append(f"delays {low:.4g} to {high:.4g} steps" if low != high else f"delays {low:.4g}")
-    if c.kernel is not None:
-        parts.append(f"spread by {type(c.kernel).__name__} while training")
-    if c.rewiring is not None:
-        parts.append(f"rewired by {described(c.rewiring)}")
-    return ", ".join(parts)
+    training = [] if c.kernel is None else [f"spread by {type(c.kernel).__name__}"]
+    training += [] if c.rewiring is None else [f"rewired by {described(c.rewiring)}"]
+    return (
+        c.name, plan.populations[c.source].name, plan.populations[c.target].name, f"{c.size:,}",
+        sparsity_text(c.size, c.num_pre * c.num_post * c.capacity), range_text(low, high),
+        synapse_text(network.connections[c.index].synapse), ", ".join(training), bytes_text(synapse_bytes(c) * c.size),
+    )  # fmt: skip

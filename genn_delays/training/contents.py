@@ -14,17 +14,18 @@ from ..errors import InvalidValueError, check_path, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics
 from ..network import Connection, Population
+from ..overview import Overview, Summarised
 from ..plan.compiled import Compiled
 from ..plan.finite import not_finite, refuse
 from ..plan.populations import PopulationState
-from ..plan.protocol import Learner
-from ..plan.summary import summary
+from ..plan.protocol import Learner, TellsBytes
+from ..plan.summary import overview
 from .checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from .data import find_population
 from .turns import Turns, in_turn
 
 
-class Contents(Compiled):
+class Contents(Summarised, Compiled):
     """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that reads, saves and loads its
     state."""
 
@@ -51,23 +52,30 @@ class Contents(Compiled):
         self._metrics.settle()
         return self._rewirings
 
+    def overview(self) -> Overview:
+        """The tables of :meth:`summary`, of ``print(compiled)`` and of a notebook's cell."""
+        delays = {c.index: self.delays(c.name) for c in self.plan.connections}
+        held = self.engine.bytes_held() if isinstance(self.engine, TellsBytes) else None
+        return overview(self.network, self.plan, delays, held)
+
     def summary(self) -> str:
         """Its populations and connections, with synapses and delays as they are now, and the variables that are
-        learned, by
-        which optimiser, or not learned: a few lines of text.
+        learned, by which optimiser, or not learned: a few lines of text. Bytes are those of the synapses' state.
 
         Example::
 
-            network of seed 0: 3 populations, 2 connections, 18,944 synapses
-            pixels: 64 x SpikeInput, input
-            hidden: 1,024 x LeakyIntegrateFire
-            digit: 10 x LeakyIntegrate, output by 'sum_softmax'
-            pixels_hidden: pixels -> hidden, 16,384 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
-            hidden_digit: hidden -> digit, 2,560 synapses (75 % sparse), delays 0 to 10 steps, rewired by DeepR
+            network of seed 0: 3 populations, 2 connections, 18,944 synapses, 455 kB of state
+            population  neurons  model               role
+            pixels           64  SpikeInput          input
+            hidden        1,024  LeakyIntegrateFire
+            digit            10  LeakyIntegrate      output by 'sum_softmax'
+            connection     source  target  synapses  sparsity  delays (steps)  while training             bytes
+            pixels_hidden  pixels  hidden    16,384      75 %  0 to 10         rewired by DeepR(l1=1e-05)  393 kB
+            hidden_digit   hidden  digit      2,560      75 %  0 to 10         rewired by DeepR(l1=1e-05)  61.4 kB
             learned: weights of pixels_hidden, hidden_digit by Adam(alpha=0.003); not learned: delays of all connections
+            backend cpu holds 46.2 MB in all
         """
-        delays = {c.index: self.delays(c.name) for c in self.plan.connections}
-        return summary(self.network, self.plan, delays)
+        return self.overview().text()
 
     def population(self, key: Population | str) -> Population:
         """A population, given itself or by name."""

@@ -131,12 +131,14 @@ def test_summary_and_the_first_line_of_a_training(capsys: pytest.CaptureFixture[
         lines = net.summary().splitlines()
         net.train(*data(), 1)
     assert lines == [
-        "network of seed 3: 3 populations, 2 connections, 36 synapses",
-        "x: 6 x Input, input",
-        "h: 8 x LeakyIntegrateFire",
-        "o: 3 x LeakyIntegrate, output by 'sum_softmax'",
-        "x_h: x -> h, 24 synapses (50 % sparse), delays 0 to 5 steps, rewired by DeepR(l1=1e-05)",
-        "h_o: h -> o, 12 synapses (50 % sparse), delays 0 to 5 steps",
+        "network of seed 3: 3 populations, 2 connections, 36 synapses, 1.15 kB of state",
+        "population  neurons  model               role",
+        "x                 6  Input               input",
+        "h                 8  LeakyIntegrateFire",
+        "o                 3  LeakyIntegrate      output by 'sum_softmax'",
+        "connection  source  target  synapses  sparsity  delays (steps)  while training              bytes",
+        "x_h         x       h             24      50 %  0 to 5          rewired by DeepR(l1=1e-05)  864 B",
+        "h_o         h       o             12      50 %  0 to 5                                      288 B",
         "learned: weights of x_h, h_o by Adam(alpha=0.01); delays of x_h by Adam(alpha=0.1); "
         "not learned: delays of h_o",
     ]

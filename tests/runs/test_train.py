@@ -254,25 +254,6 @@ def test_the_learning_curve_is_drawn_for_one_epoch_and_for_many(tmp_path, rule, 
         assert path.read_bytes() == first
 
 
-def test_the_learning_curve_tells_change_from_search(tmp_path):
-    """Established synapses that died and newborn ones, each with the numbers of the file; of old files only all."""
-    from matplotlib.figure import Figure
-
-    from genn_delays.runs.curve import _rewirings
-
-    lines = [
-        {"epoch": 1, "rewirings": 1007, "newborn_rewirings": 992},
-        {"epoch": 2, "rewirings": 500, "newborn_rewirings": 500},
-    ]
-    old = [{"epoch": line["epoch"], "rewirings": line["rewirings"]} for line in lines]
-    told = {"established": [15, 0], "newborn": [992, 500]}
-    for given, expected in ((lines, told), (old, {"established": [1007, 500]})):
-        ax = Figure().subplots()
-        _rewirings(ax, given)
-        assert {line.get_label(): line.get_ydata().tolist() for line in ax.lines} == expected
-        assert [text.get_text() for text in ax.get_legend().get_texts()] == list(expected)
-
-
 @pytest.mark.parametrize(("delays", "accuracy"), [("learned", 1.0), ("fixed", 0.5)])
 def test_delays_alone_solve_sequence_detection(call, tmp_path, delays, accuracy):
     """With weights that stay as they are, EventProp's delays make the difference between chance and no error."""

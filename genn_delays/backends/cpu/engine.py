@@ -163,6 +163,10 @@ class CPUEngine(Contents):
         self._loaded: dict[int, LoadedEvents] = {}
         self._stepping: dict[int, Optimisers] = {}
 
+    def bytes_held(self) -> tuple[str, int]:
+        """See :class:`~genn_delays.plan.protocol.TellsBytes`."""
+        return "cpu", sum(bytes_held(self.plan, self._threads).values())
+
     def _start_threads(self) -> None:
         pool = self._library.pool_create(self._threads)
         if not pool:

@@ -1,0 +1,234 @@
+"""The page of a report: what it shows in which order, as the templates want it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..overview import Column, Table
+from . import pictures
+from .measures import Measures
+from .pictures import Picture
+from .settings import differences, setting_text, settings_of
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page below a run's heading.
+
+    Attributes:
+        id: its anchor, unique in the page.
+        title: its heading.
+        texts: paragraphs above everything else.
+        tables: with their captions.
+        pictures: in a grid.
+        small: whether they are small, several in a row.
+        folded: whether the tables are shown on request only.
+    """
+
+    id: str
+    title: str
+    texts: tuple[str, ...] = ()
+    tables: tuple[tuple[str, Table], ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    small: bool = False
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """A run on the page."""
+
+    id: str
+    title: str
+    folder: str
+    texts: tuple[str, ...]
+    sections: tuple[Section, ...] = field(default_factory=tuple)
+
+
+def render(runs: Sequence[Measures]) -> str:
+    """The whole page as HTML."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("genn_delays.reports", "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=True,
+    )
+    names = _names(runs)
+    title = (
+        "Report of "
+        + ("a run: " if len(runs) == 1 else f"{len(runs)} runs: ")
+        + ", ".join(dict.fromkeys(run.config.model.name for run in runs))
+    )
+    with pictures.drawing():
+        comparison = _comparison(runs, names) if len(runs) > 1 else ()
+        parts = [_run(number, run, name) for number, (run, name) in enumerate(zip(runs, names, strict=True), 1)]
+    return environment.get_template("report.html.j2").render(title=title, comparison=comparison, runs=parts)
+
+
+def _names(runs: Sequence[Measures]) -> list[str]:
+    """A short name of every run: its model and seed, numbered where there are several runs."""
+    names = [f"{run.config.model.name}, seed {run.config.seed}" for run in runs]
+    return names if len(runs) == 1 else [f"{number}: {name}" for number, name in enumerate(names, 1)]
+
+
+def _comparison(runs: Sequence[Measures], names: Sequence[str]) -> tuple[Section, ...]:
+    """Settings that differ, results beside each other, and test accuracies over the epochs."""
+    every = [{**settings_of(run.config), **{f"versions.{k}": v for k, v in run.versions.items()}} for run in runs]
+    found = differences(every)
+    columns = (Column("setting"), *(Column(name) for name in names))
+    rows = tuple((name, *(setting_text(value) for value in values)) for name, values in found)
+    texts = () if rows else ("All settings are the same.",)
+    settings = Section("differences", "Settings that differ", texts, (("", Table(columns, rows)),) if rows else ())
+    results = [dict(_results(run)) for run in runs]
+    kinds = dict.fromkeys(name for result in results for name in result)
+    columns = (Column("result"), *(Column(name) for name in names))
+    rows = tuple((kind, *(result.get(kind, "-") for result in results)) for kind in kinds)
+    return (
+        settings,
+        Section("results", "Results", (), (("", Table(columns, rows)),)),
+        Section("accuracies", "Test accuracy", (), (), (pictures.overlaid(runs, names),)),
+    )
+
+
+def _run(number: int, run: Measures, name: str) -> RunPart:
+    here = f"run-{number}"
+    texts = [text for text in (run.config.model.description, run.config.model.citation) if text]
+    if not run.result:
+        texts.append("Training of this run has not ended: there is no result.json yet.")
+    sections = [
+        Section(f"{here}-result", "Result", (), (("", _pairs("result", _results(run))),)),
+        Section(f"{here}-network", "Network", *_network(run)),
+        Section(f"{here}-curves", "Learning curves", pictures=tuple(pictures.curves(run))),
+        *_fields(here, run),
+        *_on_data(here, run),
+        *_synapses(here, run),
+        Section(f"{here}-configuration", "Configuration", (), (("Every setting", _settings(run)),), folded=True),
+        Section(f"{here}-versions", "What it ran on", *_versions(run)),
+    ]
+    if run.omitted:
+        sections.append(Section(f"{here}-omitted", "Left out", tuple(f"{text}." for text in run.omitted)))
+    return RunPart(here, f"Run {name}", run.folder, tuple(texts), tuple(sections))
+
+
+def _results(run: Measures) -> list[tuple[str, str]]:
+    """Names and texts of a run's figures."""
+    r, last = run.result, run.lines[-1]
+    best = max(run.lines, key=lambda line: line["test_accuracy"])
+    rows = [("test accuracy, last epoch", _percent(last["test_accuracy"]))]
+    if r.get("selected_epoch"):
+        where = f"epoch {r['selected_epoch']}, chosen on the {r.get('selected_by')}"
+        rows.append(("test accuracy, chosen epoch", f"{_percent(r.get('selected_test_accuracy'))} ({where})"))
+    where = f"epoch {best['epoch']}, chosen on the test set"
+    rows.append(("test accuracy, best epoch", f"{_percent(best['test_accuracy'])} ({where})"))
+    rows += [("validation accuracy, last epoch", _percent(last.get("validation_accuracy")))]
+    rows += [("training accuracy, last epoch", _percent(last["train_accuracy"]))]
+    rows += [("epochs", f"{len(run.lines):,}"), ("data set", run.config.training.dataset)]
+    for key, what, form in (
+        ("synapses", "synapses", "{:,}"), ("rewirings", "synapses rewired", "{:,}"),
+        ("step_ms", "a training step", "{:.4g} ms, median"), ("seconds", "training", "{:.4g} s"),
+    ):  # fmt: skip
+        if isinstance(r.get(key), int | float):
+            rows.append((what, form.format(r[key])))
+    if isinstance(r.get("sparsity"), int | float):
+        rows.append(("sparsity", f"{100 * r['sparsity']:.4g} %"))
+    return [(name, text) for name, text in rows if text]
+
+
+def _percent(share: Any) -> str:
+    return f"{100 * share:.2f} %" if isinstance(share, int | float) else ""
+
+
+def _pairs(what: str, rows: Sequence[tuple[str, str]]) -> Table:
+    return Table((Column(what), Column("value")), tuple(rows))
+
+
+def _network(run: Measures) -> tuple[tuple[str, ...], tuple[tuple[str, Table], ...]]:
+    """Paragraphs and tables of the trained network."""
+    if run.overview is None:
+        return (), ()
+    tables = [(name, t) for name, t in zip(("Populations", "Connections"), run.overview.tables, strict=True) if t.rows]
+    # what a backend has allocated is of this machine's threads, not of the run
+    learned = tuple(note for note in run.overview.notes if note.startswith("learned: "))
+    about = f"As after epoch {run.epoch}, {run.overview.title}."
+    return (about, *learned), tuple(tables)
+
+
+def _fields(here: str, run: Measures) -> list[Section]:
+    sections = []
+    for number, found in enumerate(run.fields):
+        end = f"-{number + 1}" if len(run.fields) > 1 else ""
+        largest = float(np.abs(found.values).max())
+        text = (
+            f"Neurons of {found.population}: which neurons of {found.source} excite (orange) or inhibit (blue) them, "
+            "and how long before. The signs of the first synapses are added up over all layers between with the "
+            f"weights there, each shifted by its delay. White is 0; the strongest colours are ±{largest:.3g} in every "
+            "picture."
+        )
+        own = tuple(pictures.fields(found, run.config.compiler.dt))
+        sections.append(Section(f"{here}-fields{end}", "Receptive fields", (text,), (), own, small=True))
+    return sections
+
+
+def _on_data(here: str, run: Measures) -> list[Section]:
+    """A test example, and the confusion of classes."""
+    sections = []
+    if run.example is not None:
+        e = run.example
+        right = "which is right" if e.label == e.chosen else "which is wrong"
+        text = f"Example {e.number} of the test set, of class {e.label}. The network chooses {e.chosen}, {right}."
+        sections.append(
+            Section(f"{here}-example", "A test example", (text,), (), tuple(pictures.example(e)))
+        )  # fmt: skip
+    if run.confusion is not None:
+        counts = run.confusion
+        text = (
+            f"{int(np.trace(counts)):,} of {int(counts.sum()):,} test examples are right "
+            f"({_percent(np.trace(counts) / counts.sum())}) with the checkpoint of epoch {run.epoch}."
+        )
+        tables = (("Accuracy by class", _by_class(counts)),)
+        sections.append(
+            Section(f"{here}-confusion", "Confusion of classes", (text,), tables, (pictures.confusion(counts),))
+        )
+    return sections
+
+
+def _by_class(counts: Any) -> Table:
+    columns = (
+        Column("class", True),
+        Column("examples", True),
+        Column("accuracy", True),
+        Column("mostly taken for"),
+    )
+    rows = []
+    for label, row in enumerate(counts):
+        wrong = np.where(np.arange(len(row)) == label, 0, row)
+        taken = f"{int(wrong.argmax())} ({int(wrong.max())})" if wrong.any() else ""
+        share = _percent(row[label] / row.sum()) if row.sum() else "-"
+        rows.append((str(label), f"{int(row.sum()):,}", share, taken))
+    return Table.of(columns, rows)
+
+
+def _synapses(here: str, run: Measures) -> list[Section]:
+    own = tuple(pictures.connection(c) for c in run.connections)
+    return [Section(f"{here}-synapses", "Synapses", pictures=own)] if own else []
+
+
+def _settings(run: Measures) -> Table:
+    rows = tuple((name, setting_text(value)) for name, value in settings_of(run.config).items())
+    return _pairs("setting", rows)
+
+
+def _versions(run: Measures) -> tuple[tuple[str, ...], tuple[tuple[str, Table], ...]]:
+    c = run.config.compiler
+    rows = [("backend", c.backend), *((k, v) for k, v in run.versions.items())]
+    if c.threads is not None:
+        rows.insert(1, ("threads", str(c.threads)))
+    return (), (("", _pairs("software", rows)),)

@@ -1,4 +1,4 @@
-"""Moran's I of networks with learned and with fixed structure, and Moran's I against accuracy, over the runs of figure 3.
+"""Moran's I of networks with learned and with fixed structure, and against accuracy, over the runs of figure 3.
 
 genn-delays sweep experiments/figure3/sweep.toml --out DIR
 python experiments/fixed_vs_learned_morans_i/figure.py --runs DIR     # analyses the runs: morans_i.csv

@@ -1,4 +1,4 @@
-"""Figure 2 of the paper: four kinds of learning, drawn from one hidden neuron of a small network before and after training.
+"""Figure 2 of the paper: four kinds of learning, drawn from one hidden neuron of a small network, before and after.
 
 genn-delays sweep experiments/figure2/sweep.toml --out DIR
 python experiments/figure2/figure.py --runs DIR     # reads the synapses of the runs: synapses.json

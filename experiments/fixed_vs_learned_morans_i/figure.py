@@ -91,9 +91,8 @@ def tables(rows: list[dict[str, Any]]) -> None:
                 continue
             c = mann_whitney(a, b)
             middle = f"{c.medians[0]:.3f}, {c.medians[1]:.3f}"
-            print(
-                f"| {100 * sparsity:.4g} % | {delays} | {a.size}, {b.size} | {middle} | {c.u:.4g} | {c.p:.2g} | {c.effect:.2f} |"
-            )
+            test = f"{c.u:.4g} | {c.p:.2g} | {c.effect:.2f}"
+            print(f"| {100 * sparsity:.4g} % | {delays} | {a.size}, {b.size} | {middle} | {test} |")
     runs = by_run(rows)
     print("\n| networks | runs | rank correlation of I and accuracy | p |\n" + "|---" * 4 + "|")
     for kind, (name, _, _) in KINDS.items():

@@ -20,7 +20,7 @@ ROOMS = (
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
     "derive", "plan", "callbacks", "codegen", "backends", "datasets", "training", "compilers",
     # for users
-    "costs", "runs", "selftest", "benchmarks", "cli", "__main__", "_api", "__init__",
+    "costs", "runs", "sweeps", "selftest", "benchmarks", "cli", "__main__", "_api", "__init__",
 )  # fmt: skip
 """From the ground up: a room imports itself and rooms before it."""
 

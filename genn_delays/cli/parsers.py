@@ -9,6 +9,7 @@ from ..errors import InvalidValueError
 from ..version import __version__
 from . import commands
 from .benchmarks import BENCHMARK, add_benchmarks
+from .sweeps import SWEEP, add_set, sweep_options
 from .unknown import unknown_option
 from .values import real, whole
 
@@ -65,6 +66,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "model",
         "run",
         "what",
+        "spec",
         "data_dir",
         "out",
         "output",
@@ -72,7 +74,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     ):  # an empty text would be the current folder
         given = getattr(parsed, name, None)
         if given == "" or (isinstance(given, list) and "" in given):
-            what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN"}.get(name) or f"--{name.replace('_', '-')}"
+            what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN", "spec": "SPEC"}.get(
+                name
+            ) or f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")
     command = f"{parsed.name} {parsed.benchmark}" if parsed.name == "benchmark" else parsed.name
     if rest:
@@ -96,6 +100,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         return made
 
     _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
+    sweep_options(add("sweep", commands.sweep, "train many runs: a model, lists of settings, seeds", SWEEP))
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
     show = add("show-code", commands.show_code, "print the source generated for a model; no compiler is needed")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
@@ -147,6 +152,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         help="Dale's law: all synapses of a neuron have one sign while they are rewired",
     )  # fmt: skip
     what.add_argument("--seed", type=whole, metavar="N", help="seed of the network and of training")
+    add_set(what)
     how = parser.add_argument_group("how")
     how.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data")
     how.add_argument("--batch-size", type=whole, metavar="N", help="examples a training step")

@@ -73,7 +73,7 @@ class Process:
             self._process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
-        """End the process, if it has not ended, and free what it took."""
+        """End the process, if it has not ended, and free what it took; again it does nothing."""
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()  # it ends by itself

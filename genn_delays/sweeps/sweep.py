@@ -116,7 +116,7 @@ def sweep(
         if jobs and scheduler is not None:
             from .cluster import run_on_cluster
 
-            run_on_cluster(scheduler, folder, jobs, report.ended)
+            run_on_cluster(scheduler, folder, jobs, report.ended, note)
         elif jobs:
             widest = max(count for _, _, count in jobs)
             run_in_processes(jobs, processes or max(1, available_processors() // widest), report.ended)

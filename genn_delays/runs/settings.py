@@ -45,8 +45,8 @@ FLAGS = tuple(f.name for f in fields(Overrides))
 """Settings without a dot."""
 _LISTS = ("populations", "connections")
 _EVERY = "*"
-_BARE = re.compile(r"[A-Za-z_][\w.,:/~-]*")
-"""Values that are taken for a text: words, names, paths."""
+_BARE = re.compile(r"[\w./~][\w.,:/~+-]*")
+"""Values that are taken for a text: words, names, paths, sizes with commas."""
 _REGISTRIES: dict[str, Registry] = {
     "optimiser": OPTIMISERS, "delay_optimiser": OPTIMISERS, "schedule": SCHEDULES, "surrogate": SURROGATES,
     "losses": LOSSES, "readout": READOUTS, "delay_kernel": DELAY_KERNELS, "synapse": SYNAPSES,
@@ -181,7 +181,11 @@ def _check_names(config: Config, settings: Mapping[str, Any]) -> None:
             if meant:
                 names = ", ".join(repr(path) for path in meant)
                 raise InvalidValueError(f"unknown setting {key!r}: did you mean {names}?")
-            raise unknown("setting", key, (*FLAGS, *(s for s in SECTIONS if s != "versions")))
+            if key in _LISTS:
+                raise InvalidValueError(f"{key} are set by name and key, {key}.NAME.KEY, got the whole {key}")
+            if key in SECTIONS:
+                raise InvalidValueError(f"section [{key}] is set key by key, {key}.KEY, got the whole section")
+            raise unknown("setting", key, FLAGS)
         parts = split_key(key)
         if len(parts) > 1 and (parts[0] not in SECTIONS or parts[0] == "versions"):
             near = get_close_matches(key, _known(config), n=1)

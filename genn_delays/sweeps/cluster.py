@@ -1,7 +1,7 @@
 """Runs on the workers of a Dask scheduler.
 
-A worker has this package, and sees the folder of the sweep under the same path; results and checkpoints are written
-there. That it is the same folder is checked by a file with a random word. The word also ends what it began: a worker
+A worker has this package and the data, and sees the folder of the sweep under the same path; results and checkpoints are
+written there. That it is the same folder is checked by a file with a random word. The word also ends what it began: a worker
 whose file is gone, as the sweep was interrupted, or begun again after it was killed, stops its run.
 """
 

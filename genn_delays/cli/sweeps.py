@@ -48,7 +48,7 @@ def sweep_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC", help="the path of a TOML file")
     parser.add_argument("--out", metavar="DIR", help="folder of the runs and results (default: sweeps/NAME)")
     parser.add_argument(
-        "--processes", type=whole, metavar="N", help="runs at a time (default: processors / threads a run)"
+        "--processes", type=whole, metavar="N", help="runs at a time (default: processors / threads a run; 1 on a GPU)"
     )
     parser.add_argument(
         "--threads", type=whole, metavar="N", help="threads a run (default: 1, or as the sweep's settings say)"

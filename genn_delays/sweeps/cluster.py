@@ -1,8 +1,8 @@
 """Runs on the workers of a Dask scheduler.
 
-A worker has this package and the data, and sees the folder of the sweep under the same path; results and checkpoints are
-written there. That it is the same folder is checked by a file with a random word. The word also ends what it began: a worker
-whose file is gone, as the sweep was interrupted, or begun again after it was killed, stops its run.
+A worker has this package and the data, and sees the folder of the sweep under the same path; results and checkpoints
+are written there. That it is the same folder is checked by a file with a random word. The word also ends what it began:
+a worker whose file is gone, as the sweep was interrupted, or begun again after it was killed, stops its run.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _ask(address: str) -> None:
 
 def _check_workers(client: Any, address: str, token: Path, word: str, note: Callable[[str], None]) -> None:
     """Raise an error if a worker that is there cannot train; later ones are checked by their first run."""
-    if not client.scheduler_info(n_workers=-1)["workers"]:
+    if not client.nthreads():
         note(f"the scheduler {address} has no workers yet: runs begin when the first one comes")
         return
     for worker, found in client.run(token_error, str(token), word, on_error="return").items():

@@ -17,6 +17,7 @@ from .spec import Sweep, SweepRun
 
 JSON_LINES, CSV = "results.jsonl", "results.csv"
 _FIELDS = [f.name for f in fields(Result) if f.name not in ("seed", "out")]
+_NEEDED = ("seed", "epochs", "test_accuracy", "seconds")
 
 
 def columns(sweep: Sweep) -> list[str]:
@@ -40,7 +41,7 @@ def read_result(path: Path) -> dict[str, Any] | None:
         raise RunFolderError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged: {error}; remove it, and the run is resumed") from error
-    if not isinstance(found, dict) or any(name not in found for name in (*_FIELDS, "seed")):
+    if not isinstance(found, dict) or any(name not in found for name in _NEEDED):
         raise RunFolderError(f"{path} is damaged: it lacks figures of a result; remove it, and the run is resumed")
     return found
 
@@ -49,7 +50,7 @@ def row(sweep: Sweep, run: SweepRun, result: dict[str, Any]) -> dict[str, Any]:
     """A line of the results: the columns with their values; settings that a run was not given have the model's."""
     given = run.settings
     settings = [_cell(given[key] if key in given else value_of(run.config, key)) for key in sweep.swept]
-    values = [run.series, *settings, result["seed"], *(result[name] for name in _FIELDS), run.folder]
+    values = [run.series, *settings, result["seed"], *(result.get(name) for name in _FIELDS), run.folder]
     return dict(zip(columns(sweep), values, strict=True))
 
 
@@ -58,21 +59,21 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
-def write_results(folder: Path, sweep: Sweep, results: dict[str, dict[str, Any]]) -> None:
+def write_results(folder: Path, sweep: Sweep, rows: dict[str, dict[str, Any]]) -> None:
     """Write both files.
 
     Args:
         folder: of the sweep.
         sweep: whose runs give the order of the lines.
-        results: by the folder of the run; runs without one have no line.
+        rows: lines by the folder of the run; runs that are not finished have none.
 
     Raises:
         GennDelaysError: a file cannot be written.
     """
-    rows = [row(sweep, run, results[run.folder]) for run in sweep.runs if run.folder in results]
-    atomic_write(folder / JSON_LINES, "".join(json.dumps(line) + "\n" for line in rows).encode())
+    ordered = [rows[run.folder] for run in sweep.runs if run.folder in rows]
+    atomic_write(folder / JSON_LINES, "".join(json.dumps(line) + "\n" for line in ordered).encode())
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns(sweep), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(ordered)
     atomic_write(folder / CSV, text.getvalue().encode())

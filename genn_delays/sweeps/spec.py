@@ -139,6 +139,10 @@ def _read(path: Path, tables: Table, threads: int | None) -> Sweep:
         runs = _runs(path, name, "", base, models, threads)
     for own, part in parts:
         runs += _runs(path, own, f"{_plain(own)}/", base.with_(part), models, threads)
+    folders = [run.folder for run in runs]
+    for number, folder in enumerate(folders):
+        if folder in folders[:number]:
+            raise InvalidValueError(f"two runs of series {runs[number].series!r} are the same: both are {folder}")
     swept = [*base.grid, *(key for _, part in parts for key in (*part.set, *part.grid))]
     return Sweep(name, tuple(key for key in dict.fromkeys(swept) if key != "seed"), tuple(runs))
 

@@ -17,7 +17,7 @@ from ..runs.lock import LOCK, locked
 from ..runs.resume import differences, recorded_tables
 from ..streams import say
 from .processes import run_in_processes
-from .rows import CSV, JSON_LINES, read_result, write_results
+from .rows import CSV, JSON_LINES, read_result, row, write_results
 from .spec import Sweep, SweepRun, read_sweep
 
 SWEEPS = Path("sweeps")
@@ -105,24 +105,30 @@ def sweep(
     RunFolder(folder).check_writable()
     RunFolder(folder).create()
     with locked(folder, note, "sweep folder"):
-        results = _finished(folder, read)
+        rows = _finished(folder, read)
         atomic_write(folder / COPY, path.read_bytes())
-        write_results(folder, read, results)
-        done = Done(read.name, folder, len(read.runs), len(results), len(results))
-        waiting = [run for run in read.runs if run.folder not in results]
+        write_results(folder, read, rows)
+        done = Done(read.name, folder, len(read.runs), len(rows), len(rows))
+        waiting = [run for run in read.runs if run.folder not in rows]
         _prepare(folder, waiting)
-        report = _Report(folder, read, results, done, len(waiting), progress)
+        report = _Report(folder, read, rows, done, len(waiting), progress)
         jobs = [(run, folder / run.folder, run.config.compiler.threads or 1) for run in waiting]
         if jobs and scheduler is not None:
             from .cluster import run_on_cluster
 
             run_on_cluster(scheduler, folder, jobs, report.ended, note)
         elif jobs:
-            widest = max(count for _, _, count in jobs)
-            run_in_processes(jobs, processes or max(1, available_processors() // widest), report.ended)
+            run_in_processes(jobs, processes or _at_a_time(waiting), report.ended)
         report.write_failed()
     done.seconds = time.monotonic() - start
     return done
+
+
+def _at_a_time(runs: list[SweepRun]) -> int:
+    """Runs that fill the processors; on a GPU, which one run fills, one."""
+    if any(run.config.compiler.backend not in ("cpu", "reference") for run in runs):
+        return 1
+    return max(1, available_processors() // max(run.config.compiler.threads or 1 for run in runs))
 
 
 def _check_folder(folder: Path) -> None:
@@ -137,7 +143,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _finished(folder: Path, read: Sweep) -> dict[str, dict[str, Any]]:
-    """The results of runs that are finished, by their folders.
+    """The lines of runs that are finished, by their folders.
 
     Raises:
         RunFolderError: a run was begun with another configuration than it has now.
@@ -160,7 +166,7 @@ def _finished(folder: Path, read: Sweep) -> dict[str, dict[str, Any]]:
             )
         result = read_result(kept.result)
         if result is not None and result["epochs"] == epochs[1]:
-            found[run.folder] = result
+            found[run.folder] = row(read, run, result)
     return found
 
 
@@ -178,9 +184,9 @@ class _Report:
     """Keeps the results of runs as they end, and says how it goes on."""
 
     def __init__(
-        self, folder: Path, read: Sweep, results: dict[str, dict[str, Any]], done: Done, waiting: int, progress: bool
+        self, folder: Path, read: Sweep, rows: dict[str, dict[str, Any]], done: Done, waiting: int, progress: bool
     ) -> None:
-        self._folder, self._sweep, self._results, self._done = folder, read, results, done
+        self._folder, self._sweep, self._rows, self._done = folder, read, rows, done
         self._waiting, self._ended, self._progress = waiting, 0, progress
         self._start = time.monotonic()
         if progress:
@@ -191,18 +197,19 @@ class _Report:
         """A run has ended."""
         result = None
         if error is None:
-            result = read_result(self._folder / run.folder / "result.json")
-            if result is None:
+            try:
+                result = read_result(self._folder / run.folder / "result.json")
                 error = "it ended without a result"
+            except RunFolderError as damaged:
+                error = str(damaged)
         self._ended += 1
         if result is not None:
-            self._results[run.folder] = result
+            self._rows[run.folder] = row(self._sweep, run, result)
             self._done.finished += 1
-            write_results(self._folder, self._sweep, self._results)
+            write_results(self._folder, self._sweep, self._rows)
             text = f"test accuracy {100 * result['test_accuracy']:.2f} % in {result['seconds']:.1f} s"
         else:
-            assert error is not None
-            self._done.failed[run.folder] = error
+            self._done.failed[run.folder] = str(error)
             self.write_failed()
             text = f"failed: {error}"
         if self._progress:

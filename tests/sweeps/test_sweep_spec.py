@@ -153,6 +153,10 @@ BAD = {
     "empty seeds": ([("seeds = [0, 1]", "seeds = []")], ["seeds of the sweep", "at least one value"]),
     "no list": ([("[0.5, 0.875]", "0.5")], ["sparsity in the grid of the sweep", "list", "got 0.5"]),
     "twice": ([("[0.5, 0.875]", "[0.5, 0.5]")], ["sparsity in the grid", "has 0.5 twice"]),
+    "the same twice": (
+        [("sparsity = [0.5, 0.875]", 'hidden = [[32, 32], "32,32"]')],
+        ["two runs of series 'learned structure' are the same", "hidden=32,32_seed=0"],
+    ),
     "wrong type": (
         [("validation = 0.0", 'validation = "none"')],
         ["series 'learned structure' at sparsity = 0.5", "--validation", "'none'"],

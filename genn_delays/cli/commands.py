@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValueError
-from ..interrupts import raise_again
+from ..interrupts import INTERRUPTED, raise_again
 from ..paths import expanded
 from ..streams import say
 
@@ -36,6 +36,7 @@ def train(args: argparse.Namespace) -> int:
     from ..runs.folder import RunFolder
     from ..runs.overrides import Overrides
     from ..runs.resume import new_config, resumed_config
+    from ..runs.settings import read_setting
     from ..runs.train import train as train_and_keep
 
     raise_again()
@@ -45,13 +46,14 @@ def train(args: argparse.Namespace) -> int:
         None if args.data_dir is None else str(expanded(args.data_dir).absolute()),
         args.delays, args.kernel_count, args.hidden, args.compiler, data=_data(args),
     )  # fmt: skip
+    settings = dict(read_setting(text) for text in args.set)
     folder = None if args.out is None else RunFolder(args.out)
     config = None
     if args.resume:
         if folder is None:
             raise InvalidValueError("--resume needs --out DIR, the folder of the run to resume")
-        config = resumed_config(args.model, overrides, folder)
-    config = config or new_config(args.model, overrides)
+        config = resumed_config(args.model, overrides, folder, settings)
+    config = config or new_config(args.model, overrides, settings)
     result = train_and_keep(config, folder, resume=args.resume, progress=not args.quiet, note=_note)
     print(result.json() if args.json else _summary(result))
     return 0
@@ -127,6 +129,24 @@ def show_code(args: argparse.Namespace) -> int:
 
         atomic_write(expanded(args.output), source.encode())
     return 0
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """Train the runs of a sweep; status 1 where some failed."""
+    from ..sweeps.sweep import sweep as sweep_and_keep
+
+    raise_again()
+    out = None if args.out is None else expanded(args.out)
+    try:
+        done = sweep_and_keep(
+            args.spec, out, processes=args.processes, threads=args.threads, scheduler=args.scheduler,
+            progress=not args.quiet, note=_note,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        _note("interrupted; nothing that was finished is lost, and the same command goes on where it stopped")
+        return INTERRUPTED
+    print(json.dumps(done.tables()) if args.json else done)
+    return 1 if done.failed else 0
 
 
 def costs(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from .analyse import ANALYSE, analyse
 from .analyse import add_options as add_analyse_options
 from .benchmarks import BENCHMARK, add_benchmarks
 from .report import REPORT, add_report, report
+from .sweeps import SWEEP, add_set, sweep_options
 from .unknown import unknown_option
 from .values import real, whole
 
@@ -72,6 +73,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "run",
         "what",
         "data",
+        "spec",
         "data_dir",
         "out",
         "output",
@@ -79,7 +81,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     ):  # an empty text would be the current folder
         given = getattr(parsed, name, None)
         if given == "" or (isinstance(given, list) and "" in given):
-            what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN"}.get(name) or f"--{name.replace('_', '-')}"
+            what = {"model": "MODEL", "run": "RUN", "what": "MODEL|RUN", "spec": "SPEC"}.get(
+                name
+            ) or f"--{name.replace('_', '-')}"
             raise InvalidValueError(f"{what} must not be empty, got ''")
     command = f"{parsed.name} {parsed.benchmark}" if parsed.name == "benchmark" else parsed.name
     if rest:
@@ -103,6 +107,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         return made
 
     _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
+    sweep_options(add("sweep", commands.sweep, "train many runs: a model, lists of settings, seeds", SWEEP))
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
     add_analyse_options(add("analyse", analyse, "receptive fields, Moran's I and other figures of a run", ANALYSE))
     add_report(add("report", report, "one HTML page about one run or several", REPORT))
@@ -156,6 +161,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         help="Dale's law: all synapses of a neuron have one sign while they are rewired",
     )  # fmt: skip
     what.add_argument("--seed", type=whole, metavar="N", help="seed of the network and of training")
+    add_set(what)
     how = parser.add_argument_group("how")
     how.add_argument("--epochs", type=whole, metavar="N", help="passes over the training data")
     how.add_argument("--batch-size", type=whole, metavar="N", help="examples a training step")

@@ -16,14 +16,18 @@ _MEANT = {
 }  # fmt: skip
 """Options of other programs that train, and ours."""
 _IN_THE_MODEL = {
-    **dict.fromkeys(("--lr", "--learning-rate", "--alpha"), "alpha of optimiser in [training]"),
-    **dict.fromkeys(("--optimiser", "--optimizer", "--weight-decay", "--schedule"), "optimiser in [training]"),
-    **dict.fromkeys(("--loss", "--losses"), "losses in [compiler]"),
-    **dict.fromkeys(("--dt", "--surrogate", "--clip-norm", "--max-spikes"), "a key of [compiler]"),
-    **dict.fromkeys(("--l1", "--temperature", "--fraction", "--interval"), "a key of [rewiring]"),
-    **dict.fromkeys(("--tau-mem", "--v-thresh", "--dropout", "--batch-norm", "--readout"), "a key of [[populations]]"),
-}
-"""Settings without an option, and their place in a model file."""
+    **dict.fromkeys(("--lr", "--learning-rate", "--alpha"), "training.optimiser.alpha"),
+    **dict.fromkeys(("--optimiser", "--optimizer"), "training.optimiser"),
+    "--weight-decay": "training.optimiser.weight_decay", "--schedule": "training.optimiser.schedule",
+    "--l1": "training.optimiser.l1", "--dataset": "training.dataset",
+    **dict.fromkeys(("--loss", "--losses"), "compiler.losses"), "--dt": "compiler.dt",
+    "--surrogate": "compiler.surrogate", "--clip-norm": "compiler.clip_norm", "--max-spikes": "compiler.max_spikes",
+    **{f"--{key}": f"rewiring.{key}" for key in ("temperature", "fraction", "interval")},
+    "--tau-mem": "populations.*.tau_mem", "--v-thresh": "populations.*.v_thresh",
+    "--dropout": "populations.NAME.dropout", "--batch-norm": "populations.NAME.batch_norm",
+    "--readout": "populations.*.readout",
+}  # fmt: skip
+"""Settings without an option, and their keys for ``--set``."""
 
 
 def unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -> InvalidValueError:
@@ -33,7 +37,7 @@ def unknown_option(command: str, given: str, parser: argparse.ArgumentParser) ->
     if _MEANT.get(asked) in known:
         hint = f" Did you mean {_MEANT[asked]!r}?"
     elif command == "train" and asked in _IN_THE_MODEL:
-        hint = f" The model's file says that: {_IN_THE_MODEL[asked]}; give MODEL as the path of a copy."
+        hint = f" It is a key of the model: --set {_IN_THE_MODEL[asked]}=VALUE."
     else:  # compared without the dashes, which all have
         near = get_close_matches(given.strip("-"), [name[2:] for name in known - {"--help"}], n=1, cutoff=0.7)
         hint = f" Did you mean '--{near[0]}'?" if near else ""

@@ -43,8 +43,10 @@ class Lock:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, note: Callable[[str], None]) -> Iterator[Lock]:
+def locked(folder: Path, note: Callable[[str], None], what: str = "run folder") -> Iterator[Lock]:
     """While the body runs, no other process that asks may write the folder. The lock ends with the process.
+
+    `what` names the folder in the error.
 
     On file systems without locks the body runs all the same, and `note` is called with a remark.
 
@@ -65,7 +67,7 @@ def locked(folder: Path, note: Callable[[str], None]) -> Iterator[Lock]:
             except OSError as error:
                 if error.errno in _TAKEN:
                     raise RunFolderError(
-                        f"another process is writing run folder {folder}: wait for it, or choose another --out"
+                        f"another process is writing {what} {folder}: wait for it, or choose another --out"
                     ) from error
                 note(
                     f"the file system of {folder} has no locks ({error.strerror or error}): see to it that no other "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,30 @@ from .config import Config, config_of
 from .folder import RunFolder
 from .models import load_model
 from .overrides import Overrides, overrides_in
+from .settings import with_settings
 from .tables import as_table
 
 _MAY_CHANGE = ("epochs", "threads", "data_dir", "data")
 _NOT_COMPARED = ("compiler.threads", "training.num_epochs", "training.data_dir")
 _FREE_IN_EVALUATION = ("compiler.backend", "compiler.batch_size")
 _LONG = 64
+_NONE: Mapping[str, Any] = {}
 
 
-def new_config(model: str | None, overrides: Overrides) -> Config:
-    """The configuration of a new run."""
+def new_config(model: str | None, overrides: Overrides, settings: Mapping[str, Any] = _NONE) -> Config:
+    """The configuration of a new run; `settings` are those of :mod:`.settings`."""
     if model is None:
         raise InvalidValueError("train needs a MODEL; it can be left out only with --resume")
-    return overrides.apply(load_model(model))
+    return with_settings(overrides.apply(load_model(model)), settings)
 
 
-def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -> Config | None:
+def resumed_config(
+    model: str | None, overrides: Overrides, folder: RunFolder, settings: Mapping[str, Any] = _NONE
+) -> Config | None:
     """The configuration of the run in a folder, its epochs, threads and data folder as asked for now.
 
-    Settings that are not given now keep the run's values. Where a model is given, all else that it says must agree.
+    Settings that are not given now keep the run's values. Where a model is given, all else that it says must agree;
+    so must `settings`, those of :mod:`.settings`.
 
     Returns:
         None where the folder holds nothing yet (the run was killed before it wrote its configuration) and a model
@@ -57,7 +63,7 @@ def resumed_config(model: str | None, overrides: Overrides, folder: RunFolder) -
         if name not in _MAY_CHANGE and old is not None and value != old:
             raise _changed(folder, f"--{name.replace('_', '-')}", old, value)
     asked = Overrides(**{**before.given(), **overrides.given()})
-    now = asked.apply(kept if model is None else load_model(model))
+    now = with_settings(asked.apply(kept if model is None else load_model(model)), settings)
     _check_goes_on(folder, kept, now)
     return replace(
         kept,

@@ -268,9 +268,9 @@ def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_l
     return check_real(what, value, low, open_low=open_low)
 
 
-def check_input_latency(steps: Any, integration: str) -> int:
+def check_input_latency(value: object, integration: str) -> int:
     """The steps by which a neuron's input acts late, or an error."""
-    steps = check_count("input_latency", steps, 0, MAX_INPUT_LATENCY)
+    steps = check_count("input_latency", value, 0, MAX_INPUT_LATENCY)
     if steps and integration != "linear_euler":
         raise InvalidValueError(
             f"input_latency {steps} needs integration 'linear_euler', under which a variable can take over another's "

@@ -56,7 +56,7 @@ from .neurons import (
     UserNeuron,
 )
 from .registry import register
-from .rewiring import SET, DeepR, RewiringRule, RigL
+from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
 from .synapses import Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
@@ -120,6 +120,7 @@ __all__ = [
     "RelativeMeanSquareError",
     "RewiringRule",
     "RigL",
+    "SignedRigL",
     "Sparse",
     "SparseCategoricalCrossentropy",
     "SpikeInput",

@@ -28,7 +28,7 @@ from ..neurons.neuron import REFRACTORY_STATE as REFRAC
 from .expressions import Printed, derived, given, numpy_text, parse, printed
 from .integration import discretise, transition
 from .names import code_name, derived_name, given_name
-from .transitions import Transitions, derive_transitions
+from .transitions import Transitions, derive_transitions, has_transitions
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class DiscreteModel:
         output: index of the state that a readout reads.
         held: states that stand still while the neuron is refractory.
         hold: whether the neuron is refractory from here on to the next step, as 0 or 1; None where it never is.
-        transitions: changes at spikes and arrivals in continuous time, for EventProp; None without an impulse.
+        transitions: changes at spikes and arrivals in continuous time, for EventProp; None without an impulse
+            or where a right-hand side reads `dt`.
     """
 
     states: tuple[str, ...]
@@ -104,6 +105,7 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
     transitions = None
     if equations.impulse is not None:
         gradient = derived("l", equations.impulse, commutative=True)
+    if has_transitions(equations):
         transitions = derive_transitions(
             equations, propagated(equations, coefficients), x, rhs, jumps, threshold, symbols
         )

@@ -15,7 +15,7 @@ from .equations import DiscreteModel, describe
 from .integration import transition
 from .names import GIVEN, derived_name, given_name
 from .printed import Printed, TextError, check_numpy, check_printed
-from .transitions import Transitions
+from .transitions import Transitions, has_transitions
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class _Entry:
         _same(raw["output"], output)
         _same(raw["held"], list(equations.held) if equations.refractory is not None else [])
         _same(raw["hold"] is None, equations.refractory is None)
-        _same(raw["transitions"] is None, equations.impulse is None)
+        _same(raw["transitions"] is None, not has_transitions(equations))
         _same(raw["threshold"] is None, equations.threshold is None)
         for name in ("update", "adjoint"):
             _same(list(raw[name]), list(self.states))

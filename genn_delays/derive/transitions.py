@@ -16,6 +16,7 @@ While a neuron is refractory it holds some variables; that they are released lat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,12 @@ class Transitions:
     kept_at_release: tuple[str, ...]
     slope: str
     rates: dict[str, str]
+
+
+def has_transitions(equations: Equations) -> bool:
+    """True for equations of continuous time: impulses arrive, and no right-hand side reads the time step."""
+    rates = [rate for rate, _ in equations.variables.values()]
+    return equations.impulse is not None and not any(re.search(r"\bdt\b", rate) for rate in rates)
 
 
 def derive_transitions(

@@ -11,7 +11,16 @@ import numpy.typing as npt
 from ..arguments import keywords_only
 from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
-from .neuron import NEURONS, DynamicNeuron, Equations, Integration, check_parameter, check_reset
+from .neuron import (
+    NEURONS,
+    DynamicNeuron,
+    Equations,
+    Integration,
+    check_input_latency,
+    check_parameter,
+    check_reset,
+    input_values,
+)
 
 
 @NEURONS.register("adaptive_leaky_integrate_fire")
@@ -37,6 +46,7 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
         integration: ``"linear_euler"`` or ``"exact"``.
         relative_reset: subtract `v_thresh` at a spike (mlGeNN 2's default for this neuron).
         tau_refrac: refractory period in ms, in which the potential stands still and the adaptation goes on decaying.
+        input_latency: time steps by which the input acts late; needs ``"linear_euler"``.
         readout: how the loss reads the population's spikes: ``"spike_count"`` or ``"first_spike_time"`` (in ms).
     """
 
@@ -51,6 +61,7 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
     integration: Integration = "linear_euler"
     relative_reset: bool = True
     tau_refrac: Any = None
+    input_latency: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +71,7 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
         for name in ("v_thresh", "beta", "v_reset", "v", "a"):
             setattr(self, name, check_parameter(name, getattr(self, name)))
         check_integration(self.integration)
+        self.input_latency = check_input_latency(self.input_latency, self.integration)
         check_switch("scale_i", self.scale_i)
         check_switch("relative_reset", self.relative_reset)
         check_reset(f"{type(self).__name__} ", vars(self), relative=self.relative_reset)
@@ -69,14 +81,15 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
 
     def equations(self) -> Equations:
         reset = "v - v_thresh" if self.relative_reset else "v_reset"
-        return Equations(
+        equations = Equations(
             variables={"v": (leak(self.scale_i), reset), "a": ("-a / tau_adapt", "a + 1")},
             threshold="v - v_thresh - beta * a",
             parameters=("tau_mem", "tau_adapt", "v_thresh", "beta", "v_reset"),
             integration=self.integration,
-        ).with_refractory(self.tau_refrac)
+        )
+        return equations.with_input_latency(self.input_latency).with_refractory(self.tau_refrac)
 
     def parameter_values(self) -> dict[str, Any]:
         names = ("tau_mem", "tau_adapt", "v_thresh", "beta", "v_reset", "v", "a")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names} | input_values(self.input_latency)
         return values if self.tau_refrac is None else {**values, "tau_refrac": self.tau_refrac}

@@ -10,7 +10,17 @@ import numpy.typing as npt
 
 from ..arguments import keywords_only
 from ..errors import check_choice, check_switch
-from .neuron import NEURONS, DynamicNeuron, Equations, Integration, Neuron, check_parameter, check_reset
+from .neuron import (
+    NEURONS,
+    DynamicNeuron,
+    Equations,
+    Integration,
+    Neuron,
+    check_input_latency,
+    check_parameter,
+    check_reset,
+    input_values,
+)
 
 
 @NEURONS.register("leaky_integrate_fire")
@@ -35,6 +45,8 @@ class LeakyIntegrateFire(DynamicNeuron):
         relative_reset: subtract the threshold at a spike in place of setting the potential to `v_reset`.
         tau_refrac: refractory period in ms, rounded to whole time steps: after a spike the potential stands still and
             the neuron does not spike. None for none.
+        input_latency: time steps by which the input acts late: at 1, `Isyn[t-1]` stands in the equation. Published
+            PyTorch code often has some; needs ``"linear_euler"``.
         readout: how the loss reads the population's spikes: ``"spike_count"`` or ``"first_spike_time"`` (in ms).
     """
 
@@ -46,6 +58,7 @@ class LeakyIntegrateFire(DynamicNeuron):
     integration: Integration = "linear_euler"
     relative_reset: bool = False
     tau_refrac: Any = None
+    input_latency: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +68,7 @@ class LeakyIntegrateFire(DynamicNeuron):
         for name in ("v_thresh", "v_reset", "v"):
             setattr(self, name, check_parameter(name, getattr(self, name)))
         check_integration(self.integration)
+        self.input_latency = check_input_latency(self.input_latency, self.integration)
         check_switch("scale_i", self.scale_i)
         check_switch("relative_reset", self.relative_reset)
         check_reset(f"{type(self).__name__} ", vars(self), relative=self.relative_reset)
@@ -64,18 +78,26 @@ class LeakyIntegrateFire(DynamicNeuron):
 
     @classmethod
     def examples(cls) -> list[Neuron]:
-        return [cls(), cls(scale_i=True, integration="exact"), cls(relative_reset=True), cls(tau_refrac=2.0)]
+        return [
+            cls(),
+            cls(scale_i=True, integration="exact"),
+            cls(relative_reset=True),
+            cls(tau_refrac=2.0),
+            cls(tau_refrac=1.0, input_latency=2),
+        ]
 
     def equations(self) -> Equations:
-        return Equations(
+        equations = Equations(
             variables={"v": (leak(self.scale_i), "v - v_thresh" if self.relative_reset else "v_reset")},
             threshold="v - v_thresh",
             parameters=("tau_mem", "v_thresh", "v_reset"),
             integration=self.integration,
-        ).with_refractory(self.tau_refrac)
+        )
+        return equations.with_input_latency(self.input_latency).with_refractory(self.tau_refrac)
 
     def parameter_values(self) -> dict[str, Any]:
         values = {"tau_mem": self.tau_mem, "v_thresh": self.v_thresh, "v_reset": self.v_reset, "v": self.v}
+        values |= input_values(self.input_latency)
         return values if self.tau_refrac is None else {**values, "tau_refrac": self.tau_refrac}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bodies import check_fields
-from ..errors import InvalidValueError, asked, check_choice, check_real, shown
+from ..errors import InvalidValueError, asked, check_choice, check_count, check_real, shown
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS, Readout, as_readout, plain_readout
 from ..random import Purpose, philox, uniform
@@ -20,9 +21,11 @@ from ..registry import Registry
 
 Integration = Literal["linear_euler", "exact"]
 __all__ = ["REFRACTORY_STATE", "DynamicNeuron", "Equations", "Input", "Integration", "Neuron", "SpikeInput"]
-__all__ += ["check_parameter", "check_reset", "sample_per_neuron"]
+__all__ += ["check_input_latency", "check_parameter", "check_reset", "input_values", "sample_per_neuron"]
 REFRACTORY_STATE = "refrac"
 """The variable that counts the steps until a neuron may spike again."""
+MAX_INPUT_LATENCY = 16
+"""Each step is a variable of every neuron; what is longer is a delay of synapses."""
 
 
 RESERVED = ("Isyn", "dt", "bias", "batch_norm", *(f"batch_norm_{n}" for n in ("scale", "shift", "mean", "var")))
@@ -106,6 +109,24 @@ class Equations:
         if period is None:
             return self
         return replace(self, parameters=(*self.parameters, "tau_refrac"), refractory="tau_refrac", held=("v",))
+
+    def with_input_latency(self, steps: int) -> Equations:
+        """The same with an input that acts `steps` time steps later than it arrives.
+
+        A shift register of variables takes the place of the input: ``input_1[t] = Isyn[t]``,
+        ``input_2[t] = input_1[t-1]``, and so on. A step of linear Euler takes a variable whose time constant is `dt`
+        all the way to what drives it, and reads the values that the others had the step before; so the last of n acts
+        n steps late.
+        """
+        if steps == 0:
+            return self
+        names = [f"input_{place}" for place in range(1, steps + 1)]
+        variables = {
+            name: (re.sub(r"\bIsyn\b", names[-1], rate), jump) for name, (rate, jump) in self.variables.items()
+        }
+        for before, name in zip(["Isyn", *names], names, strict=False):
+            variables[name] = (f"({before} - {name}) / dt", None)
+        return replace(self, variables=variables)
 
 
 class Neuron:
@@ -232,6 +253,11 @@ def sample_per_neuron(what: str, value: Any, owner: int, index: int, size: int, 
     return sampled(what, as_initializer(what, value), uniform(words[0]), 1)
 
 
+def input_values(steps: int) -> dict[str, float]:
+    """The initial values of the variables that make an input late: nothing has arrived."""
+    return {f"input_{place}": 0.0 for place in range(1, steps + 1)}
+
+
 def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_low: bool = False) -> Any:
     """A parameter as it is kept: a plain number in range, as a float; arrays and initialisers as they are.
 
@@ -240,6 +266,17 @@ def check_parameter(what: str, value: Any, low: float = float("-inf"), *, open_l
     if isinstance(value, (list, tuple, np.ndarray, Initializer, str)):
         return value
     return check_real(what, value, low, open_low=open_low)
+
+
+def check_input_latency(value: object, integration: str) -> int:
+    """The steps by which a neuron's input acts late, or an error."""
+    steps = check_count("input_latency", value, 0, MAX_INPUT_LATENCY)
+    if steps and integration != "linear_euler":
+        raise InvalidValueError(
+            f"input_latency {steps} needs integration 'linear_euler', under which a variable can take over another's "
+            f"value of the step before, got {integration!r}"
+        )
+    return steps
 
 
 def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None:

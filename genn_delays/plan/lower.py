@@ -23,7 +23,7 @@ from ..neurons import DynamicNeuron, Input
 from ..neurons.neuron import REFRACTORY_STATE
 from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
-from ..synapses import SYNAPSES
+from ..synapses import SYNAPSES, Delta
 from .order import computation_order
 from .plan import PHANTOM, ConnectionPlan, EventProp, FirstSynapses, Kind, Plan, PopulationPlan
 
@@ -284,6 +284,11 @@ def _transition_numbers(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Numbers per neuron that EventProp's adjoint reads besides the coefficients of a step."""
     transitions = model.transitions
+    if transitions is None and not isinstance(p.synapse, Delta):
+        raise InvalidValueError(
+            f"population {p.name!r}: EventProp has no adjoint for equations that read dt, as those of input_latency "
+            "do; use input_latency 0, or the compiler of surrogate gradients"
+        )
     if transitions is None:
         raise InvalidValueError(
             f"population {p.name!r}: EventProp has no adjoint for synapse 'delta', which moves the potential at once; "

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import check_registered, unknown
 from .deep_r import DeepR
-from .rigl import RigL
+from .rigl import RigL, SignedRigL
 from .rule import REWIRING, RewiringRule
 from .set import SET
 
@@ -27,4 +27,4 @@ def as_rewiring(what: str, value: Any) -> RewiringRule | None:
     raise unknown(f"rewiring of {what}", value, [*REWIRING, DEEP_R_RIGL, "none"])
 
 
-__all__ = ["DEEP_R_RIGL", "REWIRING", "SET", "DeepR", "RewiringRule", "RigL", "as_rewiring"]
+__all__ = ["DEEP_R_RIGL", "REWIRING", "SET", "DeepR", "RewiringRule", "RigL", "SignedRigL", "as_rewiring"]

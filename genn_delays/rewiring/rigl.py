@@ -58,3 +58,26 @@ class RigL(RewiringRule):
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         return cls(interval=1), cls(interval=3, candidates=20, growth_delay="best")
+
+
+@REWIRING.register("signed_rigl")
+@dataclass(frozen=True)
+class SignedRigL(RigL):
+    """RigL's removal with DEEP R's growth: what is between the two rules, to tell what removal and growth do apart.
+
+    Synapses are dropped as :class:`RigL` does, the smallest at an interval. Weights keep their signs as in
+    :class:`~genn_delays.rewiring.DeepR`, ``sign * max(theta, 0)``, and as many grow where ``dL/dtheta`` is most
+    negative. A weight that comes to 0 stays there until it rises again or the interval is over.
+
+    Args:
+        fraction, interval, end, growth_delay, candidates: see :class:`RigL`.
+        dale: Dale's law: the sign depends on the source neuron alone. Otherwise every pair has a sign.
+    """
+
+    dale: bool = field(default=False, kw_only=True)
+
+    signed = True
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls(interval=1, dale=True), cls(interval=3, growth_delay="redraw")

@@ -11,8 +11,8 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
                         rng_seed, reg_strength_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
                         the first kind, grad_limit and phantom_spike of the second
     [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
-                        delay_optimiser (delays are not learned where it is not given), validation, shuffle, data_dir;
-                        for data of one's own, where dataset is a path: test_share, split_seed, sample_rate
+                        delay_optimiser (delays are not learned where it is "none" or not given), validation, shuffle,
+                        data_dir; for data of one's own, where dataset is a path: test_share, split_seed, sample_rate
     [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
 
 Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.

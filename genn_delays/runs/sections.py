@@ -284,8 +284,10 @@ def read_training(table: Table) -> TrainingConfig:
     else:
         optimiser = complete("optimiser", optimisers, "[training] optimiser", optimiser)
     delays = table.pop("delay_optimiser", None)
+    if delays in (NO_OPTIMISER, {"kind": NO_OPTIMISER}):
+        delays = None
     if delays is not None:
-        delays = complete("optimiser", OPTIMISERS, "[training] delay_optimiser", delays)
+        delays = complete("optimiser", optimisers, "[training] delay_optimiser", delays)
     training = TrainingConfig(**table, optimiser=optimiser, delay_optimiser=delays)
     within("[training]", lambda: training.own)
     return training

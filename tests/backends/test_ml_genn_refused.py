@@ -55,6 +55,7 @@ pytestmark = pytest.mark.genn
         (lambda: small(LeakyIntegrateFire(relative_reset=True)), ("'hidden'", "relative_reset", "absolute reset to 0")),
         (lambda: small(LeakyIntegrateFire(v_reset=-0.5)), ("'hidden'", "v_reset -0.5", "absolute reset to 0")),
         (lambda: small(LeakyIntegrateFire(tau_refrac=2.0)), ("'hidden'", "tau_refrac 2.0", "refractory")),
+        (lambda: small(LeakyIntegrateFire(input_latency=2)), ("'hidden'", "input_latency 2", "without it")),
         (lambda: small(LeakyIntegrateFire(tau_mem=Uniform(5, 9))), ("'hidden'", "tau_mem from 5", "one time constant")),
         (lambda: small(synapse=Exponential(Uniform(5, 9))), ("'hidden'", "tau_syn from 6", "one time constant")),
         (lambda: small(LeakyIntegrateFire(tau_mem=20.0)), ("'hidden'", "tau_mem = tau_syn = 20", "differ")),

@@ -79,6 +79,14 @@ def test_distinct_delays_are_distinct(count, delay):
     np.testing.assert_array_equal(found.pre, free.pre)
 
 
+@pytest.mark.parametrize("make", KINDS[:2], ids=["dense", "sparse"])
+def test_as_many_synapses_as_lags_are_a_convolution(make):
+    """25 different delays out of 25: every pair has a weight at every lag, the baseline of the delay benchmarks."""
+    found = synapses(make, 25, delay=UniformInt(0, 24), distinct_delays=True, weight=Normal(0.0, 1.0))
+    np.testing.assert_array_equal(found.delay.reshape(-1, 25), np.tile(np.arange(25), (found.delay.size // 25, 1)))
+    assert len(set(found.weight.tolist())) == found.weight.size
+
+
 def test_distinct_delays_are_all_as_likely():
     """Drawing again until they differ is drawing without replacement."""
     from scipy.stats import chisquare

@@ -96,6 +96,8 @@ def branches(kind: str, event_prop: bool) -> list[Branch]:
 def fits(branch: Branch, event_prop: bool) -> bool:
     """EventProp has derivatives by spike times and none by spikes as numbers; surrogates are the other way round."""
     readout = as_readout(branch.readout)
+    if event_prop and any(getattr(n, "input_latency", 0) for n in (branch.neuron, branch.output)):
+        return False  # equations of steps, not of continuous time
     return (readout.derivative == "time" or readout.reads != "spikes") if event_prop else readout.derivative == "value"
 
 

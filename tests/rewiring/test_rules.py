@@ -26,6 +26,7 @@ from genn_delays import (
     Network,
     Population,
     RigL,
+    SignedRigL,
     SpikeInput,
     SurrogateCompiler,
     UniformInt,
@@ -114,7 +115,7 @@ def registered() -> Iterator[None]:
         dict.pop(REWIRING, name)
 
 
-EVERY = [rule for kind in (DeepR, RigL, SET, *OWN.values()) for rule in kind.examples()]
+EVERY = [rule for kind in (DeepR, RigL, SignedRigL, SET, *OWN.values()) for rule in kind.examples()]
 INGREDIENTS: list[dict[str, Any]] = [{}, {"kernel": GaussianKernel(sigma=2.0), "kernel_count": 2}]
 
 
@@ -186,7 +187,9 @@ def test_criteria_are_what_they_say() -> None:
         order = sorted(range(200), key=lambda k: (abs(w[k]), k))
         assert np.flatnonzero(rule.dropped(w, 31)).tolist() == sorted(order[:31])
         np.testing.assert_array_equal(rule.helps(g, sign), np.abs(g))
-    np.testing.assert_array_equal(DeepR().helps(g, sign), -sign * g)
+    np.testing.assert_array_equal(SignedRigL().dropped(w, 31), RigL().dropped(w, 31))
+    for rule in (DeepR(), SignedRigL()):
+        np.testing.assert_array_equal(rule.helps(g, sign), -sign * g)
     worth = np.abs(w.astype(float)) * (1 + 10 * np.abs(m.astype(float)))
     found = SNFSLike().dropped(w, 50, age, [m, v])
     assert found.sum() == 50 and worth[found].max() <= worth[~found].min() * (1 + 1e-6)
@@ -195,6 +198,22 @@ def test_criteria_are_what_they_say() -> None:
         Tired(size=0.5, switch=2.0).dropped(w, 0, age, [m, v]), (tired < 0.5) & (age > 2) | (tired == 0)
     )
     np.testing.assert_allclose(SNFSLike().helps(g, sign), np.where(sign * g < 0, 1, 0.5) * np.abs(g))
+
+
+def test_signed_rigl_keeps_signs_and_acts_at_its_interval(kernels: Any) -> None:
+    """Half-trained networks keep Dale's law, and hold synapses of weight 0 between two times."""
+    network, rule = small_network(sparsity=0.5), SignedRigL(fraction=0.3, interval=4, end=1.0, dale=True)
+    weights, rewired = [], []
+    for steps in (6, 8):
+        with train(network, rule, kernels, steps, alpha=0.3) as compiled:
+            for connection in network.connections:
+                s = compiled.synapses(connection)
+                assert not np.intersect1d(s.pre[s.weight > 0], s.pre[s.weight < 0]).size
+                weights.append(s.weight)
+            rewired.append(sorted(map(tuple, np.stack([*compiled.synapses(network.connections[0])[:2]], 1).tolist())))
+    assert any((w == 0).any() for w in weights[:2])
+    assert rewired[0] != rewired[1]
+    assert [w.size for w in weights[:2]] == [w.size for w in weights[2:]]
 
 
 def test_what_is_no_number_is_worth_most(backend: Any) -> None:

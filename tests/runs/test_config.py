@@ -84,6 +84,21 @@ def test_weights_can_be_fixed_where_delays_are_learned(small):
     assert {(c.optimiser, c.delay_optimiser) for c in plan_of(nothing).connections} == {(None, None)}
 
 
+@pytest.mark.parametrize("none", ["none", {"kind": "none"}], ids=repr)
+def test_delays_can_be_fixed_by_name(small, none):
+    """As weights can, so that a sweep may list both; a kernel may spread synapses that stay where they are."""
+    given = tables(small)
+    given["training"] |= {"delay_optimiser": none}
+    given["connections"][0] |= {"delay_kernel": {"kind": "gaussian", "sigma": 2.0, "final_sigma": 2.0}}
+    config = Config.from_tables(given)
+    assert config.training.delay_optimiser is None
+    assert {c.delay_optimiser for c in plan_of(config).connections} == {None}
+    assert "delay_optimiser" not in config.tables()["training"]
+    given["training"]["delay_optimiser"] = "nome"
+    with pytest.raises(InvalidValueError, match=r"delay_optimiser 'nome'.*Did you mean 'none'"):
+        Config.from_tables(given)
+
+
 def test_settings_of_another_compiler_are_errors_and_go_where_it_is_exchanged(small):
     given = tables(small)
     given["compiler"] |= {"kind": "eventprop"}

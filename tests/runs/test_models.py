@@ -49,6 +49,19 @@ def test_the_wheel_carries_the_models():
     assert targets["wheel"]["force-include"] == {"models": "genn_delays/_models"}
 
 
+@pytest.mark.parametrize("data", ["fsdd", "rawhd"])
+def test_models_of_the_published_neuron_differ_in_the_neuron_and_have_full_weights(data):
+    base, twin = (load_model(name).tables() for name in (f"{data}_paper", f"{data}_paper_published_neuron"))
+    assert twin["connections"][1]["weight"] == {"kind": "kaiming_uniform", "gain": 1.0}
+    base["connections"][1]["weight"] = twin["connections"][1]["weight"]
+    late = [p.pop("input_latency", None) for p in twin["populations"]]
+    assert (late, twin["populations"][1].pop("tau_refrac")) == ([None, 2, 1], 1.0)
+    assert [p.pop("input_latency", None) for p in base["populations"]] == [None, 0, 0]
+    for tables in (base, twin):
+        del tables["model"]
+    assert twin == base
+
+
 def test_a_python_file_is_a_model(call, small, tmp_path):
     small()
     (tmp_path / "made.py").write_text(PYTHON)

@@ -176,6 +176,7 @@ def _check_population(p: Population, values: dict[str, Array]) -> None:
     if neuron.readout is None and isinstance(neuron, LeakyIntegrate):
         raise _not_carried(what, "LeakyIntegrate without a readout", ", ".join(repr(name) for name in allowed))
     unwanted = {
+        f"input_latency {neuron.input_latency}": neuron.input_latency,
         "batch norm": p.batch_norm is not None,
         f"dropout {p.dropout:g}": p.dropout,
         "a bias": p.bias is not None,

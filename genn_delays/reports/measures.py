@@ -132,18 +132,18 @@ def read_run(folder: RunFolder) -> Measures:
 
 
 def measure(
-    run: Measures, folder: RunFolder, *, data_dir: str | None, backend: str | None, threads: int | None, example: int,
-    note: Note, quiet: bool,
+    run: Measures, folder: RunFolder, datasets: Datasets, *, backend: str | None, threads: int | None, example: int,
+    note: Note,
 ) -> None:  # fmt: skip
     """Fill in what the trained network gives: synapses and fields, and on the test set confusion and an example.
 
     Args:
-        data_dir, backend, threads: where they differ from the run's.
+        datasets: of all runs of the report.
+        backend, threads: where they differ from the run's.
         example: number of the test example that is shown.
         note: called with what is left out and the whole reason.
-        quiet: see :func:`~genn_delays.datasets.load_dataset`.
     """
-    config = with_data_dir(run.config, data_dir)
+    config = with_data_dir(run.config, datasets.data_dir)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     name = config.compiler.backend
     found = BACKENDS[name]().availability()
@@ -152,7 +152,10 @@ def measure(
             raise BackendUnavailableError(f"--backend {name} is not available: {found.detail}")
         _omit(run, note, _OF_DATA, f"backend {name!r} is not available here (--backend names another)", found.detail)
         config = replace(config, compiler=replace(config.compiler, backend="reference", threads=None, batch_size=1))
-    data = _data(run, config, data_dir, note, quiet=quiet) if found.available else None
+    data = datasets.of(config) if found.available else None
+    if isinstance(data, DatasetError):
+        why = f"data set {config.training.dataset!r} is not at hand (--data-dir says where it is)"
+        _omit(run, note, _OF_DATA, why, str(data))
     with compile_network(config) as compiled:
         compiled.load(folder.best)
         run.epoch, run.overview = compiled.epoch, compiled.overview()
@@ -160,7 +163,7 @@ def measure(
             Connected(c.name, compiled.synapses(c), c.source.size, c.target.size) for c in compiled.network.connections
         ]
         _fields(run, compiled, note)
-        if data is not None:
+        if isinstance(data, Dataset):
             _on_data(run, compiled, data, example, note)
 
 
@@ -218,16 +221,29 @@ def _fields(run: Measures, compiled: CompiledNetwork, note: Note) -> None:
             _omit(run, note, f"receptive fields of {p.name!r}", "they cannot be computed", str(reason))
 
 
-def _data(run: Measures, config: Config, data_dir: str | None, note: Note, *, quiet: bool) -> Dataset | None:
-    """The data set; None where it is not at hand, which is an error where its folder was named."""
-    try:
-        return load_data(config, quiet=quiet)
-    except DatasetError as error:
-        if data_dir is not None:
-            raise
-        why = f"data set {config.training.dataset!r} is not at hand (--data-dir says where it is)"
-        _omit(run, note, _OF_DATA, why, str(error))
-        return None
+class Datasets:
+    """The data sets of a report's runs, each loaded once.
+
+    Args:
+        data_dir: where their files are, if not where training had them.
+        quiet: see :func:`~genn_delays.datasets.load_dataset`.
+    """
+
+    def __init__(self, data_dir: str | None, quiet: bool) -> None:
+        self.data_dir, self._quiet = data_dir, quiet
+        self._loaded: dict[tuple[Any, ...], Dataset | DatasetError] = {}
+
+    def of(self, config: Config) -> Dataset | DatasetError:
+        """The data set of a run; or why it is not at hand, which is raised where its folder was named."""
+        key = config.training.dataset, config.training.data_dir, config.compiler.example_timesteps
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = load_data(config, quiet=self._quiet)
+            except DatasetError as error:
+                if self.data_dir is not None:
+                    raise
+                self._loaded[key] = error
+        return self._loaded[key]
 
 
 def _omit(run: Measures, note: Note, what: str, why: str, detail: str) -> None:

@@ -41,6 +41,7 @@ DRAWN: dict[str, Any] = {
     "connectivity": lambda ax=None: plots.connectivity(synapses(), ax),
     "learning_curve": lambda ax=None: plots.learning_curve(LINES, ax),
     "rewirings": lambda ax=None: plots.rewirings([{"epoch": 1, "rewirings": 3, "newborn_rewirings": 1}], ax),
+    "receptive_field": lambda ax=None: plots.receptive_field(np.arange(-6.0, 6.0).reshape(3, 4), ax),
     "confusion": lambda ax=None: plots.confusion([[3, 1], [0, 4]], ax),
 }
 

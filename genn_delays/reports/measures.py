@@ -1,4 +1,4 @@
-"""What a report says of a run: read from its folder, and computed by its network where its data set is at hand."""
+"""The figures that a report has of a run: read from its folder, and computed by its network on its data set."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Measures:
 
 
 def read_run(folder: RunFolder) -> Measures:
-    """What the folder itself says; nothing is computed.
+    """The part that the folder itself says; nothing is computed.
 
     Raises:
         RunFolderError: it is no run folder, is damaged, or has no checkpoint.

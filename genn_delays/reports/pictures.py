@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
+_MARGINS = {"left": 0.24, "right": 0.96, "bottom": 0.26, "top": 0.87}
+"""Of receptive fields, which then are alike."""
 _MOST_MARKS = 4_000
 """Pictures of more synapses would be large files."""
 
@@ -97,7 +99,14 @@ def fields(found: ReceptiveFields, dt: float, limit: float) -> list[Picture]:
     for unit, field in zip(found.units, found.values, strict=True):
         title = f"{found.population} {unit}"
         ax = plots.receptive_field(
-            field, _axes(2.2, 1.9), dt=dt, unit="ms", source=found.source, limit=limit, title=title, colorbar=False
+            field,
+            _axes(2.2, 1.9, _MARGINS),
+            dt=dt,
+            unit="ms",
+            source=found.source,
+            limit=limit,
+            title=title,
+            colorbar=False,
         )
         ax.set_xlabel("time before (ms)")
         excited, inhibited = int((field > 0).sum()), int((field < 0).sum())
@@ -168,13 +177,16 @@ def _epochs(lines: Sequence[Any]) -> str:
     return f"{len(lines)} epoch{'s'[: len(lines) > 1]}"
 
 
-def _axes(width: float = 4.6, height: float = 3.3) -> Axes:
-    """Axes of a figure of this size (inches), which belongs to nothing else."""
+def _axes(width: float = 4.6, height: float = 3.3, margins: dict[str, float] | None = None) -> Axes:
+    """Axes of a figure of this size (inches), which belongs to nothing else; `margins` as shares of it where not laid
+    out by what is drawn."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained" if margins is None else None)
     FigureCanvasAgg(figure)
+    if margins is not None:
+        figure.subplots_adjust(**margins)
     return figure.subplots()
 
 

@@ -67,6 +67,12 @@ def digits(trained: Trained) -> Path:
 
 
 @pytest.fixture
-def copy(digits: Path, tmp_path: Path) -> Path:
-    """A run of the test's own."""
-    return Path(shutil.copytree(digits, tmp_path / "copy"))
+def small(trained: Trained) -> Path:
+    """A run of a network of two inputs and two outputs; not to be written."""
+    return trained("sequence_detection")
+
+
+@pytest.fixture
+def copy(small: Path, tmp_path: Path) -> Path:
+    """The same, the test's own."""
+    return Path(shutil.copytree(small, tmp_path / "copy"))

@@ -75,7 +75,8 @@ def receptive_fields(
     newborn synapse of a rewiring rule has its sign, though its weight is tiny.
 
     Args:
-        network: as described, or compiled: the synapses as they are now.
+        network: as described, or compiled: the synapses as they are now. Under Dale's law only a compiled network has
+            the signs that training begins with.
         population: whose neurons; the only output where not given.
         units: their numbers; all where not given.
         source: the inputs; the only input population where not given.
@@ -201,7 +202,7 @@ class _Search:
     ) -> None:  # fmt: skip
         self._between, self._synapses, self._of, self._units, self._length = between, synapses, of, units, length
         sizes = {p.name: p.size for c in between for p in (c.source, c.target) if p is not of or c.source is of}
-        needs = {(f"population {n!r}", "paths"): 16 * size * units.size * length for n, size in sizes.items()}
+        needs = {(f"population {n!r}", "paths"): 24 * size * units.size * length for n, size in sizes.items()}
         check_host(needs)
 
     def fields(self, source: Population) -> Field:

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 from ..errors import InvalidValueError
 from ..version import __version__
 from . import commands
+from .analyse import ANALYSE, analyse
+from .analyse import add_options as add_analyse_options
 from .benchmarks import BENCHMARK, add_benchmarks
 from .report import REPORT, add_report, report
 from .unknown import unknown_option
@@ -20,6 +22,7 @@ generated code.
   genn-delays train digits                     train a model, no download needed
   genn-delays train digits --sparsity 0.95     another sparsity
   genn-delays evaluate runs/digits-001         test accuracy of a run
+  genn-delays analyse runs/digits-001          receptive fields, synapses, classes
   genn-delays report runs/digits-001           a page about it, to be read in a browser
   genn-delays show-code digits                 the C++ that is generated for it
   genn-delays info                             what works on this machine
@@ -99,6 +102,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
+    add_analyse_options(add("analyse", analyse, "receptive fields, Moran's I and other figures of a run", ANALYSE))
     add_report(add("report", report, "one HTML page about one run or several", REPORT))
     show = add("show-code", commands.show_code, "print the source generated for a model; no compiler is needed")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")

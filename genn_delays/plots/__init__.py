@@ -11,13 +11,15 @@ styles, markers or the order of brightness say the same in a print without colou
 
 from .confusion import confusion
 from .connectivity import connectivity
+from .histograms import fan_in, fan_out, histogram
 from .learning_curve import learning_curve, rewirings
+from .morans_i import morans_i
 from .raster import image, raster
 from .receptive_field import receptive_field
 from .style import COLOURS
 from .traces import traces
 
 __all__ = [
-    "COLOURS", "confusion", "connectivity", "image", "learning_curve", "raster", "receptive_field", "rewirings",
-    "traces",
+    "COLOURS", "confusion", "connectivity", "fan_in", "fan_out", "histogram", "image", "learning_curve", "morans_i",
+    "raster", "receptive_field", "rewirings", "traces",
 ]  # fmt: skip

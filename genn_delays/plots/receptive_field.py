@@ -68,7 +68,7 @@ def receptive_field(
         values[:, ::-1], cmap=diverging(), vmin=-limit, vmax=limit, extent=edges, origin="lower", aspect="auto",
         interpolation="nearest",
     )  # fmt: skip
-    ax.set(xlabel=f"time before it is heard ({unit})", ylabel=source)
+    ax.set(xlabel=f"time before the neuron hears it ({unit})", ylabel=source)
     if title:
         ax.set_title(title, fontsize=10)
     if colorbar:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from refused import refused
 
 from genn_delays import plots
+from genn_delays.analysis import Fans, Histogram
 from genn_delays.connectivity import Synapses
 from genn_delays.plots.style import marker, series_style
 
@@ -22,6 +23,7 @@ LINES = [
     {"epoch": e, "train_accuracy": 0.1 * e, "test_accuracy": 0.08 * e, "train_loss": 3.0 / e, "test_loss": None}
     for e in range(1, 6)
 ]
+HISTOGRAM = Histogram("weight", "a_b", np.array([-1.0, 0.0, 1.0]), {"excitatory": np.array([0, 3])})
 TIMES, NEURONS = np.array([0.0, 3.0, 3.0, 7.5]), np.array([0, 2, 1, 0])
 
 
@@ -43,6 +45,11 @@ DRAWN: dict[str, Any] = {
     "rewirings": lambda ax=None: plots.rewirings([{"epoch": 1, "rewirings": 3, "newborn_rewirings": 1}], ax),
     "receptive_field": lambda ax=None: plots.receptive_field(np.arange(-6.0, 6.0).reshape(3, 4), ax),
     "confusion": lambda ax=None: plots.confusion([[3, 1], [0, 4]], ax),
+    "receptive_field": lambda ax=None: plots.receptive_field(np.arange(12.0).reshape(4, 3), ax),
+    "morans_i": lambda ax=None: plots.morans_i({"untrained": [0.1, 0.2], "trained": [0.3, 0.5, 0.4]}, ax),
+    "histogram": lambda ax=None: plots.histogram(HISTOGRAM, ax),
+    "fan_in": lambda ax=None: plots.fan_in(Fans("a_b", np.array([1, 4, 1]), np.array([2, 4])), ax),
+    "fan_out": lambda ax=None: plots.fan_out(Fans("a_b", np.array([1, 4, 1]), np.array([2, 4])), ax),
 }
 
 

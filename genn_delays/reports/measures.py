@@ -10,14 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis import ReceptiveFields, receptive_fields
+from ..analysis import (
+    Histogram,
+    ReceptiveFields,
+    Spikes,
+    classes,
+    delays_by_sign,
+    receptive_fields,
+    spikes_by_population,
+)
 from ..backends import BACKENDS
 from ..callbacks import SpikeRecorder, VarRecorder
 from ..callbacks.metrics_writer import read_metrics
 from ..connectivity import Synapses
 from ..datasets import Dataset
 from ..errors import BackendUnavailableError, DatasetError, GennDelaysError, InvalidValueError, RunFolderError
-from ..learning.readouts import as_readout
+from ..learning.readouts import answers
 from ..network import Population
 from ..overview import Overview
 from ..runs.build import check_data, compile_network, load_data, take, validate, with_data_dir
@@ -40,11 +48,13 @@ class Connected:
     """The synapses of a connection, trained.
 
     Attributes:
+        delays: how many synapses have which delay.
         num_pre, num_post: sizes of its populations.
     """
 
     name: str
     synapses: Synapses
+    delays: Histogram
     num_pre: int
     num_post: int
 
@@ -92,6 +102,7 @@ class Measures:
         result: of ``result.json``; empty where training has not ended.
         epoch: of the checkpoint, from 1.
         overview: of the trained network.
+        spikes: on all test examples, of every population that spikes.
         confusion: numbers of test examples ``[class, chosen class]``; None where the data set is not at hand.
         omitted: what the page leaves out, and why.
     """
@@ -107,6 +118,7 @@ class Measures:
     fields: list[ReceptiveFields] = field(default_factory=list)
     confusion: npt.NDArray[np.int64] | None = None
     example: Example | None = None
+    spikes: list[Spikes] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
 
 
@@ -160,36 +172,28 @@ def measure(
         compiled.load(folder.best)
         run.epoch, run.overview = compiled.epoch, compiled.overview()
         run.connections = [
-            Connected(c.name, compiled.synapses(c), c.source.size, c.target.size) for c in compiled.network.connections
+            Connected(c.name, compiled.synapses(c), delays_by_sign(compiled, c), c.source.size, c.target.size)
+            for c in compiled.network.connections
         ]
         _fields(run, compiled, note)
         if isinstance(data, Dataset):
             _on_data(run, compiled, data, example, note)
 
 
-_OF_DATA = "confusion of classes, and a test example's spikes"
+_OF_DATA = "confusion of classes, spikes and a test example"
 
 
 def _on_data(run: Measures, compiled: CompiledNetwork, data: Dataset, example: int, note: Note) -> None:
     source, output = check_data(run.config, compiled.network, data)
     if example >= len(data.y_test):
         raise InvalidValueError(f"--example must be a whole number in [0, {len(data.y_test) - 1}], got {example}")
-    z = compiled.predict({source: data.x_test}, output)[0][output]
-    chosen = _chosen(output, z)
-    run.confusion = np.zeros((data.num_classes, data.num_classes), np.int64)
-    np.add.at(run.confusion, (data.y_test, chosen), 1)
-    run.example = _example(compiled, data, source, output, example, int(chosen[example]))
+    run.confusion = classes(compiled, {source: data.x_test}, data.y_test, output).confusion
+    run.example = _example(compiled, data, source, output, example)
+    if run.example.spikes:
+        run.spikes = list(spikes_by_population(compiled, {source: data.x_test}).values())
 
 
-def _chosen(output: Population, z: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """The class that the network decides for, ``[example]``."""
-    largest = as_readout(output.neuron.readout).best == "largest"
-    return np.asarray((z if largest else -z).argmax(axis=1))
-
-
-def _example(
-    compiled: CompiledNetwork, data: Dataset, source: Population, output: Population, number: int, chosen: int
-) -> Example:
+def _example(compiled: CompiledNetwork, data: Dataset, source: Population, output: Population, number: int) -> Example:
     spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
     model = compiled.plan.populations[output.index].model
     variable = model.states[0] if model is not None else ""
@@ -197,7 +201,9 @@ def _example(
     recorders += [VarRecorder(output, variable, "traces")] if variable else []
     one = slice(number, number + 1)
     x: Any = take(data.x_test, one) if not isinstance(data.x_test, list) else data.x_test[one]
-    recorded = compiled.evaluate({source: x}, {output: data.y_test[one]}, callbacks=recorders)[1]
+    answer, recorded = compiled.predict({source: x}, output, callbacks=recorders)
+    z = answer[output].T
+    chosen = int(answers(compiled.plan.populations[output.index].reading, z, z, False)[0])
     spikes = {p.name: tuple(part[0] for part in recorded[f"spikes {p.name}"]) for p in spiking}
     return Example(
         number=number, label=int(data.y_test[number]), chosen=chosen, inputs=x[0], source=source.name,

@@ -207,9 +207,9 @@ def _on_data(here: str, run: Measures) -> list[Section]:
         e = run.example
         right = "which is right" if e.label == e.chosen else "which is wrong"
         text = f"Example {e.number} of the test set, of class {e.label}. The network chooses {e.chosen}, {right}."
-        sections.append(
-            Section(f"{here}-example", "A test example", (text,), (), tuple(pictures.example(e)))
-        )  # fmt: skip
+        sections.append(Section(f"{here}-example", "A test example", (text,), (), tuple(pictures.example(e))))
+    if run.spikes:
+        sections.append(Section(f"{here}-spikes", "Spikes", *_spikes(run)))
     if run.confusion is not None:
         counts = run.confusion
         text = (
@@ -221,6 +221,18 @@ def _on_data(here: str, run: Measures) -> list[Section]:
             Section(f"{here}-confusion", "Confusion of classes", (text,), tables, (pictures.confusion(counts),))
         )
     return sections
+
+
+def _spikes(run: Measures) -> tuple[tuple[str, ...], tuple[tuple[str, Table], ...]]:
+    columns = (
+        Column("population"), Column("neurons", True), Column("spikes an example", True),
+        Column("spikes a neuron and time step", True), Column("silent neurons", True),
+    )  # fmt: skip
+    rows = tuple(
+        (s.population, f"{s.counts.size:,}", f"{s.per_example:,.5g}", f"{s.rate:.3g}", f"{s.silent:,}")
+        for s in run.spikes
+    )
+    return (f"On all {run.spikes[0].examples:,} test examples.",), (("", Table(columns, rows)),)
 
 
 def _by_class(counts: Any) -> Table:
@@ -240,7 +252,7 @@ def _by_class(counts: Any) -> Table:
 
 
 def _synapses(here: str, run: Measures) -> list[Section]:
-    own = tuple(pictures.connection(c) for c in run.connections)
+    own = tuple(picture for c in run.connections for picture in pictures.connection(c))
     return [Section(f"{here}-synapses", "Synapses", pictures=own)] if own else []
 
 

@@ -149,12 +149,16 @@ def confusion(counts: Any) -> Picture:
     return _png(ax, f"Confusion matrix of {len(counts)} classes: {right:,} of {total:,} examples are right.", "")
 
 
-def connection(c: Connected) -> Picture:
-    """The synapses of a connection."""
+def connection(c: Connected) -> list[Picture]:
+    """The synapses of a connection, and their delays."""
     ax = plots.connectivity(c.synapses, _axes(4.6, 3.8), num_pre=c.num_pre, num_post=c.num_post, most_marks=_MOST_MARKS)
     delays = c.synapses.delay
     span = f"delays {delays.min()} to {delays.max()} time steps" if delays.size else "none"
-    return _png(ax, f"The {delays.size:,} synapses of {c.name}, {span}.", c.name)
+    found = [_png(ax, f"The {delays.size:,} synapses of {c.name}, {span}.", f"Synapses of {c.name}")]
+    if delays.size:
+        ax = plots.histogram(c.delays, _axes(4.6, 3.3), title="")
+        found.append(_svg(ax, f"Delays of {c.name}: {span}, by the sign of the weight.", f"Delays of {c.name}"))
+    return found
 
 
 def _raster(spikes: Any, name: str, size: int, shown: Example, caption: str) -> Picture:

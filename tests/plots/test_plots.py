@@ -43,7 +43,6 @@ DRAWN: dict[str, Any] = {
     "connectivity": lambda ax=None: plots.connectivity(synapses(), ax),
     "learning_curve": lambda ax=None: plots.learning_curve(LINES, ax),
     "rewirings": lambda ax=None: plots.rewirings([{"epoch": 1, "rewirings": 3, "newborn_rewirings": 1}], ax),
-    "receptive_field": lambda ax=None: plots.receptive_field(np.arange(-6.0, 6.0).reshape(3, 4), ax),
     "confusion": lambda ax=None: plots.confusion([[3, 1], [0, 4]], ax),
     "receptive_field": lambda ax=None: plots.receptive_field(np.arange(12.0).reshape(4, 3), ax),
     "morans_i": lambda ax=None: plots.morans_i({"untrained": [0.1, 0.2], "trained": [0.3, 0.5, 0.4]}, ax),

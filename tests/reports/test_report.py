@@ -23,9 +23,13 @@ from genn_delays.runs.folder import RunFolder
 from genn_delays.runs.models import load_model
 
 SECTIONS = [
-    "Result", "Network", "Learning curves", "Receptive fields", "A test example", "Confusion of classes", "Synapses",
-    "Configuration", "What it ran on",
+    "Result", "Network", "Learning curves", "Receptive fields", "A test example", "Spikes", "Confusion of classes",
+    "Synapses", "Configuration", "What it ran on",
 ]  # fmt: skip
+
+
+SILENT = [title for title in SECTIONS if title != "Spikes"]
+"""Of a network without a population that spikes, inputs apart."""
 
 
 def check_whole(html: str) -> Page:
@@ -72,6 +76,8 @@ def test_a_run_on_a_page(call, digits, tmp_path):
     assert dict(page.tables["What it ran on"])["genn_delays"] and "left out" not in page.text.lower()
     alts = [image["alt"] for image in page.of("img")]
     assert sum(alt.startswith("Receptive field of") for alt in alts) == 10
+    head, hidden = page.tables["Spikes"]
+    assert (head[0], hidden[:2]) == ("population", ["hidden", "32"]) and float(hidden[2]) > 1
     found = evaluate(RunFolder(digits))
     rows = page.tables["Accuracy by class"][1:]
     assert sum(int(row[1]) for row in rows) == found.examples == 359
@@ -136,7 +142,7 @@ def test_a_run_whose_training_has_not_ended_and_names_that_look_like_html(copy):
     config.write_text(text)
     page = check_whole(report([run]))
     assert "has not ended" in page.text and page.text.count(nasty) == 2
-    assert [text for level, _, text in page.headings if level == 3] == SECTIONS
+    assert [text for level, _, text in page.headings if level == 3] == SILENT
 
 
 def test_without_its_data_set_a_run_is_shown_as_far_as_it_goes(call, copy, tmp_path):
@@ -147,8 +153,12 @@ def test_without_its_data_set_a_run_is_shown_as_far_as_it_goes(call, copy, tmp_p
     assert done.status == 0 and "'sequence_detection' is not at hand" in done.err and "/not/there" in done.err
     page = check_whole(out.read_text())
     titles = [text for level, _, text in page.headings if level == 3]
-    assert titles == ["Result", "Left out", *(t for t in SECTIONS[1:] if t not in ("A test example", SECTIONS[5]))]
-    assert "Confusion of classes, and a test example's spikes: data set 'sequence_detection' is not at" in page.text
+    assert titles == [
+        "Result",
+        "Left out",
+        *(t for t in SILENT[1:] if t not in ("A test example", "Confusion of classes")),
+    ]
+    assert "Confusion of classes, spikes and a test example: data set 'sequence_detection' is not at" in page.text
     assert page.text.count("/not/there") == 1  # where the run's own configuration says it
 
 

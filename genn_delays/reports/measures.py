@@ -102,6 +102,7 @@ class Measures:
         result: of ``result.json``; empty where training has not ended.
         epoch: of the checkpoint, from 1.
         overview: of the trained network.
+        truncated: whether receptive fields end at :data:`LONGEST`, as the network has a cycle.
         spikes: on all test examples, of every population that spikes.
         confusion: numbers of test examples ``[class, chosen class]``; None where the data set is not at hand.
         omitted: what the page leaves out, and why.
@@ -116,6 +117,7 @@ class Measures:
     overview: Overview | None = None
     connections: list[Connected] = field(default_factory=list)
     fields: list[ReceptiveFields] = field(default_factory=list)
+    truncated: bool = False
     confusion: npt.NDArray[np.int64] | None = None
     example: Example | None = None
     spikes: list[Spikes] = field(default_factory=list)
@@ -220,6 +222,7 @@ def _fields(run: Measures, compiled: CompiledNetwork, note: Note) -> None:
         for truncate in (None, LONGEST):
             try:
                 run.fields.append(receptive_fields(compiled, p, units, truncate=truncate))
+                run.truncated = run.truncated or truncate is not None
                 break
             except GennDelaysError as error:
                 reason = error

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..overview import Column, Table
 from . import pictures
-from .measures import Measures
+from .measures import LONGEST, Measures
 from .pictures import Picture
 from .settings import differences, setting_text, settings_of
 
@@ -195,6 +195,8 @@ def _fields(here: str, run: Measures) -> list[Section]:
             f"weights there, each shifted by its delay. White is 0; the strongest colours are ±{limit:.3g} and beyond, "
             "in every picture."
         )
+        if run.truncated:
+            text += f" The network has a cycle: paths whose delays add up to more than {LONGEST} steps are left out."
         own = tuple(pictures.fields(found, run.config.compiler.dt, limit))
         sections.append(Section(f"{here}-fields{end}", "Receptive fields", (text,), (), own, small=True))
     return sections

@@ -271,6 +271,17 @@ def test_settings_that_differ():
     assert differences([first]) == []
 
 
+def test_what_a_run_lacks_as_a_whole_is_one_row():
+    first = {"populations.h.neuron": "lif", "populations.h.size": 30, "rate.kind": "cosine", "rate.low": 0.1, "n": 1}
+    second = {"populations.o.neuron": "li", "populations.o.size": 3, "n": 1, "data.low": 2}
+    third = {**second, "populations.o.size": 4}
+    assert differences([first, second]) == [
+        ("populations.h", ("30 x lif", None)), ("rate", ("cosine", None)), ("populations.o", (None, "3 x li")),
+        ("data", (None, "given")),
+    ]  # fmt: skip
+    assert differences([second, third]) == [("populations.o.size", (3, 4))]
+
+
 def test_settings_as_texts():
     told = {1: "1", 1e-05: "1e-05", 0.875: "0.875", None: "-", "x": "x"}
     assert {value: setting_text(value) for value in told} == told

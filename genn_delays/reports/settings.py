@@ -57,7 +57,7 @@ def _above(name: str) -> list[str]:
 
 
 def _kind_of(one: Mapping[str, Any], table: str) -> str | None:
-    """What a table of a run describes; None where the run has no such table."""
+    """The kind of thing that a table of a run describes; None where the run has no such table."""
     if not any(name.startswith(f"{table}.") for name in one):
         return None
     kinds = [one.get(f"{table}.{key}") for key in ("kind", "neuron", "connectivity", "rule")]

@@ -92,6 +92,7 @@ def test_a_run_on_a_page(call, digits, tmp_path):
 def test_other_kinds_of_runs(trained, model, settings):
     """EventProp, and recurrent networks, whose receptive fields have no end."""
     page = check_whole(report([trained(model, **settings)]))
+    assert ("The network has a cycle" in page.text) == (model == "store_recall")
     assert [text for level, _, text in page.headings if level == 3] == SECTIONS
 
 

@@ -12,23 +12,26 @@ from .style import as_axes, numbers
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_MARKS = 20_000
-"""Connections of more synapses are drawn as their density."""
-
 
 def connectivity(
-    synapses: Any, ax: Axes | None = None, *, num_pre: int | None = None, num_post: int | None = None
+    synapses: Any,
+    ax: Axes | None = None,
+    *,
+    num_pre: int | None = None,
+    num_post: int | None = None,
+    most_marks: int = 20_000,
 ) -> Axes:
     """A mark for every synapse, source neurons from left to right and target neurons from below.
 
     Its colour, dark to bright, is its delay (time steps); a synapse of a positive weight points up, one of a negative
-    weight down. Where there are more than 20,000 the number of synapses is drawn, of small fields of pairs.
+    weight down. Where there are many the number of synapses is drawn in their place, of small fields of pairs.
 
     Args:
         synapses: with `pre`, `post`, `delay` and `weight` ``[synapse]``: ``connection.synapses`` or
             ``compiled.synapses(connection)``.
         ax: where to draw; a new figure where not given.
         num_pre, num_post: sizes of the populations; up to the last neurons with a synapse where not given.
+        most_marks: connections of more synapses are drawn as their numbers.
 
     Raises:
         InvalidValueError: these are no synapses, or neurons are beyond the sizes.
@@ -48,7 +51,7 @@ def connectivity(
         most = int(neurons.max(initial=-1)) + 1
         sizes.append(max(most, 1) if size is None else check_count(name, size, max(most, 1)))
     ax = as_axes(ax, 6.0, 4.6)
-    if pre.size > MOST_MARKS:
+    if pre.size > check_count("most_marks", most_marks, 0):
         fields = [min(size, 200) for size in sizes]
         counts, _, _ = np.histogram2d(pre, post, bins=fields, range=[(-0.5, size - 0.5) for size in sizes])
         edges = (-0.5, sizes[0] - 0.5, -0.5, sizes[1] - 0.5)

@@ -70,7 +70,7 @@ def learning_curve(
         ax.set_ylim(bottom=0.0)
     _epoch_axis(ax, epochs)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="lower right" if figure == "accuracy" else "upper right", fontsize=8, framealpha=0.9)
+        ax.legend(loc="best", fontsize=8, framealpha=0.9)
     return ax
 
 

@@ -1,4 +1,4 @@
-"""What a report says of a run: read from its folder, and computed by its network where its data set is at hand."""
+"""The figures that a report has of a run: read from its folder, and computed by its network on its data set."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis import ReceptiveFields, receptive_fields
+from ..analysis import (
+    Histogram,
+    ReceptiveFields,
+    Spikes,
+    classes,
+    delays_by_sign,
+    receptive_fields,
+    spikes_by_population,
+)
 from ..backends import BACKENDS
 from ..callbacks import SpikeRecorder, VarRecorder
 from ..callbacks.metrics_writer import read_metrics
 from ..connectivity import Synapses
 from ..datasets import Dataset
 from ..errors import BackendUnavailableError, DatasetError, GennDelaysError, InvalidValueError, RunFolderError
-from ..learning.readouts import as_readout
+from ..learning.readouts import answers
 from ..network import Population
 from ..overview import Overview
 from ..runs.build import check_data, compile_network, load_data, take, validate, with_data_dir
@@ -40,11 +48,13 @@ class Connected:
     """The synapses of a connection, trained.
 
     Attributes:
+        delays: how many synapses have which delay.
         num_pre, num_post: sizes of its populations.
     """
 
     name: str
     synapses: Synapses
+    delays: Histogram
     num_pre: int
     num_post: int
 
@@ -92,6 +102,8 @@ class Measures:
         result: of ``result.json``; empty where training has not ended.
         epoch: of the checkpoint, from 1.
         overview: of the trained network.
+        truncated: whether receptive fields end at :data:`LONGEST`, as the network has a cycle.
+        spikes: on all test examples, of every population that spikes.
         confusion: numbers of test examples ``[class, chosen class]``; None where the data set is not at hand.
         omitted: what the page leaves out, and why.
     """
@@ -105,13 +117,15 @@ class Measures:
     overview: Overview | None = None
     connections: list[Connected] = field(default_factory=list)
     fields: list[ReceptiveFields] = field(default_factory=list)
+    truncated: bool = False
     confusion: npt.NDArray[np.int64] | None = None
     example: Example | None = None
+    spikes: list[Spikes] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
 
 
 def read_run(folder: RunFolder) -> Measures:
-    """What the folder itself says; nothing is computed.
+    """The part that the folder itself says; nothing is computed.
 
     Raises:
         RunFolderError: it is no run folder, is damaged, or has no checkpoint.
@@ -132,18 +146,18 @@ def read_run(folder: RunFolder) -> Measures:
 
 
 def measure(
-    run: Measures, folder: RunFolder, *, data_dir: str | None, backend: str | None, threads: int | None, example: int,
-    note: Note, quiet: bool,
+    run: Measures, folder: RunFolder, datasets: Datasets, *, backend: str | None, threads: int | None, example: int,
+    note: Note,
 ) -> None:  # fmt: skip
     """Fill in what the trained network gives: synapses and fields, and on the test set confusion and an example.
 
     Args:
-        data_dir, backend, threads: where they differ from the run's.
+        datasets: of all runs of the report.
+        backend, threads: where they differ from the run's.
         example: number of the test example that is shown.
         note: called with what is left out and the whole reason.
-        quiet: see :func:`~genn_delays.datasets.load_dataset`.
     """
-    config = with_data_dir(run.config, data_dir)
+    config = with_data_dir(run.config, datasets.data_dir)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     name = config.compiler.backend
     found = BACKENDS[name]().availability()
@@ -152,41 +166,36 @@ def measure(
             raise BackendUnavailableError(f"--backend {name} is not available: {found.detail}")
         _omit(run, note, _OF_DATA, f"backend {name!r} is not available here (--backend names another)", found.detail)
         config = replace(config, compiler=replace(config.compiler, backend="reference", threads=None, batch_size=1))
-    data = _data(run, config, data_dir, note, quiet=quiet) if found.available else None
+    data = datasets.of(config) if found.available else None
+    if isinstance(data, DatasetError):
+        why = f"data set {config.training.dataset!r} is not at hand (--data-dir says where it is)"
+        _omit(run, note, _OF_DATA, why, str(data))
     with compile_network(config) as compiled:
         compiled.load(folder.best)
         run.epoch, run.overview = compiled.epoch, compiled.overview()
         run.connections = [
-            Connected(c.name, compiled.synapses(c), c.source.size, c.target.size) for c in compiled.network.connections
+            Connected(c.name, compiled.synapses(c), delays_by_sign(compiled, c), c.source.size, c.target.size)
+            for c in compiled.network.connections
         ]
         _fields(run, compiled, note)
-        if data is not None:
+        if isinstance(data, Dataset):
             _on_data(run, compiled, data, example, note)
 
 
-_OF_DATA = "confusion of classes, and a test example's spikes"
+_OF_DATA = "confusion of classes, spikes and a test example"
 
 
 def _on_data(run: Measures, compiled: CompiledNetwork, data: Dataset, example: int, note: Note) -> None:
     source, output = check_data(run.config, compiled.network, data)
     if example >= len(data.y_test):
         raise InvalidValueError(f"--example must be a whole number in [0, {len(data.y_test) - 1}], got {example}")
-    z = compiled.predict({source: data.x_test}, output)[0][output]
-    chosen = _chosen(output, z)
-    run.confusion = np.zeros((data.num_classes, data.num_classes), np.int64)
-    np.add.at(run.confusion, (data.y_test, chosen), 1)
-    run.example = _example(compiled, data, source, output, example, int(chosen[example]))
+    run.confusion = classes(compiled, {source: data.x_test}, data.y_test, output).confusion
+    run.example = _example(compiled, data, source, output, example)
+    if run.example.spikes:
+        run.spikes = list(spikes_by_population(compiled, {source: data.x_test}).values())
 
 
-def _chosen(output: Population, z: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """The class that the network decides for, ``[example]``."""
-    largest = as_readout(output.neuron.readout).best == "largest"
-    return np.asarray((z if largest else -z).argmax(axis=1))
-
-
-def _example(
-    compiled: CompiledNetwork, data: Dataset, source: Population, output: Population, number: int, chosen: int
-) -> Example:
+def _example(compiled: CompiledNetwork, data: Dataset, source: Population, output: Population, number: int) -> Example:
     spiking = [p for p in compiled.network.populations if p.spiking and not p.neuron.is_input]
     model = compiled.plan.populations[output.index].model
     variable = model.states[0] if model is not None else ""
@@ -194,7 +203,9 @@ def _example(
     recorders += [VarRecorder(output, variable, "traces")] if variable else []
     one = slice(number, number + 1)
     x: Any = take(data.x_test, one) if not isinstance(data.x_test, list) else data.x_test[one]
-    recorded = compiled.evaluate({source: x}, {output: data.y_test[one]}, callbacks=recorders)[1]
+    answer, recorded = compiled.predict({source: x}, output, callbacks=recorders)
+    z = answer[output].T
+    chosen = int(answers(compiled.plan.populations[output.index].reading, z, z, False)[0])
     spikes = {p.name: tuple(part[0] for part in recorded[f"spikes {p.name}"]) for p in spiking}
     return Example(
         number=number, label=int(data.y_test[number]), chosen=chosen, inputs=x[0], source=source.name,
@@ -211,6 +222,7 @@ def _fields(run: Measures, compiled: CompiledNetwork, note: Note) -> None:
         for truncate in (None, LONGEST):
             try:
                 run.fields.append(receptive_fields(compiled, p, units, truncate=truncate))
+                run.truncated = run.truncated or truncate is not None
                 break
             except GennDelaysError as error:
                 reason = error
@@ -218,16 +230,29 @@ def _fields(run: Measures, compiled: CompiledNetwork, note: Note) -> None:
             _omit(run, note, f"receptive fields of {p.name!r}", "they cannot be computed", str(reason))
 
 
-def _data(run: Measures, config: Config, data_dir: str | None, note: Note, *, quiet: bool) -> Dataset | None:
-    """The data set; None where it is not at hand, which is an error where its folder was named."""
-    try:
-        return load_data(config, quiet=quiet)
-    except DatasetError as error:
-        if data_dir is not None:
-            raise
-        why = f"data set {config.training.dataset!r} is not at hand (--data-dir says where it is)"
-        _omit(run, note, _OF_DATA, why, str(error))
-        return None
+class Datasets:
+    """The data sets of a report's runs, each loaded once.
+
+    Args:
+        data_dir: where their files are, if not where training had them.
+        quiet: see :func:`~genn_delays.datasets.load_dataset`.
+    """
+
+    def __init__(self, data_dir: str | None, quiet: bool) -> None:
+        self.data_dir, self._quiet = data_dir, quiet
+        self._loaded: dict[tuple[Any, ...], Dataset | DatasetError] = {}
+
+    def of(self, config: Config) -> Dataset | DatasetError:
+        """The data set of a run; or why it is not at hand, which is raised where its folder was named."""
+        key = config.training.dataset, config.training.data_dir, config.compiler.example_timesteps
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = load_data(config, quiet=self._quiet)
+            except DatasetError as error:
+                if self.data_dir is not None:
+                    raise
+                self._loaded[key] = error
+        return self._loaded[key]
 
 
 def _omit(run: Measures, note: Note, what: str, why: str, detail: str) -> None:

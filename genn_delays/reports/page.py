@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..overview import Column, Table
 from . import pictures
-from .measures import Measures
+from .measures import LONGEST, Measures
 from .pictures import Picture
 from .settings import differences, setting_text, settings_of
 
@@ -61,6 +62,7 @@ def render(runs: Sequence[Measures]) -> str:
         keep_trailing_newline=True,
         autoescape=True,
     )
+    environment.filters["breakable"] = breakable
     names = _names(runs)
     title = (
         "Report of "
@@ -71,6 +73,13 @@ def render(runs: Sequence[Measures]) -> str:
         comparison = _comparison(runs, names) if len(runs) > 1 else ()
         parts = [_run(number, run, name) for number, (run, name) in enumerate(zip(runs, names, strict=True), 1)]
     return environment.get_template("report.html.j2").render(title=title, comparison=comparison, runs=parts)
+
+
+def breakable(text: str) -> Any:
+    """A text whose lines may end after dots and underscores, as names of settings are long for a phone."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[._])(?=[a-z])", "<wbr>", str(escape(text))))
 
 
 def _names(runs: Sequence[Measures]) -> list[str]:
@@ -88,9 +97,9 @@ def _comparison(runs: Sequence[Measures], names: Sequence[str]) -> tuple[Section
     texts = () if rows else ("All settings are the same.",)
     settings = Section("differences", "Settings that differ", texts, (("", Table(columns, rows)),) if rows else ())
     results = [dict(_results(run)) for run in runs]
-    kinds = dict.fromkeys(name for result in results for name in result)
+    kinds = [kind for kind in results[0] if any(result[kind] for result in results)]
     columns = (Column("result"), *(Column(name) for name in names))
-    rows = tuple((kind, *(result.get(kind, "-") for result in results)) for kind in kinds)
+    rows = tuple((kind, *(result[kind] or "-" for result in results)) for kind in kinds)
     return (
         settings,
         Section("results", "Results", (), (("", Table(columns, rows)),)),
@@ -104,7 +113,8 @@ def _run(number: int, run: Measures, name: str) -> RunPart:
     if not run.result:
         texts.append("Training of this run has not ended: there is no result.json yet.")
     sections = [
-        Section(f"{here}-result", "Result", (), (("", _pairs("result", _results(run))),)),
+        Section(f"{here}-result", "Result", (), (("", _pairs("result", [row for row in _results(run) if row[1]])),)),
+        *_omitted(here, run),
         Section(f"{here}-network", "Network", *_network(run)),
         Section(f"{here}-curves", "Learning curves", pictures=tuple(pictures.curves(run))),
         *_fields(here, run),
@@ -113,33 +123,46 @@ def _run(number: int, run: Measures, name: str) -> RunPart:
         Section(f"{here}-configuration", "Configuration", (), (("Every setting", _settings(run)),), folded=True),
         Section(f"{here}-versions", "What it ran on", *_versions(run)),
     ]
-    if run.omitted:
-        sections.append(Section(f"{here}-omitted", "Left out", tuple(f"{text}." for text in run.omitted)))
     return RunPart(here, f"Run {name}", run.folder, tuple(texts), tuple(sections))
 
 
 def _results(run: Measures) -> list[tuple[str, str]]:
-    """Names and texts of a run's figures."""
+    """Names and texts of a run's figures, always the same names; empty texts for figures that it does not have."""
     r, last = run.result, run.lines[-1]
     best = max(run.lines, key=lambda line: line["test_accuracy"])
-    rows = [("test accuracy, last epoch", _percent(last["test_accuracy"]))]
+    chosen = ""
     if r.get("selected_epoch"):
         where = f"epoch {r['selected_epoch']}, chosen on the {r.get('selected_by')}"
-        rows.append(("test accuracy, chosen epoch", f"{_percent(r.get('selected_test_accuracy'))} ({where})"))
-    where = f"epoch {best['epoch']}, chosen on the test set"
-    rows.append(("test accuracy, best epoch", f"{_percent(best['test_accuracy'])} ({where})"))
-    rows += [("validation accuracy, last epoch", _percent(last.get("validation_accuracy")))]
-    rows += [("training accuracy, last epoch", _percent(last["train_accuracy"]))]
-    rows += [("epochs", f"{len(run.lines):,}"), ("data set", run.config.training.dataset)]
-    for key, what, form in (
-        ("synapses", "synapses", "{:,}"), ("rewirings", "synapses rewired", "{:,}"),
-        ("step_ms", "a training step", "{:.4g} ms, median"), ("seconds", "training", "{:.4g} s"),
-    ):  # fmt: skip
-        if isinstance(r.get(key), int | float):
-            rows.append((what, form.format(r[key])))
-    if isinstance(r.get("sparsity"), int | float):
-        rows.append(("sparsity", f"{100 * r['sparsity']:.4g} %"))
-    return [(name, text) for name, text in rows if text]
+        chosen = f"{_percent(r.get('selected_test_accuracy'))} ({where})"
+    return [
+        ("test accuracy, last epoch", _percent(last["test_accuracy"])),
+        ("test accuracy, chosen epoch", chosen),
+        (
+            "test accuracy, best epoch",
+            f"{_percent(best['test_accuracy'])} (epoch {best['epoch']}, chosen on the test set)",
+        ),
+        ("validation accuracy, last epoch", _percent(last.get("validation_accuracy"))),
+        ("training accuracy, last epoch", _percent(last["train_accuracy"])),
+        ("data set", run.config.training.dataset),
+        ("epochs", f"{len(run.lines):,}"),
+        ("synapses", _number(r.get("synapses"), "{:,}")),
+        ("sparsity", _number(r.get("sparsity"), "{:.4g} %", 100.0)),
+        ("synapses rewired", _number(r.get("rewirings"), "{:,}")),
+        ("a training step", _number(r.get("step_ms"), "{:.4g} ms, median")),
+        ("training", _number(r.get("seconds"), "{:.4g} s")),
+    ]
+
+
+def _number(value: Any, form: str, factor: float | None = None) -> str:
+    """A figure of ``result.json``; empty where it is none, as in an edited file."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return form.format(value if factor is None else factor * value)
+
+
+def _omitted(here: str, run: Measures) -> list[Section]:
+    texts = tuple(f"{text[:1].upper()}{text[1:]}." for text in run.omitted)
+    return [Section(f"{here}-omitted", "Left out", texts)] if texts else []
 
 
 def _percent(share: Any) -> str:
@@ -157,7 +180,7 @@ def _network(run: Measures) -> tuple[tuple[str, ...], tuple[tuple[str, Table], .
     tables = [(name, t) for name, t in zip(("Populations", "Connections"), run.overview.tables, strict=True) if t.rows]
     # what a backend has allocated is of this machine's threads, not of the run
     learned = tuple(note for note in run.overview.notes if note.startswith("learned: "))
-    about = f"As after epoch {run.epoch}, {run.overview.title}."
+    about = f"As trained after epoch {run.epoch}, the best checkpoint. In all: {run.overview.title}."
     return (about, *learned), tuple(tables)
 
 
@@ -165,14 +188,16 @@ def _fields(here: str, run: Measures) -> list[Section]:
     sections = []
     for number, found in enumerate(run.fields):
         end = f"-{number + 1}" if len(run.fields) > 1 else ""
-        largest = float(np.abs(found.values).max())
+        limit = pictures.scale_of(found)
         text = (
             f"Neurons of {found.population}: which neurons of {found.source} excite (orange) or inhibit (blue) them, "
             "and how long before. The signs of the first synapses are added up over all layers between with the "
-            f"weights there, each shifted by its delay. White is 0; the strongest colours are ±{largest:.3g} in every "
-            "picture."
+            f"weights there, each shifted by its delay. White is 0; the strongest colours are ±{limit:.3g} and beyond, "
+            "in every picture."
         )
-        own = tuple(pictures.fields(found, run.config.compiler.dt))
+        if run.truncated:
+            text += f" The network has a cycle: paths whose delays add up to more than {LONGEST} steps are left out."
+        own = tuple(pictures.fields(found, run.config.compiler.dt, limit))
         sections.append(Section(f"{here}-fields{end}", "Receptive fields", (text,), (), own, small=True))
     return sections
 
@@ -184,9 +209,9 @@ def _on_data(here: str, run: Measures) -> list[Section]:
         e = run.example
         right = "which is right" if e.label == e.chosen else "which is wrong"
         text = f"Example {e.number} of the test set, of class {e.label}. The network chooses {e.chosen}, {right}."
-        sections.append(
-            Section(f"{here}-example", "A test example", (text,), (), tuple(pictures.example(e)))
-        )  # fmt: skip
+        sections.append(Section(f"{here}-example", "A test example", (text,), (), tuple(pictures.example(e))))
+    if run.spikes:
+        sections.append(Section(f"{here}-spikes", "Spikes", *_spikes(run)))
     if run.confusion is not None:
         counts = run.confusion
         text = (
@@ -198,6 +223,18 @@ def _on_data(here: str, run: Measures) -> list[Section]:
             Section(f"{here}-confusion", "Confusion of classes", (text,), tables, (pictures.confusion(counts),))
         )
     return sections
+
+
+def _spikes(run: Measures) -> tuple[tuple[str, ...], tuple[tuple[str, Table], ...]]:
+    columns = (
+        Column("population"), Column("neurons", True), Column("spikes an example", True),
+        Column("spikes a neuron and time step", True), Column("silent neurons", True),
+    )  # fmt: skip
+    rows = tuple(
+        (s.population, f"{s.counts.size:,}", f"{s.per_example:,.5g}", f"{s.rate:.3g}", f"{s.silent:,}")
+        for s in run.spikes
+    )
+    return (f"On all {run.spikes[0].examples:,} test examples.",), (("", Table(columns, rows)),)
 
 
 def _by_class(counts: Any) -> Table:
@@ -217,7 +254,7 @@ def _by_class(counts: Any) -> Table:
 
 
 def _synapses(here: str, run: Measures) -> list[Section]:
-    own = tuple(pictures.connection(c) for c in run.connections)
+    own = tuple(picture for c in run.connections for picture in pictures.connection(c))
     return [Section(f"{here}-synapses", "Synapses", pictures=own)] if own else []
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import plots
 from ..analysis import ReceptiveFields
-from ..plots.style import series_style
+from ..plots.style import marker, series_style
 from .measures import Connected, Example, Measures
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
+_MARGINS = {"left": 0.24, "right": 0.96, "bottom": 0.26, "top": 0.87}
+"""Of receptive fields, which then are alike."""
+_MOST_MARKS = 4_000
+"""Pictures of more synapses would be large files."""
 
 
 @dataclass(frozen=True)
@@ -73,26 +77,38 @@ def curves(run: Measures) -> list[Picture]:
 
 def overlaid(runs: Sequence[Measures], names: Sequence[str]) -> Picture:
     """The test accuracy of several runs over their epochs."""
-    ax = _axes(6.4, 4.0)
+    ax = _axes(5.2, 3.7)
     for number, (run, name) in enumerate(zip(runs, names, strict=True)):
-        plots.learning_curve(run.lines, ax, parts=["test"], name=name, **series_style(number))
+        plots.learning_curve(run.lines, ax, parts=["test"], name=name, marker=marker(number), **series_style(number))
     ax.set_ylabel("test accuracy (%)")
     ends = ", ".join(
         f"{name} {100 * run.lines[-1]['test_accuracy']:.1f} %" for run, name in zip(runs, names, strict=True)
     )
-    return _svg(ax, f"Test accuracy over the epochs of all runs; at the last epoch {ends}.", "Test accuracy")
+    return _svg(ax, f"Test accuracy over the epochs of all runs; at the last epoch {ends}.", "")
 
 
-def fields(found: ReceptiveFields, dt: float) -> list[Picture]:
-    """The receptive field of every neuron, all with the same scale of colours."""
-    largest = float(np.abs(found.values).max())
+def scale_of(found: ReceptiveFields) -> float:
+    """The end of the scale of colours: few places are stronger, which would leave all others pale."""
+    strong = np.abs(found.values[found.values != 0])
+    return float(np.quantile(strong, 0.95)) if strong.size else 1.0
+
+
+def fields(found: ReceptiveFields, dt: float, limit: float) -> list[Picture]:
+    """The receptive field of every neuron, all with the same scale of colours, which ends at `limit`."""
     pictures = []
     for unit, field in zip(found.units, found.values, strict=True):
         title = f"{found.population} {unit}"
         ax = plots.receptive_field(
-            field, _axes(2.9, 2.4), dt=dt, unit="ms", source=f"neuron of {found.source}", limit=largest or None,
-            title=title, colorbar=False,
-        )  # fmt: skip
+            field,
+            _axes(2.2, 1.9, _MARGINS),
+            dt=dt,
+            unit="ms",
+            source=found.source,
+            limit=limit,
+            title=title,
+            colorbar=False,
+        )
+        ax.set_xlabel("time before (ms)")
         excited, inhibited = int((field > 0).sum()), int((field < 0).sum())
         alt = (
             f"Receptive field of neuron {unit} of {found.population}: {excited:,} places excite, {inhibited:,} inhibit."
@@ -133,12 +149,16 @@ def confusion(counts: Any) -> Picture:
     return _png(ax, f"Confusion matrix of {len(counts)} classes: {right:,} of {total:,} examples are right.", "")
 
 
-def connection(c: Connected) -> Picture:
-    """The synapses of a connection."""
-    ax = plots.connectivity(c.synapses, _axes(4.6, 3.8), num_pre=c.num_pre, num_post=c.num_post)
+def connection(c: Connected) -> list[Picture]:
+    """The synapses of a connection, and their delays."""
+    ax = plots.connectivity(c.synapses, _axes(4.6, 3.8), num_pre=c.num_pre, num_post=c.num_post, most_marks=_MOST_MARKS)
     delays = c.synapses.delay
     span = f"delays {delays.min()} to {delays.max()} time steps" if delays.size else "none"
-    return _png(ax, f"The {delays.size:,} synapses of {c.name}, {span}.", c.name)
+    found = [_png(ax, f"The {delays.size:,} synapses of {c.name}, {span}.", f"Synapses of {c.name}")]
+    if delays.size:
+        ax = plots.histogram(c.delays, _axes(4.6, 3.3), title="")
+        found.append(_svg(ax, f"Delays of {c.name}: {span}, by the sign of the weight.", f"Delays of {c.name}"))
+    return found
 
 
 def _raster(spikes: Any, name: str, size: int, shown: Example, caption: str) -> Picture:
@@ -161,13 +181,16 @@ def _epochs(lines: Sequence[Any]) -> str:
     return f"{len(lines)} epoch{'s'[: len(lines) > 1]}"
 
 
-def _axes(width: float = 4.6, height: float = 3.3) -> Axes:
-    """Axes of a figure of this size (inches), which belongs to nothing else."""
+def _axes(width: float = 4.6, height: float = 3.3, margins: dict[str, float] | None = None) -> Axes:
+    """Axes of a figure of this size (inches), which belongs to nothing else; `margins` as shares of it where not laid
+    out by what is drawn."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained" if margins is None else None)
     FigureCanvasAgg(figure)
+    if margins is not None:
+        figure.subplots_adjust(**margins)
     return figure.subplots()
 
 

@@ -35,10 +35,35 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 
 def differences(every: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[Any, ...]]]:
-    """The settings that are not the same in all runs, each with its value in every run; None where a run has none."""
-    names = dict.fromkeys(name for one in every for name in one)
-    rows = [(name, tuple(one.get(name) for one in every)) for name in names]
-    return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
+    """The settings that are not the same in all runs, each with its value in every run; None where a run has none.
+
+    What some runs lack as a whole, such as a population or a schedule, is one row: its kind.
+    """
+    tables = [{part for name in one for part in _above(name)} for one in every]
+    found: dict[str, tuple[Any, ...]] = {}
+    for name in dict.fromkeys(name for one in every for name in one):
+        lacking = next((part for part in _above(name) if not all(part in table for table in tables)), None)
+        if lacking is not None:
+            found[lacking] = tuple(_kind_of(one, lacking) for one in every)
+        else:
+            found[name] = tuple(one.get(name) for one in every)
+    return [(name, values) for name, values in found.items() if any(value != values[0] for value in values)]
+
+
+def _above(name: str) -> list[str]:
+    """The tables that a setting is in, the outermost first: ``a``, ``a.b`` of ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _kind_of(one: Mapping[str, Any], table: str) -> str | None:
+    """The kind of thing that a table of a run describes; None where the run has no such table."""
+    if not any(name.startswith(f"{table}.") for name in one):
+        return None
+    kinds = [one.get(f"{table}.{key}") for key in ("kind", "neuron", "connectivity", "rule")]
+    kind = next((k for k in kinds if k is not None), "given")
+    size = one.get(f"{table}.size")
+    return str(kind) if size is None else f"{size} x {kind}"
 
 
 def setting_text(value: Any) -> str:

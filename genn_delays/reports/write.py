@@ -10,7 +10,7 @@ from ..datasets.archives import existing_path
 from ..errors import GennDelaysError, InvalidValueError, check_count
 from ..paths import atomic_write, expanded
 from ..runs.folder import RunFolder
-from .measures import measure, read_run
+from .measures import Datasets, measure, read_run
 from .page import render
 
 ENDINGS = (".html", ".htm")
@@ -74,10 +74,9 @@ def report(
             raise InvalidValueError(f"run folder {folders[number]} is given twice; a report shows every run once")
     data = None if data_dir is None else str(existing_path("--data-dir", data_dir))
     found = [read_run(folder) for folder in folders]  # all of them before anything is computed
+    datasets = Datasets(data, quiet)
     for run, folder in zip(found, folders, strict=True):
-        measure(
-            run, folder, data_dir=data, backend=backend, threads=threads, example=example, note=note, quiet=quiet
-        )  # fmt: skip
+        measure(run, folder, datasets, backend=backend, threads=threads, example=example, note=note)
     return render(found)
 
 

@@ -69,11 +69,11 @@ class Contents(Summarised, Compiled):
             pixels           64  SpikeInput          input
             hidden        1,024  LeakyIntegrateFire
             digit            10  LeakyIntegrate      output by 'sum_softmax'
-            connection     source  target  synapses  sparsity  delays (steps)  while training             bytes
-            pixels_hidden  pixels  hidden    16,384      75 %  0 to 10         rewired by DeepR(l1=1e-05)  393 kB
+            connection     source  target  synapses  sparsity  delays (steps)  while training                bytes
+            pixels_hidden  pixels  hidden    16,384      75 %  0 to 10         rewired by DeepR(l1=1e-05)   393 kB
             hidden_digit   hidden  digit      2,560      75 %  0 to 10         rewired by DeepR(l1=1e-05)  61.4 kB
             learned: weights of pixels_hidden, hidden_digit by Adam(alpha=0.003); not learned: delays of all connections
-            backend cpu holds 46.2 MB in all
+            backend cpu holds 8.89 MB in all
         """
         return self.overview().text()
 

@@ -50,7 +50,10 @@ class QuadraticIntegrateFire(NonlinearNeuron):
     @classmethod
     def examples(cls) -> list[Neuron]:
         """With a peak that small inputs reach, and that surrogates see."""
-        return [cls(tau_mem=3.0, v_peak=1.5, v_reset=-1.0, v=0.9), cls(tau_mem=3.0, v_peak=1.5, v=0.9, tau_refrac=2.0)]
+        return [
+            cls(tau_mem=3.0, v_peak=1.5, v_reset=-1.0, v=0.9),
+            cls(tau_mem=3.0, v_peak=1.5, v_reset=-1.0, v=0.9, tau_refrac=2.0),
+        ]
 
     def equations(self) -> Equations:
         return Equations(

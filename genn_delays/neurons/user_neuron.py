@@ -82,9 +82,10 @@ class UserNeuron(DynamicNeuron):
                 param_vals={"tau": 6.0, "c": 0.2},
             ),
             cls(
-                vars={"x": ("x - x**3 / 3 - y + Isyn", "x - 1"), "y": ("0.08 * (x + 0.7 - 0.8 * y)", None)},
-                threshold="x - 1",
-                var_vals={"x": -0.5},
+                vars={"x": ("(x - x**3 / 3 - y + Isyn) / tau", None), "y": ("0.08 * (x + 0.7 - 0.8 * y)", "y + 0.1")},
+                threshold="x - 0.4",
+                param_vals={"tau": 4.0},
+                var_vals={"x": -0.2},
                 output_var_name="x",
                 integration="euler",
                 tau_refrac=2.0,

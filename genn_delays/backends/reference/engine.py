@@ -160,9 +160,10 @@ class ReferenceEngine(Activity):
         model, numbers = p.model, self.own_numbers[p.index]
         assert model is not None
         known = {**numbers, **state, "Isyn": current}
-        for name, step in model.steps.items():
-            known[name] = evaluate(step.py, known)
-        now = {s: evaluate(model.update[s].py, known) for s in model.states}
+        with np.errstate(all="ignore"):  # what overflows is looked for at the end of an example
+            for name, step in model.steps.items():
+                known[name] = evaluate(step.py, known)
+            now = {s: evaluate(model.update[s].py, known) for s in model.states}
         for s, values in now.items():
             self.tape[p.index][s][:, t] = values
         if model.threshold is None:
@@ -249,9 +250,10 @@ class ReferenceEngine(Activity):
             known[given_name("ds")] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
         if model.hold is not None:
             known[given_name("hold")] = evaluate(model.hold.py, known).astype(self.dtype)
-        for name, value in model.back.items():
-            known[name] = evaluate(value.py, known)
-        now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
+        with np.errstate(all="ignore"):
+            for name, value in model.back.items():
+                known[name] = evaluate(value.py, known)
+            now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
         if p.slopes:

@@ -222,15 +222,16 @@ def printed(expression: Any, portable: bool = False) -> Printed:
 
     Args:
         portable: call the functions of :mod:`~genn_delays.bodies.elementary`, which vectorise, in place of the
-            target's.
+            target's; those that no target has are always called there.
 
     Raises:
         InvalidValueError: it has a function that not every target has, or a number that is not real and finite.
     """
-    return Printed(c=_c_text(expression, portable), py=numpy_text(expression, portable))
+    names = tuple(ELEMENTARY) if portable else ("exprel", "exprel_slope")
+    return Printed(c=_c_text(expression, names), py=numpy_text(expression, names))
 
 
-def _c_text(expression: Any, portable: bool) -> str:
+def _c_text(expression: Any, portable: tuple[str, ...]) -> str:
     import sympy
     from sympy.codegen.ast import float32, real
     from sympy.printing.c import C99CodePrinter
@@ -258,7 +259,7 @@ def _c_text(expression: Any, portable: bool) -> str:
     def fourth(base: str, _: str) -> str:
         return square(square(base, ""), "")
 
-    few = [(3, cube), (4, fourth)] if portable else []
+    few = [(3, cube), (4, fourth)] if "exp" in portable else []
     settings = {
         "type_aliases": {real: float32},
         "math_macros": {},
@@ -271,13 +272,12 @@ def _c_text(expression: Any, portable: bool) -> str:
             ]
         },
     }
-    if portable:
-        _make_portable(Printer)
+    _make_portable(Printer, portable)
     return _checked(expression, lambda e: " ".join(Printer(settings).doprint(decimal(e)).split()), check_c)
 
 
-def numpy_text(expression: Any, portable: bool = False) -> str:
-    """An expression for NumPy; `portable` as in :func:`printed`.
+def numpy_text(expression: Any, portable: tuple[str, ...] = ()) -> str:
+    """An expression for NumPy, in which functions of the names in `portable` are those of kernels.
 
     Raises:
         InvalidValueError: it has a function that :func:`evaluate` does not know, or a number that is not real and
@@ -325,8 +325,7 @@ def numpy_text(expression: Any, portable: bool = False) -> str:
             return self._joined("minimum", e.args)
 
     settings = {"fully_qualified_modules": False, "allow_unknown_functions": True}
-    if portable:
-        _make_portable(Printer)
+    _make_portable(Printer, portable)
     return _checked(expression, lambda e: str(Printer(settings).doprint(decimal(e, named=False))), check_numpy)
 
 
@@ -345,11 +344,11 @@ def _checked(expression: Any, write: Any, check: Any) -> str:
         ) from error
 
 
-def _make_portable(printer: Any) -> None:
+def _make_portable(printer: Any, names: tuple[str, ...]) -> None:
     """Let a printer's class call portable functions."""
 
     def calls(name: str) -> Any:
         return lambda self, e: f"{name}({self._print(e.args[0])})"
 
-    for name, body in ELEMENTARY.items():
-        setattr(printer, f"_print_{name}", calls(body.name))
+    for name in names:
+        setattr(printer, f"_print_{name}", calls(ELEMENTARY[name].name))

@@ -116,7 +116,7 @@ class _Entry:
         return found
 
     def reason(self, raw: Any) -> str | None:
-        """Why there is no adjoint, one of the sentences there are."""
+        """The reason that there is no adjoint, one of the sentences there are."""
         reasons = {text.format(s) for text in NO_ADJOINT.values() for s in self.equations.variables}
         if raw is not None and not (self.nonlinear and raw in reasons):
             raise TextError("a reason that there is none of")

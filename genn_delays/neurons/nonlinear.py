@@ -1,4 +1,4 @@
-"""What neurons with nonlinear equations have in common."""
+"""The base of neurons with nonlinear equations."""
 
 from __future__ import annotations
 

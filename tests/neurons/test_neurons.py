@@ -383,7 +383,7 @@ def test_a_lif_neuron_written_as_equations_is_the_lif_neuron():
         ({"vars": {"v": ("__import__('os')", "0")}}, ("dv/dt", "arithmetic expression", "__import__")),
         ({"threshold": "v > 1"}, ("threshold = 'v > 1'", "comparison")),
         ({"var_vals": {"w": 1.0}}, ("var_vals", "'w'", "variables: v")),
-        ({"integration": "rk4"}, ("integration", "'rk4'", "exact")),
+        ({"integration": "rk5"}, ("integration", "'rk5'", "exact")),
         ({"readout": "sum_var"}, ("readout 'sum_var'", "the neuron spikes", "'spike_count'")),
         ({"readout": "spike_count", "threshold": None}, ("readout 'spike_count'", "does not spike", "'sum_var'")),
         ({"readout": "sum_var", "threshold": None, "output_var_name": "w"}, ("readout 'sum_var'", "out of v", "'w'")),

@@ -91,7 +91,7 @@ def axon(t: float, x: Any, current: float) -> list[float]:
 
 SOLVED: dict[str, tuple[Any, Any, list[float], float, float, tuple[float, float]]] = {
     "adaptive_exponential": (gd.AdaptiveExponential, adex, [-70.6, 0.0], 700.0, 16.0, (0.5, 4.0)),
-    "izhikevich": (gd.Izhikevich, izhikevich, [-65.0, -13.0], 10.0, 2.0, (0.0625, 1.0)),
+    "izhikevich": (gd.Izhikevich, izhikevich, [-65.0, -13.0], 10.0, 2.5, (0.0625, 0.5)),
     "hodgkin_huxley": (gd.HodgkinHuxley, axon, [-65.0, 0.0529, 0.5961, 0.3177], 10.0, 8.0, (0.015625, 0.0625)),
 }
 """By name the neuron, its equations again, where they begin, the current, how long (ms) it does not spike or has no

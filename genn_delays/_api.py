@@ -61,7 +61,7 @@ from .neurons import (
 )
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL
-from .synapses import Delta, Exponential
+from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
 from .training.folding import Folded, fold_batch_norm
@@ -76,12 +76,14 @@ __all__ = [
     "AdamW",
     "AdaptiveExponential",
     "AdaptiveLeakyIntegrateFire",
+    "Alpha",
     "ArcTan",
     "BatchNorm",
     "BatchProgressBar",
     "Callback",
     "Checkpoint",
     "CompiledNetwork",
+    "Conductance",
     "Connection",
     "Constant",
     "ConstantInt",

@@ -23,7 +23,7 @@ class LeakyIntegrate(DynamicNeuron):
         tau_mem: membrane time constant in ms.
         v: initial potential.
         scale_i: divide the input current by `tau_mem` too.
-        integration: ``"linear_euler"`` or ``"exact"``.
+        integration: ``"linear_euler"`` or ``"exact"``; ``"euler"`` or ``"rk4"`` with synapses of a conductance.
         readout: how the loss reads the potential: ``"sum_var"`` (sum over time), ``"sum_softmax"`` (sum over time of
             the softmax over the population's neurons), ``"avg_var"`` (mean over time), ``"avg_var_exp_weight"`` (the
             same with weights falling from 1 to 1/e), ``"max_var"``, ``"end_var"`` (at the last step) or ``"var"`` (at

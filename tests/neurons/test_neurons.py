@@ -95,7 +95,7 @@ def test_parameters_are_drawn_apart():
         (lambda: LeakyIntegrateFire(v_thresh=float("nan")), ("v_thresh", "nan")),
         (lambda: LeakyIntegrateFire(v_reset=None), ("v_reset", "number", "None")),
         (lambda: LeakyIntegrate(v=True), ("v", "number", "True")),
-        (lambda: LeakyIntegrateFire(integration="euler"), ("integration", "'euler'", "linear_euler", "exact")),
+        (lambda: LeakyIntegrateFire(integration="eluer"), ("integration", "'eluer'", "linear_euler", "exact")),
         (lambda: LeakyIntegrate(integration=None), ("integration", "None", "linear_euler")),
         (lambda: LeakyIntegrateFire(scale_i=1), ("scale_i", "true or false", "1")),
         (lambda: LeakyIntegrateFire(relative_reset="no"), ("relative_reset", "true or false", "'no'")),

@@ -69,7 +69,7 @@ def exprel_function() -> Any:
     class exprel(sympy.Function):  # type: ignore[misc]  # noqa: N801
         """See :func:`~genn_delays.bodies.elementary.exprel`."""
 
-        is_real = True
+        nargs = None  # SymPy sorts functions by whether they say: coefficients keep the order of their factors
 
         @classmethod
         def eval(cls, x: Any) -> Any:

@@ -73,7 +73,7 @@ class Synapse:
     """A synapse model. All connections onto a population have the same where a network is trained."""
 
     def receptor(self, ending: str = "", potential: str = "v") -> Receptor | None:
-        """What it brings into its target's equations; None where a spike's weight is part of `Isyn` of one step.
+        """The part that it brings into its target's equations; None where a spike's weight is part of `Isyn` of one step.
 
         Args:
             ending: of all names, to tell apart several models onto one population.
@@ -213,7 +213,7 @@ class Conductance(Synapse):
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two parameters are the same: numbers, arrays or initialisers."""
+    """True if two parameters are the same: numbers, arrays or initialisers."""
     arrays = [isinstance(value, (list, tuple, np.ndarray)) for value in (one, other)]
     return bool(np.array_equal(one, other) if all(arrays) else not any(arrays) and one == other)
 

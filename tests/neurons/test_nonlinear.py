@@ -112,7 +112,7 @@ def test_errors_shrink_with_the_rules_order(name: str, rule: str) -> None:
     order = np.log2(errors[0] / errors[1])
     expected = 1.0 if rule == "euler" else 4.0
     assert abs(order - expected) < 0.35, (order, errors)
-    assert errors[1] < (0.02 if rule == "euler" else 1e-3)
+    assert errors[1] < (0.03 if rule == "euler" else 1e-3)
 
 
 @pytest.mark.parametrize("name", SOLVED)

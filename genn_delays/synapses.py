@@ -73,7 +73,7 @@ class Synapse:
     """A synapse model. All connections onto a population have the same where a network is trained."""
 
     def receptor(self, ending: str = "", potential: str = "v") -> Receptor | None:
-        """The part that it brings into its target's equations; None where a spike's weight is part of `Isyn` of one step.
+        """Its part of the target's equations; None where a spike's weight is part of `Isyn` of one step.
 
         Args:
             ending: of all names, to tell apart several models onto one population.

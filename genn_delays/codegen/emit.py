@@ -201,8 +201,7 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:
     """Names of the optimisers of a connection's weights and delays, empty where there is none."""
-    both = (c.optimiser, c.delay_optimiser)
-    weight, delay = (o.registered_name if o else "" for o in both)
+    weight, delay = (o.registered_name if o else "" for o in (c.optimiser, c.delay_optimiser))
     return weight, delay
 
 
@@ -283,8 +282,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     if plan.event_prop:
         _add_event_prop(add, plan, m, p)
         return
-    backward = [*model.back.values(), *model.adjoint.values(), model.gradient, *distance]
-    backward += [model.hold] if model.hold else []
+    backward = [*model.back.values(), *model.adjoint.values(), model.gradient, *distance, *filter(None, [model.hold])]
     later = words_of(backward)
     plain = {"suffix": "", "slopes": [], "current": False, "batch_norm": False}
     add("adjoint", m=m, model=model, parameters=_used(p, backward), later=later, **plain)

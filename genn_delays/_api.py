@@ -44,20 +44,24 @@ from .learning import (
 from .learning.readouts import Readout
 from .network import Connection, Network, Population
 from .neurons import (
+    AdaptiveExponential,
     AdaptiveLeakyIntegrateFire,
     BatchNorm,
     DynamicNeuron,
     Equations,
+    HodgkinHuxley,
     Input,
+    Izhikevich,
     LeakyIntegrate,
     LeakyIntegrateFire,
     Neuron,
+    QuadraticIntegrateFire,
     SpikeInput,
     UserNeuron,
 )
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
-from .synapses import Delta, Exponential
+from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
 from .training.folding import Folded, fold_batch_norm
@@ -70,13 +74,16 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AdaptiveExponential",
     "AdaptiveLeakyIntegrateFire",
+    "Alpha",
     "ArcTan",
     "BatchNorm",
     "BatchProgressBar",
     "Callback",
     "Checkpoint",
     "CompiledNetwork",
+    "Conductance",
     "Connection",
     "Constant",
     "ConstantInt",
@@ -99,8 +106,10 @@ __all__ = [
     "GaussianKernel",
     "GeNN",
     "GennDelaysError",
+    "HodgkinHuxley",
     "Initializer",
     "Input",
+    "Izhikevich",
     "KaimingUniform",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
@@ -115,6 +124,7 @@ __all__ = [
     "Optimiser",
     "PerNeuronMeanSquareError",
     "Population",
+    "QuadraticIntegrateFire",
     "Readout",
     "Reference",
     "RelativeMeanSquareError",

@@ -208,7 +208,7 @@ class Population:
         for number, (name, value) in enumerate(self.synapse.parameter_values().items()):
             what = f"{name} of population {self.name!r}"
             values[name] = sample_per_neuron(what, value, self.index, _SYNAPSE + number, self.size, self.network.seed)
-            if not (values[name] > 0).all():
+            if name.startswith("tau") and not (values[name] > 0).all():
                 raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
         if self.bias is not None:
             what = f"bias of population {self.name!r}"
@@ -234,7 +234,8 @@ class Connection:
         source, target: the populations.
         connectivity: which neurons are connected, with which weights and delays.
         synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step; ``Exponential(tau)``: to
-            a current that decays. The same for all connections with one target.
+            a current that decays; ``Alpha(tau)``; ``Conductance(tau, e_rev)``. The same for all connections with one
+            target.
         name: unique in its network; ``source_target`` where not given.
         max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
         delay_kernel: how synapses are spread over lags while training: ``"gaussian"``, ``"triangle"`` or a

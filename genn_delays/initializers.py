@@ -110,6 +110,61 @@ class Normal(Initializer):
         return np.asarray(self.mean + self.sd * ndtri(u), dtype=np.float64)
 
 
+@INITIALIZERS.register("normal_clipped")
+@dataclass(frozen=True)
+class NormalClipped(Initializer):
+    """Normal with `mean` and standard deviation `sd`, drawn again until it lies between `low` and `high`.
+
+    That is the truncated normal distribution: PyGeNN's ``NormalClipped``, NEST's ``redraw`` of a normal one. No value
+    is moved to a border. Without `low` or `high` there is no border on that side.
+    """
+
+    mean: float = 0.0
+    sd: float = 1.0
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        keep(self, mean=check_real("NormalClipped mean", self.mean), sd=check_real("NormalClipped sd", self.sd, 0.0))
+        low = None if self.low is None else check_real("NormalClipped low", self.low)
+        if self.high is not None:
+            keep(self, high=check_real("NormalClipped high", self.high, *([] if low is None else [low])))
+        keep(self, low=low)
+        first, last = self._borders()
+        if not (first < last if self.sd > 0 else first <= 0 <= last):
+            raise InvalidValueError(
+                f"NormalClipped low and high: [{self.low}, {self.high}] must hold values of the normal distribution "
+                f"with mean {self.mean:g} and sd {self.sd:g}"
+            )
+
+    @classmethod
+    def examples(cls) -> list[Initializer]:
+        return [cls(87.8, 8.78, low=0.0), cls(-1.0, 2.0, -1.5, 0.5)]
+
+    def _borders(self) -> tuple[float, float]:
+        """Shares of the normal distribution below and above which it is cut off, seen from the side that is nearer to
+        the mean, where they keep their digits; for a deviation of 0 the borders' distances."""
+        from scipy.special import ndtr
+
+        low, high = (-np.inf if self.low is None else self.low), (np.inf if self.high is None else self.high)
+        if self.sd == 0:
+            return low - self.mean, high - self.mean
+        a, b = (low - self.mean) / self.sd, (high - self.mean) / self.sd
+        return (float(ndtr(a)), float(ndtr(b))) if a <= 0 else (float(ndtr(-b)), float(ndtr(-a)))
+
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        from scipy.special import ndtri
+
+        if self.sd == 0:
+            return np.full_like(u, self.mean)
+        first, last = self._borders()
+        if self.low is None or self.low <= self.mean:
+            values = self.mean + self.sd * ndtri(first + u * (last - first))
+        else:
+            values = self.mean - self.sd * ndtri(first + (1.0 - u) * (last - first))
+        return np.asarray(np.clip(values, self.low, self.high), dtype=np.float64)
+
+
 @INITIALIZERS.register("kaiming_uniform")
 @dataclass(frozen=True)
 class KaimingUniform(Initializer):

@@ -60,23 +60,46 @@ class Connectivity(ABC):
     def check(self, num_pre: int, num_post: int) -> None:  # noqa: B027 (most connectivities fit any sizes)
         """An error where it does not fit populations of these sizes."""
 
+    def check_members(self, name: str, recurrent: bool) -> None:
+        """An error where it does not fit a connection that does, or does not, join a population with itself."""
+        if not recurrent and not getattr(self, "allow_self_connections", True):
+            raise InvalidValueError(
+                f"allow_self_connections=False: connection {name!r} joins two populations, so no neuron could be "
+                "connected to itself; leave it out"
+            )
+
+    def check_trainable(self, name: str) -> None:
+        """An error where a connection with it can be simulated but not trained."""
+        if getattr(self, "multapses", False) and self.synapses_per_pair() == 0:
+            raise InvalidValueError(
+                f"connection {name!r}: {type(self).__name__} with multapses=True is for simulations; to train it use "
+                "multapses=False, or Sparse(..., multapses=True) with its synapses"
+            )
+
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
         """All synapses of a connection, a function of the network's seed and the connection's index alone."""
         pairs, count = self.pairs(num_pre, num_post, seed, owner), self.kernel_count
         found = Synapses.empty(pairs.size * count)
+        repeated = np.flatnonzero(pairs[1:] == pairs[:-1])  # those of multapses
 
         def draw(first: int, last: int) -> None:
             own = slice(first * count, last * count)
-            drawn = self._drawn(pairs[first:last], num_pre, seed, owner)
+            ordinal: Any = np.arange((last - first) * count) % count if count > 1 else 0
+            if repeated.size:
+                ordinal = np.arange(first, last) - np.searchsorted(pairs, pairs[first:last])
+            drawn = self._drawn(pairs[first:last], ordinal, num_pre, seed, owner)
             found.pre[own], found.post[own], found.delay[own], found.weight[own] = drawn
 
         in_chunks(pairs.size, draw)
+        if repeated.size:
+            several = np.union1d(repeated, repeated + 1)
+            order = several[np.lexsort((found.delay[several], pairs[several]))]
+            found.delay[several], found.weight[several] = found.delay[order], found.weight[order]
         return found
 
-    def _drawn(self, pairs: npt.NDArray[np.int64], num_pre: int, seed: int, owner: int) -> Synapses:
-        """The synapses of some pairs, as many of each as a pair has."""
+    def _drawn(self, pairs: npt.NDArray[np.int64], ordinal: Any, num_pre: int, seed: int, owner: int) -> Synapses:
+        """The synapses of some pairs, as many of each as a pair has, of these ordinals."""
         rank = np.repeat(pairs, self.kernel_count)
-        ordinal = np.arange(rank.size) % self.kernel_count if self.kernel_count > 1 else 0
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count
@@ -113,7 +136,7 @@ class Connectivity(ABC):
                 delay[again, ordinal] = self.delay_initializer.from_words(words[1])
 
     def synapses_per_pair(self) -> int:
-        """Synapses that a pair has at most."""
+        """Synapses that a pair has at most; 0 where only the drawn synapses could tell."""
         return self.kernel_count
 
     def home_sign_threshold(self, num_pre: int) -> int:
@@ -159,28 +182,37 @@ class FixedProbability(Connectivity):
 
     Args:
         p: probability, in (0, 1].
+        allow_self_connections: False: no neuron is connected to itself, for a connection of a population with itself.
         weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
     """
 
     p: float
+    allow_self_connections: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self, p=check_real("FixedProbability p", self.p, 0.0, 1.0, open_low=True))
+        check_switch("FixedProbability allow_self_connections", self.allow_self_connections)
 
     def _count(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         """Number of pairs."""
         from scipy.stats import binom
 
         word = philox(seed, Purpose.CONNECTIVITY, owner, 0, 0, 1)[0]
-        return int(binom.ppf(uniform(word), num_pre * num_post, self.p))
+        return int(binom.ppf(uniform(word), self._num_possible(num_pre, num_post), self.p))
+
+    def _num_possible(self, num_pre: int, num_post: int) -> int:
+        """Number of pairs that may be connected."""
+        return num_pre * num_post if self.allow_self_connections else num_pre * (num_post - 1)
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return self._count(num_pre, num_post, seed, owner) * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         count = self._count(num_pre, num_post, seed, owner)
-        return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
+        total = self._num_possible(num_pre, num_post)
+        found = sample_distinct(count, total, seed, Purpose.CONNECTIVITY, owner)
+        return found if self.allow_self_connections else without_self(found, num_pre)
 
 
 @keywords_only
@@ -297,6 +329,16 @@ class Sparse(Connectivity):
         delay = self.delay_initializer.from_words(words[1])
         order = sort_order(post, pre, delay)  # sort several synapses of a pair by the delays just drawn
         return Synapses(pre, post, delay[order], weight[order])
+
+
+def without_self(ranks: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Numbers of pairs of a population's neurons with others, as numbers ``post * size + pre`` among all pairs.
+
+    Args:
+        ranks: ``post * (size - 1) + place of pre among the others``, ascending.
+    """
+    post, place = np.divmod(ranks, size - 1)
+    return post * size + place + (place >= post)
 
 
 def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bodies import compute
-from .bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
+from .bodies.functions import NORMAL_OF_SHARE, NORMAL_QUANTILE, PHILOX, SCALED
 from .chunks import in_chunks
 
 U32 = npt.NDArray[np.uint32]
@@ -166,6 +166,11 @@ def normal_quantile(words: U32) -> npt.NDArray[np.float64]:
     IEEE operations alone, in the order of the generated code, so that both give the same bits.
     """
     return np.asarray(compute(NORMAL_QUANTILE, {"word": words})["y"])
+
+
+def normal_of_share(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The numbers below which shares `p` of the standard normal distribution lie, as :func:`normal_quantile`."""
+    return np.asarray(compute(NORMAL_OF_SHARE, {"p": p})["y"])
 
 
 class Draws:

@@ -14,6 +14,7 @@ from .callbacks import (
 )
 from .connectivity import (
     Dense,
+    DistanceDependent,
     FixedInDegree,
     FixedNumber,
     FixedOutDegree,
@@ -96,6 +97,7 @@ __all__ = [
     "DelayKernel",
     "Delta",
     "Dense",
+    "DistanceDependent",
     "DynamicNeuron",
     "EarlyStopping",
     "Equations",

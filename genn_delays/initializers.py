@@ -143,7 +143,7 @@ class NormalClipped(Initializer):
 
     @property
     def mirrored(self) -> bool:
-        """Whether it is computed from the upper tail, as all its values are above the mean."""
+        """True if it is computed from the upper tail, as all its values are above the mean."""
         return self.low is not None and self.low > self.mean
 
     def borders(self) -> tuple[float, float]:

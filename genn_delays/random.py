@@ -79,12 +79,12 @@ def dropout_threshold(share: float) -> int:
     return round(share * 2.0**32)
 
 
-def scale64(words: U32, total: int) -> U64:
+def scale64(words: U32, total: int | U64) -> U64:
     """64 random bits as an integer in [0, total): ``floor(r * total / 2**64)`` with ``r = word0 + 2**32 word1``.
 
     Args:
         words: uint32 ``[4, ...]`` from :func:`philox`; the first two words are used.
-        total: from 1 to 2**63.
+        total: from 1 to 2**63; one for all words or one for each.
     """
     return np.asarray(compute(SCALED, {"low": words[0], "high": words[1], "total": total})["result"])
 

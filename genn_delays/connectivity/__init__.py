@@ -2,6 +2,7 @@
 
 from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedProbability, Sparse, home_words
 from .degrees import FixedInDegree, FixedOutDegree, FixedTotalNumber, OneToOne
+from .distance import DistanceDependent
 from .draws import Draws
 from .synapses import Synapses, ordinals, row_start, sort_order
 
@@ -9,6 +10,7 @@ __all__ = [
     "CONNECTIVITY",
     "Connectivity",
     "Dense",
+    "DistanceDependent",
     "Draws",
     "FixedInDegree",
     "FixedNumber",

@@ -104,13 +104,22 @@ class Connectivity(ABC):
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count
         weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
-        delay = self.delay_initializer.from_words(words[1])
+        delay = self._delays(words[1], pre, post)
         if self.kernel_count > 1:
             if self.distinct_delays:
                 self._separate(delay.reshape(-1, self.kernel_count), pre, post, seed, owner)
             order = sort_order(post, pre, delay)
             delay, weight = delay[order], weight[order]
         return Synapses(pre, post, delay, weight)
+
+    own_delays = False
+    """True where delays are not those of the delay initialiser alone."""
+
+    def _delays(
+        self, words: npt.NDArray[np.uint32], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.uint16]:
+        """The delays of synapses, of their home draws' words."""
+        return self.delay_initializer.from_words(words)
 
     def _separate(
         self,

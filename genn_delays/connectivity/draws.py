@@ -82,13 +82,14 @@ def counts_of_sources(total: int, num_pre: int, seed: int, owner: int) -> I64:
     return found
 
 
-def _values(row: I64 | None, k: I64, limit: int, seed: int, owner: int) -> I64:
+def _values(row: I64 | None, k: I64, limit: int | I64, seed: int, owner: int) -> I64:
     """Values k of the sequences of rows, or of the one of all sources, whose counter has the lower and upper words of
     ``k // 2`` and step 1."""
     block = k >> 1
     counter = (block & 0xFFFFFFFF, block >> 32, SOURCES) if row is None else (row, block, ROWS)
     words = philox(seed, Purpose.CONNECTIVITY, owner, *counter)
-    return scale64(np.where(k & 1, words[2:], words[:2]), limit).astype(np.int64)
+    chosen, total = np.where(k & 1, words[2:], words[:2]), np.asarray(limit, np.uint64)
+    return scale64(chosen, total).astype(np.int64)
 
 
 def _with_replacement(start: I64, limit: int, seed: int, owner: int, rank: Callable[[I64, I64], I64]) -> I64:
@@ -107,36 +108,57 @@ def _with_replacement(start: I64, limit: int, seed: int, owner: int, rank: Calla
 def _distinct(rows: int, count: int, limit: int, seed: int, owner: int, rank: Callable[[I64, I64], I64]) -> I64:
     """Row r has the first `count` distinct values of its sequence, or all but those of the others where they are more
     than half of all."""
-    drawn = min(count, limit - count)
     found = np.empty(rows * count, np.int64)
 
     def draw(first: int, last: int) -> None:
-        chosen = _first_distinct(np.arange(first, last), drawn, limit, seed, owner)
-        if drawn < count:
-            left = np.ones((last - first) * limit, np.bool_)
-            left[chosen] = False
-            chosen = np.flatnonzero(left)
-        found[first * count : last * count] = rank(first + chosen // limit, chosen % limit)
+        row = np.arange(first, last)
+        place, value = distinct_values(row, np.full(row.size, count), np.full(row.size, limit), seed, owner)
+        found[first * count : last * count] = rank(first + place, value)
 
-    in_chunks(rows, draw, chunk=max(CHUNK // limit if drawn < count else CHUNK // max(count, 1), 1))
+    in_chunks(rows, draw, chunk=max(CHUNK // max(count, 1), 1))
     return found
 
 
-def _first_distinct(row: I64, count: int, limit: int, seed: int, owner: int) -> I64:
-    """The first `count` distinct values of every row's sequence, as ascending ``place of the row * limit + value``.
+def distinct_values(row: I64, count: I64, limit: I64, seed: int, owner: int) -> tuple[I64, I64]:
+    """The first `count` distinct values below `limit` of every row's sequence, or all but those that are left out where
+    they are more than half of all.
+
+    Args:
+        row, count, limit: whole numbers ``[place]``.
+
+    Returns:
+        Place of the row and value, ``[sum of the counts]``, ascending.
+    """
+    out = 2 * count > limit
+    stride = int(limit.max(initial=1))
+    chosen = _first_distinct(row, np.where(out, limit - count, count), limit, stride, seed, owner)
+    if out.any():
+        start = np.cumsum(np.where(out, limit, 0)) - np.where(out, limit, 0)
+        left = np.ones(int(limit[out].sum()), np.bool_)
+        place = chosen // stride
+        drawn = out[place]
+        left[start[place[drawn]] + chosen[drawn] % stride] = False
+        others = np.flatnonzero(left)
+        whose = np.repeat(np.flatnonzero(out), limit[out])[others]
+        chosen = np.sort(np.concatenate([chosen[~drawn], whose * stride + others - start[whose]]))
+    return chosen // stride, chosen % stride
+
+
+def _first_distinct(row: I64, count: I64, limit: I64, stride: int, seed: int, owner: int) -> I64:
+    """The first `count` distinct values of every row's sequence, as ascending ``place of the row * stride + value``.
 
     Never more are drawn than are wanted, so all distinct ones are among the first.
     """
     place = np.arange(row.size)
-    begun, want = np.zeros(row.size, np.int64), np.full(row.size, count)
+    begun, want = np.zeros(row.size, np.int64), count
     found = np.empty(0, np.int64)
     while want.any():
         which = np.repeat(place, want)
         k = begun[which] + np.arange(which.size) - np.repeat(np.cumsum(want) - want, want)
-        more = np.unique(which * limit + _values(row[which], k, limit, seed, owner))
+        more = np.unique(which * stride + _values(row[which], k, limit[which], seed, owner))
         if found.size:
             more = more[found[np.minimum(np.searchsorted(found, more), found.size - 1)] != more]
         found = np.sort(np.concatenate([found, more]))
-        begun += want
-        want = count - np.bincount(found // limit, minlength=row.size)
+        begun = begun + want
+        want = count - np.bincount(found // stride, minlength=row.size)
     return found

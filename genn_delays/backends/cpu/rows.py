@@ -6,8 +6,8 @@ they are ``connection.synapses``, whatever the number of threads.
 
 Rows drawn by source need two passes over the same random numbers: one counts, one fills. Where sources are drawn by
 target, the second pass also leaves targets in their rows. Pairs that are drawn from all pairs at once
-(``FixedProbability``, ``FixedNumber``) are listed first, one connection at a time, 8 bytes a pair and as much while they
-are drawn; so are synapses that only their own NumPy code can draw.
+(``FixedProbability``, ``FixedNumber``) are listed first, one connection at a time; so are synapses that only their own
+NumPy code can draw.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Job:
             raise CompileError("load", message, path)
         number, parts = len(network.connections), len(layout.low)
         self.connections, self.parts = (kinds["Connection"] * max(number, 1))(), (kinds["Part"] * parts)()
-        self._listed: dict[int, Any] = {}
+        self._listed: dict[str, npt.NDArray[Any]] = {}
         net = self.net
         net.seed, net.neurons, net.columns, net.slots = network.seed, layout.neurons, layout.columns, layout.slots
         net.parts, net.num_connections = parts, number
@@ -191,7 +191,8 @@ class Job:
 
     def _fill_out(self) -> None:
         """The connections of every neuron, those onto lower columns first."""
-        start, end, out = np.zeros(self.layout.neurons, np.int64), np.zeros(self.layout.neurons, np.int64), []
+        start, end = np.zeros(self.layout.neurons, np.int64), np.zeros(self.layout.neurons, np.int64)
+        out: list[int] = []
         for p in self.network.populations:
             own = slice(self.layout.first[p.index], self.layout.first[p.index] + p.size)
             start[own] = len(out)
@@ -265,7 +266,8 @@ class Job:
 
     def longest_row(self) -> int:
         """The most synapses of a neuron, of all parts together."""
-        return int(sum(np.diff(self.arrays[f"start {k}"]) for k in range(len(self.parts))).max())
+        starts = np.sum([self.arrays[f"start {k}"] for k in range(len(self.parts))], axis=0)
+        return int(np.diff(starts).max())
 
     def fill(self, k: int) -> None:
         """Write what is not drawn by source into rows."""
@@ -296,6 +298,7 @@ def _kind(c: Connection, given: Mapping[int, Synapses] | None) -> Kind:
     """The way in which a connection's pairs come to their rows."""
     connectivity = c.connectivity
     known = type(connectivity).sample is Connectivity.sample and not connectivity.distinct_delays
+    known = known and not connectivity.own_delays
     if (given and c.index in given) or not known or not _weights(connectivity, 1):
         return Kind.LISTED
     if isinstance(connectivity, (Dense, OneToOne)):
@@ -312,8 +315,10 @@ def _weights(connectivity: Connectivity, num_pre: int) -> dict[str, float]:
     w, fan_in = connectivity.weight_initializer, num_pre * connectivity.kernel_count
     if isinstance(connectivity, Sparse):
         return {}
-    if type(w) is Constant or (type(w) is NormalClipped and w.sd == 0):
-        return {"weight_kind": Weight.CONSTANT, "base": w.value if type(w) is Constant else w.mean}
+    if type(w) is Constant:
+        return {"weight_kind": Weight.CONSTANT, "base": w.value}
+    if type(w) is NormalClipped and w.sd == 0:
+        return {"weight_kind": Weight.CONSTANT, "base": w.mean}
     if type(w) is Uniform:
         return {"weight_kind": Weight.AFFINE, "base": w.low, "span": w.high - w.low}
     if type(w) is KaimingUniform:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from ..bodies.functions import NORMAL_CENTRE, NORMAL_OF_SHARE, PHILOX
+from ..bodies.functions import NORMAL_CENTRE, NORMAL_OF_SHARE, PHILOX, SCALED
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CPU, Printer, functions
@@ -24,6 +24,7 @@ class Kind(IntEnum):
     TARGET = 3  # sources are drawn for every target
     PAIRS = 4  # a list of pairs
     LISTED = 5  # a list of synapses with their delays and weights
+    BITS = 6  # drawn from all pairs, a bit for each
 
 
 class Weight(IntEnum):
@@ -42,7 +43,11 @@ def emit_rows() -> str:
     # within a loop over counters, which vectorises where this inner one is unrolled
     philox = philox.replace("    for (int round", '    _Pragma("GCC unroll 10") for (int round')
     philox = "\n".join(f"        {line}" for line in philox.splitlines())
-    values |= {"philox": philox, "functions": functions(CPU, [NORMAL_CENTRE, NORMAL_OF_SHARE]), "purpose": Purpose}
+    values |= {
+        "philox": philox,
+        "functions": functions(CPU, [NORMAL_CENTRE, NORMAL_OF_SHARE, SCALED]),
+        "purpose": Purpose,
+    }
     values["functions"] = templates.get_template("functions.cpp.j2").render(text=values["functions"])
     names = ("rows_prelude", "pool", "rows_draws", "rows_build")
     return "\n".join(templates.get_template(f"{name}.cpp.j2").render(**values) for name in names)

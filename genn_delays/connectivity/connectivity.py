@@ -14,7 +14,8 @@ from ..chunks import in_chunks
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
 from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
-from ..random import Purpose, philox, sample_distinct, uniform
+from ..random import Purpose, philox, uniform
+from .draws import Draws
 from .synapses import Synapses, ordinals, sort_order
 
 _ATTEMPTS = 10_000
@@ -52,6 +53,10 @@ class Connectivity(ABC):
     @abstractmethod
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         """The connected pairs as ascending numbers ``post * num_pre + pre``. Time and memory are O(synapses)."""
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws | None:
+        """The draws that the pairs come from, for code that draws in parallel; None where :meth:`pairs` alone can."""
+        return None
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         """The number of synapses that :meth:`sample` gives; the library's own classes know it without sampling."""
@@ -178,7 +183,10 @@ class Dense(Connectivity):
         return num_pre * num_post * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
-        return np.arange(num_pre * num_post, dtype=np.int64)
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
+        return Draws("all", num_post, num_pre * num_post)
 
 
 @keywords_only
@@ -218,10 +226,11 @@ class FixedProbability(Connectivity):
         return self._count(num_pre, num_post, seed, owner) * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         count = self._count(num_pre, num_post, seed, owner)
-        total = self._num_possible(num_pre, num_post)
-        found = sample_distinct(count, total, seed, Purpose.CONNECTIVITY, owner)
-        return found if self.allow_self_connections else without_self(found, num_pre)
+        return Draws("pair", count, count, skip_self=not self.allow_self_connections)
 
 
 @keywords_only
@@ -255,8 +264,11 @@ class FixedNumber(Connectivity):
             )
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         count = self.count(num_pre, num_post)
-        return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
+        return Draws("pair", count, count)
 
 
 class Sparse(Connectivity):
@@ -338,16 +350,6 @@ class Sparse(Connectivity):
         delay = self.delay_initializer.from_words(words[1])
         order = sort_order(post, pre, delay)  # sort several synapses of a pair by the delays just drawn
         return Synapses(pre, post, delay[order], weight[order])
-
-
-def without_self(ranks: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
-    """Numbers of pairs of a population's neurons with others, as numbers ``post * size + pre`` among all pairs.
-
-    Args:
-        ranks: ``post * (size - 1) + place of pre among the others``, ascending.
-    """
-    post, place = np.divmod(ranks, size - 1)
-    return post * size + place + (place >= post)
 
 
 def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:

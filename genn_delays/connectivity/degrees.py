@@ -11,8 +11,7 @@ import numpy.typing as npt
 from ..arguments import keywords_only
 from ..errors import InvalidValueError, check_count, check_switch, keep
 from ..memory import MOST_SYNAPSES
-from ..random import Purpose, sample_distinct
-from .connectivity import CONNECTIVITY, Connectivity, without_self
+from .connectivity import CONNECTIVITY, Connectivity
 from .draws import Draws
 
 
@@ -43,17 +42,16 @@ class _Drawn(Connectivity):
             )
 
     @abstractmethod
-    def draws(self, num_pre: int, num_post: int) -> Draws:
-        """The description of the draws that its pairs come from."""
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws: ...
 
     def synapses_per_pair(self) -> int:
         return 0 if self.multapses else self.kernel_count
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
-        return self.draws(num_pre, num_post).total * self.kernel_count
+        return self.draws(num_pre, num_post, seed, owner).total * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
-        return self.draws(num_pre, num_post).pairs(num_pre, num_post, seed, owner)
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
 
     def _check_room(self, what: str, neurons: int) -> None:
         """An error where `n` distinct neurons of so many cannot be had."""
@@ -82,7 +80,7 @@ class FixedInDegree(_Drawn):
         weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `n` counts pairs.
     """
 
-    def draws(self, num_pre: int, num_post: int) -> Draws:
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         return Draws("target", self.n, self.n * num_post, not self.multapses, not self.allow_self_connections)
 
     def check(self, num_pre: int, num_post: int) -> None:
@@ -103,7 +101,7 @@ class FixedOutDegree(_Drawn):
         weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `n` counts pairs.
     """
 
-    def draws(self, num_pre: int, num_post: int) -> Draws:
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         return Draws("source", self.n, self.n * num_pre, not self.multapses, not self.allow_self_connections)
 
     def check(self, num_pre: int, num_post: int) -> None:
@@ -125,8 +123,10 @@ class FixedTotalNumber(_Drawn):
         weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `n` counts pairs.
     """
 
-    def draws(self, num_pre: int, num_post: int) -> Draws:
-        return Draws("source", None, self.n, not self.multapses, not self.allow_self_connections)
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
+        if self.multapses:
+            return Draws("source", None, self.n, False, not self.allow_self_connections)
+        return Draws("pair", self.n, self.n, True, not self.allow_self_connections)
 
     def check(self, num_pre: int, num_post: int) -> None:
         super().check(num_pre, num_post)
@@ -136,13 +136,6 @@ class FixedTotalNumber(_Drawn):
                 f"FixedTotalNumber n must be at most {pairs}, the number of pairs, got {self.n}; multapses=True allows "
                 "several synapses a pair"
             )
-
-    def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
-        if self.multapses:
-            return super().pairs(num_pre, num_post, seed, owner)
-        total = num_pre * (num_post - (not self.allow_self_connections))
-        found = sample_distinct(self.n, total, seed, Purpose.CONNECTIVITY, owner)
-        return found if self.allow_self_connections else without_self(found, num_pre)
 
 
 @keywords_only
@@ -154,8 +147,7 @@ class OneToOne(Connectivity):
         weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
     """
 
-    def draws(self, num_pre: int, num_post: int) -> Draws:
-        """The description of the draws that its pairs come from."""
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         return Draws("same", 1, num_pre)
 
     def check(self, num_pre: int, num_post: int) -> None:
@@ -166,7 +158,7 @@ class OneToOne(Connectivity):
         return num_pre * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
-        return self.draws(num_pre, num_post).pairs(num_pre, num_post, seed, owner)
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
 
 
 CONNECTIVITY.update(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..chunks import CHUNK, in_chunks
-from ..random import Purpose, philox, scale64
+from ..random import Purpose, philox, sample_distinct, scale64
 
 I64 = npt.NDArray[np.int64]
 
@@ -29,8 +29,9 @@ class Draws:
 
     Attributes:
         order: ``"source"``: rows are source neurons, and their targets are drawn; ``"target"``: the other way round;
-            ``"all"``: all targets of every source; ``"same"``: the target with the number of the source.
-        count: of neighbours a row; None where :func:`counts_of_sources` tells it.
+            ``"all"``: all targets of every source; ``"same"``: the target with the number of the source; ``"pair"``:
+            distinct ones of all pairs, by :func:`~genn_delays.random.sample_distinct`.
+        count: of neighbours a row, or of pairs; None where :func:`counts_of_sources` tells it.
         total: number of pairs, several of one pair of neurons counted each.
         distinct: the first `count` distinct values of a row's sequence; otherwise its first `count` ones.
         skip_self: no neuron is its own neighbour.
@@ -48,6 +49,13 @@ class Draws:
             return np.arange(num_pre * num_post, dtype=np.int64)
         if self.order == "same":
             return np.arange(num_pre, dtype=np.int64) * (num_pre + 1)
+        if self.order == "pair":
+            possible = (num_pre - self.skip_self) * num_post
+            found = sample_distinct(self.total, possible, seed, Purpose.CONNECTIVITY, owner)
+            if not self.skip_self:
+                return found
+            post, place = np.divmod(found, num_pre - 1)
+            return post * num_pre + place + (place >= post)
         by_source = self.order == "source"
         rows, others = (num_pre, num_post) if by_source else (num_post, num_pre)
         limit = others - self.skip_self

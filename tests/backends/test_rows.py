@@ -121,6 +121,21 @@ def test_random_networks(seed):
     assert read(build_rows(net, where, int(rng.integers(1, 5))), where) == drawn(net, where)
 
 
+def test_few_pairs_of_many_are_listed(monkeypatch):
+    """Where a bit for every pair would be more than the rows are."""
+    rules = [rule for rule in RULES if isinstance(rule, (gd.FixedProbability, gd.FixedNumber, gd.FixedTotalNumber))]
+    net = network(rules)
+    where = layout(net, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "FEW_BITS", 0)
+        patch.setattr(module, "FEW_PAIRS", 0)
+        kinds = [module._kind(c, None).name for c in net.connections]
+        assert kinds.count("PAIRS") == 10 and "BITS" not in kinds
+        assert read(build_rows(net, where, 2), where) == drawn(net, where)
+    kinds = [module._kind(c, None).name for c in net.connections]
+    assert kinds.count("BITS") == 10 and "PAIRS" not in kinds
+
+
 def test_given_synapses_take_the_place_of_drawn_ones():
     net = network([gd.FixedInDegree(3, delay=DELAY), gd.Dense(delay=DELAY)])
     s = net.connections[0].synapses

@@ -5,9 +5,9 @@ A row holds the synapses of one source neuron onto the neurons of one part of th
 they are ``connection.synapses``, whatever the number of threads.
 
 Rows drawn by source need two passes over the same random numbers: one counts, one fills. Where sources are drawn by
-target, the second pass also leaves targets in their rows. Pairs that are drawn from all pairs at once
-(``FixedProbability``, ``FixedNumber``) are listed first, one connection at a time; so are synapses that only their own
-NumPy code can draw.
+target, the second pass also leaves targets in their rows. Distinct pairs out of all (``FixedProbability``,
+``FixedNumber``) are chosen first, one connection at a time: as a bit for every pair where these are fewer than the
+rows' own bits, otherwise as a list. Synapses that only their own NumPy code can draw are listed too.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.rows import GUIDE_BITS, Kind, Weight, emit_rows, emit_rows_structures
-from ...connectivity import Dense, OneToOne, Sparse, Synapses
+from ...connectivity import Sparse, Synapses
 from ...connectivity.connectivity import Connectivity
 from ...errors import CompileError, OutOfMemoryError
 from ...floating import usual_errors
 from ...initializers import Constant, KaimingUniform, NormalClipped, Uniform
-from ...memory import SAMPLING, check_host
+from ...memory import SAMPLING, check_host, told
 from ...network import Connection, Network
 from .compiler import load_library
 from .structs import Arrays, address, structures
@@ -35,6 +35,10 @@ from .structs import Arrays, address, structures
 SYNAPSE = np.dtype([("weight", np.uint32), ("offset", np.uint32)])
 """A synapse in its row; the weight holds the bits of a float32 until :meth:`Rows.round`, then an int32."""
 MOST_PARTS = 256
+FEW_BITS = 64
+"""Pairs a chosen pair, up to which each has a bit: then the bits take no more than the rows."""
+FEW_PAIRS = 1 << 20
+"""Pairs of neurons, up to which each has a bit in any case."""
 PAIR = 20
 """Bytes a listed pair, while pairs are drawn."""
 
@@ -109,9 +113,11 @@ def foresee_rows(connections: Sequence[Connection], neurons: int, parts: int) ->
         kind = _kind(c, None)
         if kind in (Kind.PAIRS, Kind.LISTED):
             temporary[c.name] = (PAIR if kind == Kind.PAIRS else SAMPLING) * c.num_synapses
+        elif kind == Kind.BITS:
+            temporary[c.name] = c.num_pairs // 8
     if temporary:  # one after the other
         name = max(temporary, key=lambda name: temporary[name])
-        needs[f"connection {name!r}", "what is listed while its rows are built"] = temporary[name]
+        needs[f"connection {name!r}", "its pairs while its rows are built"] = temporary[name]
     return needs
 
 
@@ -136,8 +142,9 @@ def build_rows(network: Network, layout: Layout, threads: int, given: Mapping[in
         job.count(k)
     job.call("start_rows")
     job.make_room()
-    for k in range(len(network.connections)):
+    for k in reversed(range(len(network.connections))):  # the last one's pairs are still there
         job.fill(k)
+    job.forget()
     job.longest(job.longest_row())
     job.call("finish")
     largest = np.array([job.connections[k].largest for k in range(len(network.connections))], np.uint32)
@@ -148,7 +155,7 @@ def build_rows(network: Network, layout: Layout, threads: int, given: Mapping[in
 @cache
 def _library() -> tuple[ctypes.CDLL, str]:
     library, path, _ = load_library(emit_rows())
-    for name in ("count_drawn_sources", "start_rows", "sum_weights", "round_weights", "pool_destroy"):
+    for name in ("count_drawn_sources", "choose", "start_rows", "sum_weights", "round_weights", "pool_destroy"):
         getattr(library, name).restype = None
     for name in ("count_connection", "fill_connection", "finish", "size_of_network"):
         getattr(library, name).restype = ctypes.c_int64
@@ -170,6 +177,7 @@ class Job:
         number, parts = len(network.connections), len(layout.low)
         self.connections, self.parts = (kinds["Connection"] * max(number, 1))(), (kinds["Part"] * parts)()
         self._listed: dict[str, npt.NDArray[Any]] = {}
+        self._listed_of = -1
         net = self.net
         net.seed, net.neurons, net.columns, net.slots = network.seed, layout.neurons, layout.columns, layout.slots
         net.parts, net.num_connections = parts, number
@@ -209,8 +217,9 @@ class Job:
         view.first, view.column = self.layout.first[c.source.index], self.layout.column[c.index]
         view.num_pre, view.num_post = c.source.size, c.target.size
         view.held = self.arrays.new(f"held {c.index}", (parts, c.source.size), np.uint32, zero=True)
-        if view.kind in (Kind.SOURCE, Kind.TARGET):
-            draws = connectivity.draws(c.source.size, c.target.size)  # type: ignore[attr-defined]
+        if view.kind in (Kind.SOURCE, Kind.TARGET, Kind.BITS):
+            draws = connectivity.draws(c.source.size, c.target.size, self.network.seed, c.index)
+            assert draws is not None
             view.count, view.total = -1 if draws.count is None else draws.count, draws.total
             view.distinct, view.skip_self = draws.distinct, draws.skip_self
             if draws.count is None:
@@ -251,12 +260,11 @@ class Job:
         view, self.net.now = self.connections[k], k
         if view.count < 0:
             self.call("count_drawn_sources")
-        longest = int(self.arrays[f"row_count {k}"].max()) if view.count < 0 else view.count
-        longest = {Kind.ALL: view.num_post, Kind.SAME: 1}.get(view.kind, longest)
-        self.longest(longest * view.kernel_count)
         self._list(k)
+        longest = int(self.arrays[f"row_count {k}"].max()) if view.count < 0 else view.count
+        longest = {Kind.ALL: view.num_post, Kind.SAME: 1, Kind.BITS: view.num_pre}.get(view.kind, longest)
+        self.longest(longest * view.kernel_count)
         self.call("count_connection")
-        self._listed.clear()
 
     def make_room(self) -> None:
         """Memory for the synapses."""
@@ -272,16 +280,30 @@ class Job:
     def fill(self, k: int) -> None:
         """Write what is not drawn by source into rows."""
         view, self.net.now = self.connections[k], k
-        if view.kind in (Kind.TARGET, Kind.PAIRS, Kind.LISTED):
-            self.longest(max(view.count, 1) * view.kernel_count)
+        if view.kind in (Kind.TARGET, Kind.PAIRS, Kind.LISTED, Kind.BITS):
+            self.longest((view.num_pre if view.kind == Kind.BITS else max(view.count, 1)) * view.kernel_count)
             self._list(k)
             self.call("fill_connection")
-            self._listed.clear()
+
+    def forget(self) -> None:
+        """Drop what is listed."""
+        self._listed.clear()
+        self._listed_of = -1
 
     def _list(self, k: int) -> None:
-        """Draw what is listed of a connection."""
+        """Draw what is listed of a connection, in the place of what was listed of another one."""
         view, c = self.connections[k], self.network.connections[k]
-        if view.kind == Kind.PAIRS:
+        if self._listed_of == k or view.kind not in (Kind.PAIRS, Kind.LISTED, Kind.BITS):
+            return
+        self.forget()
+        self._listed_of = k
+        if view.kind == Kind.BITS:
+            words = -(-view.num_post * (view.num_pre - view.skip_self) // 64)
+            with told(f"the pairs of connection {c.name!r} need {words * 8 / 1e6:,.0f} MB"):
+                self._listed["bits"] = bits = np.zeros(max(words, 1), np.uint64)
+            view.chosen = address(bits)
+            self.call("choose")
+        elif view.kind == Kind.PAIRS:
             with usual_errors():
                 pairs = c.connectivity.pairs(c.source.size, c.target.size, self.network.seed, c.index)
             self._listed["pairs"] = pairs = np.ascontiguousarray(pairs, np.int64)
@@ -301,13 +323,12 @@ def _kind(c: Connection, given: Mapping[int, Synapses] | None) -> Kind:
     known = known and not connectivity.own_delays
     if (given and c.index in given) or not known or not _weights(connectivity, 1):
         return Kind.LISTED
-    if isinstance(connectivity, (Dense, OneToOne)):
-        return Kind.ALL if isinstance(connectivity, Dense) else Kind.SAME
-    draws = getattr(connectivity, "draws", None)
-    found = None if draws is None else draws(c.source.size, c.target.size)
-    if found is None or (found.count is None and found.distinct):
+    draws = connectivity.draws(c.source.size, c.target.size, c.network.seed, c.index)
+    if draws is None or (draws.order == "pair" and c.num_pairs > max(FEW_BITS * draws.total, FEW_PAIRS)):
         return Kind.PAIRS
-    return Kind.SOURCE if found.order == "source" else Kind.TARGET
+    return {"source": Kind.SOURCE, "target": Kind.TARGET, "all": Kind.ALL, "same": Kind.SAME, "pair": Kind.BITS}[
+        draws.order
+    ]
 
 
 def _weights(connectivity: Connectivity, num_pre: int) -> dict[str, float]:

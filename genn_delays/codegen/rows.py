@@ -34,6 +34,7 @@ class Weight(IntEnum):
     AFFINE = 1  # base + span u
     SYMMETRIC = 2  # base (2 u - 1)
     NORMAL = 3  # mean + sd q(base + span u) within low and high; a negative sd: of 1 - u
+    OTHER = 4  # mean + sd q(u), rounded as NumPy's
 
 
 def emit_rows() -> str:

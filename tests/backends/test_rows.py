@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 from refused import refused
@@ -130,10 +132,32 @@ def test_few_pairs_of_many_are_listed(monkeypatch):
         patch.setattr(module, "FEW_BITS", 0)
         patch.setattr(module, "FEW_PAIRS", 0)
         kinds = [module._kind(c, None).name for c in net.connections]
-        assert kinds.count("PAIRS") == 10 and "BITS" not in kinds
+        assert kinds.count("PAIRS") == 13 and "BITS" not in kinds
         assert read(build_rows(net, where, 2), where) == drawn(net, where)
     kinds = [module._kind(c, None).name for c in net.connections]
-    assert kinds.count("BITS") == 10 and "PAIRS" not in kinds
+    assert kinds.count("BITS") == 13 and "PAIRS" not in kinds
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [gd.Normal(), gd.Normal(87.8, 8.78), gd.Normal(-1e-3, 1e3), gd.Normal(1.0, 0.0), gd.Normal(0.0, 1e-30),
+     gd.NormalClipped(), gd.NormalClipped(1.0, 3.0, 2.0), gd.NormalClipped(1.0, 3.0, high=-8.0)],
+    ids=repr,
+)  # fmt: skip
+def test_normal_weights_are_numpys_to_the_bit(weight):
+    """300,000 words, with both ends and the middle."""
+    net = network([gd.FixedOutDegree(1, weight=weight)])
+    job = module.Job(net, layout(net, 1), 1, {})
+    words = np.random.default_rng(1).integers(0, 1 << 32, 300_000, np.uint32)
+    words[:4096], words[4096:8192] = np.arange(4096), np.uint32(0xFFFFFFFF) - np.arange(4096, dtype=np.uint32)
+    words[8192:12288] = np.arange(4096) + (1 << 31) - 2048
+    found = np.empty(words.size + 64, np.uint32)
+    given = np.concatenate([words, np.zeros(64, np.uint32)])
+    library, _ = module._library()
+    library.weights_of(ctypes.byref(job.net), given.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(words.size),
+                       found.ctypes.data_as(ctypes.c_void_p))  # fmt: skip
+    expected = weight.quantile((words + 0.5) / 2**32, 1).astype(np.float32)
+    assert np.array_equal(found[: words.size].view(np.float32), expected)
 
 
 def test_given_synapses_take_the_place_of_drawn_ones():

@@ -26,14 +26,16 @@ from ...connectivity import Sparse, Synapses
 from ...connectivity.connectivity import Connectivity
 from ...errors import CompileError, OutOfMemoryError
 from ...floating import usual_errors
-from ...initializers import Constant, KaimingUniform, NormalClipped, Uniform
+from ...initializers import Constant, KaimingUniform, Normal, NormalClipped, Uniform
 from ...memory import SAMPLING, check_host, told
 from ...network import Connection, Network
+from ...random import uniform
 from .compiler import load_library
 from .structs import Arrays, address, structures
 
 SYNAPSE = np.dtype([("weight", np.uint32), ("offset", np.uint32)])
 """A synapse in its row; the weight holds the bits of a float32 until :meth:`Rows.round`, then an int32."""
+_EXACTLY = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_int64, ctypes.c_uint32)
 MOST_PARTS = 256
 FEW_BITS = 64
 """Pairs a chosen pair, up to which each has a bit: then the bits take no more than the rows."""
@@ -182,6 +184,8 @@ class Job:
         net.seed, net.neurons, net.columns, net.slots = network.seed, layout.neurons, layout.columns, layout.slots
         net.parts, net.num_connections = parts, number
         net.c, net.part = ctypes.addressof(self.connections), ctypes.addressof(self.parts)
+        self._exactly = _EXACTLY(self.weight)
+        net.exactly = ctypes.cast(self._exactly, ctypes.c_void_p)
         net.most_targets = max((max(c.source.size, c.target.size) for c in network.connections), default=1)
         targets = [c.target.index for c in network.connections]
         for k, part in enumerate(self.parts):
@@ -234,6 +238,14 @@ class Job:
         view.guide = self._keep(f"guide {c.index}", guide, np.uint32)
         for name, value in _weights(connectivity, c.source.size).items():
             setattr(view, name, value)
+
+    def weight(self, k: int, word: int) -> float:
+        """The weight that a connection's initialiser has for a random word, rounded to single precision."""
+        c = self.network.connections[k]
+        u = uniform(np.array([word], np.uint32))
+        fan_in = c.source.size * c.connectivity.kernel_count
+        with usual_errors():
+            return float(np.float32(c.connectivity.weight_initializer.quantile(u, fan_in)[0]))
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
@@ -344,6 +356,8 @@ def _weights(connectivity: Connectivity, num_pre: int) -> dict[str, float]:
         return {"weight_kind": Weight.AFFINE, "base": w.low, "span": w.high - w.low}
     if type(w) is KaimingUniform:
         return {"weight_kind": Weight.SYMMETRIC, "base": float(w.gain * np.sqrt(6.0 / fan_in))}
+    if type(w) is Normal:
+        return {"weight_kind": Weight.OTHER, "mean": w.mean, "sd": w.sd}
     if type(w) is NormalClipped:
         first, last = w.borders()
         low, high = (-np.inf if w.low is None else w.low), (np.inf if w.high is None else w.high)

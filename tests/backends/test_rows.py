@@ -188,6 +188,18 @@ def test_sums_and_the_grid():
         assert np.array_equal(new["weight"].view(np.int32), np.rint(weight).astype(np.int32))
 
 
+def test_a_checksum_tells_networks_apart():
+    """The same for any number of parts; another seed, order of neurons or one bit of a weight changes it."""
+    net = network(RULES[:6])
+    found = {build_rows(net, layout(net, parts), 2).checksum() for parts in (1, 2, 5)}
+    assert len(found) == 1
+    other = network(RULES[:6], seed=4)
+    assert build_rows(other, layout(other, 2), 2).checksum() not in found
+    rows = build_rows(net, layout(net, 2), 2)
+    rows.synapse[1]["weight"][7] ^= 1
+    assert rows.checksum() not in found
+
+
 def test_memory_is_foreseen_by_part(monkeypatch):
     net = network([gd.FixedTotalNumber(2_000_000, multapses=True), gd.FixedProbability(0.5)])
     needs = foresee_rows(net.connections, 103, 2)

@@ -94,6 +94,11 @@ class Rows:
         self._job.call("sum_weights")
         return total, number
 
+    def checksum(self) -> int:
+        """A number of 64 bits that tells these synapses from others, as they are now; for any number of parts."""
+        self._job.call("check")
+        return int(self._job.net.checksum)
+
     def round(self, scale: npt.NDArray[np.float64]) -> None:
         """Turn the weights, in place, into the whole numbers ``rint(weight scale)``, int32; once.
 
@@ -157,7 +162,15 @@ def build_rows(network: Network, layout: Layout, threads: int, given: Mapping[in
 @cache
 def _library() -> tuple[ctypes.CDLL, str]:
     library, path, _ = load_library(emit_rows())
-    for name in ("count_drawn_sources", "choose", "start_rows", "sum_weights", "round_weights", "pool_destroy"):
+    for name in (
+        "count_drawn_sources",
+        "choose",
+        "start_rows",
+        "sum_weights",
+        "round_weights",
+        "check",
+        "pool_destroy",
+    ):
         getattr(library, name).restype = None
     for name in ("count_connection", "fill_connection", "finish", "size_of_network"):
         getattr(library, name).restype = ctypes.c_int64

@@ -12,7 +12,18 @@ from .callbacks import (
     SpikeRecorder,
     VarRecorder,
 )
-from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
+from .connectivity import (
+    Dense,
+    DistanceDependent,
+    FixedInDegree,
+    FixedNumber,
+    FixedOutDegree,
+    FixedProbability,
+    FixedTotalNumber,
+    OneToOne,
+    Sparse,
+    Synapses,
+)
 from .delays import (
     ConstantInt,
     DelayInitializer,
@@ -23,7 +34,7 @@ from .delays import (
     UniformInt,
 )
 from .errors import GennDelaysError
-from .initializers import Constant, Initializer, KaimingUniform, Normal, Uniform
+from .initializers import Constant, Initializer, KaimingUniform, Normal, NormalClipped, Uniform
 from .learning import (
     SGD,
     Adam,
@@ -93,6 +104,7 @@ __all__ = [
     "DelayKernel",
     "Delta",
     "Dense",
+    "DistanceDependent",
     "DynamicNeuron",
     "EarlyStopping",
     "Equations",
@@ -100,8 +112,11 @@ __all__ = [
     "EventPropCompiler",
     "Exponential",
     "ExponentialDecay",
+    "FixedInDegree",
     "FixedNumber",
+    "FixedOutDegree",
     "FixedProbability",
+    "FixedTotalNumber",
     "Folded",
     "GaussianKernel",
     "GeNN",
@@ -119,8 +134,10 @@ __all__ = [
     "Network",
     "Neuron",
     "Normal",
+    "NormalClipped",
     "NormalInt",
     "OneCycle",
+    "OneToOne",
     "Optimiser",
     "PerNeuronMeanSquareError",
     "Population",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, PoissonInput, SpikeInput, SpikeSource
 from ..neurons.neuron import sample_per_neuron
 from .grid import grid_exponent, on_grid
-from .lower import _check_input_arrives, _coefficients, _described, _synapse_name
+from .lower import _check_input_arrives, _coefficients, _described
 from .order import computation_order
 from .poisson import PoissonTable, poisson_table
 from .receptors import joined, receptors_of
@@ -59,7 +60,7 @@ def lower_simulation(network: Network, dt: float, seed: int) -> tuple[Simulation
     plan = SimulationPlan(
         populations=tuple(populations),
         receptors=tuple(receptors),
-        connections=tuple(_connection(c, receptors) for c in network.connections),
+        connections=tuple(_connection(c, receptors, synapses[c.index]) for c in network.connections),
         order=order,
         block=block,
         columns=_next_column(network, receptors),
@@ -153,14 +154,22 @@ def _next_column(network: Network, receptors: list[ReceptorPlan]) -> int:
     return receptors[-1].column + _padded(network.populations[receptors[-1].population].size) if receptors else 0
 
 
-def _connection(c: Connection, receptors: list[ReceptorPlan]) -> SimulatedConnection:
+def _connection(c: Connection, receptors: list[ReceptorPlan], synapses: Synapses) -> SimulatedConnection:
     own = [r.index for r in receptors if r.population == c.target.index]
     low, high = _delays(c)
     return SimulatedConnection(
         index=c.index, name=c.name, source=c.source.index, target=c.target.index,
         receptor=own[receptors_of(c.target).index(c.synapse)], size=c.num_synapses, min_delay=low, max_delay=high,
-        described=f"{_synapse_name(c)} {c.connectivity!r}",
+        fingerprint=fingerprint(synapses),
     )  # fmt: skip
+
+
+def fingerprint(synapses: Synapses) -> str:
+    """A checksum of all synapses, for checkpoints."""
+    found = 0
+    for array in synapses:
+        found = crc32(np.ascontiguousarray(array).view(np.uint8).data, found)
+    return f"{found:08x}"
 
 
 # --- populations -----------------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ class SimulatedPopulation:
 
 @dataclass(frozen=True)
 class SimulatedConnection:
-    """A connection in a simulation: where its spikes go, and how many synapses it has."""
+    """A connection in a simulation: where its spikes go, how many synapses it has, and a checksum of them."""
 
     index: int
     name: str
@@ -134,7 +134,7 @@ class SimulatedConnection:
     size: int
     min_delay: int
     max_delay: int
-    described: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)

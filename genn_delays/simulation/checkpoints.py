@@ -112,9 +112,8 @@ def _connection(plan: SimulationPlan, c: SimulatedConnection) -> dict[str, Any]:
     return {
         "source": plan.populations[c.source].name,
         "target": plan.populations[c.target].name,
-        "synapses": c.size,
-        "delays": [c.min_delay, c.max_delay],
-        "connectivity": c.described,
+        "number of synapses": c.size,
+        "fingerprint of synapses": c.fingerprint,
         "grid": plan.receptors[c.receptor].exponent,
     }
 

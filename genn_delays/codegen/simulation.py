@@ -119,7 +119,8 @@ def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) ->
         "stepped": any(c.steps is not None for c in p.currents),
         "base": " + ".join(terms) or "0.0f",
         "isyn": " + ".join([*terms, *constant]) or "0.0f",
-        "update": {s: _update(s, e.c) for s, e in model.update.items()},
+        "update": {s: _straight(e.c) for s, e in model.update.items()},
+        "threshold": None if model.threshold is None else _straight(model.threshold.c),
         "traced": sorted({s for _, s in traces}),
         "traces": traces,
     }  # fmt: skip
@@ -129,10 +130,17 @@ def _kind(c: CurrentPlan) -> str:
     return "noise" if c.sd is not None else "steps" if c.steps is not None else "constant"
 
 
-def _update(state: str, text: str) -> str:
-    """The counter of a refractory period without fmaxf, which compilers do not make vectors of; it is never NaN."""
+def _straight(text: str) -> str:
+    """What a refractory period makes of an expression, without branches: compilers do not make vectors of ``?`` between
+    a constant and a variable, nor of fmaxf (the counter is never NaN)."""
     counter = code_name(REFRACTORY_STATE)
-    return f"larger({counter} - 1.0f, 0.0f)" if state == REFRACTORY_STATE else text
+    if text == f"fmaxf({counter} - 1.0f, 0.0f)":
+        return f"larger({counter} - 1.0f, 0.0f)"
+    bare, condition = text, f"{counter} > 0.0f"
+    if text.startswith(f"({condition} ? ") and text.endswith(")"):
+        bare = text[1:-1]
+    held, colon, otherwise = bare.removeprefix(f"{condition} ? ").partition(" : ")
+    return f"chosen({condition}, {held}, {otherwise})" if bare.startswith(condition) and colon else text
 
 
 def _one_number(p: SimulatedPopulation, name: str) -> bool:

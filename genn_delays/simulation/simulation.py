@@ -21,12 +21,14 @@ from ..training.data import find_population
 from ..training.turns import Turns, in_turn
 from .checkpoints import load_simulation, save_simulation
 from .hdf5 import InFile
-from .recording import InMemory
+from .recording import InMemory, Nowhere
 
 PIECE_SECONDS = 0.1
 """About so long a piece of a run computes, before progress is shown and an interruption is heard."""
 TRACE_BYTES = 1 << 26
 """Samples of traces that a piece of a run has at most."""
+SNAPSHOT_BYTES = 1 << 25
+"""Input on its way that is copied before every piece, to find the step in which a variable overflows."""
 
 
 class Simulation:
@@ -46,7 +48,7 @@ class Simulation:
         self.network, self.plan, self.recording, self.engine = network, plan, recording, engine
         self.source = engine.source
         self.dt = plan.dt
-        self._began = {p.index: {s: engine.variable(p.index, s) for s in p.states} for p in plan.populations}
+        self._began = {(p.index, s): engine.variable(p.index, s) for p in plan.populations for s in p.states}
         self._sink = InMemory(recording) if path is None else InFile(path, plan, recording)
         self._recorded_from = 0
         self._turns = Turns(engine)  # type: ignore[arg-type]
@@ -132,10 +134,10 @@ class Simulation:
         with tqdm(total=steps, unit="step", disable=None if progress else True, leave=False) as bar:
             piece, most = min(steps, 64), self._longest_piece()
             while self.engine.now < end:
-                now, began = self.engine.now, time.perf_counter()
+                now, began, before = self.engine.now, time.perf_counter(), self._snapshot()
                 piece = max(1, min(piece, most, end - now))
                 self.engine.run(piece, given, self._sink)
-                self._check_finite(now)
+                self._refuse_infinite(now, before, given)
                 bar.update(self.engine.now - now)
                 self._turns.pause()
                 taken = max(time.perf_counter() - began, 1e-6)
@@ -166,27 +168,50 @@ class Simulation:
             found[p.index] = (own + self.engine.now, neurons)
         return found
 
-    def _check_finite(self, began: int) -> None:
+    def _snapshot(self) -> tuple[int, dict[tuple[int, str], npt.NDArray[np.float32]], npt.NDArray[np.int32]] | None:
+        """The state, to go back to; None where it is too large for that."""
+        if 4 * self.plan.longest * self.plan.columns > SNAPSHOT_BYTES:
+            return None
+        values = {(p.index, s): self.engine.variable(p.index, s) for p in self.plan.populations for s in p.states}
+        return self.engine.now, values, self.engine.pending()
+
+    def _refuse_infinite(self, began: int, before: Any, given: Given) -> None:
+        """Raise an error where a variable is not finite; the step is found by computing the piece once more."""
+        found = self._infinite()
+        if found is None:
+            return
+        when = f"a step from {began} to {self.engine.now - 1}"
+        if before is not None:
+            self._restore(*before)
+            while self._infinite() is None:
+                self.engine.run(1, given, Nowhere())
+            found, when = self._infinite() or found, f"step {self.engine.now - 1} ({self.time - self.dt:g} ms)"
+        p, variable, neuron = found
+        raise GennDelaysError(
+            f"variable {variable!r} of neuron {neuron} of population {p!r} is not finite since {when}: its equations "
+            "or its input let it overflow; a smaller dt or smaller weights may help"
+        )
+
+    def _infinite(self) -> tuple[str, str, int] | None:
+        """Population, variable and neuron of the first value that is not finite."""
         for p in self.plan.populations:
             for s in p.states:
                 bad = ~np.isfinite(self.engine.variable(p.index, s))
                 if bad.any():
-                    raise GennDelaysError(
-                        f"variable {s!r} of neuron {int(np.flatnonzero(bad)[0])} of population {p.name!r} is not "
-                        f"finite since a step between {began} and {self.engine.now} ({began * self.dt:g} to "
-                        f"{self.time:g} ms): its equations or its input let it overflow; a smaller dt or smaller "
-                        "weights may help"
-                    )
+                    return p.name, s, int(np.flatnonzero(bad)[0])
+        return None
+
+    def _restore(self, now: int, values: Mapping[tuple[int, str], Any], pending: npt.NDArray[np.int32]) -> None:
+        for (population, name), array in values.items():
+            self.engine.set_variable(population, name, array)
+        self.engine.set_pending(pending, now)
 
     @in_turn
     def reset(self) -> None:
         """Back to step 0: variables as they were at first, nothing on its way, recordings empty."""
         if isinstance(self._sink, InFile):
             raise InvalidValueError("reset: recordings are written to a file; compile the network again with another")
-        for p in self.plan.populations:
-            for s in p.states:
-                self.engine.set_variable(p.index, s, self._began[p.index][s])
-        self.engine.set_pending(np.zeros((self.plan.longest, self.plan.columns), np.int32), 0)
+        self._restore(0, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))
         self._sink.clear(0)
         self._recorded_from = 0
 

@@ -41,8 +41,9 @@ class ReferenceSimulation:
         self.rows = [_Rows(synapses[c.index], plan.receptors[c.receptor].exponent) for c in plan.connections]
 
     def run(self, steps: int, given: Given, sink: Sink) -> None:
-        for _ in range(steps):
-            self._step(given, sink)
+        with np.errstate(over="ignore", invalid="ignore"):  # variables that overflow are looked for afterwards
+            for _ in range(steps):
+                self._step(given, sink)
 
     def _step(self, given: Given, sink: Sink) -> None:
         t = self.now

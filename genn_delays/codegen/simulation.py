@@ -23,8 +23,10 @@ from .environment import environment
 
 TILE = 256
 """Neurons that are computed together, a multiple of 64."""
-AHEAD = 2
+AHEAD = 4
 """Spikes by which rows are fetched into the cache ahead."""
+LINES = 4
+"""Cache lines that are fetched of each."""
 _INPUTS = {"poisson": "poisson_input", "spikes": "given_spikes"}
 
 
@@ -76,7 +78,8 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
             add("simulation_neurons", m=len(kinds) - 1, **view)
         names.append((p.index, f"neurons_{kinds.index(view)}"))
     size = limits(plan)
-    add("simulation_run", functions=names, ahead=AHEAD, num_populations=size["num_populations"])
+    add("simulation_arrivals", ahead=AHEAD, lines=LINES, levels=plan.levels, num_populations=size["num_populations"])
+    add("simulation_run", functions=names, levels=plan.levels, num_populations=size["num_populations"])
     add("simulation_build", num_connections=len(plan.connections))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 

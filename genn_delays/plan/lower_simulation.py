@@ -22,7 +22,8 @@ from .order import computation_order
 from .poisson import PoissonTable, poisson_table
 from .receptors import joined, receptors_of
 from .simulation import (
-    FREE_BLOCK,
+    INPUT_BYTES,
+    LONGEST_BLOCK,
     CurrentPlan,
     PoissonDrivePlan,
     ReceptorPlan,
@@ -46,7 +47,7 @@ def lower_simulation(network: Network, dt: float, seed: int) -> tuple[Simulation
     groups, order = _order(network)
     for p in network.populations:
         _check(p)
-    block, lag = _blocks(network, groups)
+    level = _levels(network, groups)
     synapses = {c.index: c.draw() for c in network.connections}
     events = {p.index: _poisson_drives(p, dt) for p in network.populations}
     receptors: list[ReceptorPlan] = []
@@ -55,15 +56,17 @@ def lower_simulation(network: Network, dt: float, seed: int) -> tuple[Simulation
     for p in network.populations:
         own = _receptors(p, receptors, synapses, events[p.index])
         receptors += own
-        populations.append(_population(p, own, events[p.index], first, lag[p.index], dt))
+        populations.append(_population(p, own, events[p.index], first, level[p.index], dt))
         first += p.size
+    columns = _next_column(network, receptors)
     plan = SimulationPlan(
         populations=tuple(populations),
         receptors=tuple(receptors),
         connections=tuple(_connection(c, receptors, synapses[c.index]) for c in network.connections),
         order=order,
-        block=block,
-        columns=_next_column(network, receptors),
+        block=_block(network, columns),
+        levels=max(level.values()) + 1,
+        columns=columns,
         longest=max((_delays(c)[1] for c in network.connections), default=0),
         dt=dt,
         network_seed=network.seed,
@@ -107,8 +110,8 @@ def _delays(c: Connection) -> tuple[int, int]:
     return int(delays.low), int(delays.high)
 
 
-def _blocks(network: Network, groups: list[tuple[int, ...]]) -> tuple[int, dict[int, int]]:
-    """Steps of a block, and by population the steps by which it runs behind."""
+def _levels(network: Network, groups: list[tuple[int, ...]]) -> dict[int, int]:
+    """By population the longest path of delays of 0 that leads to it; on a cycle there may be none."""
     group = {i: number for number, members in enumerate(groups) for i in members}
     inside = [c for c in network.connections if group[c.source.index] == group[c.target.index]]
     for c in inside:
@@ -116,13 +119,18 @@ def _blocks(network: Network, groups: list[tuple[int, ...]]) -> tuple[int, dict[
             raise InvalidValueError(
                 f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got {_delays(c)[0]}"
             )
-    block = min((_delays(c)[0] for c in inside), default=FREE_BLOCK)
-    lag: dict[int, int] = {}
+    level: dict[int, int] = {}
     for members in groups:
         coming = [c for i in members for c in network.populations[i].incoming if c.source.index not in members]
-        behind = max((lag[c.source.index] + max(0, block - _delays(c)[0]) for c in coming), default=0)
-        lag |= dict.fromkeys(members, behind)
-    return block, lag
+        below = [level[c.source.index] + 1 for c in coming if _delays(c)[0] == 0]
+        level |= dict.fromkeys(members, max(below, default=0))
+    return level
+
+
+def _block(network: Network, columns: int) -> int:
+    """Steps of a block."""
+    shortest = min((_delays(c)[0] for c in network.connections), default=LONGEST_BLOCK)
+    return max(1, min(shortest, LONGEST_BLOCK, INPUT_BYTES // (4 * max(columns, 1))))
 
 
 # --- what arrives --------------------------------------------------------------------------------------------------
@@ -236,7 +244,7 @@ def _single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 def _population(
     p: Population, own: list[ReceptorPlan],
-    drives: list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]], first: int, lag: int, dt: float,
+    drives: list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]], first: int, level: int, dt: float,
 ) -> SimulatedPopulation:  # fmt: skip
     model, numbers, bias, biased, described = None, {}, None, None, ""
     threshold, given, kind = None, None, "neuron"
@@ -265,7 +273,7 @@ def _population(
     return SimulatedPopulation(
         index=p.index, name=p.name, size=p.size, first=first, kind=kind, spiking=p.spiking, model=model,
         parameters=numbers, receptors=tuple(r.index for r in own), bias=bias, biased=biased, poisson=tuple(poisson),
-        currents=_currents(p), threshold=threshold, given=given, lag=lag, described=described,
+        currents=_currents(p), threshold=threshold, given=given, level=level, described=described,
     )  # fmt: skip
 
 

@@ -1,32 +1,37 @@
 """The plan of a simulation: one network, step by step, in the form that every backend gets.
 
-Spikes are scattered: a spike adds the row of its synapses to a *ring* of future input, ``[slot][column]``, where a slot
-is a time step and a column one receptor of one neuron. Sums are whole numbers (:mod:`.grid`), so their order is free.
+Spikes are scattered: a spike adds the row of its synapses to what arrives later, ``[step][column]``, where a column is
+one receptor of one neuron. Sums are whole numbers (:mod:`.grid`), so their order is free.
 
-Step t of a population: what arrived for t is taken out of the ring, its drives are added, variables go one step on,
-neurons at their threshold spike, and the spikes' synapses of delay d are added for step t + d. Populations take their
-turn in the order of ``Simulation.order``, so delays of 0 work where no cycle is closed.
+Step t of a population: what arrived for t is taken, its drives are added, variables go one step on, neurons at their
+threshold spike, and the spikes' synapses of delay d are added for step t + d. Populations take their turn in the order
+of ``SimulationPlan.order``, so delays of 0 work where no cycle is closed.
 
-Generated code goes on in *blocks* of the smallest delay on any cycle. Populations that are heard with less delay than
-a block run behind those they hear, by their `lag`, within one run; when it ends, all are at the same step.
+Generated code goes on in *blocks* no longer than the smallest delay, with one exchange of spikes a block. It does not
+keep a ring of all future input, which for many neurons is larger than caches: a spike waits for the block in which the
+next of its synapses arrive, and these are added then (``codegen/templates/cpu/simulation_arrivals.cpp.j2``). Where a
+delay is 0, blocks are one step, and a step goes from level to level of the populations that such delays connect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..derive.equations import DiscreteModel
+from ..errors import GennDelaysError
 from ..random import MAX_STEP
 from .poisson import PoissonTable
 
 F64 = npt.NDArray[np.float64]
-FREE_BLOCK = 16
-"""Steps of a block of a network without cycles, where any number would do."""
+LONGEST_BLOCK = 16
+"""Steps of a block at most."""
+INPUT_BYTES = 1 << 20
+"""Blocks are no longer than that what arrives in one fits into so many bytes, which caches hold."""
 LAST_STEP = MAX_STEP
 """Random numbers have no more steps than this."""
 
@@ -37,9 +42,9 @@ class ReceptorPlan:
 
     Attributes:
         index, population: its number in the network, and the population's.
-        column: of the ring, that of the population's first neuron.
+        column: that of the population's first neuron.
         variable: to which what arrives is added at the end of a step; None where it is part of `Isyn`.
-        exponent: one in the ring stands for ``2^-exponent``.
+        exponent: a weight of 1 on the grid stands for ``2^-exponent``.
         described: the synapse model as text.
     """
 
@@ -94,7 +99,7 @@ class SimulatedPopulation:
         poisson, currents: its drives, in order.
         threshold: of Poisson neurons ``[neuron]``: they spike where their random word is below this (up to 2^32).
         given: of given spikes the steps and neurons, sorted by both; None where a run brings them.
-        lag: steps by which it runs behind the first populations.
+        level: the longest path of delays of 0 that leads to it.
         described: its equations, or what it is.
     """
 
@@ -113,7 +118,7 @@ class SimulatedPopulation:
     currents: tuple[CurrentPlan, ...]
     threshold: npt.NDArray[np.uint64] | None
     given: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None
-    lag: int
+    level: int
     described: str
 
     @property
@@ -144,7 +149,8 @@ class SimulationPlan:
     Attributes:
         order: populations in order of computation within a step.
         block: steps between two exchanges of spikes.
-        columns: of the ring.
+        levels: of populations, 1 where no delay is 0.
+        columns: of what arrives.
         longest: the longest delay (time steps).
         dt: length of a time step in ms.
     """
@@ -154,6 +160,7 @@ class SimulationPlan:
     connections: tuple[SimulatedConnection, ...]
     order: tuple[int, ...]
     block: int
+    levels: int
     columns: int
     longest: int
     dt: float
@@ -169,17 +176,6 @@ class SimulationPlan:
     def synapses(self) -> int:
         """Number of synapses."""
         return sum(c.size for c in self.connections)
-
-    @property
-    def most_lag(self) -> int:
-        """The largest lag of a population."""
-        return max((p.lag for p in self.populations), default=0)
-
-    @property
-    def slots(self) -> int:
-        """Steps that the ring of generated code is long."""
-        lag = {p.index: p.lag for p in self.populations}
-        return max([1, *(c.max_delay + lag[c.target] - lag[c.source] for c in self.connections)])
 
 
 # --- what is recorded ------------------------------------------------------------------------------------------------
@@ -205,6 +201,23 @@ class Recording:
 
     spikes: Mapping[int, npt.NDArray[np.int32] | None] = field(default_factory=dict)
     traces: tuple[TracePlan, ...] = ()
+
+
+class Infinite(NamedTuple):
+    """The first value that is not finite: population, variable, neuron, step."""
+
+    population: str
+    variable: str
+    neuron: int
+    step: int
+
+    def error(self, dt: float) -> GennDelaysError:
+        """In words."""
+        return GennDelaysError(
+            f"variable {self.variable!r} of neuron {self.neuron} of population {self.population!r} is not finite since "
+            f"step {self.step} ({self.step * dt:g} ms): its equations or its input let it overflow; a smaller dt or "
+            "smaller weights may help"
+        )
 
 
 class Sink(Protocol):
@@ -237,7 +250,12 @@ class SimulationEngine(Protocol):
         """Make it usable in a process that inherited it."""
 
     def run(self, steps: int, given: Given, sink: Sink) -> None:
-        """So many steps more; `given` spikes lie within them."""
+        """So many steps more; `given` spikes lie within them.
+
+        Raises:
+            GennDelaysError: a variable is not finite; it is the first one, by step, population and neuron. Steps after
+                that may have been done.
+        """
 
     def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
         """A variable ``[neuron]``, after the jumps of the last step; a copy."""

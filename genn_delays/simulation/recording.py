@@ -103,16 +103,6 @@ def _chosen(p: SimulatedPopulation, neurons: npt.NDArray[np.int64]) -> npt.NDArr
     return neurons.astype(np.int32)
 
 
-class Nowhere:
-    """A :class:`~genn_delays.plan.simulation.Sink` that keeps nothing."""
-
-    def spikes(self, population: int, steps: npt.NDArray[np.int64], neurons: npt.NDArray[np.int32]) -> None:
-        """See :class:`~genn_delays.plan.simulation.Sink`."""
-
-    def trace(self, number: int, values: npt.NDArray[np.float32]) -> None:
-        """See :class:`~genn_delays.plan.simulation.Sink`."""
-
-
 class InMemory:
     """Recordings kept in memory, as pieces.
 

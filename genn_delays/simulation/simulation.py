@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import GennDelaysError, InvalidValueError, check_path, check_real, check_switch, shown, unknown
+from ..errors import InvalidValueError, check_path, check_real, check_switch, shown, unknown
 from ..initializers import as_array, real_array
 from ..network import Network, Population
 from ..neurons.spike_source import given_spikes
@@ -21,14 +21,12 @@ from ..training.data import find_population
 from ..training.turns import Turns, in_turn
 from .checkpoints import load_simulation, save_simulation
 from .hdf5 import InFile
-from .recording import InMemory, Nowhere
+from .recording import InMemory
 
 PIECE_SECONDS = 0.1
 """About so long a piece of a run computes, before progress is shown and an interruption is heard."""
 TRACE_BYTES = 1 << 26
 """Samples of traces that a piece of a run has at most."""
-SNAPSHOT_BYTES = 1 << 25
-"""Input on its way that is copied before every piece, to find the step in which a variable overflows."""
 
 
 class Simulation:
@@ -99,7 +97,7 @@ class Simulation:
 
         Raises:
             InvalidValueError: `duration` or `inputs` do not fit.
-            GennDelaysError: a variable is no longer finite; the population and the neuron are named.
+            GennDelaysError: a variable is no longer finite; the population, the neuron and the step are named.
         """
         steps = self._steps(duration)
         check_switch("progress", progress)
@@ -134,10 +132,9 @@ class Simulation:
         with tqdm(total=steps, unit="step", disable=None if progress else True, leave=False) as bar:
             piece, most = min(steps, 64), self._longest_piece()
             while self.engine.now < end:
-                now, began, before = self.engine.now, time.perf_counter(), self._snapshot()
+                now, began = self.engine.now, time.perf_counter()
                 piece = max(1, min(piece, most, end - now))
                 self.engine.run(piece, given, self._sink)
-                self._refuse_infinite(now, before, given)
                 bar.update(self.engine.now - now)
                 self._turns.pause()
                 taken = max(time.perf_counter() - began, 1e-6)
@@ -167,39 +164,6 @@ class Simulation:
                 )
             found[p.index] = (own + self.engine.now, neurons)
         return found
-
-    def _snapshot(self) -> tuple[int, dict[tuple[int, str], npt.NDArray[np.float32]], npt.NDArray[np.int32]] | None:
-        """The state, to go back to; None where it is too large for that."""
-        if 4 * self.plan.longest * self.plan.columns > SNAPSHOT_BYTES:
-            return None
-        values = {(p.index, s): self.engine.variable(p.index, s) for p in self.plan.populations for s in p.states}
-        return self.engine.now, values, self.engine.pending()
-
-    def _refuse_infinite(self, began: int, before: Any, given: Given) -> None:
-        """Raise an error where a variable is not finite; the step is found by computing the piece once more."""
-        found = self._infinite()
-        if found is None:
-            return
-        when = f"a step from {began} to {self.engine.now - 1}"
-        if before is not None:
-            self._restore(*before)
-            while self._infinite() is None:
-                self.engine.run(1, given, Nowhere())
-            found, when = self._infinite() or found, f"step {self.engine.now - 1} ({self.time - self.dt:g} ms)"
-        p, variable, neuron = found
-        raise GennDelaysError(
-            f"variable {variable!r} of neuron {neuron} of population {p!r} is not finite since {when}: its equations "
-            "or its input let it overflow; a smaller dt or smaller weights may help"
-        )
-
-    def _infinite(self) -> tuple[str, str, int] | None:
-        """Population, variable and neuron of the first value that is not finite."""
-        for p in self.plan.populations:
-            for s in p.states:
-                bad = ~np.isfinite(self.engine.variable(p.index, s))
-                if bad.any():
-                    return p.name, s, int(np.flatnonzero(bad)[0])
-        return None
 
     def _restore(self, now: int, values: Mapping[tuple[int, str], Any], pending: npt.NDArray[np.int32]) -> None:
         for (population, name), array in values.items():

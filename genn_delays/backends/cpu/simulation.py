@@ -15,7 +15,7 @@ from ...codegen.simulation import emit_simulation, emit_simulation_structures
 from ...connectivity import Synapses
 from ...derive.names import derived_name
 from ...errors import BackendUnavailableError, CompileError, OutOfMemoryError
-from ...plan.simulation import Given, Recording, SimulatedPopulation, SimulationPlan, Sink
+from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink
 from .compiler import load_library
 from .structs import Arrays, address, structures
 
@@ -23,8 +23,8 @@ ALIGNED = 64
 """Parts of populations begin at multiples of this: random numbers are drawn for so many neurons at once."""
 RECORDED = 1 << 16
 """Spikes that a thread has room to record at least, before they are fetched."""
-LARGEST_RING = (1 << 31) - 1
-"""Places of the ring, which synapses number by 32 bits."""
+MOST_PLACES = (1 << 32) - 1
+"""Delays times columns, which synapses number by 32 bits."""
 
 
 class CPUSimulation:
@@ -45,18 +45,28 @@ class CPUSimulation:
         net = self._net = kinds["Network"]()
         self._declare()
         self._arrays = Arrays("the simulation")
+        self._buckets = -(-plan.longest // plan.block) + 2
         self._population_arrays = [self._population(p, net.p[p.index]) for p in plan.populations]
         self._parts = (kinds["Part"] * threads)()
-        self._part_arrays = [self._part(k, self._parts[k]) for k in range(threads)]
+        self._part_arrays = [self._part(k, self._parts[k], kinds["Bucket"]) for k in range(threads)]
         self._traces = (kinds["Trace"] * max(1, len(recording.traces)))()
         self._trace_values: list[npt.NDArray[np.float32]] = []
         self._fill_network()
+        weakref.finalize(self, _free, self._library, net, (self._parts, self._part_arrays)).atexit = False
         self._start_threads()
         self._build(synapses)
 
     def _declare(self) -> None:
         library = self._library
-        for name in ("simulate", "count_synapses", "fill_synapses", "pool_destroy", "meeting_destroy"):
+        for name in (
+            "simulate",
+            "count_synapses",
+            "fill_synapses",
+            "collect",
+            "forget",
+            "pool_destroy",
+            "meeting_destroy",
+        ):
             getattr(library, name).restype = None
         library.size_of_network.restype = ctypes.c_int64
         library.pool_create.restype = library.meeting_create.restype = ctypes.c_void_p
@@ -77,7 +87,7 @@ class CPUSimulation:
             arrays[name][...] = values
             return place
 
-        view.index, view.size, view.first, view.lag = p.index, p.size, p.first, p.lag
+        view.index, view.size, view.first, view.level = p.index, p.size, p.first, p.level
         view.sends = any(c.source == p.index for c in self.plan.connections)
         view.records = p.index in self.recording.spikes
         wanted = self.recording.spikes.get(p.index)
@@ -91,6 +101,7 @@ class CPUSimulation:
             view.bias = keep("bias", p.bias, np.float32)
         if p.threshold is not None:
             view.below = keep("below", p.threshold, np.uint64)
+        view.num_columns = len(p.receptors)
         for k, index in enumerate(p.receptors):
             r = self.plan.receptors[index]
             view.column[k], view.scale[k] = r.column, 2.0**-r.exponent
@@ -111,7 +122,7 @@ class CPUSimulation:
                 current.steps = keep(f"steps {k}", c.steps, np.float32)
         return arrays
 
-    def _part(self, number: int, view: Any) -> Arrays:
+    def _part(self, number: int, view: Any, kind: Any) -> Arrays:
         """The arrays of a thread's part, but for its synapses."""
         arrays, plan = Arrays(f"thread {number}"), self.plan
         low, high = (
@@ -123,7 +134,8 @@ class CPUSimulation:
         own = arrays["high"] - arrays["low"]
         sending = sum(int(own[p.index]) for p in plan.populations if any(c.source == p.index for c in plan.connections))
         recorded = plan.block * sum(int(own[i]) for i in self.recording.spikes)
-        view.low, view.high = low, high
+        view.low, view.high, view.delivered = low, high, -1
+        view.bucket = arrays.new("buckets", (self._buckets, ctypes.sizeof(kind)), np.uint8, zero=True)
         view.start = arrays.new("start", plan.neurons + 1, np.int64)
         for k in range(2):
             view.spikes[k] = arrays.new(f"spikes {k}", max(1, plan.block * sending), np.uint64)
@@ -133,15 +145,15 @@ class CPUSimulation:
 
     def _fill_network(self) -> None:
         net, plan, arrays = self._net, self.plan, self._arrays
-        net.seed, net.block, net.most_lag, net.neurons = plan.seed, plan.block, plan.most_lag, plan.neurons
-        net.slots, net.columns, net.threads = plan.slots, plan.columns, self.threads
-        net.ring_size = plan.slots * plan.columns
-        if net.ring_size > LARGEST_RING:
+        net.seed, net.block, net.neurons, net.columns = plan.seed, plan.block, plan.neurons, plan.columns
+        net.buckets, net.threads = self._buckets, self.threads
+        places = (plan.longest + 2 * plan.block) * plan.columns
+        if places > MOST_PLACES:
             raise OutOfMemoryError(
-                f"the ring of future input would have {net.ring_size:,} places ({plan.slots} steps x {plan.columns:,} "
-                f"inputs of neurons), allowed are at most {LARGEST_RING:,}: use shorter delays or fewer neurons"
+                f"delays of up to {plan.longest:,} steps onto {plan.columns:,} inputs of neurons are {places:,} places "
+                f"where a spike may arrive, allowed are at most {MOST_PLACES:,}: use shorter delays or fewer neurons"
             )
-        net.ring = arrays.new("ring", (plan.slots, plan.columns), np.int32, zero=True)
+        net.input = arrays.new("input", (plan.block, max(1, plan.columns)), np.int32, zero=True)
         net.part = ctypes.addressof(self._parts)
         net.trace = ctypes.addressof(self._traces)
 
@@ -193,17 +205,28 @@ class CPUSimulation:
         net.until = self.now + steps
         self._open_traces(steps)
         try:
-            while net.now < net.until + net.most_lag:
+            while net.now < net.until:
                 self._library.simulate(ctypes.byref(net))
                 self._fetch_spikes(sink)
+                self._check()
         finally:
-            while net.now < net.until + net.most_lag:  # interrupted: all populations come to the same step
-                self._library.simulate(ctypes.byref(net))
-                self._fetch_spikes(sink)
-            self.now = net.until
-        for number, values in enumerate(self._trace_values):
-            if len(values):
-                sink.trace(number, values)
+            self.now = net.now
+            self._give_traces(sink)
+            if self.now >= net.loaded_from + net.num_loaded:
+                net.loaded = None
+
+    def _check(self) -> None:
+        """An error where a variable is not finite, or no memory is left for spikes."""
+        faults = [v for v in self._parts if v.fault]
+        if faults:
+            first = min(faults, key=lambda v: (v.fault_step, v.fault_population, v.fault_neuron))
+            p = self.plan.populations[first.fault_population]
+            found = Infinite(p.name, p.states[first.fault_variable], first.fault_neuron, first.fault_step)
+            for view in self._parts:
+                view.fault = 0
+            raise found.error(self.plan.dt)
+        if any(v.lost for v in self._parts):
+            raise OutOfMemoryError("no memory is left for spikes on their way: the network spikes too much")
 
     def _open_traces(self, steps: int) -> None:
         """Room for the samples of a run."""
@@ -216,13 +239,20 @@ class CPUSimulation:
             view.neuron, view.values = address(trace.neurons), address(values)
             self._trace_values.append(values)
 
+    def _give_traces(self, sink: Sink) -> None:
+        """Give the samples up to now to the sink: all of a run, unless it was interrupted."""
+        for number, (trace, values) in enumerate(zip(self.recording.traces, self._trace_values, strict=True)):
+            done = -(-self.now // trace.every) - -(-self._net.begin // trace.every)
+            if done:
+                sink.trace(number, values[:done])
+
     def _fetch_spikes(self, sink: Sink) -> None:
         """Give what was recorded since the last time to the sink."""
         found = [a["record"][: v.num_record] for v, a in zip(self._parts, self._part_arrays, strict=True)]
         record = np.sort(np.concatenate(found))
         for view in self._parts:
             view.num_record = 0
-        step = self.now + (record >> np.uint64(32)).astype(np.int64)
+        step = self._net.begin + (record >> np.uint64(32)).astype(np.int64)
         neuron = (record & np.uint64(0xFFFFFFFF)).astype(np.int64)
         for index in self.recording.spikes:
             p = self.plan.populations[index]
@@ -239,16 +269,23 @@ class CPUSimulation:
         self._population_arrays[population][f"var {name}"][...] = values
 
     def pending(self) -> npt.NDArray[np.int32]:
-        return self._arrays["ring"][self._ahead(self.now)]
+        found = np.zeros((self.plan.longest, self.plan.columns), np.int32)
+        self._net.now = self.now
+        self._library.collect(ctypes.byref(self._net), ctypes.c_void_p(address(found)), ctypes.c_int64(len(found)))
+        return found
 
     def set_pending(self, values: npt.NDArray[np.int32], now: int) -> None:
-        self.now = now
-        self._arrays["ring"][...] = 0
-        self._arrays["ring"][self._ahead(now)] = values
-
-    def _ahead(self, now: int) -> npt.NDArray[np.int64]:
-        """The slots of the steps that something may be on its way to."""
-        return np.asarray((now + np.arange(self.plan.longest)) % self.plan.slots)
+        self.now, net, block = now, self._net, self.plan.block
+        self._library.forget(ctypes.byref(net))
+        rest = range(now, min(-(-now // block) * block, now + len(values)))  # of a block that has begun
+        self._arrays["input"][...] = 0
+        for t in rest:
+            self._arrays["input"][t % block] = values[t - now]
+        for view in self._parts:
+            view.delivered = -(-now // block) - 1
+        self._arrays["loaded"] = np.ascontiguousarray(values)
+        net.loaded = self._arrays.address("loaded") if values.any() else None
+        net.loaded_from, net.num_loaded = now, len(values)
 
 
 def part_of(size: int, number: int, threads: int) -> tuple[int, int]:
@@ -263,3 +300,8 @@ def _end(library: Any, pool: int, meeting: int, process: int) -> None:
     if os.getpid() == process:
         library.pool_destroy(pool)
         library.meeting_destroy(meeting)
+
+
+def _free(library: Any, net: Any, held: Any) -> None:
+    """Free the memory of spikes on their way, which generated code has allocated; `held` is what it points to."""
+    library.forget(ctypes.byref(net))

@@ -14,6 +14,7 @@ from ...plan.grid import on_grid
 from ...plan.simulation import (
     CurrentPlan,
     Given,
+    Infinite,
     Recording,
     SimulatedPopulation,
     SimulationPlan,
@@ -33,6 +34,7 @@ class ReferenceSimulation:
     def __init__(self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording) -> None:
         self.plan, self.recording, self.now = plan, recording, 0
         self.slots = plan.longest + 1
+        self.fault: Infinite | None = None
         self.ring = np.zeros((self.slots, plan.columns), np.int32)
         self.numbers = {p.index: {n: v.astype(np.float32) for n, v in p.parameters.items()} for p in plan.populations}
         self.state: dict[int, dict[str, Array]] = {}
@@ -44,6 +46,9 @@ class ReferenceSimulation:
         with np.errstate(over="ignore", invalid="ignore"):  # variables that overflow are looked for afterwards
             for _ in range(steps):
                 self._step(given, sink)
+                if self.fault is not None:
+                    fault, self.fault = self.fault, None
+                    raise fault.error(self.plan.dt)
 
     def _step(self, given: Given, sink: Sink) -> None:
         t = self.now
@@ -93,6 +98,9 @@ class ReferenceSimulation:
             jumped = {s: evaluate(e.py, {**numbers, **now}) for s, e in model.jump.items()}
             now |= {s: np.where(spike, values, now[s]) for s, values in jumped.items()}
         self.state[p.index] = {s: values.astype(np.float32) for s, values in now.items()}
+        for s, values in self.state[p.index].items():
+            if self.fault is None and not np.isfinite(values).all():
+                self.fault = Infinite(p.name, s, int(np.flatnonzero(~np.isfinite(values))[0]), t)
         return np.flatnonzero(spike)
 
     def _arrived(self, p: SimulatedPopulation, t: int) -> list[Array]:

@@ -23,9 +23,9 @@ from .environment import environment
 
 TILE = 256
 """Neurons that are computed together, a multiple of 64."""
-AHEAD = 4
+AHEAD = 8
 """Spikes by which rows are fetched into the cache ahead."""
-LINES = 4
+LINES = 2
 """Cache lines that are fetched of each."""
 _INPUTS = {"poisson": "poisson_input", "spikes": "given_spikes"}
 

@@ -35,7 +35,7 @@ from .simulation import (
 _DRIVES = 1 << 20
 """Index of the first random number of drives among those of a population's parameters."""
 COLUMN = 16
-"""Columns of a receptor are padded to a multiple of this, a cache line of the ring."""
+"""Columns of a receptor are padded to a multiple of this, a cache line."""
 
 
 def lower_simulation(network: Network, dt: float, seed: int) -> tuple[SimulationPlan, dict[int, Synapses]]:

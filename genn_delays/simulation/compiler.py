@@ -73,7 +73,7 @@ class SimulationCompiler:
             raise InvalidValueError("the network has no population: there is nothing to simulate")
         path = None if record_to is None else check_path("record_to", record_to)
         with usual_errors(), told("compile"):
-            foresee_simulation(network)
+            foresee_simulation(network, reference=self.backend.name == "reference")
             plan, synapses = lower_simulation(network, self.dt, self.rng_seed)
             recording = as_recording(network, plan, {} if record is None else record)
             engine = self.backend.build_simulation(plan, synapses, recording)  # type: ignore[attr-defined]

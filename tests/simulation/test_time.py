@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,11 +13,14 @@ from simulated import BACKENDS, compiled, contents, differences, random_network
 from genn_delays import (
     Connection,
     Dense,
+    LeakyIntegrate,
     LeakyIntegrateFire,
     Network,
     PoissonInput,
     Population,
     SimulationCompiler,
+    Sparse,
+    SpikeSource,
     Trace,
 )
 from genn_delays.backends.cpu import simulation as on_cpu
@@ -105,3 +109,42 @@ def test_a_spike_arrives_after_its_delay() -> None:
         v = simulation.trace(b, "v")[1][:, 0]
         assert (v[:7] == 0).all()
         assert v[7] == 0.25
+
+
+def test_the_longest_delay() -> None:
+    """65,535 steps, beside a short one from the same neuron; a spike waits without cost."""
+    network = Network()
+    with network:
+        a = Population(SpikeSource([0.0, 2.0], [0, 0]), 1, "a")
+        b = Population(LeakyIntegrate(tau_mem=1.0), 1, "b")
+        Connection(a, b, Sparse([0, 0], [0, 0], [0.25, 0.5], [3, 65_535], multapses=True))
+    with SimulationCompiler(1.0).compile(network, {b: Trace("v")}) as simulation:
+        simulation.run(65_540.0)
+        v = simulation.trace(b, "v")[1][:, 0]
+        assert {int(t): float(v[t]) for t in np.flatnonzero(v)} == {3: 0.25, 5: 0.25, 65_535: 0.5, 65_537: 0.5}
+
+
+def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with compiled(random_network(4), "cpu") as simulation:
+        simulation.run(200.0)
+        whole = contents(simulation)
+    with compiled(random_network(4), "cpu") as simulation:
+        fetched, sink = 0, simulation._sink
+        spikes = sink.spikes
+
+        def interrupt(*arguments: Any) -> None:
+            nonlocal fetched
+            fetched += 1
+            spikes(*arguments)
+            if fetched == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(sink, "spikes", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            simulation.run(200.0)
+        assert 0 < simulation.step <= 200
+        simulation.run(200.0 - simulation.step)
+        assert simulation.step == 200
+        found = contents(simulation)
+        same = [name for name in found if not name.startswith("spike")]
+        assert differences({n: found[n] for n in same}, {n: whole[n] for n in same}) == []

@@ -219,7 +219,7 @@ class CPUSimulation:
         """An error where a variable is not finite, or no memory is left for spikes."""
         faults = [v for v in self._parts if v.fault]
         if faults:
-            first = min(faults, key=lambda v: (v.fault_step, v.fault_population, v.fault_neuron))
+            first = min(faults, key=lambda v: (v.fault_step, v.fault_population, v.fault_variable, v.fault_neuron))
             p = self.plan.populations[first.fault_population]
             found = Infinite(p.name, p.states[first.fault_variable], first.fault_neuron, first.fault_step)
             for view in self._parts:

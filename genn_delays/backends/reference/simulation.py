@@ -34,7 +34,7 @@ class ReferenceSimulation:
     def __init__(self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording) -> None:
         self.plan, self.recording, self.now = plan, recording, 0
         self.slots = plan.longest + 1
-        self.fault: Infinite | None = None
+        self.faults: dict[int, Infinite] = {}
         self.ring = np.zeros((self.slots, plan.columns), np.int32)
         self.numbers = {p.index: {n: v.astype(np.float32) for n, v in p.parameters.items()} for p in plan.populations}
         self.state: dict[int, dict[str, Array]] = {}
@@ -46,9 +46,10 @@ class ReferenceSimulation:
         with np.errstate(over="ignore", invalid="ignore"):  # variables that overflow are looked for afterwards
             for _ in range(steps):
                 self._step(given, sink)
-                if self.fault is not None:
-                    fault, self.fault = self.fault, None
-                    raise fault.error(self.plan.dt)
+                if self.faults:
+                    first = self.faults[min(self.faults)]
+                    self.faults = {}
+                    raise first.error(self.plan.dt)
 
     def _step(self, given: Given, sink: Sink) -> None:
         t = self.now
@@ -98,10 +99,15 @@ class ReferenceSimulation:
             jumped = {s: evaluate(e.py, {**numbers, **now}) for s, e in model.jump.items()}
             now |= {s: np.where(spike, values, now[s]) for s, values in jumped.items()}
         self.state[p.index] = {s: values.astype(np.float32) for s, values in now.items()}
-        for s, values in self.state[p.index].items():
-            if self.fault is None and not np.isfinite(values).all():
-                self.fault = Infinite(p.name, s, int(np.flatnonzero(~np.isfinite(values))[0]), t)
+        self._look_for_faults(p)
         return np.flatnonzero(spike)
+
+    def _look_for_faults(self, p: SimulatedPopulation) -> None:
+        """Note the first neuron of a variable that is not finite, of the first such population."""
+        for s, values in self.state[p.index].items():
+            bad = ~np.isfinite(values)
+            if bad.any() and (not self.faults or p.index < min(self.faults)):
+                self.faults[p.index] = Infinite(p.name, s, int(np.flatnonzero(bad)[0]), self.now)
 
     def _arrived(self, p: SimulatedPopulation, t: int) -> list[Array]:
         """By receptor what arrives in step t, events of drives included, float32 ``[neuron]``."""

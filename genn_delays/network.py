@@ -200,7 +200,7 @@ class Population:
                 f"{what} {self.name!r}: these are for SimulationCompiler; training gets its inputs as data, for "
                 "populations of Input() or SpikeInput()"
             )
-        for c in self.incoming:
+        for c in self.incoming[1:]:
             if c.synapse != self.synapse:
                 raise InvalidValueError(
                     f"synapse {c.synapse!r} of connection {c.name!r}: connection {self.incoming[0].name!r} onto the "

@@ -33,6 +33,7 @@ from .delays import (
     TriangleKernel,
     UniformInt,
 )
+from .drives import Current, NoiseCurrent, PoissonDrive, StepCurrent
 from .errors import GennDelaysError
 from .initializers import Constant, Initializer, KaimingUniform, Normal, NormalClipped, Uniform
 from .learning import (
@@ -66,12 +67,15 @@ from .neurons import (
     LeakyIntegrate,
     LeakyIntegrateFire,
     Neuron,
+    PoissonInput,
     QuadraticIntegrateFire,
     SpikeInput,
+    SpikeSource,
     UserNeuron,
 )
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
+from .simulation import Simulation, SimulationCompiler, Spikes, Trace
 from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
@@ -99,6 +103,7 @@ __all__ = [
     "Constant",
     "ConstantInt",
     "CosineAnnealing",
+    "Current",
     "DeepR",
     "DelayInitializer",
     "DelayKernel",
@@ -133,6 +138,7 @@ __all__ = [
     "MetricsWriter",
     "Network",
     "Neuron",
+    "NoiseCurrent",
     "Normal",
     "NormalClipped",
     "NormalInt",
@@ -140,6 +146,8 @@ __all__ = [
     "OneToOne",
     "Optimiser",
     "PerNeuronMeanSquareError",
+    "PoissonDrive",
+    "PoissonInput",
     "Population",
     "QuadraticIntegrateFire",
     "Readout",
@@ -148,13 +156,19 @@ __all__ = [
     "RewiringRule",
     "RigL",
     "SignedRigL",
+    "Simulation",
+    "SimulationCompiler",
     "Sparse",
     "SparseCategoricalCrossentropy",
     "SpikeInput",
     "SpikeRecorder",
+    "SpikeSource",
+    "Spikes",
+    "StepCurrent",
     "Surrogate",
     "SurrogateCompiler",
     "Synapses",
+    "Trace",
     "Triangle",
     "TriangleKernel",
     "Uniform",

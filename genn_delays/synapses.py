@@ -70,7 +70,7 @@ def joined(equations: Equations, receptors: Sequence[Receptor], *, direct: bool,
 
 
 class Synapse:
-    """A synapse model. All connections onto a population have the same where a network is trained."""
+    """A synapse model. Where a network is trained, all connections onto a population have the same."""
 
     def receptor(self, ending: str = "", potential: str = "v") -> Receptor | None:
         """Its part of the target's equations; None where a spike's weight is part of `Isyn` of one step.

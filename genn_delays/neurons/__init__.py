@@ -9,7 +9,9 @@ from .izhikevich import Izhikevich
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
 from .neuron import NEURONS, DynamicNeuron, Equations, Input, Neuron, SpikeInput
+from .poisson_input import PoissonInput
 from .quadratic_integrate_fire import QuadraticIntegrateFire
+from .spike_source import SpikeSource
 from .user_neuron import UserNeuron
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "LeakyIntegrate",
     "LeakyIntegrateFire",
     "Neuron",
+    "PoissonInput",
     "QuadraticIntegrateFire",
     "SpikeInput",
+    "SpikeSource",
     "UserNeuron",
     "as_batch_norm",
 ]

@@ -14,7 +14,8 @@ ANALYSE = """\
 Analyse a run's checkpoint beside the network as it was before training: the
 spatio-temporal receptive fields of its outputs, the highest Moran's I of each over
 permutations of the inputs and a Mann-Whitney test between both; delays, weights and
-ages of synapses by sign, fan-in and fan-out; rewiring; spikes; accuracy by class.
+ages of synapses by sign, fan-in and fan-out; rewiring; spikes; accuracy by class,
+or the test loss where targets are real numbers.
 
 Numbers are written as analysis.json and receptive_fields.npz, pictures as PNG and
 PDF, into RUN/analysis.

@@ -28,6 +28,11 @@ _FEW = 15
 Lines = Sequence[Mapping[str, Any]]
 
 
+def has_accuracies(lines: Lines) -> bool:
+    """True if any line has an accuracy; runs with real targets have losses alone."""
+    return any(line.get(f"{part}_accuracy") is not None for line in lines for part in PARTS)
+
+
 def learning_curve(
     lines: Lines,
     ax: Axes | None = None,

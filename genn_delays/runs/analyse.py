@@ -135,6 +135,8 @@ def _figures(
         trained = _fields(compiled, population, settings, "trained", note)
         source, output = check_data(config, compiled.network, data)
         x: Any = {source: data.x_test}
+        if not data.labelled:
+            note("targets are real numbers: there are no classes, and the test loss stands in their place")
         hidden = any(p.spiking and not p.neuron.is_input for p in compiled.network.populations)
         lines = read_metrics(folder.metrics)[: compiled.epoch]
         return Analysis(
@@ -150,7 +152,8 @@ def _figures(
             connections={c.name: _connection(compiled, c.name) for c in compiled.network.connections},
             rewiring=rewiring_over_time(lines) if lines else None,
             spikes=spikes_by_population(compiled, x) if hidden else {},
-            classes=classes(compiled, x, data.y_test, output),
+            classes=classes(compiled, x, data.y_test, output) if data.labelled else None,
+            test_loss=None if data.labelled else compiled.evaluate(x, {output: data.y_test})[0].loss,
         )
 
 

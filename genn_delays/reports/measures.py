@@ -24,6 +24,7 @@ from ..callbacks import SpikeRecorder, VarRecorder
 from ..callbacks.metrics_writer import read_metrics
 from ..connectivity import Synapses
 from ..datasets import Dataset
+from ..datasets.own import is_path
 from ..errors import BackendUnavailableError, DatasetError, GennDelaysError, InvalidValueError, RunFolderError
 from ..learning.readouts import answers
 from ..network import Population
@@ -176,7 +177,9 @@ def measure(
         config = replace(config, compiler=replace(config.compiler, backend="reference", threads=None, batch_size=1))
     data = datasets.of(config) if found.available else None
     if isinstance(data, DatasetError):
-        why = f"data set {config.training.dataset!r} is not at hand (--data-dir says where it is)"
+        how = "put it back, or `train --resume --data` names its new place"
+        how = how if is_path(config.training.dataset) else "--data-dir says where it is"
+        why = f"data set {config.training.dataset!r} is not at hand ({how})"
         _omit(run, note, _OF_DATA, why, str(data))
     with compile_network(config) as compiled:
         compiled.load(folder.best)

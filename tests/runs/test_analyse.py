@@ -178,3 +178,14 @@ def test_a_class_without_test_examples(call, tmp_path, no_pictures):
     assert found["test_loss"] is None
     told = call("analyse", run, "--permutations", 3)
     assert told.status == 0 and "nan" not in told.out and "worst class" in told.out
+
+
+def test_data_that_were_moved_are_named(call, tmp_path, no_pictures):
+    run = tmp_path / "run"
+    assert call("train", write_model(tmp_path, "classes"), "--out", run, "--quiet").status == 0
+    moved = (tmp_path / "data.npz").rename(tmp_path / "moved.npz")
+    called = call("analyse", run, "--permutations", 3)
+    assert called.status == 2 and "there is no data set" in called.err and "--data" in called.err
+    assert call("analyse", run, "--permutations", 3, "--data", moved).status == 0
+    called = call("analyse", run, "--permutations", 3, "--data", moved, "--out", moved)
+    assert called.status == 2 and "--out must be a folder" in called.err and len(called.err.splitlines()) == 1

@@ -87,7 +87,7 @@ def draw(groups: dict[tuple[str, ...], Group], folder: Path, together: bool) -> 
                 ax.plot([group.mean] * 2, [row - 0.32, row + 0.32], color=COLOURS["vermillion"], linewidth=2.2)
                 ax.plot(group.best, [row] * len(group.best), "o", color=COLOURS["blue"], markeredgecolor="white")
         ax.set_title(panel, fontsize=11)
-        ax.set_xlabel("best test accuracy (%); dots: seeds, lines: means")
+        ax.set_xlabel("best test accuracy (%)")
         plain(ax, "both")
     axes[0][0].set_yticks(range(len(rows)), rows)
     axes[0][0].invert_yaxis()

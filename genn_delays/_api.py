@@ -22,6 +22,7 @@ from .delays import (
     TriangleKernel,
     UniformInt,
 )
+from .drives import Current, NoiseCurrent, PoissonDrive, StepCurrent
 from .errors import GennDelaysError
 from .initializers import Constant, Initializer, KaimingUniform, Normal, Uniform
 from .learning import (
@@ -52,11 +53,14 @@ from .neurons import (
     LeakyIntegrate,
     LeakyIntegrateFire,
     Neuron,
+    PoissonInput,
     SpikeInput,
+    SpikeSource,
     UserNeuron,
 )
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
+from .simulation import Simulation, SimulationCompiler, Spikes, Trace
 from .synapses import Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
@@ -81,6 +85,7 @@ __all__ = [
     "Constant",
     "ConstantInt",
     "CosineAnnealing",
+    "Current",
     "DeepR",
     "DelayInitializer",
     "DelayKernel",
@@ -109,11 +114,14 @@ __all__ = [
     "MetricsWriter",
     "Network",
     "Neuron",
+    "NoiseCurrent",
     "Normal",
     "NormalInt",
     "OneCycle",
     "Optimiser",
     "PerNeuronMeanSquareError",
+    "PoissonDrive",
+    "PoissonInput",
     "Population",
     "Readout",
     "Reference",
@@ -121,13 +129,19 @@ __all__ = [
     "RewiringRule",
     "RigL",
     "SignedRigL",
+    "Simulation",
+    "SimulationCompiler",
     "Sparse",
     "SparseCategoricalCrossentropy",
     "SpikeInput",
     "SpikeRecorder",
+    "SpikeSource",
+    "Spikes",
+    "StepCurrent",
     "Surrogate",
     "SurrogateCompiler",
     "Synapses",
+    "Trace",
     "Triangle",
     "TriangleKernel",
     "Uniform",

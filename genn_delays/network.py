@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
+from .drives import Drive, as_drives
 from .errors import (
     InvalidValueError,
     OutOfMemoryError,
@@ -116,6 +117,7 @@ class Network(Summarised):
         if not self.inputs:
             raise InvalidValueError("the network has no input: give it a population of Input() or SpikeInput()")
         for population in self.populations:
+            population.check_trainable()
             if not population.neuron.is_input and not population.incoming:
                 raise InvalidValueError(f"population {population.name!r} has no incoming connection")
             if population.neuron.is_input and not population.outgoing:
@@ -131,6 +133,7 @@ class Population:
         name: unique in its network; ``population0`` and so on where not given.
         bias: constant input current of every neuron: a number, an array ``[neuron]`` or an initialiser.
         batch_norm: normalise its input current, ``True`` or a :class:`BatchNorm`.
+        drives: input without neurons that send it, for simulations: a list of such as ``PoissonDrive(rate, weight)``.
         dropout: share of its neurons left out of every training example, in [0, 1); the same ones for the whole
         example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
         network: where it belongs; the one whose ``with`` block is open where not given.
@@ -145,6 +148,7 @@ class Population:
         bias: Any = 0.0,
         batch_norm: bool | BatchNorm | None = None,
         dropout: float = 0.0,
+        drives: Drive | Sequence[Drive] = (),
         network: Network | None = None,
     ) -> None:
         network = _network("Population", network)
@@ -177,6 +181,9 @@ class Population:
             raise InvalidValueError(
                 f"dropout {dropout}: population {self.name!r} is an output, which a loss reads whole"
             )
+        self.drives = as_drives(self.name, drives)
+        if self.drives and not isinstance(neuron, DynamicNeuron):
+            raise InvalidValueError(f"drives of population {self.name!r}: an input has no input current")
         self.incoming: list[Connection] = []
         self.outgoing: list[Connection] = []
         network.populations.append(self)
@@ -190,9 +197,26 @@ class Population:
             return self.neuron.equations().threshold is not None
         return isinstance(self.neuron, SpikeInput)
 
+    def check_trainable(self) -> None:
+        """Raise an error if the population is for simulations alone."""
+        what = f"{type(self.neuron).__name__} of population" if self.neuron.simulation_only else ""
+        what = "drives of population" if self.drives else what
+        if what:
+            raise InvalidValueError(
+                f"{what} {self.name!r}: these are for SimulationCompiler; training gets its inputs as data, for "
+                "populations of Input() or SpikeInput()"
+            )
+        for c in self.incoming:
+            if c.synapse != self.synapse:
+                raise InvalidValueError(
+                    f"synapse {c.synapse!r} of connection {c.name!r}: connection {self.incoming[0].name!r} onto the "
+                    f"same population {self.name!r} has {self.synapse!r}; where a network is trained, a population's "
+                    "synapses are all of one model (SimulationCompiler takes several)"
+                )
+
     @property
     def synapse(self) -> Synapse:
-        """The synapse model of all connections that lead here."""
+        """The synapse model of all connections that lead here, where there is only one."""
         return self.incoming[0].synapse if self.incoming else Delta()
 
     def equations(self) -> Equations:
@@ -206,10 +230,7 @@ class Population:
             return {}
         values = self.neuron.sample_parameters(self.name, self.index, self.size, self.network.seed)
         for number, (name, value) in enumerate(self.synapse.parameter_values().items()):
-            what = f"{name} of population {self.name!r}"
-            values[name] = sample_per_neuron(what, value, self.index, _SYNAPSE + number, self.size, self.network.seed)
-            if not (values[name] > 0).all():
-                raise InvalidValueError(f"{what} must be above 0 ms, got {values[name].min()}")
+            values[name] = self.synapse_parameter(name, value, number)
         if self.bias is not None:
             what = f"bias of population {self.name!r}"
             values["bias"] = sample_per_neuron(
@@ -223,6 +244,14 @@ class Population:
                 )
         return values
 
+    def synapse_parameter(self, name: str, value: Any, number: int) -> npt.NDArray[np.float64]:
+        """A time constant of its synapses ``[neuron]``, the one of this number."""
+        what = f"{name} of population {self.name!r}"
+        values = sample_per_neuron(what, value, self.index, _SYNAPSE + number, self.size, self.network.seed)
+        if not (values > 0).all():
+            raise InvalidValueError(f"{what} must be above 0 ms, got {values.min()}")
+        return values
+
     def __repr__(self) -> str:
         return f"<Population {self.name!r}: {self.size} x {type(self.neuron).__name__}>"
 
@@ -234,7 +263,7 @@ class Connection:
         source, target: the populations.
         connectivity: which neurons are connected, with which weights and delays.
         synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step; ``Exponential(tau)``: to
-            a current that decays. The same for all connections with one target.
+            a current that decays. In training the same for all connections with one target.
         name: unique in its network; ``source_target`` where not given.
         max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
         delay_kernel: how synapses are spread over lags while training: ``"gaussian"``, ``"triangle"`` or a
@@ -269,11 +298,6 @@ class Connection:
         if not source.spiking and not source.neuron.is_input:
             raise InvalidValueError(f"connection source {source.name!r} neither spikes nor is an input")
         self.synapse: Synapse = as_synapse("synapse", synapse)
-        if target.incoming and self.synapse != target.synapse:
-            raise InvalidValueError(
-                f"synapse {self.synapse!r}: connection {target.incoming[0].name!r} onto the same population "
-                f"{target.name!r} has {target.synapse!r}; a population's synapses are all of one model"
-            )
         connectivity.check(source.size, target.size)
         self.source, self.target, self.connectivity = source, target, connectivity
         self.network = network

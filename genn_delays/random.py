@@ -49,6 +49,8 @@ class Purpose(IntEnum):
     EXAMPLE = 11  # examples of a generated data set            (example, draw, stage), owner: data set
     AUGMENTATION = 12  # how an example is changed             (example, block, epoch), owner: population
     ROW_ORDER = 13  # order of a receptive field's rows         (block, permutation, field)
+    POISSON = 14  # random spikes of a simulation               (neurons by :func:`of_neurons`, drive, step), population
+    CURRENT = 15  # noise currents of a simulation             (the same)
 
 
 def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: Any = 0) -> U32:
@@ -68,6 +70,17 @@ def philox(seed: int, purpose: Purpose, owner: int, a: Any, b: Any = 0, step: An
     counter = {"a": a, "b": b, "step": step, "stream": (int(purpose) << 24) | owner}
     words = compute(PHILOX, {**key, **counter})
     return np.stack([np.broadcast_to(word, a.shape) for word in words.values()])
+
+
+def of_neurons(seed: int, purpose: Purpose, owner: int, size: int, b: int, step: int) -> U32:
+    """One word for each of `size` neurons, uint32 ``[size]``.
+
+    A counter's four words go to neurons that are 16 apart: neuron ``64 k + 16 j + m`` has word j of counter a =
+    ``16 k + m``. So a loop over counters reads and writes without gaps, on GPUs too.
+    """
+    blocks = -(-size // 64)
+    words = philox(seed, purpose, owner, np.arange(16 * blocks), b, step)  # [4, 16 blocks]
+    return np.ascontiguousarray(words.reshape(4, blocks, 16).transpose(1, 0, 2)).reshape(-1)[:size]
 
 
 def uniform(words: U32) -> npt.NDArray[np.float64]:

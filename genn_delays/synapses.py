@@ -16,7 +16,7 @@ from .neurons.neuron import check_parameter
 
 
 class Synapse(ABC):
-    """A synapse model. All connections onto a population have the same."""
+    """A synapse model. Where a network is trained, all connections onto a population have the same."""
 
     @abstractmethod
     def join(self, equations: Equations) -> Equations:

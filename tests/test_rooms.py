@@ -16,9 +16,9 @@ ROOMS = (
     "version", "errors", "syntax", "bodies", "registry", "floating", "chunks", "random", "streams", "interrupts",
     "memory", "paths", "private", "grammar", "arguments", "initializers",
     # what learning is, and what a network is described by
-    "learning", "delays", "neurons", "synapses", "connectivity", "overview", "network", "metrics", "rewiring",
+    "learning", "delays", "neurons", "synapses", "drives", "connectivity", "overview", "network", "metrics", "rewiring",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
-    "derive", "plan", "callbacks", "codegen", "backends", "datasets", "training", "compilers",
+    "derive", "plan", "callbacks", "codegen", "backends", "datasets", "training", "simulation", "compilers",
     # for users
     "costs", "analysis", "plots", "runs", "sweeps", "reports", "selftest", "benchmarks", "cli", "__main__", "_api",
     "__init__",

@@ -6,6 +6,8 @@ from .batch_norm import BatchNorm, as_batch_norm
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
 from .neuron import NEURONS, DynamicNeuron, Equations, Input, Neuron, SpikeInput
+from .poisson_input import PoissonInput
+from .spike_source import SpikeSource
 from .user_neuron import UserNeuron
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "LeakyIntegrate",
     "LeakyIntegrateFire",
     "Neuron",
+    "PoissonInput",
     "SpikeInput",
+    "SpikeSource",
     "UserNeuron",
     "as_batch_norm",
 ]

@@ -134,6 +134,7 @@ class Neuron:
 
     registered_name: ClassVar[str]
     is_input = False
+    simulation_only = False
     readout: str | Readout | None = None
 
     @classmethod

@@ -61,7 +61,7 @@ def save_checkpoint(path: Path, plan: Plan, checkpoint: Checkpoint) -> None:
     ages = {name: population.age for name, population in checkpoint.populations.items()}
     about = {"format": FORMAT, "network": describe(plan), "ages": ages, "progress": checkpoint.progress}
     about = json.loads(json.dumps(about))  # as it will be read again: the digest is of that
-    about["digest"] = _digest(tensors, about)
+    about["digest"] = digest_of(tensors, about)
     # one key only: safetensors does not promise an order of several, and files must be equal bit by bit
     atomic_write(path, save(tensors, {"genn_delays": json.dumps(about, sort_keys=True)}))
 
@@ -72,7 +72,7 @@ def load_checkpoint(path: Path, plan: Plan) -> Checkpoint:
     Raises:
         RunFolderError: the file is missing, damaged, of another format or of another network.
     """
-    tensors, about = _read(path)
+    tensors, about = read_tensors(path)
     if about.get("format") != FORMAT:
         raise RunFolderError(
             f"checkpoint {path} has format {about.get('format')!r}, of another version of genn_delays; this one reads "
@@ -135,11 +135,16 @@ def read_progress(path: Path) -> dict[str, Any]:
     Raises:
         RunFolderError: the file is missing or damaged.
     """
-    progress = _read(path)[1].get("progress")
+    progress = read_tensors(path)[1].get("progress")
     return progress if isinstance(progress, dict) else {}
 
 
-def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """The tensors of a file and its JSON text; the checksum of one of training is checked, and left out.
+
+    Raises:
+        RunFolderError: the file is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -157,12 +162,13 @@ def _read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         about = dict(json.loads(text))
     except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RunFolderError(f"checkpoint {path} is damaged ({error}); restore it or begin another run") from error
-    if about.get("format") == FORMAT and about.pop("digest", None) != _digest(tensors, about):
+    if about.get("format") == FORMAT and about.pop("digest", None) != digest_of(tensors, about):
         raise RunFolderError(f"checkpoint {path} is damaged (its checksum is wrong); restore it or begin another run")
     return tensors, about
 
 
-def _digest(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
+def digest_of(tensors: dict[str, npt.NDArray[Any]], about: dict[str, Any]) -> str:
+    """A checksum of a checkpoint's content."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, array in sorted(tensors.items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())

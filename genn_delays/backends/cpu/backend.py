@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...connectivity import Synapses
 from ...errors import BackendUnavailableError, check_count, keep
 from ...plan.plan import Plan
 from ...plan.protocol import Availability, Engine
+from ...plan.simulation import Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from .compiler import compile_source, compiler
 
@@ -49,6 +51,13 @@ class CPU:
         from .engine import CPUEngine
 
         return CPUEngine(plan, self.num_threads)
+
+    def build_simulation(
+        self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording
+    ) -> SimulationEngine:
+        from .simulation import CPUSimulation
+
+        return CPUSimulation(plan, synapses, recording, self.num_threads)
 
     def compile_ahead(self, plans: Iterable[Plan]) -> None:
         from ...codegen.emit import emit

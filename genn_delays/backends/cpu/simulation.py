@@ -1,0 +1,307 @@
+"""A simulation on this machine's processor: memory, the structure that points to it, and calls into generated code."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...codegen.simulation import emit_simulation, emit_simulation_structures
+from ...connectivity import Synapses
+from ...derive.names import derived_name
+from ...errors import BackendUnavailableError, CompileError, OutOfMemoryError
+from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink
+from .compiler import load_library
+from .structs import Arrays, address, structures
+
+ALIGNED = 64
+"""Parts of populations begin at multiples of this: random numbers are drawn for so many neurons at once."""
+RECORDED = 1 << 16
+"""Spikes that a thread has room to record at least, before they are fetched."""
+MOST_PLACES = (1 << 32) - 1
+"""Delays times columns, which synapses number by 32 bits."""
+
+
+class CPUSimulation:
+    """See :class:`~genn_delays.plan.simulation.SimulationEngine`.
+
+    Attributes:
+        source: path of the generated source.
+        compiled: whether it had to be compiled, or came from the cache.
+    """
+
+    survives_fork = True
+
+    def __init__(self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording, threads: int) -> None:
+        self.plan, self.recording, self.threads, self.now = plan, recording, threads, 0
+        self._library, library_path, self.compiled = load_library(emit_simulation(plan, recording))
+        self.source: Path = library_path.with_suffix(".cpp")
+        kinds = structures(emit_simulation_structures(plan))
+        net = self._net = kinds["Network"]()
+        self._declare()
+        self._arrays = Arrays("the simulation")
+        self._buckets = -(-plan.longest // plan.block) + 2
+        self._population_arrays = [self._population(p, net.p[p.index]) for p in plan.populations]
+        self._parts = (kinds["Part"] * threads)()
+        self._part_arrays = [self._part(k, self._parts[k], kinds["Bucket"]) for k in range(threads)]
+        self._traces = (kinds["Trace"] * max(1, len(recording.traces)))()
+        self._trace_values: list[npt.NDArray[np.float32]] = []
+        self._fill_network()
+        weakref.finalize(self, _free, self._library, net, (self._parts, self._part_arrays)).atexit = False
+        self._start_threads()
+        self._build(synapses)
+
+    def _declare(self) -> None:
+        library = self._library
+        for name in (
+            "simulate",
+            "count_synapses",
+            "fill_synapses",
+            "collect",
+            "forget",
+            "pool_destroy",
+            "meeting_destroy",
+        ):
+            getattr(library, name).restype = None
+        library.size_of_network.restype = ctypes.c_int64
+        library.pool_create.restype = library.meeting_create.restype = ctypes.c_void_p
+        library.pool_destroy.argtypes = library.meeting_destroy.argtypes = [ctypes.c_void_p]
+        library.meeting_create.argtypes = [ctypes.c_int64]
+        if library.size_of_network() != ctypes.sizeof(self._net):
+            message = f"struct Network has {library.size_of_network()} bytes, {ctypes.sizeof(self._net)} were expected"
+            raise CompileError("load", message, str(self.source))
+
+    # --- memory ------------------------------------------------------------------------------------------------------
+
+    def _population(self, p: SimulatedPopulation, view: Any) -> Arrays:
+        """The arrays of a population."""
+        arrays = Arrays(f"population {p.name!r}")
+
+        def keep(name: str, values: npt.NDArray[Any], dtype: Any) -> int:
+            place = arrays.new(name, values.shape, dtype)
+            arrays[name][...] = values
+            return place
+
+        view.index, view.size, view.first, view.level = p.index, p.size, p.first, p.level
+        view.sends = any(c.source == p.index for c in self.plan.connections)
+        view.records = p.index in self.recording.spikes
+        wanted = self.recording.spikes.get(p.index)
+        if wanted is not None:
+            view.recorded = keep("recorded", np.isin(np.arange(p.size), wanted), np.uint8)
+        for k, s in enumerate(p.states):
+            view.var[k] = keep(f"var {s}", p.parameters[derived_name("initial", s)], np.float32)
+        for k, (name, values) in enumerate(p.parameters.items()):
+            view.par[k] = keep(f"par {name}", values, np.float32)
+        if p.bias is not None:
+            view.bias = keep("bias", p.bias, np.float32)
+        if p.threshold is not None:
+            view.below = keep("below", p.threshold, np.uint64)
+        view.num_columns = len(p.receptors)
+        for k, index in enumerate(p.receptors):
+            r = self.plan.receptors[index]
+            view.column[k], view.scale[k] = r.column, 2.0**-r.exponent
+        for k, d in enumerate(p.poisson):
+            drive = view.drive[k]
+            drive.number, (drive.num_thresholds, drive.width) = d.number, d.table.thresholds.shape
+            drive.weight = keep(f"weight {k}", d.weight, np.int32)
+            drive.fewest = keep(f"fewest {k}", d.table.fewest, np.int32)
+            drive.threshold = keep(f"threshold {k}", d.table.thresholds, np.uint32)
+        for k, c in enumerate(p.currents):
+            current = view.current[k]
+            current.number, current.repeat = c.number, c.repeat
+            current.mean = keep(f"mean {k}", c.mean, np.float32)
+            if c.sd is not None:
+                current.sd = keep(f"sd {k}", c.sd, np.float32)
+            if c.steps is not None:
+                current.num_steps, current.width = c.steps.shape
+                current.steps = keep(f"steps {k}", c.steps, np.float32)
+        return arrays
+
+    def _part(self, number: int, view: Any, kind: Any) -> Arrays:
+        """The arrays of a thread's part, but for its synapses."""
+        arrays, plan = Arrays(f"thread {number}"), self.plan
+        low, high = (
+            arrays.new("low", len(plan.populations), np.int64),
+            arrays.new("high", len(plan.populations), np.int64),
+        )
+        for p in plan.populations:
+            arrays["low"][p.index], arrays["high"][p.index] = part_of(p.size, number, self.threads)
+        own = arrays["high"] - arrays["low"]
+        sending = sum(int(own[p.index]) for p in plan.populations if any(c.source == p.index for c in plan.connections))
+        recorded = plan.block * sum(int(own[i]) for i in self.recording.spikes)
+        view.low, view.high, view.delivered = low, high, -1
+        view.bucket = arrays.new("buckets", (self._buckets, ctypes.sizeof(kind)), np.uint8, zero=True)
+        view.start = arrays.new("start", plan.neurons + 1, np.int64)
+        for k in range(2):
+            view.spikes[k] = arrays.new(f"spikes {k}", max(1, plan.block * sending), np.uint64)
+        view.most_records, view.record_room = recorded, max(RECORDED, 2 * recorded)
+        view.record = arrays.new("record", view.record_room, np.uint64)
+        return arrays
+
+    def _fill_network(self) -> None:
+        net, plan, arrays = self._net, self.plan, self._arrays
+        net.seed, net.block, net.neurons, net.columns = plan.seed, plan.block, plan.neurons, plan.columns
+        net.buckets, net.threads = self._buckets, self.threads
+        places = (plan.longest + 2 * plan.block) * plan.columns
+        if places > MOST_PLACES:
+            raise OutOfMemoryError(
+                f"delays of up to {plan.longest:,} steps onto {plan.columns:,} inputs of neurons are {places:,} places "
+                f"where a spike may arrive, allowed are at most {MOST_PLACES:,}: use shorter delays or fewer neurons"
+            )
+        net.input = arrays.new("input", (plan.block, max(1, plan.columns)), np.int32, zero=True)
+        net.part = ctypes.addressof(self._parts)
+        net.trace = ctypes.addressof(self._traces)
+
+    def _start_threads(self) -> None:
+        library = self._library
+        pool, meeting = library.pool_create(self.threads), library.meeting_create(self.threads)
+        if not pool:
+            raise BackendUnavailableError(f"the system refused to start {self.threads} threads; ask for fewer")
+        self._net.pool, self._net.meeting = pool, meeting
+        self.close = weakref.finalize(self, _end, library, pool, meeting, os.getpid())
+        self.close.atexit = False  # a thread that still computes would lose its memory; the process ends anyway
+
+    def after_fork(self) -> None:
+        """Threads are not inherited."""
+        if self.close.alive:
+            self.close.detach()
+            self._start_threads()
+
+    def _build(self, synapses: dict[int, Synapses]) -> None:
+        """Rows of synapses by source neuron, for every part those onto its neurons."""
+        net, plan = self._net, self.plan
+        for c in plan.connections:
+            s, view = synapses[c.index], net.c[c.index]
+            receptor = plan.receptors[c.receptor]
+            view.size, view.source, view.target, view.column = c.size, c.source, c.target, receptor.column
+            view.scale = 2.0**receptor.exponent
+            view.pre, view.post, view.delay, view.weight = (address(s.pre), address(s.post), address(s.delay),
+                                                            address(s.weight))  # fmt: skip
+        self._library.count_synapses(ctypes.byref(net))
+        for view, arrays in zip(self._parts, self._part_arrays, strict=True):
+            view.synapse = arrays.new("synapses", max(1, int(arrays["start"][-1])), np.uint64)
+        self._library.fill_synapses(ctypes.byref(net))
+        for c in plan.connections:
+            view = net.c[c.index]
+            view.pre = view.post = view.delay = view.weight = None
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, steps: int, given: Given, sink: Sink) -> None:
+        net, held = self._net, []
+        for p in self.plan.populations:
+            if p.kind == "spikes":
+                view, spikes = net.p[p.index], p.given if p.given is not None else given.get(p.index)
+                view.num_given = 0 if spikes is None else spikes[0].size
+                if spikes is not None:
+                    held.append([np.ascontiguousarray(a) for a in spikes])
+                    view.given_step, view.given_neuron = (address(a) for a in held[-1])
+        net.begin = net.now = self.now
+        net.until = self.now + steps
+        self._open_traces(steps)
+        try:
+            while net.now < net.until:
+                self._library.simulate(ctypes.byref(net))
+                self._fetch_spikes(sink)
+                self._check()
+        finally:
+            self.now = net.now
+            self._give_traces(sink)
+            if self.now >= net.loaded_from + net.num_loaded:
+                net.loaded = None
+
+    def _check(self) -> None:
+        """An error where a variable is not finite, or no memory is left for spikes."""
+        faults = [v for v in self._parts if v.fault]
+        if faults:
+            first = min(faults, key=lambda v: (v.fault_step, v.fault_population, v.fault_variable, v.fault_neuron))
+            p = self.plan.populations[first.fault_population]
+            found = Infinite(p.name, p.states[first.fault_variable], first.fault_neuron, first.fault_step)
+            for view in self._parts:
+                view.fault = 0
+            raise found.error(self.plan.dt)
+        if any(v.lost for v in self._parts):
+            raise OutOfMemoryError("no memory is left for spikes on their way: the network spikes too much")
+
+    def _open_traces(self, steps: int) -> None:
+        """Room for the samples of a run."""
+        self._trace_values = []
+        for view, trace in zip(self._traces, self.recording.traces, strict=False):
+            first = -(-self.now // trace.every)
+            last = -(-(self.now + steps) // trace.every)
+            values = np.empty((last - first, trace.neurons.size), np.float32)
+            view.size, view.every, view.first_sample = trace.neurons.size, trace.every, first
+            view.neuron, view.values = address(trace.neurons), address(values)
+            self._trace_values.append(values)
+
+    def _give_traces(self, sink: Sink) -> None:
+        """Give the samples up to now to the sink: all of a run, unless it was interrupted."""
+        for number, (trace, values) in enumerate(zip(self.recording.traces, self._trace_values, strict=True)):
+            done = -(-self.now // trace.every) - -(-self._net.begin // trace.every)
+            if done:
+                sink.trace(number, values[:done])
+
+    def _fetch_spikes(self, sink: Sink) -> None:
+        """Give what was recorded since the last time to the sink."""
+        found = [a["record"][: v.num_record] for v, a in zip(self._parts, self._part_arrays, strict=True)]
+        record = np.sort(np.concatenate(found))
+        for view in self._parts:
+            view.num_record = 0
+        step = self._net.begin + (record >> np.uint64(32)).astype(np.int64)
+        neuron = (record & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        for index in self.recording.spikes:
+            p = self.plan.populations[index]
+            own = (neuron >= p.first) & (neuron < p.first + p.size)
+            if own.any():
+                sink.spikes(index, step[own], (neuron[own] - p.first).astype(np.int32))
+
+    # --- reading and writing -----------------------------------------------------------------------------------------
+
+    def variable(self, population: int, name: str) -> npt.NDArray[np.float32]:
+        return self._population_arrays[population][f"var {name}"].copy()
+
+    def set_variable(self, population: int, name: str, values: npt.NDArray[np.float32]) -> None:
+        self._population_arrays[population][f"var {name}"][...] = values
+
+    def pending(self) -> npt.NDArray[np.int32]:
+        found = np.zeros((self.plan.longest, self.plan.columns), np.int32)
+        self._net.now = self.now
+        self._library.collect(ctypes.byref(self._net), ctypes.c_void_p(address(found)), ctypes.c_int64(len(found)))
+        return found
+
+    def set_pending(self, values: npt.NDArray[np.int32], now: int) -> None:
+        self.now, net, block = now, self._net, self.plan.block
+        self._library.forget(ctypes.byref(net))
+        rest = range(now, min(-(-now // block) * block, now + len(values)))  # of a block that has begun
+        self._arrays["input"][...] = 0
+        for t in rest:
+            self._arrays["input"][t % block] = values[t - now]
+        for view in self._parts:
+            view.delivered = -(-now // block) - 1
+        self._arrays["loaded"] = np.ascontiguousarray(values)
+        net.loaded = self._arrays.address("loaded") if values.any() else None
+        net.loaded_from, net.num_loaded = now, len(values)
+
+
+def part_of(size: int, number: int, threads: int) -> tuple[int, int]:
+    """The neurons of a population that a thread owns."""
+    blocks = -(-size // ALIGNED)
+    low, high = (blocks * k // threads * ALIGNED for k in (number, number + 1))
+    return min(low, size), min(high, size)
+
+
+def _end(library: Any, pool: int, meeting: int, process: int) -> None:
+    """End the threads, if they run in this process and not in its parent."""
+    if os.getpid() == process:
+        library.pool_destroy(pool)
+        library.meeting_destroy(meeting)
+
+
+def _free(library: Any, net: Any, held: Any) -> None:
+    """Free the memory of spikes on their way, which generated code has allocated; `held` is what it points to."""
+    library.forget(ctypes.byref(net))

@@ -1,0 +1,313 @@
+"""From a network to the plan of its simulation: everything is checked, models are derived, weights get their grid."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from ..connectivity import Synapses
+from ..derive.derivations import discrete_model
+from ..derive.names import derived_name
+from ..drives import MOST_EVENTS, Current, Drive, NoiseCurrent, PoissonDrive, StepCurrent
+from ..errors import InvalidValueError
+from ..network import Connection, Network, Population
+from ..neurons import DynamicNeuron, PoissonInput, SpikeInput, SpikeSource
+from ..neurons.neuron import sample_per_neuron
+from .grid import grid_exponent, on_grid
+from .lower import _check_input_arrives, _coefficients, _described
+from .order import computation_order
+from .poisson import PoissonTable, poisson_table
+from .receptors import joined, receptors_of
+from .simulation import (
+    INPUT_BYTES,
+    LONGEST_BLOCK,
+    CurrentPlan,
+    PoissonDrivePlan,
+    ReceptorPlan,
+    SimulatedConnection,
+    SimulatedPopulation,
+    SimulationPlan,
+)
+
+_DRIVES = 1 << 20
+"""Index of the first random number of drives among those of a population's parameters."""
+COLUMN = 16
+"""Columns of a receptor are padded to a multiple of this, a cache line."""
+
+
+def lower_simulation(network: Network, dt: float, seed: int) -> tuple[SimulationPlan, dict[int, Synapses]]:
+    """The plan of a network, and its synapses by connection.
+
+    Raises:
+        InvalidValueError: the network cannot be simulated.
+    """
+    groups, order = _order(network)
+    for p in network.populations:
+        _check(p)
+    level = _levels(network, groups)
+    synapses = {c.index: c.draw() for c in network.connections}
+    events = {p.index: _poisson_drives(p, dt) for p in network.populations}
+    receptors: list[ReceptorPlan] = []
+    populations: list[SimulatedPopulation] = []
+    first = 0
+    for p in network.populations:
+        own = _receptors(p, receptors, synapses, events[p.index])
+        receptors += own
+        populations.append(_population(p, own, events[p.index], first, level[p.index], dt))
+        first += p.size
+    columns = _next_column(network, receptors)
+    plan = SimulationPlan(
+        populations=tuple(populations),
+        receptors=tuple(receptors),
+        connections=tuple(_connection(c, receptors, synapses[c.index]) for c in network.connections),
+        order=order,
+        block=_block(network, columns),
+        levels=max(level.values()) + 1,
+        columns=columns,
+        longest=max((_delays(c)[1] for c in network.connections), default=0),
+        dt=dt,
+        network_seed=network.seed,
+        seed=seed,
+    )
+    return plan, synapses
+
+
+def _check(p: Population) -> None:
+    """Raise an error if simulations have no such population."""
+    if p.neuron.is_input and not isinstance(p.neuron, SpikeInput):
+        raise InvalidValueError(
+            f"population {p.name!r}: {type(p.neuron).__name__}() sends real values, simulations send spikes: use "
+            "SpikeInput, SpikeSource or PoissonInput, or drives=[StepCurrent(values)] of the population that hears it"
+        )
+    if p.batch_norm is not None:
+        raise InvalidValueError(
+            f"batch_norm: population {p.name!r} is normalised over a batch, which a simulation has not; "
+            "fold_batch_norm(compiled) puts a trained batch norm into weights and a bias"
+        )
+
+
+# --- time --------------------------------------------------------------------------------------------------------
+
+
+def _order(network: Network) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """Groups of populations that are connected in a circle (inputs: one each), and all populations, in order."""
+    groups, _ = (
+        computation_order(network)
+        if network.connections
+        else (tuple((p.index,) for p in network.populations if not p.neuron.is_input), set())
+    )
+    inputs = [(p.index,) for p in network.populations if p.neuron.is_input]
+    every = [*inputs, *groups]
+    return every, tuple(i for group in every for i in group)
+
+
+def _delays(c: Connection) -> tuple[int, int]:
+    """The shortest and the longest delay that a connection may have."""
+    delays = c.connectivity.delay_initializer
+    return int(delays.low), int(delays.high)
+
+
+def _levels(network: Network, groups: list[tuple[int, ...]]) -> dict[int, int]:
+    """By population the longest path of delays of 0 that leads to it; on a cycle there may be none."""
+    group = {i: number for number, members in enumerate(groups) for i in members}
+    inside = [c for c in network.connections if group[c.source.index] == group[c.target.index]]
+    for c in inside:
+        if _delays(c)[0] < 1:
+            raise InvalidValueError(
+                f"connection {c.name!r} lies on a cycle, where delays must be at least 1 step, got {_delays(c)[0]}"
+            )
+    level: dict[int, int] = {}
+    for members in groups:
+        coming = [c for i in members for c in network.populations[i].incoming if c.source.index not in members]
+        below = [level[c.source.index] + 1 for c in coming if _delays(c)[0] == 0]
+        level |= dict.fromkeys(members, max(below, default=0))
+    return level
+
+
+def _block(network: Network, columns: int) -> int:
+    """Steps of a block."""
+    shortest = min((_delays(c)[0] for c in network.connections), default=LONGEST_BLOCK)
+    return max(1, min(shortest, LONGEST_BLOCK, INPUT_BYTES // (4 * max(columns, 1))))
+
+
+# --- what arrives --------------------------------------------------------------------------------------------------
+
+
+def _receptors(
+    p: Population, before: list[ReceptorPlan], synapses: dict[int, Synapses],
+    drives: list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]],
+) -> list[ReceptorPlan]:  # fmt: skip
+    """The receptors of a population, with the grids of their weights."""
+    if not isinstance(p.neuron, DynamicNeuron):
+        return []
+    found: list[ReceptorPlan] = []
+    for synapse, variable in zip(receptors_of(p), joined(p).variables, strict=True):
+        arriving = [(synapses[c.index].post, synapses[c.index].weight) for c in p.incoming if c.synapse == synapse]
+        events = [(weight, table.most) for _, d, weight, table in drives if d.synapse == synapse]
+        last = [*before, *found][-1:]
+        column = last[0].column + _padded(p.network.populations[last[0].population].size) if last else 0
+        exponent = grid_exponent(p.size, arriving, events)
+        found.append(ReceptorPlan(len(before) + len(found), p.index, column, variable, exponent, repr(synapse)))
+    return found
+
+
+def _padded(size: int) -> int:
+    return -(-size // COLUMN) * COLUMN
+
+
+def _next_column(network: Network, receptors: list[ReceptorPlan]) -> int:
+    return receptors[-1].column + _padded(network.populations[receptors[-1].population].size) if receptors else 0
+
+
+def _connection(c: Connection, receptors: list[ReceptorPlan], synapses: Synapses) -> SimulatedConnection:
+    own = [r.index for r in receptors if r.population == c.target.index]
+    low, high = _delays(c)
+    return SimulatedConnection(
+        index=c.index, name=c.name, source=c.source.index, target=c.target.index,
+        receptor=own[receptors_of(c.target).index(c.synapse)], size=c.num_synapses, min_delay=low, max_delay=high,
+        fingerprint=fingerprint(synapses),
+    )  # fmt: skip
+
+
+def fingerprint(synapses: Synapses) -> str:
+    """A checksum of all synapses, for checkpoints."""
+    found = 0
+    for array in synapses:
+        found = crc32(np.ascontiguousarray(array).view(np.uint8).data, found)
+    return f"{found:08x}"
+
+
+# --- populations -----------------------------------------------------------------------------------------------------
+
+
+def _values(p: Population, number: int, what: str, value: Any, place: int) -> npt.NDArray[np.float64]:
+    """A number of a drive for every neuron."""
+    what = f"{what} of drive {number} of population {p.name!r}"
+    return sample_per_neuron(what, value, p.index, _DRIVES + 8 * number + place, p.size, p.network.seed)
+
+
+def _poisson_drives(p: Population, dt: float) -> list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]]:
+    """The Poisson drives of a population: number, drive, weights and table of events."""
+    found = []
+    for number, drive in enumerate(p.drives):
+        if isinstance(drive, PoissonDrive):
+            mean = _values(p, number, "rate", drive.rate, 0) * dt / 1000.0
+            if not ((mean >= 0) & (mean <= MOST_EVENTS)).all():
+                bad = mean[~((mean >= 0) & (mean <= MOST_EVENTS))][0] * 1000.0 / dt
+                raise InvalidValueError(
+                    f"rate of drive {number} of population {p.name!r} must be from 0 to {MOST_EVENTS * 1000 / dt:g} Hz "
+                    f"({MOST_EVENTS:g} events a step of {dt:g} ms), got {bad:g}"
+                )
+            found.append((number, drive, _values(p, number, "weight", drive.weight, 1), poisson_table(mean)))
+    return found
+
+
+def _currents(p: Population) -> tuple[CurrentPlan, ...]:
+    found = []
+    for number, drive in enumerate(p.drives):
+        if isinstance(drive, Current):
+            found.append(CurrentPlan(number, _single(_values(p, number, "amplitude", drive.amplitude, 0))))
+        elif isinstance(drive, NoiseCurrent):
+            mean, sd = (_values(p, number, n, getattr(drive, n), k) for k, n in enumerate(("mean", "sd")))
+            if (sd < 0).any():
+                raise InvalidValueError(
+                    f"sd of drive {number} of population {p.name!r} must be at least 0, got {sd.min():g}"
+                )
+            found.append(CurrentPlan(number, _single(mean), sd=_single(sd)))
+        elif isinstance(drive, StepCurrent):
+            values = drive.values if drive.values.ndim == 2 else drive.values[:, None]
+            if values.shape[1] not in (1, p.size):
+                raise InvalidValueError(
+                    f"values of drive {number} of population {p.name!r} must have shape [step, {p.size}], got "
+                    f"{values.shape}"
+                )
+            zero = np.zeros(p.size, np.float32)
+            found.append(CurrentPlan(number, zero, steps=np.ascontiguousarray(values), repeat=drive.repeat))
+        elif not isinstance(drive, PoissonDrive):
+            raise _unknown_drive(p, drive)
+    return tuple(found)
+
+
+def _unknown_drive(p: Population, drive: Drive) -> InvalidValueError:
+    return InvalidValueError(
+        f"drives of population {p.name!r}: {type(drive).__name__} is not known; known: PoissonDrive, Current, "
+        "NoiseCurrent, StepCurrent"
+    )
+
+
+def _single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    return values.astype(np.float32)
+
+
+def _population(
+    p: Population, own: list[ReceptorPlan],
+    drives: list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]], first: int, level: int, dt: float,
+) -> SimulatedPopulation:  # fmt: skip
+    model, numbers, bias, biased, described = None, {}, None, None, ""
+    threshold, given, kind = None, None, "neuron"
+    poisson: list[PoissonDrivePlan] = []
+    if isinstance(p.neuron, DynamicNeuron):
+        both = joined(p)
+        model = discrete_model(both.equations, True)
+        if any(v is None for v in both.variables):
+            _check_input_arrives(p, model)
+        numbers = _coefficients(p, model, both.values, dt)
+        numbers |= {name: both.values[name] for name in model.step_parameters}
+        numbers |= {derived_name("initial", s): both.values.get(s, np.zeros(p.size)) for s in model.states}
+        bias = _single(both.values["bias"]) if "bias" in both.values else None
+        biased, described = both.biased, _described(p, "neuron")
+        synapses = receptors_of(p)
+        for number, drive, weight, table in drives:
+            k = synapses.index(drive.synapse)
+            poisson.append(PoissonDrivePlan(number, k, on_grid(weight, own[k].exponent), table))
+    elif isinstance(p.neuron, PoissonInput):
+        kind, threshold = "poisson", _spike_threshold(p, p.neuron, dt)
+        described = "Poisson input"
+    else:
+        kind = "spikes"
+        given = _given(p, p.neuron, dt) if isinstance(p.neuron, SpikeSource) else None
+        described = "given spikes"
+    return SimulatedPopulation(
+        index=p.index, name=p.name, size=p.size, first=first, kind=kind, spiking=p.spiking, model=model,
+        parameters=numbers, receptors=tuple(r.index for r in own), bias=bias, biased=biased, poisson=tuple(poisson),
+        currents=_currents(p), threshold=threshold, given=given, level=level, described=described,
+    )  # fmt: skip
+
+
+def _spike_threshold(p: Population, neuron: PoissonInput, dt: float) -> npt.NDArray[np.uint64]:
+    """A neuron spikes where its random word is below this."""
+    what = f"rate of population {p.name!r}"
+    rate = sample_per_neuron(what, neuron.rate, p.index, _DRIVES, p.size, p.network.seed)
+    bad = ~((rate >= 0) & (rate * dt <= 1000.0))
+    if bad.any():
+        raise InvalidValueError(
+            f"{what} must be from 0 to {1000.0 / dt:g} Hz, one spike a step of {dt:g} ms, got {rate[bad][0]:g}"
+        )
+    return np.rint(rate * dt / 1000.0 * 2.0**32).astype(np.uint64)
+
+
+def _given(p: Population, neuron: SpikeSource, dt: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    return spikes_in_steps(f"SpikeSource of population {p.name!r}", neuron.times, neuron.neurons, p.size, dt)
+
+
+def spikes_in_steps(
+    what: str, times: npt.NDArray[np.float64], neurons: npt.NDArray[np.int64], size: int, dt: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Spikes as steps and neurons, sorted by both, each once.
+
+    Time t belongs to step ``floor(t / dt)``, and to the next one where it lies below its start by rounding alone, as in
+    training: 43 * 0.1 / 0.1 is 42.99...
+    """
+    if neurons.size and neurons.max() >= size:
+        raise InvalidValueError(f"{what}: neurons must be below {size} (the population's size), got {neurons.max()}")
+    steps = np.floor(times / dt)
+    start = (steps + 1) * dt  # of the next step
+    steps = (steps + (times >= start - np.spacing(times) / 2 - 2 * np.finfo(np.float64).eps * start)).astype(np.int64)
+    order = np.lexsort((neurons, steps))
+    steps, own = steps[order], neurons[order].astype(np.int32)
+    fresh = np.ones(steps.size, bool)
+    fresh[1:] = (steps[1:] != steps[:-1]) | (own[1:] != own[:-1])
+    return steps[fresh], own[fresh]

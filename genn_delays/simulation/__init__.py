@@ -1,0 +1,7 @@
+"""Simulations: one network, step by step, as time goes on."""
+
+from .compiler import SimulationCompiler
+from .recording import Spikes, Trace
+from .simulation import Simulation
+
+__all__ = ["Simulation", "SimulationCompiler", "Spikes", "Trace"]

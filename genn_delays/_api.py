@@ -12,7 +12,18 @@ from .callbacks import (
     SpikeRecorder,
     VarRecorder,
 )
-from .connectivity import Dense, FixedNumber, FixedProbability, Sparse, Synapses
+from .connectivity import (
+    Dense,
+    DistanceDependent,
+    FixedInDegree,
+    FixedNumber,
+    FixedOutDegree,
+    FixedProbability,
+    FixedTotalNumber,
+    OneToOne,
+    Sparse,
+    Synapses,
+)
 from .delays import (
     ConstantInt,
     DelayInitializer,
@@ -24,7 +35,7 @@ from .delays import (
 )
 from .drives import Current, NoiseCurrent, PoissonDrive, StepCurrent
 from .errors import GennDelaysError
-from .initializers import Constant, Initializer, KaimingUniform, Normal, Uniform
+from .initializers import Constant, Initializer, KaimingUniform, Normal, NormalClipped, Uniform
 from .learning import (
     SGD,
     Adam,
@@ -91,6 +102,7 @@ __all__ = [
     "DelayKernel",
     "Delta",
     "Dense",
+    "DistanceDependent",
     "DynamicNeuron",
     "EarlyStopping",
     "Equations",
@@ -98,8 +110,11 @@ __all__ = [
     "EventPropCompiler",
     "Exponential",
     "ExponentialDecay",
+    "FixedInDegree",
     "FixedNumber",
+    "FixedOutDegree",
     "FixedProbability",
+    "FixedTotalNumber",
     "Folded",
     "GaussianKernel",
     "GeNN",
@@ -116,8 +131,10 @@ __all__ = [
     "Neuron",
     "NoiseCurrent",
     "Normal",
+    "NormalClipped",
     "NormalInt",
     "OneCycle",
+    "OneToOne",
     "Optimiser",
     "PerNeuronMeanSquareError",
     "PoissonDrive",

@@ -14,15 +14,19 @@ CHUNK = 1 << 15
 MOST_THREADS = 8
 
 
-def in_chunks(count: int, work: Callable[[int, int], None], threads: int | None = None) -> None:
+def in_chunks(
+    count: int, work: Callable[[int, int], None], threads: int | None = None, chunk: int | None = None
+) -> None:
     """Call ``work(first, last)`` for all chunks of ``range(count)``; chunks must be independent.
 
     NumPy's loops release Python's lock. Of several errors that of the first chunk is raised.
 
     Args:
         threads: number of threads; where not given, one per processor, or a single one for few chunks.
+        chunk: elements of a chunk, ``CHUNK`` where not given.
     """
-    bounds = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+    chunk = chunk or CHUNK
+    bounds = [(first, min(first + chunk, count)) for first in range(0, count, chunk)]
     if threads is None:
         threads = min(_processors(), MOST_THREADS) if len(bounds) > 8 else 1
     if threads == 1:

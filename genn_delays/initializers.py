@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InvalidValueError, as_float, asked, check_real, keep, unknown
-from .random import first_true
+from .random import first_true, normal_of_share
 from .registry import Registry
 
 F64 = npt.NDArray[np.float64]
@@ -108,6 +108,63 @@ class Normal(Initializer):
         from scipy.special import ndtri
 
         return np.asarray(self.mean + self.sd * ndtri(u), dtype=np.float64)
+
+
+@INITIALIZERS.register("normal_clipped")
+@dataclass(frozen=True)
+class NormalClipped(Initializer):
+    """Normal with `mean` and standard deviation `sd`, drawn again until it lies between `low` and `high`.
+
+    That is the truncated normal distribution: PyGeNN's ``NormalClipped``, NEST's ``redraw`` of a normal one. No value
+    is moved to a border. Without `low` or `high` there is no border on that side.
+    """
+
+    mean: float = 0.0
+    sd: float = 1.0
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        keep(self, mean=check_real("NormalClipped mean", self.mean), sd=check_real("NormalClipped sd", self.sd, 0.0))
+        low = None if self.low is None else check_real("NormalClipped low", self.low)
+        if self.high is not None:
+            keep(self, high=check_real("NormalClipped high", self.high, *([] if low is None else [low])))
+        keep(self, low=low)
+        first, last = self.borders()
+        if not (first < last if self.sd > 0 else first <= 0 <= last):
+            raise InvalidValueError(
+                f"NormalClipped low and high: [{self.low}, {self.high}] must hold values of the normal distribution "
+                f"with mean {self.mean:g} and sd {self.sd:g}"
+            )
+
+    @classmethod
+    def examples(cls) -> list[Initializer]:
+        return [cls(87.8, 8.78, low=0.0), cls(-1.0, 2.0, -1.5, 0.5)]
+
+    @property
+    def mirrored(self) -> bool:
+        """True if it is computed from the upper tail, as all its values are above the mean."""
+        return self.low is not None and self.low > self.mean
+
+    def borders(self) -> tuple[float, float]:
+        """Shares of the normal distribution at its ends, from the tail that is nearer, where they keep their digits;
+        the ends' distances from the mean for a deviation of 0."""
+        from scipy.special import ndtr
+
+        low, high = (-np.inf if self.low is None else self.low), (np.inf if self.high is None else self.high)
+        if self.sd == 0:
+            return low - self.mean, high - self.mean
+        a, b = (low - self.mean) / self.sd, (high - self.mean) / self.sd
+        return (float(ndtr(-b)), float(ndtr(-a))) if self.mirrored else (float(ndtr(a)), float(ndtr(b)))
+
+    def quantile(self, u: F64, fan_in: int) -> F64:
+        """The values; IEEE operations alone, in the order of the code that builds rows, for the same bits."""
+        if self.sd == 0:
+            return np.full_like(u, self.mean)
+        first, last = self.borders()
+        share = first + ((1.0 - u) if self.mirrored else u) * (last - first)
+        values = self.mean + (-self.sd if self.mirrored else self.sd) * normal_of_share(share)
+        return np.asarray(np.clip(values, self.low, self.high), dtype=np.float64)
 
 
 @INITIALIZERS.register("kaiming_uniform")

@@ -122,6 +122,8 @@ class Network(Summarised):
                 raise InvalidValueError(f"population {population.name!r} has no incoming connection")
             if population.neuron.is_input and not population.outgoing:
                 raise InvalidValueError(f"input {population.name!r} has no outgoing connection")
+        for connection in self.connections:
+            connection.connectivity.check_trainable(connection.name)
 
 
 class Population:
@@ -304,6 +306,7 @@ class Connection:
         self.index = check_count("number of connections", len(network.connections), 0, MAX_OWNER - 1)
         default = _free(f"{source.name}_{target.name}", network.connections)
         self.name: str = _unique(name, default, "connection", network.connections)
+        connectivity.check_members(self.name, source is target)
         self.max_delay_steps = self._check_delays(max_delay_steps)
         self.delay_kernel = as_delay_kernel(delay_kernel)
         network.connections.append(self)

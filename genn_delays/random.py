@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bodies import compute
-from .bodies.functions import NORMAL_QUANTILE, PHILOX, SCALED
+from .bodies.functions import NORMAL_OF_SHARE, NORMAL_QUANTILE, PHILOX, SCALED
 from .chunks import in_chunks
 
 U32 = npt.NDArray[np.uint32]
@@ -93,12 +93,12 @@ def dropout_threshold(share: float) -> int:
     return round(share * 2.0**32)
 
 
-def scale64(words: U32, total: int) -> U64:
+def scale64(words: U32, total: int | U64) -> U64:
     """64 random bits as an integer in [0, total): ``floor(r * total / 2**64)`` with ``r = word0 + 2**32 word1``.
 
     Args:
         words: uint32 ``[4, ...]`` from :func:`philox`; the first two words are used.
-        total: from 1 to 2**63.
+        total: from 1 to 2**63; one for all words or one for each.
     """
     return np.asarray(compute(SCALED, {"low": words[0], "high": words[1], "total": total})["result"])
 
@@ -180,6 +180,11 @@ def normal_quantile(words: U32) -> npt.NDArray[np.float64]:
     IEEE operations alone, in the order of the generated code, so that both give the same bits.
     """
     return np.asarray(compute(NORMAL_QUANTILE, {"word": words})["y"])
+
+
+def normal_of_share(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The numbers below which shares `p` of the standard normal distribution lie, as :func:`normal_quantile`."""
+    return np.asarray(compute(NORMAL_OF_SHARE, {"p": p})["y"])
 
 
 class Draws:

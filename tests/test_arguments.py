@@ -53,6 +53,7 @@ def test_neurons_take_their_parameters_by_name(kind: Any, count: int) -> None:
         (lambda: gd.Dense(1.0, 3), "Dense"),  # type: ignore[misc]
         (lambda: FixedProbability(0.5, 1.0), "FixedProbability"),  # type: ignore[misc]
         (lambda: FixedNumber(0.5, 1.0, 2), "FixedNumber"),  # type: ignore[misc]
+        (lambda: gd.FixedInDegree(5, 1.0), "FixedInDegree"),  # type: ignore[misc]
     ],
 )
 def test_connectivities_take_weights_and_delays_by_name(make: Any, name: str) -> None:
@@ -150,6 +151,7 @@ def _reals() -> list[Any]:
     found = []
     needed = {gd.OneCycle: {"maximum": 0.5}, gd.RelativeMeanSquareError: {"delta": 1.0}, gd.Constant: {"value": 1.0}}
     needed |= {gd.FixedNumber: {"sparsity": 0.5}, gd.FixedProbability: {"p": 0.5}}
+    needed |= {kind: {"n": 2} for kind in (gd.FixedInDegree, gd.FixedOutDegree, gd.FixedTotalNumber)}
     for kind in (getattr(gd, name) for name in gd.__all__):
         if not dataclasses.is_dataclass(kind):
             continue

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from refused import refused
 from scipy import stats
 
-from genn_delays import Constant, KaimingUniform, Normal, Uniform
+from genn_delays import Constant, KaimingUniform, Normal, NormalClipped, Uniform
 from genn_delays.initializers import INITIALIZERS, as_initializer, negative_threshold, real_array
 from genn_delays.random import Purpose, philox, uniform
 
@@ -151,3 +151,36 @@ def test_arrays_are_copied():
     taken = real_array("v", given, (2,))
     given[0] = 9
     assert taken.tolist() == [1.0, -2.0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, None), (None, 1.5), (0.5, 1.0), (3.5, None), (-9.0, -2.5)])
+def test_normal_clipped_is_the_truncated_normal_distribution(low, high):
+    mean, sd = 1.0, 0.5
+    u = (np.arange(4000) + 0.5) / 4000
+    found = NormalClipped(mean, sd, low, high).quantile(u, 1)
+    a, b = (-np.inf if low is None else (low - mean) / sd), (np.inf if high is None else (high - mean) / sd)
+    np.testing.assert_allclose(found, stats.truncnorm.ppf(u, a, b, mean, sd), rtol=1e-7, atol=1e-8)
+    assert (np.diff(found) >= 0).all()
+    assert found.min() >= a * sd + mean and found.max() <= b * sd + mean
+
+
+def test_normal_clipped_without_borders_or_deviation():
+    u = np.array([0.1, 0.5, 0.9])
+    np.testing.assert_allclose(NormalClipped(2.0, 3.0).quantile(u, 1), Normal(2.0, 3.0).quantile(u, 1), rtol=1e-8)
+    assert NormalClipped(2.0, 0.0, 1.0, 2.0).quantile(u, 1).tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ({"low": 2.0, "high": 1.0}, ("NormalClipped high", "2", "1.0")),
+        ({"low": 100.0}, ("NormalClipped low and high", "[100.0, None]", "mean 0")),
+        ({"low": 1.0, "high": 1.0}, ("NormalClipped low and high", "[1.0, 1.0]")),
+        ({"sd": 0.0, "low": 1.0}, ("NormalClipped low and high", "sd 0")),
+        ({"sd": -1.0}, ("NormalClipped sd", "-1.0")),
+        ({"low": "0"}, ("NormalClipped low", "'0'")),
+    ],
+)
+def test_normal_clipped_refuses(arguments, parts):
+    with refused(*parts):
+        NormalClipped(**arguments)

@@ -59,6 +59,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "VarRecorder": {"population": "h"}, "from_ml_genn": {"network": None}, "to_ml_genn": {"network": None},
     "fold_batch_norm": {"compiled": None}, "SurrogateCompiler": {"example_timesteps": 3},
     "EventPropCompiler": {"example_timesteps": 3},
+    "DistanceDependent": {"pre_positions": [0.0, 1.0], "post_positions": [0.0, 1.0], "sigma": 1.0},
+    "FixedInDegree": {"n": 2}, "FixedOutDegree": {"n": 2}, "FixedTotalNumber": {"n": 3},
     "Equations": {"variables": {"v": ("-v + Isyn", "0")}, "threshold": "v - 1", "parameters": ()},
 }  # fmt: skip
 """What constructors cannot do without."""

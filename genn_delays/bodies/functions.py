@@ -152,5 +152,64 @@ NORMAL_QUANTILE = read(
 )
 """Quantile of the standard normal distribution for a random word (Acklam's approximation, relative error 1.2e-9)."""
 
+NORMAL_OF_SHARE = read(
+    "normal_of_share",
+    """
+    tail = p if p < 0.5 else 1 - p
+    if tail >= 0.02425:
+        q = p - 0.5
+        r = q * q
+        top = -3.969683028665376e+01 * r + 2.209460984245205e+02
+        top = top * r + -2.759285104469687e+02
+        top = top * r + 1.383577518672690e+02
+        top = top * r + -3.066479806614716e+01
+        top = top * r + 2.506628277459239e+00
+        bottom = -5.447609879822406e+01 * r + 1.615858368580409e+02
+        bottom = bottom * r + -1.556989798598866e+02
+        bottom = bottom * r + 6.680131188771972e+01
+        bottom = bottom * r + -1.328068155288572e+01
+        bottom = bottom * r + 1
+        y = top * q / bottom
+    else:
+        q = sqrt(-2 * portable_log(tail))
+        top = -7.784894002430293e-03 * q + -3.223964580411365e-01
+        top = top * q + -2.400758277161838e+00
+        top = top * q + -2.549732539343734e+00
+        top = top * q + 4.374664141464968e+00
+        top = top * q + 2.938163982698783e+00
+        bottom = 7.784695709041462e-03 * q + 3.224671290700398e-01
+        bottom = bottom * q + 2.445134137142996e+00
+        bottom = bottom * q + 3.754408661907416e+00
+        bottom = bottom * q + 1
+        y = top / bottom if p < 0.5 else -(top / bottom)
+    """,
+    {"p": DOUBLE},
+    ("y",),
+    {"portable_log": LOGARITHM},
+)
+"""The same for a share ``p`` of the distribution, in (0, 1)."""
+
+NORMAL_CENTRE = read(
+    "normal_centre",
+    """
+    q = p - 0.5
+    r = q * q
+    top = -3.969683028665376e+01 * r + 2.209460984245205e+02
+    top = top * r + -2.759285104469687e+02
+    top = top * r + 1.383577518672690e+02
+    top = top * r + -3.066479806614716e+01
+    top = top * r + 2.506628277459239e+00
+    bottom = -5.447609879822406e+01 * r + 1.615858368580409e+02
+    bottom = bottom * r + -1.556989798598866e+02
+    bottom = bottom * r + 6.680131188771972e+01
+    bottom = bottom * r + -1.328068155288572e+01
+    bottom = bottom * r + 1
+    y = top * q / bottom
+    """,
+    {"p": DOUBLE},
+    ("y",),
+)
+"""Its branch for shares from 0.02425 to 0.97575, which vectorises."""
+
 LIBRARY = {body.name: body for body in (POWER, EXP_NEGATIVE, LOGARITHM, NORMAL_QUANTILE)}
 """The functions that bodies of optimisers, losses, readouts, delay kernels and rules may call."""

@@ -1,14 +1,23 @@
 """Connectivities: connected pairs with weights and delays, always as ragged arrays, O(synapses)."""
 
 from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedProbability, Sparse, home_words
+from .degrees import FixedInDegree, FixedOutDegree, FixedTotalNumber, OneToOne
+from .distance import DistanceDependent
+from .draws import Draws
 from .synapses import Synapses, ordinals, row_start, sort_order
 
 __all__ = [
     "CONNECTIVITY",
     "Connectivity",
     "Dense",
+    "DistanceDependent",
+    "Draws",
+    "FixedInDegree",
     "FixedNumber",
+    "FixedOutDegree",
     "FixedProbability",
+    "FixedTotalNumber",
+    "OneToOne",
     "Sparse",
     "Synapses",
     "home_words",

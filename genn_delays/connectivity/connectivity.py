@@ -14,7 +14,8 @@ from ..chunks import in_chunks
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
 from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
-from ..random import Purpose, philox, sample_distinct, uniform
+from ..random import Purpose, philox, uniform
+from .draws import Draws
 from .synapses import Synapses, ordinals, sort_order
 
 _ATTEMPTS = 10_000
@@ -53,6 +54,10 @@ class Connectivity(ABC):
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
         """The connected pairs as ascending numbers ``post * num_pre + pre``. Time and memory are O(synapses)."""
 
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws | None:
+        """The draws that the pairs come from, for code that draws in parallel; None where :meth:`pairs` alone can."""
+        return None
+
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         """The number of synapses that :meth:`sample` gives; the library's own classes know it without sampling."""
         return self.pairs(num_pre, num_post, seed, owner).size * self.kernel_count
@@ -60,34 +65,66 @@ class Connectivity(ABC):
     def check(self, num_pre: int, num_post: int) -> None:  # noqa: B027 (most connectivities fit any sizes)
         """An error where it does not fit populations of these sizes."""
 
+    def check_members(self, name: str, recurrent: bool) -> None:
+        """An error where it does not fit a connection that does, or does not, join a population with itself."""
+        if not recurrent and not getattr(self, "allow_self_connections", True):
+            raise InvalidValueError(
+                f"allow_self_connections=False: connection {name!r} joins two populations, so no neuron could be "
+                "connected to itself; leave it out"
+            )
+
+    def check_trainable(self, name: str) -> None:
+        """An error where a connection with it can be simulated but not trained."""
+        if getattr(self, "multapses", False) and self.synapses_per_pair() == 0:
+            raise InvalidValueError(
+                f"connection {name!r}: {type(self).__name__} with multapses=True is for simulations; to train it use "
+                "multapses=False, or Sparse(..., multapses=True) with its synapses"
+            )
+
     def sample(self, num_pre: int, num_post: int, seed: int, owner: int) -> Synapses:
         """All synapses of a connection, a function of the network's seed and the connection's index alone."""
         pairs, count = self.pairs(num_pre, num_post, seed, owner), self.kernel_count
         found = Synapses.empty(pairs.size * count)
+        repeated = np.flatnonzero(pairs[1:] == pairs[:-1])  # those of multapses
 
         def draw(first: int, last: int) -> None:
             own = slice(first * count, last * count)
-            drawn = self._drawn(pairs[first:last], num_pre, seed, owner)
+            ordinal: Any = np.arange((last - first) * count) % count if count > 1 else 0
+            if repeated.size:
+                ordinal = np.arange(first, last) - np.searchsorted(pairs, pairs[first:last])
+            drawn = self._drawn(pairs[first:last], ordinal, num_pre, seed, owner)
             found.pre[own], found.post[own], found.delay[own], found.weight[own] = drawn
 
         in_chunks(pairs.size, draw)
+        if repeated.size:
+            several = np.union1d(repeated, repeated + 1)
+            order = several[np.lexsort((found.delay[several], pairs[several]))]
+            found.delay[several], found.weight[several] = found.delay[order], found.weight[order]
         return found
 
-    def _drawn(self, pairs: npt.NDArray[np.int64], num_pre: int, seed: int, owner: int) -> Synapses:
-        """The synapses of some pairs, as many of each as a pair has."""
+    def _drawn(self, pairs: npt.NDArray[np.int64], ordinal: Any, num_pre: int, seed: int, owner: int) -> Synapses:
+        """The synapses of some pairs, as many of each as a pair has, of these ordinals."""
         rank = np.repeat(pairs, self.kernel_count)
-        ordinal = np.arange(rank.size) % self.kernel_count if self.kernel_count > 1 else 0
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count
         weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
-        delay = self.delay_initializer.from_words(words[1])
+        delay = self._delays(words[1], pre, post)
         if self.kernel_count > 1:
             if self.distinct_delays:
                 self._separate(delay.reshape(-1, self.kernel_count), pre, post, seed, owner)
             order = sort_order(post, pre, delay)
             delay, weight = delay[order], weight[order]
         return Synapses(pre, post, delay, weight)
+
+    own_delays = False
+    """True where delays are not those of the delay initialiser alone."""
+
+    def _delays(
+        self, words: npt.NDArray[np.uint32], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.uint16]:
+        """The delays of synapses, of their home draws' words."""
+        return self.delay_initializer.from_words(words)
 
     def _separate(
         self,
@@ -113,7 +150,7 @@ class Connectivity(ABC):
                 delay[again, ordinal] = self.delay_initializer.from_words(words[1])
 
     def synapses_per_pair(self) -> int:
-        """Synapses that a pair has at most."""
+        """Synapses that a pair has at most; 0 where only the drawn synapses could tell."""
         return self.kernel_count
 
     def home_sign_threshold(self, num_pre: int) -> int:
@@ -146,7 +183,10 @@ class Dense(Connectivity):
         return num_pre * num_post * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
-        return np.arange(num_pre * num_post, dtype=np.int64)
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
+        return Draws("all", num_post, num_pre * num_post)
 
 
 @keywords_only
@@ -159,28 +199,38 @@ class FixedProbability(Connectivity):
 
     Args:
         p: probability, in (0, 1].
+        allow_self_connections: False: no neuron is connected to itself, for a connection of a population with itself.
         weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
     """
 
     p: float
+    allow_self_connections: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         keep(self, p=check_real("FixedProbability p", self.p, 0.0, 1.0, open_low=True))
+        check_switch("FixedProbability allow_self_connections", self.allow_self_connections)
 
     def _count(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         """Number of pairs."""
         from scipy.stats import binom
 
         word = philox(seed, Purpose.CONNECTIVITY, owner, 0, 0, 1)[0]
-        return int(binom.ppf(uniform(word), num_pre * num_post, self.p))
+        return int(binom.ppf(uniform(word), self._num_possible(num_pre, num_post), self.p))
+
+    def _num_possible(self, num_pre: int, num_post: int) -> int:
+        """Number of pairs that may be connected."""
+        return num_pre * num_post if self.allow_self_connections else num_pre * (num_post - 1)
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return self._count(num_pre, num_post, seed, owner) * self.kernel_count
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         count = self._count(num_pre, num_post, seed, owner)
-        return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
+        return Draws("pair", count, count, skip_self=not self.allow_self_connections)
 
 
 @keywords_only
@@ -214,8 +264,11 @@ class FixedNumber(Connectivity):
             )
 
     def pairs(self, num_pre: int, num_post: int, seed: int, owner: int) -> npt.NDArray[np.int64]:
+        return self.draws(num_pre, num_post, seed, owner).pairs(num_pre, num_post, seed, owner)
+
+    def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         count = self.count(num_pre, num_post)
-        return sample_distinct(count, num_pre * num_post, seed, Purpose.CONNECTIVITY, owner)
+        return Draws("pair", count, count)
 
 
 class Sparse(Connectivity):

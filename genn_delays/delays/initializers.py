@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, asked, check_count, check_real, keep, unknown
+from ..errors import InvalidValueError, asked, check_count, check_real, check_switch, keep, unknown
 from ..registry import Registry
 
 MAX_DELAY = 65_535
@@ -130,28 +130,47 @@ class UniformInt(DelayInitializer):
 @DELAY_INITIALIZERS.register("normal_int")
 @dataclass(frozen=True)
 class NormalInt(DelayInitializer):
-    """A normal distribution rounded to whole steps, its tails added to `low` and `high`."""
+    """A normal distribution rounded to whole steps, its tails added to `low` and `high`.
+
+    With `redraw` the tails are drawn again until they lie within: the truncated normal distribution, as by NEST's
+    ``redraw`` and PyGeNN's ``NormalClippedDelay``.
+    """
 
     mean: float
     sd: float
     low: int
     high: int
+    redraw: bool = False
 
     def __post_init__(self) -> None:
+        check_switch("NormalInt redraw", self.redraw)
         keep(self, mean=check_real("NormalInt mean", self.mean))
         keep(self, sd=check_real("NormalInt sd", self.sd, 0.0, open_low=True))
         low = check_count("NormalInt low", self.low, 0, MAX_DELAY)
         keep(self, low=low, high=check_count("NormalInt high", self.high, low, MAX_DELAY))
+        if self.redraw and not self._below(self.high + 0.5) > self._below(self.low - 0.5):
+            raise InvalidValueError(
+                f"NormalInt redraw: low {self.low} and high {self.high} must hold values of the normal distribution "
+                f"with mean {self.mean:g} and sd {self.sd:g}"
+            )
 
     @classmethod
     def examples(cls) -> list[DelayInitializer]:
-        return [cls(3.0, 1.5, 1, 6)]
+        return [cls(3.0, 1.5, 1, 6), cls(3.0, 1.5, 2, 6, redraw=True)]
 
-    def cumulative(self) -> npt.NDArray[np.float64]:
+    def _below(self, delay: Any) -> Any:
+        """The share of the normal distribution below a delay."""
         from scipy.special import ndtr
 
         with np.errstate(over="ignore"):  # of a deviation close to 0: infinite quantiles are at an end
-            return np.asarray(ndtr((np.arange(self.low, self.high) + 0.5 - self.mean) / self.sd))
+            return ndtr((delay - self.mean) / self.sd)
+
+    def cumulative(self) -> npt.NDArray[np.float64]:
+        below = np.asarray(self._below(np.arange(self.low, self.high) + 0.5))
+        if not self.redraw:
+            return below
+        first, last = self._below(self.low - 0.5), self._below(self.high + 0.5)
+        return np.asarray(np.clip((below - first) / (last - first), 0.0, 1.0))
 
 
 class EmpiricalInt(DelayInitializer):

@@ -257,7 +257,10 @@ def test_signs_of_explicit_weights_are_open():
 
 
 def test_registry():
-    assert set(CONNECTIVITY) == {"dense", "fixed_probability", "fixed_number", "sparse"}
+    assert set(CONNECTIVITY) == {
+        "dense", "fixed_probability", "fixed_number", "sparse", "fixed_in_degree", "fixed_out_degree",
+        "fixed_total_number", "one_to_one", "distance_dependent",
+    }  # fmt: skip
 
 
 # --- ragged form -----------------------------------------------------------------------------------------------------

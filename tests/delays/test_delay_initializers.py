@@ -168,3 +168,23 @@ def test_bad_values(value, parts):
 def test_bad_parameters(make, parts):
     with refused(*parts):
         make()
+
+
+def test_normal_int_redrawn_is_the_truncated_normal_distribution():
+    """The share of every delay; no tail is added to the ends, as it is without redraw."""
+    words = (np.arange(1 << 16, dtype=np.uint64) << 16).astype(np.uint32)
+    kept, redrawn = (
+        np.bincount(NormalInt(2.0, 1.5, 1, 4, redraw=r).from_words(words), minlength=5) / words.size
+        for r in (False, True)
+    )
+    law = stats.norm(2.0, 1.5)
+    inside = law.cdf(np.arange(1, 5) + 0.5) - law.cdf(np.arange(1, 5) - 0.5)
+    np.testing.assert_allclose(redrawn[1:], inside / inside.sum(), atol=1e-4)
+    assert kept[1] > redrawn[1] + 0.05
+
+
+def test_normal_int_redrawn_needs_something_to_draw():
+    with refused("NormalInt redraw", "low 100 and high 110", "mean 2"):
+        NormalInt(2.0, 0.5, 100, 110, redraw=True)
+    with refused("NormalInt redraw", "true or false", "got 1"):
+        NormalInt(2.0, 0.5, 1, 4, redraw=1)

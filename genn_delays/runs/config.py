@@ -110,7 +110,7 @@ def plain_tables(tables: Mapping[str, Any]) -> Table:
 
 
 def read_network(tables: Table) -> dict[str, Any]:
-    """What describes the model and its network in a model's tables, whether it is trained or simulated."""
+    """The model and its network out of a model's tables; the same for models that are trained or simulated."""
     network = as_table("[network]", tables.get("network", {}))
     check_keys("[network]", network, ["seed"])
     return {

@@ -161,7 +161,7 @@ def check_scale(what: str, value: Any) -> float:
 
 
 def _recorded(what: str, value: Any) -> list[Any]:
-    """What is recorded of a population, as a list of names and tables."""
+    """The recordings of a population, as a list of names and tables."""
     entries = value if isinstance(value, list) else [value]
     for entry in entries:
         if isinstance(entry, Mapping):

@@ -18,7 +18,7 @@ from genn_delays.errors import CompileError
 
 def test_help_of_everything(capsys):
     for arguments in (["--help"], ["train", "--help"], ["evaluate", "-h"], ["show-code", "-h"], ["info", "-h"],
-                      ["selftest", "-h"]):  # fmt: skip
+                      ["selftest", "-h"], ["simulate", "-h"]):  # fmt: skip
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 0
@@ -26,6 +26,7 @@ def test_help_of_everything(capsys):
     for option in (
         "--sparsity", "--epochs", "--seed", "--batch-size", "--threads", "--backend", "--rewiring", "--growth-delay",
         "--dale", "--no-dale", "--validation", "--data-dir", "--out", "--resume", "--json", "--quiet", "--quick",
+        "--duration", "--scale",
     ):  # fmt: skip
         assert option in text
 
@@ -65,7 +66,8 @@ def test_wrong_command_lines_are_one_line_and_status_2(capsys, arguments, named)
 
 
 @pytest.mark.parametrize("option", ["--lr", "--lrx", "-x", "--hep", "--hello", "--rho", "--k", "--" + "x" * 50])
-@pytest.mark.parametrize("command", [["train", "digits"], ["evaluate", "run"], ["show-code", "digits"], ["info"]])
+@pytest.mark.parametrize("command", [["train", "digits"], ["evaluate", "run"], ["show-code", "digits"], ["info"],
+                                     ["simulate", "brunel"]])  # fmt: skip
 def test_help_is_never_what_was_meant(capsys, command, option):
     assert main([*command, option]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -25,6 +25,14 @@ def test_the_script_prints_what_the_readme_says(tmp_path):
     assert done.stdout == expected
 
 
+def test_the_simulation_prints_what_the_readme_says():
+    section = README[README.index("## Simulation\n") : README.index("## Describing a network\n")]
+    script, expected = re.findall(r"```(?:python)?\n(.*?)```", section, re.DOTALL)[:2]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == expected
+
+
 def test_the_data_of_ones_own_are_trained_on(tmp_path, monkeypatch, capsys):
     """As the readme writes them they are those of the data set by name, to the last figure."""
     found = re.search(

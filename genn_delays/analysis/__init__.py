@@ -8,6 +8,7 @@ from .comparison import Comparison, mann_whitney
 from .morans_i import MoransI, highest_morans_i, morans_i
 from .receptive_field import ReceptiveFields, receptive_fields
 from .rewiring import RewiringOverTime, rewiring_over_time
+from .spike_trains import SpikeTrains, spike_trains
 from .structure import Fans, Histogram, ages_by_sign, delays_by_sign, fans, weights_by_sign
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MoransI",
     "ReceptiveFields",
     "RewiringOverTime",
+    "SpikeTrains",
     "Spikes",
     "ages_by_sign",
     "classes",
@@ -28,6 +30,7 @@ __all__ = [
     "morans_i",
     "receptive_fields",
     "rewiring_over_time",
+    "spike_trains",
     "spikes_by_population",
     "weights_by_sign",
 ]

@@ -12,6 +12,7 @@ from .analyse import ANALYSE, analyse
 from .analyse import add_options as add_analyse_options
 from .benchmarks import BENCHMARK, add_benchmarks
 from .report import REPORT, add_report, report
+from .simulate import SIMULATE, add_simulate, simulate
 from .sweeps import SWEEP, add_set, sweep_options
 from .unknown import unknown_option
 from .values import real, whole
@@ -22,6 +23,7 @@ generated code.
 
   genn-delays train digits                     train a model, no download needed
   genn-delays train digits --sparsity 0.95     another sparsity
+  genn-delays simulate brunel                  run a network for a time, no training
   genn-delays evaluate runs/digits-001         test accuracy of a run
   genn-delays analyse runs/digits-001          receptive fields, synapses, classes
   genn-delays report runs/digits-001           a page about it, to be read in a browser
@@ -108,6 +110,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     _train_options(add("train", commands.train, "train a model and keep the run in a folder", _TRAIN))
     sweep_options(add("sweep", commands.sweep, "train many runs: a model, lists of settings, seeds", SWEEP))
+    add_simulate(add("simulate", simulate, "simulate a network for a time: rates, rasters, spikes", SIMULATE))
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
     add_analyse_options(add("analyse", analyse, "receptive fields, Moran's I and other figures of a run", ANALYSE))
     add_report(add("report", report, "one HTML page about one run or several", REPORT))

@@ -28,6 +28,11 @@ _IN_THE_MODEL = {
     "--readout": "populations.*.readout",
 }  # fmt: skip
 """Settings without an option, and their keys for ``--set``."""
+_IN_THE_SIMULATION = {
+    **{f"--{key.replace('_', '-')}": f"simulation.{key}" for key in ("dt", "transient", "record", "rates")},
+    "--rng-seed": "simulation.rng_seed", "--g": "connections.*.weight", "--rate": "populations.*.drives.rate",
+}  # fmt: skip
+"""The same of simulations."""
 
 
 def unknown_option(command: str, given: str, parser: argparse.ArgumentParser) -> InvalidValueError:
@@ -38,6 +43,8 @@ def unknown_option(command: str, given: str, parser: argparse.ArgumentParser) ->
         hint = f" Did you mean {_MEANT[asked]!r}?"
     elif command == "train" and asked in _IN_THE_MODEL:
         hint = f" It is a key of the model: --set {_IN_THE_MODEL[asked]}=VALUE."
+    elif command == "simulate" and asked in _IN_THE_SIMULATION:
+        hint = f" It is a key of the model: --set {_IN_THE_SIMULATION[asked]}=VALUE."
     else:  # compared without the dashes, which all have
         near = get_close_matches(given.strip("-"), [name[2:] for name in known - {"--help"}], n=1, cutoff=0.7)
         hint = f" Did you mean '--{near[0]}'?" if near else ""

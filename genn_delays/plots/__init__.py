@@ -15,11 +15,12 @@ from .histograms import fan_in, fan_out, histogram
 from .learning_curve import learning_curve, rewirings
 from .morans_i import morans_i
 from .raster import image, raster
+from .rates import neuron_distributions, population_rates
 from .receptive_field import receptive_field
 from .style import COLOURS
 from .traces import traces
 
 __all__ = [
     "COLOURS", "confusion", "connectivity", "fan_in", "fan_out", "histogram", "image", "learning_curve", "morans_i",
-    "raster", "receptive_field", "rewirings", "traces",
+    "neuron_distributions", "population_rates", "raster", "receptive_field", "rewirings", "traces",
 ]  # fmt: skip

@@ -28,11 +28,12 @@ from ..training.compiler import Compiler
 from ..training.registry import COMPILERS
 from .config import Config
 from .overrides import Overrides
-from .sections import METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, PopulationConfig
+from .sections import DRIVES, METHOD_KEYS, NO_OPTIMISER, NO_REWIRING, PopulationConfig
+from .simulated import SimulationConfig
 from .tables import construct, within
 
 
-def build_network(config: Config) -> Network:
+def build_network(config: Config | SimulationConfig) -> Network:
     """The network, described and validated; nothing is sampled yet."""
     network = Network(seed=config.seed)
     with network:
@@ -44,7 +45,8 @@ def build_network(config: Config) -> Network:
             kernel = c.delay_kernel and construct(DELAY_KERNELS, f"{c.section} delay_kernel", c.delay_kernel)
             synapse = construct(SYNAPSES, f"{c.section} synapse", c.synapse)
             within(c.section, Connection, source, target, connectivity, synapse, c.name, c.max_delay_steps, kernel)
-    network.validate()
+    if isinstance(config, Config):
+        network.validate()
     return network
 
 
@@ -54,12 +56,18 @@ def _build_population(p: PopulationConfig) -> None:
     if p.batch_norm is not None:
         norm = construct({"batch_norm": BatchNorm}, f"{p.section} batch_norm", {"kind": "batch_norm", **p.batch_norm})
     bias = construct(INITIALIZERS, f"{p.section} bias", p.bias) if isinstance(p.bias, dict) else p.bias
-    within(p.section, Population, neuron, p.size, p.name, bias=bias, batch_norm=norm, dropout=p.dropout)
+    tables = p.drives if isinstance(p.drives, list) else [p.drives] if p.drives else []
+    drives = [construct(DRIVES, f"{p.section} drives", table) for table in tables]
+    within(p.section, Population, neuron, p.size, p.name, bias=bias, batch_norm=norm, dropout=p.dropout, drives=drives)
 
 
 def build_backend(config: Config) -> Any:
     """The backend, with its number of threads where it has any."""
-    name, threads = config.compiler.backend, config.compiler.threads
+    return backend_of(config.compiler.backend, config.compiler.threads)
+
+
+def backend_of(name: str, threads: int | None) -> Any:
+    """The backend of a name, with its number of threads where it has any."""
     has_threads = "threads" in inspect.signature(BACKENDS[name]).parameters
     return BACKENDS[name](**({"threads": threads} if has_threads else {}))
 

@@ -18,7 +18,7 @@ A model file is TOML. Its tables map onto constructors, their keys onto argument
 Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.
 A run folder's ``config.toml`` has one section more, ``[versions]``, which is not read, and for data of one's own the
 key ``data_sha256`` of ``[training]``: other data than those are an error then. A relative path of such data starts at
-the folder of the model file.
+the folder of the model file. Models that are simulated, not trained: see :mod:`.simulated`.
 """
 
 from __future__ import annotations
@@ -71,21 +71,18 @@ class Config:
         Raises:
             InvalidValueError: a section, a key or a name that does not exist, or a value of the wrong kind.
         """
-        try:
-            check = as_table("a model", plain("a model", tables))
-        except RecursionError as error:
-            raise InvalidValueError("a model's tables or lists are nested too deeply") from error
+        check = plain_tables(tables)
+        if "simulation" in check:
+            raise InvalidValueError(
+                "this is a model to be simulated, with [simulation] in place of [compiler] and [training]: "
+                "`genn-delays simulate` runs it"
+            )
         check_keys("a model", check, SECTIONS)
         for section in ("model", "populations", "connections", "compiler", "training"):
             if section not in check:
                 raise InvalidValueError(f"a model lacks its section [{section}]")
-        network = as_table("[network]", check.get("network", {}))
-        check_keys("[network]", network, ["seed"])
         return cls(
-            model=read_model(as_table("[model]", check["model"])),
-            seed=check_count("[network] seed", network.get("seed", 0), 0, MAX_SEED),
-            populations=tuple(read_population(t) for t in _list("populations", check["populations"])),
-            connections=tuple(read_connection(t) for t in _list("connections", check["connections"])),
+            **read_network(check),
             compiler=read_compiler(as_table("[compiler]", check["compiler"])),
             training=read_training(as_table("[training]", check["training"])),
             rewiring=read_rewiring(as_table("[rewiring]", check.get("rewiring", {}))),
@@ -95,29 +92,60 @@ class Config:
         """The same format, with all defaults in it."""
         rewiring = {**self.rewiring.rule, "connections": self.rewiring.connections}
         found = {
-            "model": {key: text for key, text in asdict(self.model).items() if text},
-            "network": {"seed": self.seed},
-            "populations": [
-                {
-                    "name": p.name, "size": p.size, **p.neuron, "bias": None if p.bias == 0 else p.bias,
-                    "batch_norm": p.batch_norm, "dropout": p.dropout or None,
-                }
-                for p in self.populations
-            ],
-            "connections": [
-                {
-                    "name": c.name, "source": c.source, "target": c.target,
-                    "synapse": c.synapse if len(c.synapse) > 1 else c.synapse["kind"],
-                    "max_delay_steps": c.max_delay_steps, **c.connectivity, "delay_kernel": c.delay_kernel,
-                }
-                for c in self.connections
-            ],
+            **network_tables(self.model, self.seed, self.populations, self.connections),
             "compiler": asdict(self.compiler),
             "training": asdict(self.training),
             "rewiring": rewiring,
-        }  # fmt: skip
+        }
         result: Table = plain("configuration", found)
         return result
+
+
+def plain_tables(tables: Mapping[str, Any]) -> Table:
+    """A model's tables, of plain values alone."""
+    try:
+        return as_table("a model", plain("a model", tables))
+    except RecursionError as error:
+        raise InvalidValueError("a model's tables or lists are nested too deeply") from error
+
+
+def read_network(tables: Table) -> dict[str, Any]:
+    """The model and its network out of a model's tables; the same for models that are trained or simulated."""
+    network = as_table("[network]", tables.get("network", {}))
+    check_keys("[network]", network, ["seed"])
+    return {
+        "model": read_model(as_table("[model]", tables["model"])),
+        "seed": check_count("[network] seed", network.get("seed", 0), 0, MAX_SEED),
+        "populations": tuple(read_population(t) for t in _list("populations", tables["populations"])),
+        "connections": tuple(
+            read_connection(t) for t in (_list("connections", tables["connections"]) if "connections" in tables else ())
+        ),
+    }
+
+
+def network_tables(
+    model: ModelConfig, seed: int, populations: tuple[PopulationConfig, ...], connections: tuple[ConnectionConfig, ...]
+) -> Table:
+    """The same as tables again."""
+    return {
+        "model": {key: text for key, text in asdict(model).items() if text},
+        "network": {"seed": seed},
+        "populations": [
+            {
+                "name": p.name, "size": p.size, **p.neuron, "bias": None if p.bias == 0 else p.bias,
+                "batch_norm": p.batch_norm, "dropout": p.dropout or None, "drives": p.drives,
+            }
+            for p in populations
+        ],
+        "connections": [
+            {
+                "name": c.name, "source": c.source, "target": c.target,
+                "synapse": c.synapse if len(c.synapse) > 1 else c.synapse["kind"],
+                "max_delay_steps": c.max_delay_steps, **c.connectivity, "delay_kernel": c.delay_kernel,
+            }
+            for c in connections
+        ],
+    }  # fmt: skip
 
 
 def read_toml(path: Path) -> Table:

@@ -108,7 +108,11 @@ class RunFolder:
         if not self.config.is_file():
             raise RunFolderError(f"{self} is not a run folder: it has no config.toml")
         try:
+            if "simulation" in read_toml(self.config):
+                raise RunFolderError(f"{self} is not the folder of a training run but of a simulation")
             return config_of(str(self.config), located_tables(read_toml(self.config), self.path))
+        except RunFolderError:
+            raise
         except GennDelaysError as error:
             raise RunFolderError(f"run folder {self} is damaged: {error}") from error
 

@@ -38,5 +38,6 @@ def report() -> str:
     data = os.environ.get(DATA_VARIABLE)
     lines.append(f"data          {data or 'downloaded where needed'} (${DATA_VARIABLE} or --data-dir chooses)")
     lines.append(f"data sets     {', '.join(sorted(DATASETS))}")
-    lines.append(f"models        {', '.join(model_names()) or 'none'} ({models_folder()})")
+    lines.append(f"models        {', '.join(model_names(kind='training')) or 'none'} ({models_folder()})")
+    lines.append(f"simulations   {', '.join(model_names(kind='simulation')) or 'none'}")
     return "\n".join(lines)

@@ -39,6 +39,8 @@ from ..errors import InvalidValueError, unknown
 from ..paths import expanded
 from .config import Config, config_of, located_tables, read_toml
 from .overrides import Overrides
+from .settings import flat, with_settings
+from .simulated import SimulationConfig, simulation_config_of
 from .tables import as_table, check_keys
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -51,9 +53,26 @@ def models_folder(package: Path = _PACKAGE) -> Path:
     return carried if carried.is_dir() else package.parent / "models"
 
 
-def model_names(folder: Path | None = None) -> list[str]:
-    """Names of the library's own models."""
-    return sorted(path.stem for path in (folder or models_folder()).glob("*.toml"))
+def model_names(folder: Path | None = None, kind: str | None = None) -> list[str]:
+    """Names of the library's own models; of those to be trained (``"training"``) or simulated (``"simulation"``) alone
+    where a kind is given."""
+    folder = folder or models_folder()
+    return sorted(path.stem for path in folder.glob("*.toml") if kind in (None, _kind(folder, path.stem)))
+
+
+def _kind(folder: Path, name: str, followed: int = 2) -> str:
+    """The kind of a model of the library, that of the model that it extends."""
+    tables = read_toml(folder / f"{name}.toml")
+    base = _base(tables)
+    if base is not None and followed and (folder / f"{base}.toml").is_file():
+        return _kind(folder, str(base), followed - 1)
+    return "simulation" if "simulation" in tables else "training"
+
+
+def _base(tables: Any) -> Any:
+    """The name of the model that a model's tables extend, None for none."""
+    model = tables.get("model") if isinstance(tables, Mapping) else None
+    return model.get("extends") if isinstance(model, Mapping) else None
 
 
 def load_model(model: str, folder: Path | None = None) -> Config:
@@ -67,24 +86,58 @@ def load_model(model: str, folder: Path | None = None) -> Config:
         InvalidValueError: there is no such model, or it does not describe one.
     """
     folder = folder or models_folder()
+    return _config(*_tables_of(model, folder), folder)
+
+
+def load_simulation_model(model: str, folder: Path | None = None) -> SimulationConfig:
+    """The configuration of a simulation; see :func:`load_model`.
+
+    Raises:
+        InvalidValueError: there is no such model, or it does not describe a simulation.
+    """
+    folder = folder or models_folder()
+    return _simulation(*_tables_of(model, folder), folder)
+
+
+def _tables_of(model: str, folder: Path) -> tuple[str, Any]:
+    """A model's tables, and where they are from, for messages."""
     names = model_names(folder)
     if model in names:
-        return _config(f"model {model!r}", read_toml(folder / f"{model}.toml"), folder)  # its data has a name
+        return f"model {model!r}", read_toml(folder / f"{model}.toml")  # its data has a name
     path = expanded(model, "model")
     if path.suffix not in (".toml", ".py"):
         raise unknown("model (a name, or the path of a .toml or .py file)", model, names)
     if not path.is_file():
         raise InvalidValueError(f"there is no model file {model}; models by name: {', '.join(names) or 'none'}")
     tables = read_toml(path) if path.suffix == ".toml" else _run(path)
-    return _config(str(path), located_tables(tables, path.parent), folder)
+    return str(path), located_tables(tables, path.parent)
+
+
+def _simulation(where: str, tables: Any, folder: Path) -> SimulationConfig:
+    """The configuration of a simulation's tables: [overrides] are settings of the model that it extends."""
+    base = _base(tables)
+    if base is None:
+        return simulation_config_of(where, tables)
+    if base not in model_names(folder) or base == tables["model"].get("name"):
+        raise unknown(f"model in [model] extends of {where}", base, model_names(folder))
+    if base not in model_names(folder, "simulation"):
+        return simulation_config_of(where, load_model(str(base), folder).tables())  # which says what it is
+    check_keys(where, tables, ("model", "overrides"))
+    settings = flat(as_table("[overrides]", tables.get("overrides", {})))
+    found = with_settings(load_simulation_model(str(base), folder), settings).tables()
+    found["model"].pop("expected", None)  # the other model's figures
+    found["model"] |= {key: value for key, value in tables["model"].items() if key != "extends"}
+    return simulation_config_of(where, found)
 
 
 def _config(where: str, tables: Any, folder: Path) -> Config:
     """The configuration of a model's tables, those of the model that it extends beneath them."""
-    model = tables.get("model") if isinstance(tables, Mapping) else None
-    if not isinstance(model, Mapping) or "extends" not in model:
+    base = _base(tables)
+    if base is None:
         return config_of(where, tables)
-    base = model["extends"]
+    model = tables["model"]
+    if base in model_names(folder, "simulation"):
+        return config_of(where, load_simulation_model(str(base), folder).tables())  # which says what it is
     if base not in model_names(folder) or base == model.get("name"):
         raise unknown(f"model in [model] extends of {where}", base, model_names(folder))
     given = {section: table for section, table in tables.items() if section != "overrides"}

@@ -12,6 +12,7 @@ from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import DATASETS
 from ..datasets.own import OwnData, check_dataset, is_path
 from ..delays import DELAY_KERNELS
+from ..drives import Current, Drive, NoiseCurrent, PoissonDrive, StepCurrent
 from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..learning import OPTIMISERS, SURROGATES
 from ..learning.losses import LOSSES
@@ -32,6 +33,10 @@ METHOD_ONLY = [key for keys in METHOD_KEYS.values() for key in keys]
 NO_OPTIMISER = "none"
 NO_REWIRING = "none"
 NO_KERNEL = "none"
+DRIVES: dict[str, type[Drive]] = {
+    "poisson_drive": PoissonDrive, "current": Current, "noise_current": NoiseCurrent, "step_current": StepCurrent,
+}  # fmt: skip
+"""Input without neurons that send it, by the names of model files."""
 
 
 class _Nothing:
@@ -56,7 +61,8 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class PopulationConfig:
-    """A population. `neuron` holds the registered name under ``neuron`` and its arguments, `batch_norm` its own."""
+    """A population. `neuron` holds the registered name under ``neuron`` and its arguments, `batch_norm` its own,
+    `drives` those of one drive, or a list of them, with the registered name under ``kind``; None for none."""
 
     name: str
     size: Any
@@ -64,6 +70,7 @@ class PopulationConfig:
     bias: Any = 0.0
     batch_norm: Table | None = None
     dropout: float = 0.0
+    drives: Table | list[Table] | None = None
 
     @property
     def section(self) -> str:
@@ -193,7 +200,8 @@ def read_population(table: Table) -> PopulationConfig:
     section = f"[[populations]] {name!r}"
     if "size" not in table:
         raise InvalidValueError(f"{section} lacks 'size', its number of neurons")
-    neuron = complete("neuron", NEURONS, section, table, "neuron", ["name", "size", "bias", "batch_norm", "dropout"])
+    own = ["name", "size", "bias", "batch_norm", "dropout", "drives"]
+    neuron = complete("neuron", NEURONS, section, table, "neuron", own)
     bias = complete_value(f"{section} bias", "bias", table.get("bias", 0.0))
     norm = table.get("batch_norm", False)
     if isinstance(norm, Mapping):  # a table of its arguments; the name stands for itself
@@ -203,7 +211,17 @@ def read_population(table: Table) -> PopulationConfig:
         norm = complete("batch norm", _BATCH_NORM, section, "batch_norm") if norm else None
     dropout = check_real(f"{section} dropout", table.get("dropout", 0.0), 0.0, 1.0, open_high=True)
     norm = norm and {key: value for key, value in norm.items() if key != "kind"}
-    return PopulationConfig(name, table["size"], neuron, bias, norm, dropout)
+    return PopulationConfig(name, table["size"], neuron, bias, norm, dropout, _drives(section, table.get("drives")))
+
+
+def _drives(section: str, value: Any) -> Table | list[Table] | None:
+    """The drives of a population, one table or a list of them, as the file has it."""
+    if value is None or value == []:
+        return None
+    if isinstance(value, list):
+        named = [(f"{section} drives number {number}", entry) for number, entry in enumerate(value, 1)]
+        return [complete("drive", DRIVES, place, entry) for place, entry in named]
+    return complete("drive", DRIVES, f"{section} drives", value)
 
 
 def read_connection(table: Table) -> ConnectionConfig:

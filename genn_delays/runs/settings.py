@@ -22,7 +22,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets.own import located
@@ -37,13 +37,18 @@ from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..synapses import SYNAPSES
 from ..training.registry import COMPILERS
 from .build import validate
+from .build_simulation import validate_simulation
 from .config import SECTIONS, Config
 from .overrides import Overrides, overrides_in
-from .sections import METHOD_KEYS, NO_KERNEL, NO_OPTIMISER, NO_REWIRING, ConnectionConfig
+from .sections import DRIVES, METHOD_KEYS, NO_KERNEL, NO_OPTIMISER, NO_REWIRING, ConnectionConfig
+from .simulated import SIMULATION_SECTIONS, SimulationConfig, SimulationOverrides
 from .tables import Registry, Table, arguments_of
 
 FLAGS = tuple(f.name for f in fields(Overrides))
 """Settings without a dot."""
+SIMULATION_FLAGS = tuple(f.name for f in fields(SimulationOverrides))
+"""The same of simulations."""
+AnyConfig = TypeVar("AnyConfig", Config, SimulationConfig)
 _DATA = ("data", "training.dataset")
 """The option and the key with the same meaning."""
 _LISTS = ("populations", "connections")
@@ -53,7 +58,7 @@ _BARE = re.compile(r"[\w./~][\w.,:/~+-]*")
 _REGISTRIES: dict[str, Registry] = {
     "optimiser": OPTIMISERS, "delay_optimiser": OPTIMISERS, "schedule": SCHEDULES, "surrogate": SURROGATES,
     "losses": LOSSES, "readout": READOUTS, "delay_kernel": DELAY_KERNELS, "synapse": SYNAPSES,
-    "delay": DELAY_INITIALIZERS,
+    "delay": DELAY_INITIALIZERS, "drives": DRIVES,
 }  # fmt: skip
 """Names that the ``kind`` of a table of this key may be; other tables with a ``kind`` are initialisers."""
 _NAMING: dict[str, tuple[str, Registry]] = {
@@ -62,7 +67,7 @@ _NAMING: dict[str, tuple[str, Registry]] = {
 }  # fmt: skip
 """The key of a section, or of an entry of a list, that names what its other keys are arguments of."""
 _OWN: dict[str, tuple[str, ...]] = {
-    "populations": ("name", "size", "bias", "batch_norm", "dropout"),
+    "populations": ("name", "size", "bias", "batch_norm", "dropout", "drives"),
     "connections": tuple(f.name for f in fields(ConnectionConfig) if f.name != "connectivity"),
     "rewiring": ("connections",),
 }
@@ -157,7 +162,7 @@ def value_of(config: Config, key: str) -> Any:
 # --- applied ---------------------------------------------------------------------------------------------------------
 
 
-def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+def with_settings(config: AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
     """The configuration with settings, checked like a model file.
 
     Args:
@@ -182,31 +187,38 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
         raise InvalidValueError(f"setting {', '.join(settings)}: {error}") from error
 
 
-def _check_names(config: Config, settings: Mapping[str, Any]) -> None:
+def _names_of(config: Config | SimulationConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Settings without a dot, and sections, of a kind of configuration."""
+    simulated = isinstance(config, SimulationConfig)
+    return (SIMULATION_FLAGS, SIMULATION_SECTIONS) if simulated else (FLAGS, SECTIONS)
+
+
+def _check_names(config: Config | SimulationConfig, settings: Mapping[str, Any]) -> None:
+    flags, sections = _names_of(config)
     for key in settings:
-        if "." not in key and key not in FLAGS:
+        if "." not in key and key not in flags:
             meant = [path for path in _known(config) if path.split(".")[-1] == key]
             if meant:
                 names = ", ".join(repr(path) for path in meant)
                 raise InvalidValueError(f"unknown setting {key!r}: did you mean {names}?")
             if key in _LISTS:
                 raise InvalidValueError(f"{key} are set by name and key, {key}.NAME.KEY, got the whole {key}")
-            if key in SECTIONS:
+            if key in sections:
                 raise InvalidValueError(f"section [{key}] is set key by key, {key}.KEY, got the whole section")
-            raise unknown("setting", key, FLAGS)
+            raise unknown("setting", key, flags)
         parts = split_key(key)
-        if len(parts) > 1 and (parts[0] not in SECTIONS or parts[0] == "versions"):
+        if len(parts) > 1 and (parts[0] not in sections or parts[0] == "versions"):
             near = get_close_matches(key, _known(config), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(s for s in SECTIONS if s != "versions")
+            known = ", ".join(s for s in sections if s != "versions")
             raise InvalidValueError(f"unknown section {parts[0]!r} in setting {key!r}; known: {known}.{hint}")
 
 
-def _known(config: Config) -> list[str]:
+def _known(config: Config | SimulationConfig) -> list[str]:
     """Dotted keys of all that a configuration has."""
     tables = config.tables()
     named: Table = {section: table for section, table in tables.items() if section not in _LISTS}
-    for section in _LISTS:
+    for section in (section for section in _LISTS if section in tables):
         named[section] = dict(zip(_names(section, tables[section]), tables[section], strict=True))
 
     def paths(table: Table, within: str) -> list[str]:
@@ -218,20 +230,36 @@ def _known(config: Config) -> list[str]:
     return paths(named, "")
 
 
-def _applied(config: Config, settings: Mapping[str, Any]) -> Config:
+def _applied(config: AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
+    if isinstance(config, SimulationConfig):
+        return _applied_simulation(config, settings)
     settings = {_DATA[0] if key == _DATA[1] else key: value for key, value in settings.items()}
     flags = {key: value for key, value in settings.items() if key in FLAGS}
     if flags:
         config = Overrides(**flags).apply(config)
     dotted = {split_key(key): value for key, value in settings.items() if key not in FLAGS}
     if dotted:
-        tables = config.tables()
-        # whole tables before their keys, and what they are before its arguments
-        for path in sorted(dotted, key=lambda path: (len(path), not _names_kind(path))):
-            _set(tables, path, copy.deepcopy(dotted[path]))
-        config = Config.from_tables(tables)
+        config = Config.from_tables(_with_dotted(config.tables(), dotted))
     validate(config)
     return config
+
+
+def _applied_simulation(config: SimulationConfig, settings: Mapping[str, Any]) -> SimulationConfig:
+    flags = {key: value for key, value in settings.items() if key in SIMULATION_FLAGS}
+    dotted = {split_key(key): value for key, value in settings.items() if key not in SIMULATION_FLAGS}
+    if dotted:  # before the options, which are checked with the time step
+        config = SimulationConfig.from_tables(_with_dotted(config.tables(), dotted))
+    config = SimulationOverrides(**flags).apply(config)
+    validate_simulation(config)
+    return config
+
+
+def _with_dotted(tables: Table, dotted: Mapping[Path, Any]) -> Table:
+    """A model's tables with settings by path in them."""
+    # whole tables before their keys, and what they are before its arguments
+    for path in sorted(dotted, key=lambda path: (len(path), not _names_kind(path))):
+        _set(tables, path, copy.deepcopy(dotted[path]))
+    return tables
 
 
 def _names_kind(path: Path) -> bool:
@@ -249,7 +277,7 @@ def _set(tables: Table, path: Path, value: Any) -> None:
     name = rest[0] if rest else ""
     if len(rest) < 2:
         raise InvalidValueError(f"{section} are set by name and key, {section}.NAME.KEY, got {'.'.join(path)!r}")
-    names = _names(section, tables[section])
+    names = _names(section, tables.get(section, []))
     if name == _EVERY:
         entries = [entry for entry in tables[section] if _may_have(entry, section, tuple(rest[1:]))]
         if not entries:

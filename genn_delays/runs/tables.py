@@ -14,6 +14,7 @@ from ..errors import GennDelaysError, InvalidValueError, as_float, unknown
 from ..initializers import INITIALIZERS
 from ..learning import SCHEDULES
 from ..learning.readouts import READOUTS
+from ..synapses import SYNAPSES
 
 Table = dict[str, Any]
 Registry = Mapping[str, Any]
@@ -23,6 +24,7 @@ _NESTED: dict[str, tuple[str, Registry]] = {
     "delay": ("delay initializer", DELAY_INITIALIZERS),
     "schedule": ("schedule", SCHEDULES),
     "readout": ("readout", READOUTS),
+    "synapse": ("synapse", SYNAPSES),  # of a drive; connections read their own
 }
 """Arguments that are tables of their own, and what they hold; other tables with a ``kind`` are initialisers."""
 

@@ -308,7 +308,7 @@ def test_sources_compile_without_a_warning(case, arch):
         assert cubin[:4] == b"\x7fELF"
 
 
-@pytest.mark.parametrize("model", model_names())
+@pytest.mark.parametrize("model", model_names(kind="training"))
 def test_sources_of_models_compile_without_a_warning(model):
     try:
         find_compiler()

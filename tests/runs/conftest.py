@@ -85,6 +85,8 @@ def few_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Drawing takes longer than training the small model, so it is left out of tests of something else."""
     if "pictures" not in request.fixturenames:
         monkeypatch.setattr("genn_delays.runs.curve.draw_learning_curve", lambda *arguments: None)
+        for name in ("draw_raster", "draw_rates"):
+            monkeypatch.setattr(f"genn_delays.runs.simulation_pictures.{name}", lambda *arguments: None)
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""The command ``simulate`` and its options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..interrupts import raise_again
+from ..streams import say
+from .sweeps import add_set
+from .values import real, whole
+
+if TYPE_CHECKING:
+    from ..runs.simulate import SimulationResult
+
+SIMULATE = """\
+Simulate MODEL for a time, step by step, and keep everything in a folder: the complete
+configuration (config.toml), spikes (spikes/POPULATION.npz), their statistics
+(result.json), a raster and rates as pictures.
+
+  genn-delays simulate brunel
+  genn-delays simulate potjans_diesmann --scale 0.1 --duration 2000
+  genn-delays simulate vogels_abbott_cuba --set connections.*.delay=5 --seed 1
+
+MODEL is a name (see `genn-delays info`), or the path of a TOML file with [simulation], of
+a simulation's config.toml, or of a Python file that defines build() and returns the same
+tables. Options override the model's settings.
+"""
+
+_SCALE = """\
+share of the network's full size, above 0, at most 1: neurons and synapses of every neuron by this factor, weights and
+a constant current so that mean and variance of the input stay (van Albada et al. 2015)
+"""
+
+
+def add_simulate(parser: argparse.ArgumentParser) -> None:
+    """The options of ``simulate``."""
+    parser.add_argument("model", metavar="MODEL", help="a model's name or path")
+    what = parser.add_argument_group("what is simulated")
+    what.add_argument("--duration", type=real, metavar="MS", help="simulated time in ms, a multiple of the time step")
+    what.add_argument("--scale", type=real, metavar="S", help=" ".join(_SCALE.split()))
+    what.add_argument("--seed", type=whole, metavar="N", help="seed of the network and of random input")
+    add_set(what)
+    how = parser.add_argument_group("how")
+    how.add_argument("--backend", metavar="NAME", help="cpu (generated C++) or reference (NumPy, slow)")
+    how.add_argument(
+        "--threads", type=whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
+    )
+    files = parser.add_argument_group("files and output")
+    files.add_argument("--out", metavar="DIR", help="folder, new or empty (default: runs/MODEL-NNN)")
+    files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
+    files.add_argument("--quiet", action="store_true", help="no progress bar, and no remarks")
+
+
+def simulate(args: argparse.Namespace) -> int:
+    """Simulate a model and print its figures."""
+    from ..runs.folder import RunFolder
+    from ..runs.models import load_simulation_model
+    from ..runs.settings import read_setting, with_settings
+    from ..runs.simulate import simulate as simulate_and_keep
+    from ..runs.simulated import SimulationOverrides
+
+    raise_again()
+    overrides = SimulationOverrides(args.duration, args.scale, args.seed, args.threads, args.backend)
+    config = with_settings(load_simulation_model(args.model), dict(read_setting(text) for text in args.set))
+    folder = None if args.out is None else RunFolder(args.out)
+
+    def note(text: str) -> None:
+        if not args.quiet:
+            say(f"genn-delays: {' '.join(text.split())}")
+
+    result = simulate_and_keep(overrides.apply(config), folder, progress=not args.quiet, note=note)
+    print(result.json() if args.json else _summary(result))
+    return 0
+
+
+def _summary(r: SimulationResult) -> str:
+    scale = "" if r.scale == 1 else f", scale {r.scale:g}"
+    after = f", figures from {r.transient:g} ms on" if r.transient else ""
+    rows = [
+        ("network", f"{r.neurons:,} neurons, {r.synapses:,} synapses{scale}, backend {r.backend}, seed {r.seed}"),
+        ("simulated", f"{r.duration:g} ms in steps of {r.dt:g} ms{after}"),
+        ("built in", f"{r.build_seconds:.2f} s"),
+        ("run in", f"{r.run_seconds:.2f} s, real-time factor {r.real_time_factor:.3g}"),
+    ]
+    lines = [r.model, *(f"  {name:<10}  {text}" for name, text in rows)]
+    if r.populations:
+        width = max(10, *(len(p.name) for p in r.populations))
+        lines.append(f"  {'population':<{width}}  neurons  rate (Hz)  CV of ISI  synchrony   silent")
+        for p in r.populations:
+            cv, synchrony = (f"{'-' if v is None else f'{v:.3f}':>9}" for v in (p.cv_isi, p.synchrony))
+            lines.append(f"  {p.name:<{width}}  {p.neurons:>7}  {p.rate:>9.3f}  {cv}  {synchrony}  {p.silent:>7}")
+    return "\n".join([*lines, f"  {'folder':<10}  {r.out}"])

@@ -95,12 +95,26 @@ def memory(config: Config, small: dict[str, Any], who: str, threads: int) -> dic
     opened(config_of("benchmark", small), threads)()
     work = opened(config, threads)
     gc.collect()
-    _forget_peak()
+    forget_peak()
     before = resident()
     keep = work()
     found = {"growth": resident() - before, "peak_growth": max(peak() - before, 0)}
     del keep
     return found
+
+
+def simulation(**arguments: Any) -> dict[str, Any]:
+    """See :func:`.simulation_memory.simulation_memory`."""
+    from .simulation_memory import simulation_memory
+
+    return simulation_memory(**arguments)
+
+
+def brian2(**arguments: Any) -> dict[str, Any]:
+    """See :func:`.simulation_brian.build_brian2`."""
+    from .simulation_brian import build_brian2
+
+    return build_brian2(**arguments)
 
 
 def _own(config: Config, threads: int) -> Callable[[], Any]:
@@ -153,11 +167,18 @@ def peak() -> int:
         return 0
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """From now on :func:`peak` is the most since now."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # the peak then has that of the small network in it
         return
 
 
-WORK: dict[str, Callable[..., dict[str, Any]]] = {"nothing": nothing, "starting": starting, "memory": memory}
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
+    "nothing": nothing,
+    "starting": starting,
+    "memory": memory,
+    "simulation": simulation,
+    "brian2": brian2,
+}

@@ -12,8 +12,8 @@ from .options import Options
 from .pictures import MARKS, NAMES, Pictures, line, logarithmic, new_figure
 from .records import Measurement, Results, of_machine, short, table
 from .simulation_brian import brian2
-from .simulation_network import Simulated, simulated_network
-from .simulation_options import Asked, Point, asked, brian2_version
+from .simulation_network import Point, Simulated, simulated_network
+from .simulation_options import Asked, asked, brian2_version
 from .simulation_subjects import Counted, genn, out_degree, own
 from .timing import Opener, Summary, interleaved
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import GennDelaysError
 from .children import in_a_process
-from .simulation_network import simulated_network
-from .simulation_options import Point, point_of
-from .simulation_subjects import Counted, settling_steps
+from .simulation_network import Point, settling_steps
+from .simulation_subjects import Counted
 from .timing import Sample
 
 
@@ -50,33 +47,3 @@ def _file(folder: Path, pattern: str) -> Path:
     if found is None:
         raise GennDelaysError(f"Brian2's program left no file {pattern} in its results: is its version a new one?")
     return found
-
-
-def build_brian2(point: dict[str, Any], threads: int, folder: str) -> dict[str, Any]:
-    """In a process of its own: generate the program of a network, in single precision, and compile it."""
-    import brian2 as b  # type: ignore[import-not-found]
-
-    start = time.perf_counter()
-    asked = point_of(point)
-    b.prefs.core.default_float_dtype = np.float32
-    b.prefs.devices.cpp_standalone.openmp_threads = 0 if threads == 1 else threads
-    b.set_device("cpp_standalone", build_on_run=False)
-    b.defaultclock.dt = asked.dt * b.ms
-    simulated = simulated_network(asked)
-    s = simulated.synapses()
-    neurons = b.NeuronGroup(
-        asked.size, "dv/dt = -v / tau_mem + current : 1\ncurrent : hertz (constant)", method="euler",
-        threshold="v >= 1", reset="v = 0", namespace={"tau_mem": simulated.tau_mem * b.ms},
-    )  # fmt: skip
-    neurons.v = simulated.v
-    neurons.current = simulated.current.astype(np.float64) * 1000.0 * b.Hz  # was a millisecond's
-    synapses = b.Synapses(neurons, neurons, "w : 1", on_pre="v_post += w")
-    synapses.connect(i=s.pre, j=s.post)
-    synapses.w = s.weight * np.float32(asked.dt)
-    synapses.delay = s.delay * (asked.dt * b.ms)
-    monitor = b.SpikeMonitor(neurons)
-    network = b.Network(neurons, synapses, monitor)
-    network.run(settling_steps(asked) * asked.dt * b.ms)
-    network.run(asked.steps * asked.dt * b.ms)
-    b.device.build(directory=folder, compile=True, run=False, with_output=False)
-    return {"build_seconds": time.perf_counter() - start}

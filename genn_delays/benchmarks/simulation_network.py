@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,49 @@ from ..initializers import Uniform
 from ..network import Connection, Network, Population
 from ..neurons import LeakyIntegrateFire
 
-if TYPE_CHECKING:
-    from .simulation_options import Point
-
 NAME = "neurons"
 SHARE = 0.05
 """Size of a neuron's recurrent input beside the last step of its membrane potential towards the threshold."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network that is measured.
+
+    Attributes:
+        size: number of neurons.
+        synapses: of a neuron, on average.
+        delay: the shortest and the longest, in time steps.
+        rate: spikes of a neuron and second.
+        dt: length of a time step in ms.
+        steps: time steps of a sample.
+    """
+
+    size: int
+    synapses: int
+    delay: tuple[int, int]
+    rate: float
+    dt: float
+    steps: int
+
+    @property
+    def seconds(self) -> float:
+        """Model time of a sample."""
+        return self.steps * self.dt / 1000.0
+
+    def tables(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self) | {"delay": list(self.delay)}
+
+
+def point_of(tables: dict[str, Any]) -> Point:
+    """The point whose tables these are."""
+    return Point(**{**tables, "delay": tuple(tables["delay"])})
+
+
+def settling_steps(point: Point) -> int:
+    """Steps until as much arrives as is sent: the longest delay."""
+    return point.delay[1] + 1
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import Any
@@ -14,46 +14,11 @@ from ..delays.initializers import MAX_DELAY
 from ..errors import BackendUnavailableError, InvalidValueError, check_count, check_real, shown, unknown
 from ..plan.simulation_memory import foresee_simulation
 from .options import Options, check_available, listed, once
-from .simulation_network import simulated_network
+from .simulation_network import Point, simulated_network
 
 RIVALS = ("genn", "brian2")
 BACKENDS_OF_SIMULATIONS = tuple(sorted(name for name, kind in BACKENDS.items() if hasattr(kind, "build_simulation")))
 SIZES, SYNAPSES, DELAYS, RATES, DURATION, DT = (10_000,), 1000, ("1,25",), (5.0,), 1000.0, 1.0
-
-
-@dataclass(frozen=True)
-class Point:
-    """A network that is measured.
-
-    Attributes:
-        size: number of neurons.
-        synapses: of a neuron, on average.
-        delay: the shortest and the longest, in time steps.
-        rate: spikes of a neuron and second.
-        dt: length of a time step in ms.
-        steps: time steps of a sample.
-    """
-
-    size: int
-    synapses: int
-    delay: tuple[int, int]
-    rate: float
-    dt: float
-    steps: int
-
-    @property
-    def seconds(self) -> float:
-        """Model time of a sample."""
-        return self.steps * self.dt / 1000.0
-
-    def tables(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self) | {"delay": list(self.delay)}
-
-
-def point_of(tables: dict[str, Any]) -> Point:
-    """The point whose tables these are."""
-    return Point(**{**tables, "delay": tuple(tables["delay"])})
 
 
 @dataclass(frozen=True)
@@ -73,7 +38,7 @@ class Asked:
 
 
 def asked(options: Options, usual_repeats: int) -> Asked:
-    """What the options ask for.
+    """All that the options ask for.
 
     Raises:
         InvalidValueError: an option is wrong, or options do not fit each other.

@@ -14,8 +14,7 @@ from ..backends import BACKENDS
 from ..backends.cpu import CPU
 from ..backends.genn import build, packages
 from ..simulation import SimulationCompiler
-from .simulation_network import NAME, Simulated
-from .simulation_options import Point
+from .simulation_network import NAME, Point, Simulated, settling_steps
 from .timing import Sample, seconds_of
 
 Count = npt.NDArray[np.int64]
@@ -44,11 +43,6 @@ class Counted:
 def out_degree(simulated: Simulated) -> npt.NDArray[np.int64]:
     """Synapses that lead away from each neuron."""
     return np.bincount(simulated.synapses().pre, minlength=simulated.population.size).astype(np.int64)
-
-
-def settling_steps(point: Point) -> int:
-    """Steps until as much arrives as is sent: the longest delay."""
-    return point.delay[1] + 1
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from test_benchmark_command import run
 from genn_delays import CPU, SimulationCompiler
 from genn_delays.benchmarks.options import Options
 from genn_delays.benchmarks.simulation import draw, measure
-from genn_delays.benchmarks.simulation_network import NAME, simulated_network
-from genn_delays.benchmarks.simulation_options import Point, asked, point_of
+from genn_delays.benchmarks.simulation_network import NAME, Point, point_of, simulated_network
+from genn_delays.benchmarks.simulation_options import asked
 from genn_delays.cli import main
 
 TINY = ["--sizes", "100", "--synapses", "10", "--delays", "1,5", "--repeats", "1"]
@@ -43,7 +43,7 @@ def test_neurons_spike_at_the_rate_asked_for(rate):
     assert found.max() - found.min() <= max(2.0, 0.5 * rate)
 
 
-def test_what_arrives_does_not_change_when_neurons_spike():
+def test_arriving_spikes_do_not_change_when_neurons_spike():
     """With 10 times the synapses a neuron spikes at the steps at which it spiked before; few by a step apart."""
     _, times, neurons = rates(POINT)
     _, other_times, other_neurons = rates(POINT, synapses=200)

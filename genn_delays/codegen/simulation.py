@@ -25,7 +25,7 @@ TILE = 256
 """Neurons that are computed together, a multiple of 64."""
 AHEAD = 8
 """Spikes by which rows are fetched into the cache ahead."""
-LINES = 2
+LINES = 8
 """Cache lines that are fetched of each."""
 _INPUTS = {"poisson": "poisson_input", "spikes": "given_spikes"}
 

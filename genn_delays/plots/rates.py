@@ -72,7 +72,7 @@ def neuron_distributions(values: Mapping[str, npt.NDArray[Any]], ax: Axes | None
         meanprops={"marker": "x", "markeredgecolor": COLOURS["black"]},
     )  # fmt: skip
     ax.set_xticks(range(1, len(shown) + 1), list(shown))
-    ax.set_ylabel(label)
+    ax.set(xlabel="population", ylabel=label)
     ax.set_ylim(bottom=0.0)
     plain(ax)
     return ax

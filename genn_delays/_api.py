@@ -56,15 +56,19 @@ from .learning import (
 from .learning.readouts import Readout
 from .network import Connection, Network, Population
 from .neurons import (
+    AdaptiveExponential,
     AdaptiveLeakyIntegrateFire,
     BatchNorm,
     DynamicNeuron,
     Equations,
+    HodgkinHuxley,
     Input,
+    Izhikevich,
     LeakyIntegrate,
     LeakyIntegrateFire,
     Neuron,
     PoissonInput,
+    QuadraticIntegrateFire,
     SpikeInput,
     SpikeSource,
     UserNeuron,
@@ -72,7 +76,7 @@ from .neurons import (
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
 from .simulation import Simulation, SimulationCompiler, Spikes, Trace
-from .synapses import Delta, Exponential
+from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
 from .training.folding import Folded, fold_batch_norm
@@ -85,13 +89,16 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AdaptiveExponential",
     "AdaptiveLeakyIntegrateFire",
+    "Alpha",
     "ArcTan",
     "BatchNorm",
     "BatchProgressBar",
     "Callback",
     "Checkpoint",
     "CompiledNetwork",
+    "Conductance",
     "Connection",
     "Constant",
     "ConstantInt",
@@ -119,8 +126,10 @@ __all__ = [
     "GaussianKernel",
     "GeNN",
     "GennDelaysError",
+    "HodgkinHuxley",
     "Initializer",
     "Input",
+    "Izhikevich",
     "KaimingUniform",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
@@ -140,6 +149,7 @@ __all__ = [
     "PoissonDrive",
     "PoissonInput",
     "Population",
+    "QuadraticIntegrateFire",
     "Readout",
     "Reference",
     "RelativeMeanSquareError",

@@ -19,10 +19,10 @@ from .syntax import expression
 
 FUNCTIONS = {
     "exp": 1, "log": 2, "sqrt": 1, "sin": 1, "cos": 1, "tan": 1, "sinh": 1, "cosh": 1, "tanh": 1, "Abs": 1,
-    "asin": 1, "acos": 1, "atan": 1, "asinh": 1, "acosh": 1, "atanh": 1, "erf": 1, "erfc": 1,
+    "asin": 1, "acos": 1, "atan": 1, "asinh": 1, "acosh": 1, "atanh": 1, "erf": 1, "erfc": 1, "exprel": 1,
 }  # fmt: skip
 """Functions that equations may use, those that every target has in single precision, and how many arguments they take
-at most: ``log(x, b)`` is the logarithm to base b."""
+at most: ``log(x, b)`` is the logarithm to base b, ``exprel(x)`` is ``(exp(x) - 1) / x`` and 1 at 0."""
 CONSTANTS = ("pi",)
 """Numbers that have a name, unless a variable or parameter has it. More of them would hide forgotten parameters."""
 

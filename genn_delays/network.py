@@ -208,7 +208,7 @@ class Population:
                 f"{what} {self.name!r}: these are for SimulationCompiler; training gets its inputs as data, for "
                 "populations of Input() or SpikeInput()"
             )
-        for c in self.incoming:
+        for c in self.incoming[1:]:
             if c.synapse != self.synapse:
                 raise InvalidValueError(
                     f"synapse {c.synapse!r} of connection {c.name!r}: connection {self.incoming[0].name!r} onto the "
@@ -247,10 +247,10 @@ class Population:
         return values
 
     def synapse_parameter(self, name: str, value: Any, number: int) -> npt.NDArray[np.float64]:
-        """A time constant of its synapses ``[neuron]``, the one of this number."""
+        """A parameter of its synapses ``[neuron]``, the one of this number."""
         what = f"{name} of population {self.name!r}"
         values = sample_per_neuron(what, value, self.index, _SYNAPSE + number, self.size, self.network.seed)
-        if not (values > 0).all():
+        if name.startswith("tau") and not (values > 0).all():
             raise InvalidValueError(f"{what} must be above 0 ms, got {values.min()}")
         return values
 
@@ -265,7 +265,8 @@ class Connection:
         source, target: the populations.
         connectivity: which neurons are connected, with which weights and delays.
         synapse: ``"delta"``: a spike of weight w adds w to the input current of one time step; ``Exponential(tau)``: to
-            a current that decays. In training the same for all connections with one target.
+            a current that decays; ``Alpha(tau)``; ``Conductance(tau, e_rev)``. In training the same for
+            all connections with one target.
         name: unique in its network; ``source_target`` where not given.
         max_delay_steps: no delay may be above this; the connectivity's own largest where not given.
         delay_kernel: how synapses are spread over lags while training: ``"gaussian"``, ``"triangle"`` or a

@@ -37,9 +37,11 @@ def loss_at(compiled: CompiledNetwork, x: Any, y: Any, owner: Any, variable: str
 
 
 def check_gradient(
-    compiled: CompiledNetwork, x: Any, y: Any, variable: str, seed: int = 0, tolerance: float = 1e-6
+    compiled: CompiledNetwork, x: Any, y: Any, variable: str, seed: int = 0, tolerance: float = 1e-6, step: float = 1e-5
 ) -> None:
     """Gradients of a variable, a few of every owner; where the reset is detached, its factors are frozen.
+
+    `step` is the change of a number: small where the loss is far from linear.
 
     A smooth spike is as good a factor as any; a refractory period begins at a whole spike.
     """
@@ -52,7 +54,6 @@ def check_gradient(
         compiled.engine.frozen_resets = {index: s.copy() for index, s in spiked.items()}
         _, gradients = compiled.gradients(x, y, variable)
     random = np.random.default_rng(seed)
-    step = 1e-5
     for owner, gradient in gradients.items():
         for index in random.choice(gradient.size, min(6, gradient.size), replace=False):
             up, down = (loss_at(compiled, x, y, owner, variable, index, s * step) for s in (1, -1))

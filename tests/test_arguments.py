@@ -150,7 +150,7 @@ def _reals() -> list[Any]:
     """Every constructor of the library that is a dataclass, with each of its arguments whose default is a float."""
     found = []
     needed = {gd.OneCycle: {"maximum": 0.5}, gd.RelativeMeanSquareError: {"delta": 1.0}, gd.Constant: {"value": 1.0}}
-    needed |= {gd.FixedNumber: {"sparsity": 0.5}, gd.FixedProbability: {"p": 0.5}}
+    needed |= {gd.FixedNumber: {"sparsity": 0.5}, gd.FixedProbability: {"p": 0.5}, gd.NoiseCurrent: {"sd": 0.5}}
     needed |= {kind: {"n": 2} for kind in (gd.FixedInDegree, gd.FixedOutDegree, gd.FixedTotalNumber)}
     for kind in (getattr(gd, name) for name in gd.__all__):
         if not dataclasses.is_dataclass(kind):

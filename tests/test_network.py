@@ -149,8 +149,8 @@ def test_what_cannot_be_connected():
             Connection(o, h, Dense())
         with refused("connectivity", "FixedNumber(sparsity=0.9)", "'dense'"):
             Connection(a, h, "dense")
-        with refused("synapse", "'alpha'", "delta, exponential"):
-            Connection(a, h, Dense(), "alpha")
+        with refused("synapse", "'beta'", "alpha, conductance, delta, exponential"):
+            Connection(a, h, Dense(), "beta")
 
 
 def test_what_spikes():

@@ -61,11 +61,15 @@ NEEDED: dict[str, dict[str, Any]] = {
     "EventPropCompiler": {"example_timesteps": 3},
     "DistanceDependent": {"pre_positions": [0.0, 1.0], "post_positions": [0.0, 1.0], "sigma": 1.0},
     "FixedInDegree": {"n": 2}, "FixedOutDegree": {"n": 2}, "FixedTotalNumber": {"n": 3},
+    "PoissonInput": {"rate": 5.0}, "PoissonDrive": {"rate": 5.0, "weight": 0.1}, "Current": {"amplitude": 0.1},
+    "NoiseCurrent": {"sd": 0.1}, "StepCurrent": {"values": [0.1, 0.2]}, "Trace": {"variable": "v"},
+    "SpikeSource": {"times": [0.5, 1.0], "neurons": [0, 1]},
     "Equations": {"variables": {"v": ("-v + Isyn", "0")}, "threshold": "v - 1", "parameters": ()},
 }  # fmt: skip
 """What constructors cannot do without."""
 LEFT_OUT = {
-    "Callback", "CompiledNetwork", "Connection", "Folded", "GennDelaysError", "Population", "Synapses", "__version__",
+    "Callback", "CompiledNetwork", "Connection", "Folded", "GennDelaysError", "Population", "Simulation", "Synapses",
+    "__version__",
 }  # fmt: skip
 """Bases, results, what is tested by itself, and what is no constructor."""
 BASES = {"DelayInitializer", "DelayKernel", "DynamicNeuron", "Initializer", "Loss", "Neuron", "Optimiser", "Readout"}
@@ -110,6 +114,9 @@ def arguments(thing: Any) -> list[str]:
 
 def used(thing: Any) -> None:
     """Made, a thing must also serve: what is checked late is checked where it is used."""
+    if isinstance(thing, (gd.drives.Drive, gd.PoissonInput, gd.SpikeSource, gd.Spikes, gd.Trace)):
+        simulated(thing)
+        return
     network = gd.Network()
     with network:
         a = gd.Population(gd.Input(), 2, "a")
@@ -131,6 +138,18 @@ def used(thing: Any) -> None:
     compiler.plan(network_of("exponential") if isinstance(thing, gd.EventPropCompiler) else network)
     for connection in network.connections:
         assert np.isfinite(connection.synapses.weight).all()
+
+
+def simulated(thing: Any) -> None:
+    """Two steps of a network with an input, a drive or a recording."""
+    network, record = gd.Network(), isinstance(thing, (gd.Spikes, gd.Trace))
+    with network:
+        source = gd.Population(thing if isinstance(thing, gd.Neuron) else gd.SpikeInput(), 2, "a")
+        b = gd.Population(gd.LeakyIntegrateFire(), 2, "h", drives=thing if isinstance(thing, gd.drives.Drive) else ())
+        gd.Connection(source, b, gd.Dense(weight=0.1))
+    compiler = gd.SimulationCompiler(0.1, backend="reference")
+    with compiler.compile(network, {"h": thing} if record else None) as simulation:
+        simulation.run(0.2)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTORS)

@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from differences import SMOOTH, check_gradient
+from differences import SMOOTH, check_gradient, loss_at
 
 from genn_delays import (
     Adam,
+    AdaptiveExponential,
     AdaptiveLeakyIntegrateFire,
+    Alpha,
+    Conductance,
     Connection,
     Dense,
+    EventPropCompiler,
     Exponential,
     Input,
     LeakyIntegrate,
@@ -20,6 +24,7 @@ from genn_delays import (
     Network,
     Normal,
     Population,
+    Reference,
     Sparse,
     SpikeInput,
     SurrogateCompiler,
@@ -27,6 +32,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.errors import InvalidValueError
+from genn_delays.synapses import joined
 
 NEURONS = {
     "lif": LeakyIntegrateFire(tau_mem=8.0),
@@ -152,7 +158,7 @@ def test_an_adaptive_neuron_spikes_less_and_less() -> None:
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({"synapse": "alpha"}, ["synapse", "'alpha'", "delta, exponential"]),
+        ({"synapse": "alhpa"}, ["synapse", "'alhpa'", "alpha, conductance, delta, exponential"]),
         ({"synapse": 3}, ["synapse", "Exponential(5.0)", "3"]),
         ({"tau": 0.0}, ["tau", "(0, inf)", "0"]),
         ({"tau": [1.0, -1.0, 1.0]}, ["tau_syn", "'c'", "above 0", "-1"]),
@@ -175,3 +181,127 @@ def test_bad_input(change: dict[str, Any], parts: list[str]) -> None:
         SurrogateCompiler(10).compile(network)
     for part in parts:
         assert part in str(error.value)
+
+
+# --- alpha synapses and conductances ----------------------------------------------------------------------------------
+
+
+def onto(neuron: Any, synapse: Any, seed: int = 5) -> Network:
+    network = Network(seed=seed)
+    with network:
+        a, b = Population(Input(), 5, name="a"), Population(neuron, 7, name="b")
+        c = Population(LeakyIntegrate(tau_mem=12.0, readout="sum_softmax"), 3, name="c")
+        Connection(a, b, Dense(weight=Normal(0.2, 0.3), delay=UniformInt(1, 4)), synapse)
+        Connection(b, b, Dense(weight=Normal(0.0, 0.2), delay=UniformInt(1, 4)), synapse)
+        Connection(b, c, Dense(weight=Normal(0.1, 0.5)), Exponential(4.0))
+    return network
+
+
+ADEX = AdaptiveExponential.examples()[0]
+ONTO: dict[str, tuple[Any, Any]] = {
+    "alpha": (LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5), Alpha(3.0)),
+    "alpha_exact": (LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5, integration="exact"), Alpha(Uniform(2.0, 4.0))),
+    "alpha_adex": (ADEX, Alpha(3.0)),
+    "conductance": (LeakyIntegrateFire(tau_mem=8.0, v_thresh=0.5, integration="euler"), Conductance(4.0, 1.5)),
+    "conductance_adex": (ADEX, Conductance(Uniform(3.0, 5.0), Uniform(2.5, 4.5))),
+}
+
+
+@pytest.mark.parametrize("name", ONTO)
+def test_every_synapse_is_the_same_everywhere(kernels: Any, name: str) -> None:
+    found = []
+    for backend in (kernels, "reference"):
+        network = onto(*ONTO[name])
+        with SurrogateCompiler(25, 6, backend=backend).compile(network) as compiled:
+            b = compiled.plan.populations[1]
+            compiled.engine.keep_variables(1)
+            gradients = compiled.gradients(*data(network))[1]
+            assert b.model is not None
+            values = {s: compiled.engine.variable(1, s) for s in b.model.states}
+            found.append((compiled.engine.spikes(1), values, list(gradients.values())))
+    assert found[1][0].any()
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    for s, expected in found[1][1].items():
+        np.testing.assert_array_equal(found[0][1][s], expected, err_msg=s)
+    for g, expected in zip(found[0][2], found[1][2], strict=True):
+        np.testing.assert_allclose(g, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ONTO)
+def test_gradients_through_every_synapse(name: str) -> None:
+    network = onto(*ONTO[name])
+    compiled = SurrogateCompiler(20, 2, backend=SMOOTH).compile(network)
+    x, y = data(network, 20, 2)
+    hard = SurrogateCompiler(20, 2, backend=Reference(dtype="float64")).compile(network)
+    hard.gradients(x, y)
+    frozen = hard.engine.spiked[1].copy()
+    assert frozen.any()
+    compiled.engine.frozen_resets = {1: frozen}
+    gradients = compiled.gradients(x, y)[1]
+    for connection, gradient in gradients.items():
+        for index in range(0, gradient.size, max(gradient.size // 5, 1)):
+            up, down = (loss_at(compiled, x, y, connection, "weight", index, s * 1e-6) for s in (1, -1))
+            assert abs((up - down) / 2e-6 - gradient[index]) < 1e-5 * np.abs(gradient).max(), connection.name
+
+
+def test_an_alpha_current_peaks_after_tau() -> None:
+    """Under exact integration it is ``w (t / tau) exp(1 - t / tau)``, t from the end of the step of the arrival."""
+    variables, _ = one_synapse(LeakyIntegrateFire(v_thresh=1e9, integration="exact"), Alpha(4.0), 30, weight=2.0)
+    current = variables["i_syn"]
+    first = int(np.flatnonzero(variables["a_syn"])[0])
+    t = np.arange(current.size - first)
+    np.testing.assert_allclose(current[first:], 2.0 * t / 4 * np.exp(1 - t / 4), rtol=2e-5, atol=1e-6)
+    assert current.argmax() == first + 4
+
+
+def test_a_conductance_draws_to_its_reversal_potential() -> None:
+    neuron = LeakyIntegrateFire(tau_mem=20.0, v_thresh=1e9, integration="euler")
+    variables, _ = one_synapse(neuron, Conductance(3.0, -0.7), 40, weight=0.5)
+    v, g = variables["v"], variables["g_syn"]
+    expected = v[:-1] + (-v[:-1] / 20 + g[:-1] * (-0.7 - v[:-1]))
+    np.testing.assert_allclose(v[1:], expected, rtol=1e-5, atol=1e-7)
+    assert -0.7 < v.min() < -0.3
+
+
+def test_alpha_synapses_have_exact_gradients_of_weights() -> None:
+    """EventProp: of a loss of potentials without hidden spikes, against finite differences."""
+    network = Network(seed=3)
+    with network:
+        a = Population(SpikeInput(), 5, name="a")
+        c = Population(LeakyIntegrate(tau_mem=12.0, readout="avg_var", scale_i=True, integration="exact"), 3, name="c")
+        Connection(a, c, Dense(weight=Normal(1.0, 5.0), delay=UniformInt(1, 4)), Alpha(3.0))
+    compiled = EventPropCompiler(30, 4, backend=Reference(dtype="float64"), dt=0.1).compile(network)
+    x, y = data(network, 30, 4)
+    (connection, gradient), *_ = compiled.gradients(x, y)[1].items()
+    for index in range(gradient.size):
+        up, down = (loss_at(compiled, x, y, connection, "weight", index, s * 1e-5) for s in (1, -1))
+        assert (up - down) / 2e-5 == pytest.approx(gradient[index], rel=2e-2, abs=1e-3 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize(
+    ("make", "parts"),
+    [
+        (lambda: Alpha(0.0), ["Alpha tau", "(0, inf)"]),
+        (lambda: Conductance(-1.0), ["Conductance tau", "(0, inf)"]),
+        (lambda: Conductance(5.0, "high"), ["e_syn", "'high'"]),
+        (lambda: Conductance(5.0, 1.0), ["Conductance", "nonlinear", "'linear_euler'", "integration='euler'"]),
+    ],
+)
+def test_bad_synapses(make: Any, parts: list[str]) -> None:
+    with pytest.raises(InvalidValueError) as error:
+        SurrogateCompiler(10).compile(onto(LeakyIntegrateFire(), make()))
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_receptors_of_several_models_are_joined() -> None:
+    """`Isyn` is the sum of their currents, whatever else flows in."""
+    equations = LeakyIntegrateFire(integration="euler").equations()
+    models = [Exponential(5.0), Alpha(2.0), Conductance(5.0, 3.0)]
+    receptors = [m.receptor(e, "v") for m, e in zip(models, ("", "_2", "_3"), strict=True)]
+    both = joined(equations, [r for r in receptors if r is not None], direct=True)
+    assert both.variables["v"][0] == "-v / tau_mem + (Isyn + i_syn + i_syn_2 + (g_syn_3 * (e_syn_3 - v)))"
+    assert list(both.variables) == ["v", "i_syn", "a_syn_2", "i_syn_2", "g_syn_3"] and both.impulse is None
+    assert both.parameters[-4:] == ("tau_syn", "tau_syn_2", "tau_syn_3", "e_syn_3")
+    with pytest.raises(InvalidValueError, match="brings 'i_syn' into"):
+        joined(equations, [r for r in (receptors[0], receptors[0]) if r is not None], direct=True)

@@ -40,7 +40,7 @@ def draw(groups: dict[tuple[str, ...], Group], names: list[str], ax: plt.Axes) -
             for place, group in zip(x, found, strict=True):
                 ax.vlines(place, min(group.best), max(group.best), color=COLOURS[colour], linewidth=1, alpha=0.6)
     ax.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
-    ax.text(0.5, 11, "guessing", ha="left", fontsize=8, color="0.4")
+    ax.text(1 / 24, 6, "guessing", ha="center", fontsize=8, color="0.4")
     ax.set_xscale("log", base=2)
     ax.set_xlim(0.6, 1 / 640)
     shares = [2.0**-k for k in range(1, 10)]

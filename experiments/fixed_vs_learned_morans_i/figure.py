@@ -101,6 +101,9 @@ def tables(rows: list[dict[str, Any]]) -> None:
         print(f"| {name} | {len(points)} | {found.statistic:.2f} | {found.pvalue:.2g} |")
     found = spearmanr(*np.array([found[:2] for found in runs.values()]).T)
     print(f"| all | {len(runs)} | {found.statistic:.2f} | {found.pvalue:.2g} |")
+    within = [[f[:2] for run, f in runs.items() if run[2] == s] for s in sorted({run[2] for run in runs})]
+    each = [spearmanr(*np.array(points).T).statistic for points in within]
+    print("within a sparsity:", ", ".join(f"{r:.2f} ({len(points)})" for r, points in zip(each, within, strict=True)))
 
 
 def draw(rows: list[dict[str, Any]]) -> None:

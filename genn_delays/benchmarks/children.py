@@ -9,12 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GennDelaysError
 from ..runs.config import Config, config_of
 
+if TYPE_CHECKING:
+    from .simulation_network import Point, Simulated
+
+SMALL, FEW = 64, 8
+"""Neurons and synapses of the simulated network that comes first."""
 _CODE = """
 import json, sys, time
 start = time.perf_counter()
@@ -95,7 +102,7 @@ def memory(config: Config, small: dict[str, Any], who: str, threads: int) -> dic
     opened(config_of("benchmark", small), threads)()
     work = opened(config, threads)
     gc.collect()
-    _forget_peak()
+    forget_peak()
     before = resident()
     keep = work()
     found = {"growth": resident() - before, "peak_growth": max(peak() - before, 0)}
@@ -131,6 +138,47 @@ def _torch(config: Config, threads: int) -> Callable[[], Any]:
     return work
 
 
+def simulation(point: dict[str, Any], who: str, threads: int) -> dict[str, Any]:
+    """Growth of resident memory, and seconds, while the network of ``benchmark simulation`` is drawn and built; then it
+    ran for its longest delay.
+
+    Args:
+        point: its tables.
+        who: ``"genn_delays"`` or ``"genn"``.
+    """
+    import numpy as np
+
+    from .simulation_network import point_of, simulated_network
+    from .simulation_subjects import Counted, genn, own
+
+    def opened(point: Point, counted: Counted) -> tuple[Simulated, AbstractContextManager[Any]]:
+        described = simulated_network(point)
+        if who == "genn":
+            return described, genn(described, point, counted)
+        return described, own(described, point, "cpu", threads, counted)
+
+    asked = point_of(point)
+    counted = Counted(np.zeros(asked.size, np.int64))
+    with opened(replace(asked, size=SMALL, synapses=FEW, steps=1), counted)[1]:
+        pass  # code is loaded and compiled once: that does not count
+    gc.collect()
+    forget_peak()
+    before = resident()
+    described, running = opened(asked, counted)
+    with running:
+        described.forget()
+        gc.collect()
+        growth = {"growth": resident() - before, "peak_growth": max(peak() - before, 0)}
+        return {**growth, "build_seconds": counted.build_seconds}
+
+
+def brian2(**arguments: Any) -> dict[str, Any]:
+    """See :func:`.simulation_brian_program.build_brian2`."""
+    from .simulation_brian_program import build_brian2
+
+    return build_brian2(**arguments)
+
+
 def resident() -> int:
     """Bytes of memory that this process has in use.
 
@@ -153,11 +201,18 @@ def peak() -> int:
         return 0
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
+    """From now on :func:`peak` is the most since now."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:  # the peak then has that of the small network in it
         return
 
 
-WORK: dict[str, Callable[..., dict[str, Any]]] = {"nothing": nothing, "starting": starting, "memory": memory}
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
+    "nothing": nothing,
+    "starting": starting,
+    "memory": memory,
+    "simulation": simulation,
+    "brian2": brian2,
+}

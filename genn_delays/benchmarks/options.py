@@ -27,6 +27,8 @@ class Options:
         model: a model's name or path, or several where networks are compared.
         sparsity, hidden, sizes: texts, numbers with commas between.
         epoch: ``"first"``, ``"last"`` or both: where learning rates and the width of delay kernels stand.
+        synapses, delays, rate, duration, dt: of simulations; see :mod:`.simulation_options`. `delays` is a list of
+            texts, a range each.
         told: called with how far it has come.
     """
 
@@ -40,12 +42,18 @@ class Options:
     against: Any = None
     epoch: Any = None
     repeats: Any = None
+    synapses: Any = None
+    delays: Any = None
+    rate: Any = None
+    duration: Any = None
+    dt: Any = None
     told: Callable[[str], None] = field(default=lambda text: None, compare=False)
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, as JSON can hold them."""
         given = {name: value for name, value in vars(self).items() if name != "told" and value not in (None, [])}
-        as_one = {name: ",".join(value) if name == "model" and isinstance(value, list) else value
+        between = {"model": ",", "delays": " "}
+        as_one = {name: between[name].join(value) if name in between and isinstance(value, list) else value
                   for name, value in given.items()}  # fmt: skip
         return {name: value if isinstance(value, str | int | float) else str(value) for name, value in as_one.items()}
 
@@ -57,14 +65,14 @@ class Options:
         """Those asked for, or the usual ones; the model's own where there are none."""
         if self.sparsity is None:
             return usual
-        found = tuple(check_real("--sparsity", value, 0.0, 1.0, open_high=True) for value in _listed(self.sparsity))
-        return _once("--sparsity", found)
+        found = tuple(check_real("--sparsity", value, 0.0, 1.0, open_high=True) for value in listed(self.sparsity))
+        return once("--sparsity", found)
 
     def widths(self, usual: tuple[int, ...]) -> tuple[int, ...]:
         """Sizes of hidden layers to be compared."""
         if self.sizes is None:
             return usual
-        return _once("--sizes", tuple(check_count("--sizes", value) for value in _listed(self.sizes)))
+        return once("--sizes", tuple(check_count("--sizes", value) for value in listed(self.sizes)))
 
     def epochs(self) -> tuple[str, ...]:
         """The points of training to be measured, ``"first"`` or ``"last"``."""
@@ -74,7 +82,7 @@ class Options:
         for name in names:
             if name not in EPOCHS:
                 raise unknown("--epoch", name, EPOCHS)
-        return _once("--epoch", names)
+        return once("--epoch", names)
 
     def rival(self) -> str | None:
         """The rival to compare with, if it is installed.
@@ -97,7 +105,7 @@ class Options:
     def bases(self) -> list[Config]:
         """Every model, or the built-in network."""
         names = self.model if isinstance(self.model, list) else [self.model]
-        return [self._of_model(name, None) for name in _once("MODEL", tuple(names)) or (None,)]
+        return [self._of_model(name, None) for name in once("MODEL", tuple(names)) or (None,)]
 
     def base(self, network: str | None = None) -> Config:
         """The model, or the built-in network, with everything but the sparsity set.
@@ -180,7 +188,7 @@ def threads_of(config: Config) -> int | None:
     return None if threads is None else int(threads)
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
     """Numbers out of a text with commas between, or a sequence of them; anything else stays as it is."""
     parts = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [value]
     return [_number(part) for part in parts]
@@ -197,7 +205,7 @@ def _number(part: Any) -> Any:
     return part
 
 
-def _once(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+def once(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     for value in values:
         if values.count(value) > 1:
             raise InvalidValueError(f"{what}: {value} is given twice")

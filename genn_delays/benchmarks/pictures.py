@@ -15,10 +15,16 @@ Pictures = dict[str, "Figure"]
 """By name, without an ending."""
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart
-COLOURS = {"genn_delays": "#0072B2", "torch": "#D55E00", "genn": "#009E73", "ideal": "0.45"}
+COLOURS = {"genn_delays": "#0072B2", "torch": "#D55E00", "genn": "#009E73", "brian2": "#CC79A7", "ideal": "0.45"}
 MORE = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00")
 MARKS = "osv^D*"
-NAMES = {"torch": "PyTorch, dense", "genn": "GeNN", "genn_delays": "genn_delays", "ideal": "in proportion to synapses"}
+NAMES = {
+    "torch": "PyTorch, dense",
+    "genn": "GeNN",
+    "brian2": "Brian2",
+    "genn_delays": "genn_delays",
+    "ideal": "in proportion to synapses",
+}
 
 
 def new_figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:

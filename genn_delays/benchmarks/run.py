@@ -34,6 +34,7 @@ BENCHMARKS = {
     "memory": "memory",
     "compile": "compiling",
     "kernels": "kernels",
+    "simulation": "simulation",
 }
 """Modules by the name of their benchmark."""
 

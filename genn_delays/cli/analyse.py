@@ -8,13 +8,14 @@ import json
 from ..interrupts import raise_again
 from ..paths import expanded
 from ..streams import say
-from .values import whole
+from .values import own_data, whole
 
 ANALYSE = """\
 Analyse a run's checkpoint beside the network as it was before training: the
 spatio-temporal receptive fields of its outputs, the highest Moran's I of each over
 permutations of the inputs and a Mann-Whitney test between both; delays, weights and
-ages of synapses by sign, fan-in and fan-out; rewiring; spikes; accuracy by class.
+ages of synapses by sign, fan-in and fan-out; rewiring; spikes; accuracy by class,
+or the test loss where targets are real numbers.
 
 Numbers are written as analysis.json and receptive_fields.npz, pictures as PNG and
 PDF, into RUN/analysis.
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
     )
+    parser.add_argument("--data", metavar="FILE", help="other data in place of the run's, as in evaluate")
     parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
     parser.add_argument("--threads", type=whole, metavar="N", help="threads of the cpu backend, if not the run's")
     parser.add_argument("--out", metavar="DIR", help="folder to write to (default: RUN/analysis)")
@@ -62,7 +64,7 @@ def analyse(args: argparse.Namespace) -> int:
     place = folder.path / "analysis" if args.out is None else expanded(args.out, "--out")
     data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
     found = analyse_run(
-        folder, settings, out=place, data_dir=data_dir, backend=args.backend, threads=args.threads,
+        folder, settings, out=place, data_dir=data_dir, data=own_data(args), backend=args.backend, threads=args.threads,
         progress=not args.quiet, note=lambda text: say(f"genn-delays: {text}"),
     )  # fmt: skip
     print(json.dumps(found.tables()) if args.json else summary(found, place))

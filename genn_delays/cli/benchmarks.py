@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .values import whole
+from .values import real, whole
 
 BENCHMARK = """\
 Measure on this machine, on random data in the shape of a network: no data set is
@@ -18,6 +18,7 @@ delays 0-24, batch 256, DEEP R); MODEL is a model's name or path, as for train.
   genn-delays benchmark inference fsdd --against genn
   genn-delays benchmark scaling --out DIR
   genn-delays benchmark kernels --out DIR
+  genn-delays benchmark simulation --threads 1,2 --against genn
 
 Everything compared takes turns in one run, so that other programs disturb all of it
 alike. Figures are medians, with the quartiles beside them. Measure on a machine that
@@ -50,6 +51,21 @@ Roofline: operations and bytes a second of each pass of a training step, beside 
 machine's own limits (multiplies and adds, not fused, and copies of memory), which
 are measured in the same run. Backend cpu.
 """,
+    "simulation": """\
+Synaptic events a second of a recurrent network that is simulated step by step. It has
+N leaky integrate-and-fire neurons with K synapses each, individual weights and uniform
+delays. Constant currents make the neurons spike at the rate asked for, whatever their
+synapses do; all spikes are recorded. Where several sizes, rates, ranges of delays or
+numbers of threads are given, all combinations are measured.
+
+  genn-delays benchmark simulation --rate 5,50 --threads 1,2 --against genn,brian2
+  genn-delays benchmark simulation --sizes 1000,3000,10000,30000 --out DIR
+  genn-delays benchmark simulation --delays 1,1 --delays 1,25 --delays 1,250 --out DIR
+
+An event is a spike at a synapse. Build time is that of a network with compiled kernels
+at hand (GeNN and Brian2 compile theirs), bytes a synapse the growth of a new process.
+--out draws events a second and time against what varies.
+""",
 }
 
 _OPTIONS: dict[str, tuple[str, ...]] = {
@@ -59,6 +75,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "memory": ("sparsity", "hidden", "batch_size", "threads", "against"),
     "compile": ("hidden", "batch_size", "backend", "threads"),
     "kernels": ("sparsity", "hidden", "batch_size", "threads"),
+    "simulation": ("sizes", "synapses", "delays", "rate", "dt", "duration", "backend", "threads", "against"),
 }
 
 _HELP: dict[str, tuple[str, str]] = {
@@ -76,6 +93,23 @@ _HELP: dict[str, tuple[str, str]] = {
     ),
 }
 
+_SIMULATION: dict[str, tuple[str, str]] = {
+    "sizes": ("N,N,...", "numbers of neurons (default: 10000)"),
+    "synapses": ("K", "synapses of a neuron, on average (default: 1000)"),
+    "delays": ("A,B", "shortest and longest delay in time steps (default: 1,25); may be given several times"),
+    "rate": ("HZ,HZ,...", "spikes of a neuron and second (default: 5)"),
+    "dt": ("MS", "length of a time step (default: 1)"),
+    "duration": ("MS", "model time of a sample (default: 1000)"),
+    "backend": ("NAME", "cpu (the default) or another that simulates"),
+    "threads": ("N,N,...", "threads of the cpu backend (default: all processors)"),
+    "against": (
+        "WHAT,WHAT",
+        "in the same run, where they are installed: genn (GeNN's single-threaded CPU backend) and brian2 (its "
+        "cpp_standalone, with OpenMP for several threads)",
+    ),
+}
+"""The same of ``benchmark simulation``, whose options are other ones."""
+
 
 def add_benchmarks(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Every benchmark as a command of its own below `parser`; by the names that errors call them."""
@@ -91,15 +125,20 @@ def add_benchmarks(parser: argparse.ArgumentParser) -> dict[str, argparse.Argume
 
 
 def _add_options(parser: argparse.ArgumentParser, name: str) -> None:
+    simulation = name == "simulation"
     several = name in ("train-step", "inference")
     text = "names or paths of models, which take turns" if several else "a model's name or path"
-    parser.add_argument("model", metavar="MODEL", nargs="*" if several else "?", help=f"{text} (default: see above)")
+    if not simulation:
+        many = "*" if several else "?"
+        parser.add_argument("model", metavar="MODEL", nargs=many, help=f"{text} (default: see above)")
     for option in _OPTIONS[name]:
-        metavar, text = _HELP[option]
+        metavar, text = (_SIMULATION if simulation else _HELP)[option]
         if name in ("memory",) and option == "against":
             text = "torch: the memory of a dense PyTorch network too, where it is installed"
-        kind = whole if option in ("batch_size", "threads") else str
-        parser.add_argument(f"--{option.replace('_', '-')}", metavar=metavar, type=kind, help=text)
+        whole_ones = ("synapses",) if simulation else ("batch_size", "threads")
+        kind = whole if option in whole_ones else real if option in ("dt", "duration") else str
+        action = "append" if option == "delays" else "store"
+        parser.add_argument(f"--{option.replace('_', '-')}", metavar=metavar, type=kind, action=action, help=text)
     parser.add_argument("--repeats", metavar="N", type=whole, help="how often everything is measured, in turns")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
     parser.add_argument("--out", metavar="DIR", help="write results.json and pictures (PNG and PDF) into this folder")

@@ -6,13 +6,13 @@ import argparse
 import json
 import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidValueError
 from ..interrupts import INTERRUPTED, raise_again
 from ..paths import expanded
 from ..streams import say
+from .values import own_data
 
 if TYPE_CHECKING:
     from ..runs.evaluate import Evaluation
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 
 def _note(text: str) -> None:
     say(f"genn-delays: {text}")
-
-
-def _data(args: argparse.Namespace) -> str | None:
-    """The data set of ``--data``: a name, or a path that starts at the current folder."""
-    from ..datasets.own import located
-
-    found: str | None = located(args.data, Path())
-    return found
 
 
 def train(args: argparse.Namespace) -> int:
@@ -44,7 +36,7 @@ def train(args: argparse.Namespace) -> int:
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
         None if args.data_dir is None else str(expanded(args.data_dir).absolute()),
-        args.delays, args.kernel_count, args.hidden, args.compiler, data=_data(args),
+        args.delays, args.kernel_count, args.hidden, args.compiler, data=own_data(args),
     )  # fmt: skip
     settings = dict(read_setting(text) for text in args.set)
     folder = None if args.out is None else RunFolder(args.out)
@@ -92,7 +84,7 @@ def evaluate(args: argparse.Namespace) -> int:
     raise_again()
     data_dir = None if args.data_dir is None else str(expanded(args.data_dir).absolute())
     found: Evaluation = evaluate_run(
-        RunFolder(args.run), args.checkpoint, data_dir=data_dir, data=_data(args), backend=args.backend,
+        RunFolder(args.run), args.checkpoint, data_dir=data_dir, data=own_data(args), backend=args.backend,
         threads=args.threads, progress=not args.quiet,
     )  # fmt: skip
     if args.json:
@@ -154,7 +146,7 @@ def costs(args: argparse.Namespace) -> int:
     from ..runs.costs import costs_of_run, draw
 
     raise_again()
-    report = costs_of_run(args.what, args.examples, args.checkpoint, args.data_dir, _data(args))
+    report = costs_of_run(args.what, args.examples, args.checkpoint, args.data_dir, own_data(args))
     if args.picture is not None:
         draw(report, expanded(args.picture))
     print(json.dumps(report.tables()) if args.json else report)

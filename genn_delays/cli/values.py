@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
 from typing import Any
 
 
@@ -19,3 +21,11 @@ def real(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
+
+
+def own_data(args: argparse.Namespace) -> str | None:
+    """The data set of ``--data``: a name, or a path that starts at the current folder."""
+    from ..datasets.own import located
+
+    found: str | None = located(args.data, Path())
+    return found

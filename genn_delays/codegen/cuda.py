@@ -15,6 +15,7 @@ from ..random import Purpose
 from ..version import __version__
 from .bodies import CUDA, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .elementary import bodies_of_neurons
 from .emit import slope_term, update_of
 from .environment import environment
 from .kept import Kept, kept_on_device
@@ -66,6 +67,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
     kernels = bodies_of_kernels(c.kernel for c in plan.connections if c.kernel)
     needed = [EXP_NEGATIVE, *kernels, *bodies_of_outputs(plan), *bodies_of(learning)]
     needed += [*([NORMAL_QUANTILE] if learning else []), SCALED, *bodies_of_rules(rules_of(plan))]
+    needed += bodies_of_neurons(plan)
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     _add_passes(add, plan)
@@ -144,7 +146,7 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
     assert model is not None
     spiking = model.threshold is not None
     distance = [] if model.threshold is None else [model.threshold]
-    jumps = [*model.update.values(), *model.jump.values(), *distance]
+    jumps = [*model.steps.values(), *model.update.values(), *model.jump.values(), *distance]
     initial = {derived_name("initial", s) for s in model.states}
     shared = {"p": p, "model": model, "numbers": list(p.parameters), "spiking": spiking, "bias": p.bias is not None}
     shared["half"] = half_tape and keeps_half(p)
@@ -171,7 +173,8 @@ def _add_population(add: Any, plan: Plan, p: PopulationPlan, half_tape: bool) ->
             parameters=used(reads, {derived_name("initial", s) for s in near}), **shared,
         )  # fmt: skip
         return
-    backward = [*model.adjoint.values(), model.gradient, *distance, *([model.hold] if model.hold else [])]
+    backward = [*model.back.values(), *model.adjoint.values(), model.gradient, *distance]
+    backward += [model.hold] if model.hold else []
     add(
         "adjoint", later=words_of(backward), slope_terms={c: slope_term(model, c) for c in p.slopes},
         reads_current=any(c.startswith(derived_name("b", "")) for c in p.slopes),

@@ -20,6 +20,7 @@ from ..rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from ..version import __version__
 from .bodies import CPU, Printer, functions, mangled
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
+from .elementary import bodies_of_neurons
 from .environment import environment
 from .few import FEW_LANES, NEURONS, any_few, few_backward, few_forward, scatters, scatters_back, skipping
 from .kept import kept_on_cpu
@@ -122,6 +123,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
     needed += [*([NORMAL_QUANTILE] if learning else []), SCALED, *bodies_of_rules(rules_of(plan))]
+    needed += bodies_of_neurons(plan)
     add("functions", text=functions(CPU, needed))
     add("random", philox=Printer(CPU).block(PHILOX, frozenset()))
     for name, wanted in (
@@ -199,8 +201,7 @@ def _add_learning(add: Callable[..., None], plan: Plan) -> None:
 
 def update_of(c: ConnectionPlan) -> tuple[str, str]:
     """Names of the optimisers of a connection's weights and delays, empty where there is none."""
-    both = (c.optimiser, c.delay_optimiser)
-    weight, delay = (o.registered_name if o else "" for o in both)
+    weight, delay = (o.registered_name if o else "" for o in (c.optimiser, c.delay_optimiser))
     return weight, delay
 
 
@@ -263,7 +264,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     model = p.model
     assert model is not None
     distance = [] if model.threshold is None else [model.threshold]
-    reads = [*model.update.values(), *model.jump.values(), *distance]
+    reads = [*model.steps.values(), *model.update.values(), *model.jump.values(), *distance]
     initial = [derived_name("initial", s) for s in model.states]
     rises = bool(plan.event_prop and distance)
     words = words_of(distance)
@@ -281,7 +282,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     if plan.event_prop:
         _add_event_prop(add, plan, m, p)
         return
-    backward = [*model.adjoint.values(), model.gradient, *distance, *([model.hold] if model.hold else [])]
+    backward = [*model.back.values(), *model.adjoint.values(), model.gradient, *distance, *filter(None, [model.hold])]
     later = words_of(backward)
     plain = {"suffix": "", "slopes": [], "current": False, "batch_norm": False}
     add("adjoint", m=m, model=model, parameters=_used(p, backward), later=later, **plain)

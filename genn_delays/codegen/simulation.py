@@ -134,8 +134,8 @@ def _kind(c: CurrentPlan) -> str:
 
 
 def _straight(text: str) -> str:
-    """What a refractory period makes of an expression, without branches: compilers do not make vectors of ``?`` between
-    a constant and a variable, nor of fmaxf (the counter is never NaN)."""
+    """An expression of a refractory neuron without branches: compilers do not make vectors of ``?`` between a constant
+    and a variable, nor of fmaxf (the counter is never NaN)."""
     counter = code_name(REFRACTORY_STATE)
     if text == f"fmaxf({counter} - 1.0f, 0.0f)":
         return f"larger({counter} - 1.0f, 0.0f)"

@@ -85,21 +85,18 @@ class Connectivity(ABC):
         """All synapses of a connection, a function of the network's seed and the connection's index alone."""
         pairs, count = self.pairs(num_pre, num_post, seed, owner), self.kernel_count
         found = Synapses.empty(pairs.size * count)
-        repeated = np.flatnonzero(pairs[1:] == pairs[:-1])  # those of multapses
+        several = getattr(self, "multapses", False)
 
         def draw(first: int, last: int) -> None:
-            own = slice(first * count, last * count)
             ordinal: Any = np.arange((last - first) * count) % count if count > 1 else 0
-            if repeated.size:
-                ordinal = np.arange(first, last) - np.searchsorted(pairs, pairs[first:last])
+            if several:  # a pair's synapses are drawn together: by the chunk that its last one is in
+                first, last = (int(np.searchsorted(pairs, pairs[p])) if p < pairs.size else p for p in (first, last))
+                ordinal = np.arange(last - first) - np.searchsorted(pairs[first:last], pairs[first:last])
+            own = slice(first * count, last * count)
             drawn = self._drawn(pairs[first:last], ordinal, num_pre, seed, owner)
             found.pre[own], found.post[own], found.delay[own], found.weight[own] = drawn
 
         in_chunks(pairs.size, draw)
-        if repeated.size:
-            several = np.union1d(repeated, repeated + 1)
-            order = several[np.lexsort((found.delay[several], pairs[several]))]
-            found.delay[several], found.weight[several] = found.delay[order], found.weight[order]
         return found
 
     def _drawn(self, pairs: npt.NDArray[np.int64], ordinal: Any, num_pre: int, seed: int, owner: int) -> Synapses:
@@ -110,9 +107,9 @@ class Connectivity(ABC):
         fan_in = num_pre * self.kernel_count
         weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
         delay = self._delays(words[1], pre, post)
-        if self.kernel_count > 1:
-            if self.distinct_delays:
-                self._separate(delay.reshape(-1, self.kernel_count), pre, post, seed, owner)
+        if self.kernel_count > 1 and self.distinct_delays:
+            self._separate(delay.reshape(-1, self.kernel_count), pre, post, seed, owner)
+        if self.kernel_count > 1 or getattr(self, "multapses", False):
             order = sort_order(post, pre, delay)
             delay, weight = delay[order], weight[order]
         return Synapses(pre, post, delay, weight)

@@ -245,7 +245,7 @@ def _mean_pair(plan: Plan, c: ConnectionPlan, activity: Activity) -> Operations:
 def _neurons(plan: Plan, p: PopulationPlan, examples: int) -> Part:
     model = p.model
     assert model is not None
-    each = sum(in_printed(e) for e in model.update.values())
+    each = sum(in_printed(e) for e in (*model.steps.values(), *model.update.values()))
     each += in_printed(model.threshold) if model.threshold is not None else 0
     each += 2 if p.batch_norm is not None else 0
     finite = 2 * len(model.states)  # the check that the last values are finite
@@ -258,7 +258,7 @@ def _adjoint(plan: Plan, p: PopulationPlan, size: int, examples: int) -> Part:
     if plan.event_prop is not None and model.transitions is not None:
         expressions = [*model.transitions.flow.values(), model.gradient, model.transitions.arrival]
     else:
-        expressions = [*model.adjoint.values(), model.gradient]
+        expressions = [*model.back.values(), *model.adjoint.values(), model.gradient]
         expressions += [model.threshold] if model.threshold is not None else []
     each = int(model.threshold is None)  # the readout's derivative is added
     each += sum(in_printed(e) for e in expressions)

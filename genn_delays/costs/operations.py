@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..bodies.elementary import PORTABLE
 from ..bodies.over_neurons import OverNeurons, Rank
 from ..bodies.tree import (
     Assign,
@@ -61,12 +62,13 @@ _OPERAND = re.compile(r"[\w.)]\s*$")
 
 
 def in_printed(expression: Printed) -> int:
-    """Operations of an expression as kernels have it: its ``+ - * /`` between two values, and calls."""
+    """Operations of an expression as kernels have it: its ``+ - * /`` between two values, and calls; those of functions
+    that the code brings with it."""
     text, count = expression.c, 0
     for match in re.finditer(r"[-+*/]|\b[A-Za-z_]\w*\(", text):
         sign = match[0]
         if sign[-1] == "(":
-            count += 1
+            count += in_body(PORTABLE[sign[:-1]]) if sign[:-1] in PORTABLE else 1
         elif sign in "*/" or _OPERAND.search(re.sub(r"(\d[eE])$", "", text[: match.start()])):
             exponent = re.search(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]$", text[: match.start()])
             count += exponent is None

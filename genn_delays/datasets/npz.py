@@ -235,7 +235,8 @@ def _num_classes(path: Path, arrays: Arrays, parts: Iterable[str], labels: list[
     for part, y in zip(parts, labels, strict=True):
         _check_range(path, f"y{part}", y, 0, limit, f"{limit} classes by {of}")
     if own.num_classes not in (None, number):
-        hint = "" if "num_classes" in arrays else "; if some classes do not occur, say num_classes in the file"
+        hint = f" (--set populations.NAME.size={number} gives it as many)"
+        hint += "" if "num_classes" in arrays else "; if some classes do not occur, say num_classes in the file"
         raise DatasetError(
             f"{path} has {number} classes, labels y of 0 to {most - 1}; the model's output has {own.num_classes}{hint}"
         )

@@ -71,7 +71,8 @@ def load_wav_folder(path: str | PathLike[str], own: OwnData | None = None) -> Da
     classes = _classes(path, parts)
     if own.num_classes not in (None, len(classes)):
         raise DatasetError(
-            f"{path} has {len(classes)} classes ({shown(classes)}); the model's output has {own.num_classes}"
+            f"{path} has {len(classes)} classes ({shown(classes)}); the model's output has {own.num_classes} "
+            f"(--set populations.NAME.size={len(classes)} gives it as many)"
         )
     files = [file for part in parts for file in _files(path, part, classes)]
     y = np.array([classes.index(file.parent.name) for file in files], dtype=np.int64)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import grammar as _grammar
+from ..bodies import elementary as _elementary
 from ..errors import GennDelaysError, InvalidValueError, shown
 from ..learning.surrogates import Surrogate
 from ..neurons import Equations
@@ -27,17 +28,24 @@ from ..private import private_folder, read_private, write_private
 from . import equations as _equations
 from . import exponentials as _exponentials
 from . import expressions as _expressions
+from . import gates as _gates
 from . import integration as _integration
+from . import model as _model
 from . import names as _names
+from . import nonlinear as _nonlinear
 from . import printed as _printed
 from . import transitions as _transitions
+from . import written as _written
 from .equations import DiscreteModel
 from .expressions import Printed, evaluate
 from .stored import read_expression, read_model
 
 T = TypeVar("T")
 
-_DERIVING = (_grammar, _names, _expressions, _printed, _exponentials, _integration, _transitions, _equations)
+_DERIVING = (
+    _grammar, _elementary, _names, _expressions, _printed, _exponentials, _integration, _transitions, _model, _gates,
+    _written, _nonlinear, _equations,
+)  # fmt: skip
 """The modules that take part in deriving: an entry of other code is not used."""
 
 

@@ -19,54 +19,19 @@ still, ``x_s[t] = x'_s[t-1]``, and ``lambda_s`` passes unchanged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import InvalidValueError
 from ..neurons import Equations
-from ..neurons.neuron import REFRACTORY_STATE as REFRAC
-from .expressions import Printed, derived, given, numpy_text, parse, printed
+from ..neurons.neuron import NONLINEAR
+from .expressions import derived, given, numpy_text, parse, printed
+from .gates import input_gradient, with_refractory, with_rising
 from .integration import discretise, transition
-from .names import code_name, derived_name, given_name
-from .transitions import Transitions, derive_transitions, has_transitions
+from .model import DiscreteModel, describe
+from .names import derived_name
+from .nonlinear import derive_nonlinear
+from .transitions import derive_transitions, has_transitions
 
-
-@dataclass(frozen=True)
-class DiscreteModel:
-    """A neuron model ready to be put into a kernel.
-
-    Attributes:
-        states: names of the state variables.
-        equations: the model as the user wrote it, one line an equation, for comments.
-        coefficients: name and NumPy expression (of the parameters and `dt`) of every per-neuron coefficient.
-        sensitivity: for every other parameter the derivatives of the coefficients that depend on it (NumPy
-        expressions). step_parameters: parameters that the step itself uses.
-        update: for every state, its value before a spike is accounted for.
-        jump: for every state that a spike changes, its value after it.
-        threshold: the neuron spikes where this is >= 0.
-        adjoint: for every state, lambda[t] out of ``L__<state>`` (lambda[t+1]), ``S__``, ``ds__`` and ``e__``.
-        gradient: dL/dIsyn[t] out of ``l__<state>`` (lambda[t]).
-        output: index of the state that a readout reads.
-        held: states that stand still while the neuron is refractory.
-        hold: whether the neuron is refractory from here on to the next step, as 0 or 1; None where it never is.
-        transitions: changes at spikes and arrivals in continuous time, for EventProp; None without an impulse
-            or where a right-hand side reads `dt`.
-    """
-
-    states: tuple[str, ...]
-    equations: tuple[str, ...]
-    coefficients: dict[str, str]
-    sensitivity: dict[str, dict[str, str]]
-    step_parameters: tuple[str, ...]
-    update: dict[str, Printed]
-    jump: dict[str, Printed]
-    threshold: Printed | None
-    adjoint: dict[str, Printed]
-    gradient: Printed
-    output: int
-    held: tuple[str, ...]
-    hold: Printed | None
-    transitions: Transitions | None
+__all__ = ["DiscreteModel", "derive", "describe", "propagated"]
 
 
 def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
@@ -77,8 +42,17 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
         detach_reset: leave the reset out of the adjoint of the spike.
 
     Raises:
-        InvalidValueError: a name that is not defined, or a right-hand side that is not linear.
+        InvalidValueError: a name that is not defined, or a right-hand side that is not linear under a rule that needs
+            it to be.
     """
+    nonlinear = equations.integration in NONLINEAR
+    model = (derive_nonlinear if nonlinear else _derive_linear)(equations, detach_reset)
+    if equations.rising:
+        model = with_rising(model, equations)
+    return model if equations.refractory is None else with_refractory(model, equations)
+
+
+def _derive_linear(equations: Equations, detach_reset: bool) -> DiscreteModel:
     import sympy
 
     states = tuple(equations.variables)
@@ -94,17 +68,7 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
     }
     threshold = None if equations.threshold is None else parse(equations.threshold, symbols, "threshold")
     adjoint = _adjoint(equations, x, coefficients, jumps, threshold, detach_reset)
-    gradient = sum(
-        (
-            derived("b", s, commutative=True) * derived("l", s, commutative=True)
-            for s in states
-            if derived_name("b", s) in coefficients
-        ),
-        sympy.Integer(0),
-    )
     transitions = None
-    if equations.impulse is not None:
-        gradient = derived("l", equations.impulse, commutative=True)
     if has_transitions(equations):
         transitions = derive_transitions(
             equations, propagated(equations, coefficients), x, rhs, jumps, threshold, symbols
@@ -120,47 +84,13 @@ def derive(equations: Equations, detach_reset: bool) -> DiscreteModel:
         jump={s: printed(e) for s, e in jumps.items()} if threshold is not None else {},
         threshold=None if threshold is None else printed(threshold),
         adjoint={s: printed(e) for s, e in adjoint.items()},
-        gradient=printed(gradient),
+        gradient=input_gradient(equations, tuple(s for s in states if derived_name("b", s) in coefficients)),
         output=states.index(equations.output) if equations.output in states else 0,
         held=(),
         hold=None,
         transitions=transitions,
     )
-    return model if equations.refractory is None else _refractory(model, equations)
-
-
-def _refractory(model: DiscreteModel, equations: Equations) -> DiscreteModel:
-    """The model with a counter of the steps in which it holds its variables and does not spike."""
-    assert model.threshold is not None
-    if REFRAC in (*model.states, *equations.parameters):
-        raise InvalidValueError(f"{REFRAC!r} cannot be a name in a neuron with a refractory period: its counter has it")
-    counter = code_name(REFRAC)
-    update = {
-        s: Printed(c=f"{counter} > 0.0f ? {code_name(s)} : {e.c}", py=f"where({REFRAC} > 0, {s}, {e.py})")
-        if s in equations.held
-        else e
-        for s, e in model.update.items()
-    }
-    update[REFRAC] = Printed(c=f"fmaxf({counter} - 1.0f, 0.0f)", py=f"maximum({REFRAC} - 1, 0)")
-    steps = derived_name("steps", REFRAC)
-    distance = model.threshold
-    return replace(
-        model,
-        states=(*model.states, REFRAC),
-        coefficients={**model.coefficients, steps: f"rint({equations.refractory} / dt)"},
-        update=update,
-        jump={**model.jump, REFRAC: Printed(c=steps, py=steps)},
-        # far below the support of every surrogate
-        threshold=Printed(
-            c=f"({counter} > 0.0f ? -1e9f : {distance.c})", py=f"where({REFRAC} > 0, -1e9, {distance.py})"
-        ),
-        adjoint={**model.adjoint, REFRAC: Printed(c="0.0f", py="0.0")},
-        held=equations.held,
-        hold=Printed(
-            c=f"(S > 0.0f ? {steps} : {counter}) > 0.0f ? 1.0f : 0.0f",
-            py=f"where(where({given_name('S')} > 0, {steps}, {REFRAC}) > 0, 1.0, 0.0)",
-        ),
-    )
+    return model
 
 
 def _sensitivity(
@@ -174,22 +104,6 @@ def _sensitivity(
         slopes = {c: sympy.diff(expression, symbols[name]) for c, expression in coefficients.items()}
         found[name] = {c: numpy_text(slope) for c, slope in slopes.items() if slope != 0}
     return found
-
-
-def describe(equations: Equations) -> tuple[str, ...]:
-    """The equations as text, one a line."""
-
-    def line(text: str) -> str:
-        return " ".join(text.split())  # a line break would end the comment in generated code
-
-    arriving = {equations.impulse: ", plus what arrives"}
-    lines = [f"d{s}/dt = {line(rhs)}{arriving.get(s, '')}" for s, (rhs, _) in equations.variables.items()]
-    if equations.threshold is not None:
-        lines.append(f"spike where {line(equations.threshold)} >= 0")
-        lines += [f"at a spike {s} = {line(jump)}" for s, (_, jump) in equations.variables.items() if jump is not None]
-    if equations.refractory is not None:
-        lines.append(f"no spike and {', '.join(equations.held)} held for {equations.refractory} after a spike")
-    return (*lines, f"integration: {equations.integration}")
 
 
 def _adjoint(

@@ -9,22 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies.elementary import exprel, exprel_slope
+
+__all__ = ["expm_entry", "expm_slope", "exprel", "exprel_slope"]
+
 Array = npt.NDArray[np.float64]
-
-
-def exprel(x: Any) -> Any:
-    """``(exp(x) - 1) / x``, 1 at 0: the response of two decays in series, equal time constants included."""
-    x = np.asarray(x, dtype=np.float64)
-    small = np.abs(x) < 1e-8
-    return np.where(small, 1.0 + x / 2, np.expm1(x) / np.where(small, 1.0, x))
-
-
-def exprel_slope(x: Any) -> Any:
-    """The derivative of :func:`exprel`."""
-    x = np.asarray(x, dtype=np.float64)
-    small = np.abs(x) < 1e-3  # where the quotient below cancels
-    y = np.where(small, 1.0, x)
-    return np.where(small, 0.5 + x / 3 + x**2 / 8 + x**3 / 30, (np.exp(y) * (y - 1.0) + 1.0) / y**2)
 
 
 def expm_entry(i: int, j: int, *entries: Any) -> Any:

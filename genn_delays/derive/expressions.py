@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..bodies.elementary import ELEMENTARY
+from ..bodies.elementary import exprel as exprel_of
 from ..errors import InvalidValueError
 from ..grammar import check_names, expression_tree
-from .exponentials import exprel, exprel_slope
 from .names import code_name, derived_name, given_name
 from .printed import C_FUNCTIONS, Printed, TextError, check_c, check_numpy, evaluate
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Printed", "derived", "evaluate", "exprel", "exprel_slope", "given", "numpy_text", "parse", "printed"]
+__all__ = ["Printed", "constant", "derived", "evaluate", "exprel_function", "given", "numpy_text", "parse", "printed"]
 
 _DIGITS = 17
 """Decimal digits of a double."""
@@ -57,6 +58,32 @@ def given(name: str) -> Any:
     return _symbol_class()(name, given_name(name), real=True)
 
 
+@cache
+def exprel_function() -> Any:
+    """SymPy's object for :func:`~genn_delays.bodies.elementary.exprel`, which knows its derivative."""
+    import sympy
+
+    class exprel_slope(sympy.Function):  # type: ignore[misc]  # noqa: N801 - printed as they are called
+        """See :func:`~genn_delays.bodies.elementary.exprel_slope`."""
+
+    class exprel(sympy.Function):  # type: ignore[misc]  # noqa: N801
+        """See :func:`~genn_delays.bodies.elementary.exprel`."""
+
+        nargs = None  # SymPy sorts functions by whether they say: coefficients keep the order of their factors
+
+        @classmethod
+        def eval(cls, x: Any) -> Any:
+            return sympy.Float(float(exprel_of(float(x))), _DIGITS) if x.is_Number else None
+
+        def _eval_evalf(self, precision: int) -> Any:
+            return sympy.Float(float(exprel_of(float(self.args[0]))), _DIGITS) if self.args[0].is_number else self
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return exprel_slope(self.args[0])
+
+    return exprel
+
+
 def _text_of(symbol: Any) -> str:
     return str(getattr(symbol, "text", symbol.name))
 
@@ -90,6 +117,18 @@ def parse(text: str, symbols: Mapping[str, Any], what: str) -> sympy.Expr:
         n for n in expression.atoms(sympy.Rational) if abs(n.p) > (1 << 24 if n.q == 1 else 10**30) or n.q > 10**30
     ]
     return expression.subs({n: sympy.Float(n) for n in large})
+
+
+def constant(node: ast.AST, text: str, symbols: Mapping[str, Any], what: str) -> Any:
+    """A part of a checked tree that consists of numbers, parameters and `dt`, as an expression of `symbols`.
+
+    Args:
+        text: the whole text that the tree was read from.
+    """
+    try:
+        return decimal(_built(node, " ".join(text.split()), symbols))
+    except _NotRealError:
+        raise InvalidValueError(f"{what} = {text!r} is not a finite real number") from None
 
 
 def _size(number: Any) -> float:
@@ -147,7 +186,7 @@ def _functions() -> dict[str, Any]:
     return {
         "exp": s.exp, "log": s.log, "sqrt": s.sqrt, "sin": s.sin, "cos": s.cos, "tan": s.tan, "sinh": s.sinh,
         "cosh": s.cosh, "tanh": s.tanh, "Abs": s.Abs, "asin": s.asin, "acos": s.acos, "atan": s.atan, "asinh": s.asinh,
-        "acosh": s.acosh, "atanh": s.atanh, "erf": s.erf, "erfc": s.erfc,
+        "acosh": s.acosh, "atanh": s.atanh, "erf": s.erf, "erfc": s.erfc, "exprel": exprel_function(),
     }  # fmt: skip
 
 
@@ -178,16 +217,21 @@ def decimal(expression: Any, named: bool = True) -> Any:
     return expression if all(a is b for a, b in zip(args, expression.args, strict=True)) else expression.func(*args)
 
 
-def printed(expression: Any) -> Printed:
+def printed(expression: Any, portable: bool = False) -> Printed:
     """An expression for C in single precision and for NumPy.
+
+    Args:
+        portable: call the functions of :mod:`~genn_delays.bodies.elementary`, which vectorise, in place of the
+            target's; those that no target has are always called there.
 
     Raises:
         InvalidValueError: it has a function that not every target has, or a number that is not real and finite.
     """
-    return Printed(c=_c_text(expression), py=numpy_text(expression))
+    names = tuple(ELEMENTARY) if portable else ("exprel", "exprel_slope")
+    return Printed(c=_c_text(expression, names), py=numpy_text(expression, names))
 
 
-def _c_text(expression: Any) -> str:
+def _c_text(expression: Any, portable: tuple[str, ...]) -> str:
     import sympy
     from sympy.codegen.ast import float32, real
     from sympy.printing.c import C99CodePrinter
@@ -209,22 +253,31 @@ def _c_text(expression: Any) -> str:
             return text
 
     # every constant as a float (a double would widen the whole expression), and no call where a product does
+    def cube(base: str, _: str) -> str:
+        return f"(({base})*({base})*({base}))"
+
+    def fourth(base: str, _: str) -> str:
+        return square(square(base, ""), "")
+
+    few = [(3, cube), (4, fourth)] if "exp" in portable else []
     settings = {
         "type_aliases": {real: float32},
         "math_macros": {},
         "user_functions": {
             "Pow": [
                 (lambda base, power: power == 2, square),
+                *((lambda base, power, n=n: power == n, product) for n, product in few),
                 (lambda base, power: power == sympy.Rational(1, 2), lambda base, _: f"sqrtf({base})"),
                 (lambda base, power: True, "powf"),
             ]
         },
     }
+    _make_portable(Printer, portable)
     return _checked(expression, lambda e: " ".join(Printer(settings).doprint(decimal(e)).split()), check_c)
 
 
-def numpy_text(expression: Any) -> str:
-    """An expression for NumPy.
+def numpy_text(expression: Any, portable: tuple[str, ...] = ()) -> str:
+    """An expression for NumPy, in which functions of the names in `portable` are those of kernels.
 
     Raises:
         InvalidValueError: it has a function that :func:`evaluate` does not know, or a number that is not real and
@@ -272,6 +325,7 @@ def numpy_text(expression: Any) -> str:
             return self._joined("minimum", e.args)
 
     settings = {"fully_qualified_modules": False, "allow_unknown_functions": True}
+    _make_portable(Printer, portable)
     return _checked(expression, lambda e: str(Printer(settings).doprint(decimal(e, named=False))), check_numpy)
 
 
@@ -288,3 +342,13 @@ def _checked(expression: Any, write: Any, check: Any) -> str:
             f"{expression} holds what not every target has ({' '.join(str(error).split())}); functions of targets: "
             f"{functions}"
         ) from error
+
+
+def _make_portable(printer: Any, names: tuple[str, ...]) -> None:
+    """Let a printer's class call portable functions."""
+
+    def calls(name: str) -> Any:
+        return lambda self, e: f"{name}({self._print(e.args[0])})"
+
+    for name in names:
+        setattr(printer, f"_print_{name}", calls(ELEMENTARY[name].name))

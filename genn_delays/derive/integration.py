@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidValueError
 from ..neurons import Equations
-from .expressions import Printed
+from .expressions import Printed, exprel_function
 from .names import code_name, derived_name
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def discretise(
     rest = sympy.Matrix(n, 1, lambda i, _: rhs[i].subs({**dict.fromkeys(x, 0), current: 0}))
     for i, s in enumerate(states):
         if (set(x) | {current}) & (a.row(i).free_symbols | b.row(i).free_symbols):
-            raise InvalidValueError(f"d{s}/dt = {rhs[i]} must be linear in the variables and Isyn")
+            raise InvalidValueError(
+                f"d{s}/dt = {rhs[i]} must be linear in the variables and Isyn under {equations.integration!r}; "
+                "integration 'euler' or 'rk4' takes any equation"
+            )
     impulse = None if equations.impulse is None else states.index(equations.impulse)
     if equations.integration == "exact" and _is_coupled(a, impulse):
         decay, added = _numeric(a, sympy.Matrix.hstack(b, rest), dt)
@@ -140,15 +143,7 @@ def _exponential(a: sympy.Matrix, dt: Any, impulse: int | None) -> sympy.Matrix:
     if impulse is None:
         return (a * dt).exp()
 
-    class exprel_slope(sympy.Function):  # type: ignore[misc]  # noqa: N801 - printed as they are called
-        """See :func:`~genn_delays.derive.expressions.exprel_slope`."""
-
-    class exprel(sympy.Function):  # type: ignore[misc]  # noqa: N801
-        """See :func:`~genn_delays.derive.expressions.exprel`."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return exprel_slope(self.args[0])
-
+    exprel = exprel_function()
     result = sympy.zeros(n, n)
     for i in range(n):
         result[i, i] = sympy.exp(a[i, i] * dt)

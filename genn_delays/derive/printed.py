@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..bodies import Body, compute
+from ..bodies.elementary import PORTABLE
 from ..syntax import expression
 from .exponentials import expm_entry, expm_slope, exprel, exprel_slope
 from .names import code_name
@@ -40,6 +42,15 @@ def _special(name: str) -> Callable[..., Any]:
     return function
 
 
+def _portable(body: Body) -> Callable[..., Any]:
+    def function(x: Any) -> Any:
+        x = np.asarray(x)
+        with np.errstate(all="ignore"):  # what overflows is infinite, as in kernels
+            return compute(body, {"x": x}, np.float32 if x.dtype == np.float32 else np.float64)[body.outputs[0]]
+
+    return function
+
+
 _NUMPY = """
 exp log sqrt sin cos tan sinh cosh tanh arcsin arccos arctan arctan2 arcsinh arccosh arctanh abs sign floor ceil rint
 exp2 expm1 log2 log10 log1p cbrt hypot maximum minimum where less less_equal greater greater_equal equal not_equal
@@ -52,11 +63,13 @@ log2 log10 log1p cbrt hypot fma erf erfc tgamma lgamma
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in _NUMPY.split()},
     "erf": _special("erf"), "erfc": _special("erfc"), "gamma": _special("gamma"), "loggamma": _special("gammaln"),
+    **{name: _portable(body) for name, body in PORTABLE.items()},
     "exprel": exprel, "exprel_slope": exprel_slope, "expm_entry": expm_entry, "expm_slope": expm_slope,
 }  # fmt: skip
 """Functions that printed NumPy text may call."""
 C_FUNCTIONS = frozenset(f"{name}f" for name in _C.split())
-"""Functions that printed C text may call: those that C, CUDA and (without the f) GeNN have."""
+"""Functions that printed C text may call: those that C, CUDA and (without the f) GeNN have; and those of
+:data:`~genn_delays.bodies.elementary.PORTABLE`, which the code brings with it."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -140,7 +153,7 @@ def check_c(text: object, names: Collection[str]) -> str:
             raise TextError(f"{text[place : place + 10]!r} has no place in an expression")
         place, name, sign = found.end(), found["name"], found["sign"]
         is_called = name is not None and text[place:].lstrip()[:1] == "("
-        if name and name not in (C_FUNCTIONS if is_called else names):
+        if name and not (name in C_FUNCTIONS or name in PORTABLE if is_called else name in names):
             raise TextError(f"{name!r} is not known here")
         depth += {"(": 1, ")": -1}.get(sign, 0)
         if depth < 0 or (

@@ -6,18 +6,26 @@ of :mod:`.printed`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from ..neurons import Equations
+from ..neurons.neuron import NONLINEAR
 from ..neurons.neuron import REFRACTORY_STATE as REFRAC
+from ..neurons.neuron import RISING_STATE as ABOVE
 from .equations import DiscreteModel, describe
 from .integration import transition
 from .names import GIVEN, derived_name, given_name
+from .nonlinear import NO_ADJOINT
 from .printed import Printed, TextError, check_numpy, check_printed
 from .transitions import Transitions, has_transitions
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"[a-z]+[0-9]?__[A-Za-z0-9_]+", re.ASCII)
+_STEPS, _BACK = ("t", *(f"{kind}{n}" for n in range(1, 5) for kind in "xk")), ("start", "j", "m")
+"""The roles of a step's and of an adjoint's intermediate values."""
 
 
 def read_expression(raw: Any, names: Collection[str]) -> Printed:
@@ -46,7 +54,7 @@ class _Entry:
     def __init__(self, equations: Equations) -> None:
         self.equations, variables = equations, tuple(equations.variables)
         refractory = equations.refractory is not None
-        self.states = (*variables, *([REFRAC] if refractory else []))
+        self.states = (*variables, *([ABOVE] if equations.rising else []), *([REFRAC] if refractory else []))
         self.coefficients = {derived_name(role, s) for s in variables for role in "bc"}
         self.coefficients |= {transition(s, r) for s in variables for r in variables}
         self.coefficients |= {derived_name("steps", REFRAC)} if refractory else set()
@@ -54,6 +62,7 @@ class _Entry:
         self.rates = {*equations.parameters, *self.states}
         later = {derived_name(role, s) for s in self.states for role in "lLh"}
         self.names = self.rates | self.coefficients | later | {"Isyn", *map(given_name, GIVEN)}
+        self.nonlinear = equations.integration in NONLINEAR
 
     def model(self, raw: Any) -> DiscreteModel:
         equations = self.equations
@@ -63,10 +72,14 @@ class _Entry:
         _same(raw["output"], output)
         _same(raw["held"], list(equations.held) if equations.refractory is not None else [])
         _same(raw["hold"] is None, equations.refractory is None)
-        _same(raw["transitions"] is None, not has_transitions(equations))
+        _same(raw["transitions"] is None, self.nonlinear or not has_transitions(equations))
         _same(raw["threshold"] is None, equations.threshold is None)
         for name in ("update", "adjoint"):
             _same(list(raw[name]), list(self.states))
+        if self.nonlinear:
+            self.coefficients |= set(_derived(raw["coefficients"], "k"))
+            self.names |= self.coefficients
+        steps, back = self.values(raw["steps"], _STEPS), self.values(raw["back"], _BACK)
         return DiscreteModel(
             states=self.states,
             equations=describe(equations),
@@ -84,7 +97,30 @@ class _Entry:
             held=tuple(raw["held"]),
             hold=self.expression(raw["hold"]),
             transitions=None if raw["transitions"] is None else self.transitions(raw["transitions"]),
+            steps=steps,
+            back=back,
+            decay=self.numbers(raw["decay"], equations.variables if self.nonlinear else (), self.given),
+            untrainable=self.reason(raw["untrainable"]),
         )
+
+    def values(self, raw: Any, roles: tuple[str, ...]) -> dict[str, Printed]:
+        """Values under names of their own, each of which those after it may use."""
+        found: dict[str, Printed] = {}
+        names = _derived(raw, *roles) if self.nonlinear else {}
+        _same(list(raw), list(names))
+        for name in names:
+            if name in self.names:
+                raise TextError("a name that there is")
+            found[name] = read_expression(raw[name], self.names)
+            self.names |= {name}
+        return found
+
+    def reason(self, raw: Any) -> str | None:
+        """The reason that there is no adjoint, one of the sentences there are."""
+        reasons = {text.format(s) for text in NO_ADJOINT.values() for s in self.equations.variables}
+        if raw is not None and not (self.nonlinear and raw in reasons):
+            raise TextError("a reason that there is none of")
+        return None if raw is None else str(raw)
 
     def transitions(self, raw: Any) -> Transitions:
         variables = tuple(self.equations.variables)
@@ -112,6 +148,13 @@ class _Entry:
 
     def numbers(self, raw: Any, keys: Collection[str], names: Collection[str]) -> dict[str, str]:
         return _table(raw, keys, lambda e: check_numpy(e, names))
+
+
+def _derived(raw: Any, *roles: str) -> dict[str, None]:
+    """The keys of a table that are derived names of these roles, in order."""
+    if not isinstance(raw, Mapping):
+        raise TextError("a table of other names")
+    return dict.fromkeys(n for n in raw if isinstance(n, str) and _NAME.fullmatch(n) and n.split("__")[0] in roles)
 
 
 def _same(found: Any, expected: Any) -> None:

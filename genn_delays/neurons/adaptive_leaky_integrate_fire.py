@@ -43,7 +43,7 @@ class AdaptiveLeakyIntegrateFire(DynamicNeuron):
         v_reset: potential after a spike, where the reset is absolute.
         v, a: initial potential and adaptation.
         scale_i: divide the input current by `tau_mem` too.
-        integration: ``"linear_euler"`` or ``"exact"``.
+        integration: ``"linear_euler"`` or ``"exact"``; ``"euler"`` or ``"rk4"`` with synapses of a conductance.
         relative_reset: subtract `v_thresh` at a spike (mlGeNN 2's default for this neuron).
         tau_refrac: refractory period in ms, in which the potential stands still and the adaptation goes on decaying.
         input_latency: time steps by which the input acts late; needs ``"linear_euler"``.

@@ -32,7 +32,7 @@ class LeakyIntegrate(DynamicNeuron):
         tau_mem: membrane time constant in ms.
         v: initial potential.
         scale_i: divide the input current by `tau_mem` too.
-        integration: ``"linear_euler"`` or ``"exact"``.
+        integration: ``"linear_euler"`` or ``"exact"``; ``"euler"`` or ``"rk4"`` with synapses of a conductance.
         input_latency: time steps by which the input acts late: at 1, `Isyn[t-1]` stands in the equation. Published
             PyTorch code often has some; needs ``"linear_euler"``.
         readout: how the loss reads the potential: ``"sum_var"`` (sum over time), ``"sum_softmax"`` (sum over time of

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..arguments import keywords_only
 from ..errors import check_choice, check_switch
 from .neuron import (
+    INTEGRATIONS,
     NEURONS,
     DynamicNeuron,
     Equations,
@@ -41,7 +42,7 @@ class LeakyIntegrateFire(DynamicNeuron):
         v_reset: potential after a spike (absolute reset).
         v: initial potential.
         scale_i: divide the input current by `tau_mem` too, as mlGeNN 3 does: ``dv/dt = (-v + Isyn) / tau_mem``.
-        integration: ``"linear_euler"`` or ``"exact"``.
+        integration: ``"linear_euler"`` or ``"exact"``; ``"euler"`` or ``"rk4"`` with synapses of a conductance.
         relative_reset: subtract the threshold at a spike in place of setting the potential to `v_reset`.
         tau_refrac: refractory period in ms, rounded to whole time steps: after a spike the potential stands still and
             the neuron does not spike. None for none.
@@ -108,4 +109,4 @@ def leak(scale_i: bool) -> str:
 
 def check_integration(integration: str) -> None:
     """An error for an unknown integration rule."""
-    check_choice("integration", integration, ("linear_euler", "exact"))
+    check_choice("integration", integration, INTEGRATIONS)

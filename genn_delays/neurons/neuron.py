@@ -13,17 +13,33 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bodies import check_fields
-from ..errors import InvalidValueError, asked, check_choice, check_count, check_real, shown
+from ..errors import InvalidValueError, asked, check_choice, check_count, check_real, check_switch, shown
 from ..initializers import Initializer, as_initializer, real_array, sampled
 from ..learning.readouts import READOUTS, Readout, as_readout, plain_readout
 from ..random import Purpose, philox, uniform
 from ..registry import Registry
 
-Integration = Literal["linear_euler", "exact"]
-__all__ = ["REFRACTORY_STATE", "DynamicNeuron", "Equations", "Input", "Integration", "Neuron", "SpikeInput"]
+Integration = Literal["linear_euler", "exact", "euler", "rk4"]
+INTEGRATIONS: tuple[Integration, ...] = ("linear_euler", "exact", "euler", "rk4")
+NONLINEAR: tuple[Integration, ...] = ("euler", "rk4")
+"""The rules of :class:`Equations`, and those for equations that need not be linear."""
+__all__ = [
+    "INTEGRATIONS",
+    "NONLINEAR",
+    "REFRACTORY_STATE",
+    "RISING_STATE",
+    "DynamicNeuron",
+    "Equations",
+    "Input",
+    "Integration",
+    "Neuron",
+    "SpikeInput",
+]
 __all__ += ["check_input_latency", "check_parameter", "check_reset", "input_values", "sample_per_neuron"]
 REFRACTORY_STATE = "refrac"
 """The variable that counts the steps until a neuron may spike again."""
+RISING_STATE = "above"
+"""The variable that is 1 while a neuron that spikes at the upward crossing stands above its threshold."""
 MAX_INPUT_LATENCY = 16
 """Each step is a variable of every neuron; what is longer is a delay of synapses."""
 
@@ -53,11 +69,15 @@ class Equations:
             just after a spike, or None where a spike leaves it alone.
         threshold: the neuron spikes where this expression is >= 0; None for neurons that do not spike.
         parameters: names used in the expressions that are neither variables nor `Isyn`.
-        integration: ``"linear_euler"`` or ``"exact"`` (exponential, input constant within a step).
+        integration: ``"linear_euler"`` or ``"exact"`` (exponential, input constant within a step), for equations that
+            are linear in the variables and `Isyn`; ``"euler"`` (forward Euler) or ``"rk4"`` (Runge-Kutta of order 4,
+            input constant within a step) for any; see :mod:`genn_delays.derive.nonlinear`.
         output: the variable that a readout reads.
         impulse: the variable to which arriving spikes are added at once; None where they flow in as `Isyn` over a step.
         refractory: parameter with the time (ms) after a spike in which `held` variables stand still and no spike is
             sent; None for none.
+        rising: whether it spikes only in the step in which the threshold is reached, and not again before it has been
+            below. For neurons whose spike is not followed by a reset.
     """
 
     variables: dict[str, tuple[str, str | None]]
@@ -68,6 +88,7 @@ class Equations:
     impulse: str | None = None
     refractory: str | None = None
     held: tuple[str, ...] = ()
+    rising: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.variables, Mapping) or not self.variables:
@@ -94,7 +115,10 @@ class Equations:
                 raise InvalidValueError(f"equations: {name} after a spike must be a text or None, got {shown(jump)}")
         if not (self.threshold is None or isinstance(self.threshold, str)):
             raise InvalidValueError(f"equations: threshold must be a text or None, got {shown(self.threshold)}")
-        check_choice("integration", self.integration, ("linear_euler", "exact"))
+        check_choice("integration", self.integration, INTEGRATIONS)
+        check_switch("equations: rising", self.rising)
+        if self.rising and self.threshold is None:
+            raise InvalidValueError("equations: rising is of neurons with a threshold, got none")
         if not isinstance(self.output, str):
             raise InvalidValueError(f"equations: output must be the name of a variable, got {shown(self.output)}")
         if self.impulse is not None:
@@ -104,11 +128,12 @@ class Equations:
         for name in self.held:
             check_choice("equations: held", name, self.variables)
 
-    def with_refractory(self, period: Any) -> Equations:
-        """The same with a refractory period, the parameter ``tau_refrac``, in which `v` is held; None for none."""
+    def with_refractory(self, period: Any, held: str = "v") -> Equations:
+        """The same with a refractory period, the parameter ``tau_refrac``, in which a variable is held; None for
+        none."""
         if period is None:
             return self
-        return replace(self, parameters=(*self.parameters, "tau_refrac"), refractory="tau_refrac", held=("v",))
+        return replace(self, parameters=(*self.parameters, "tau_refrac"), refractory="tau_refrac", held=(held,))
 
     def with_input_latency(self, steps: int) -> Equations:
         """The same with an input that acts `steps` time steps later than it arrives.
@@ -280,12 +305,15 @@ def check_input_latency(value: object, integration: str) -> int:
     return steps
 
 
-def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None:
+def check_reset(
+    what: str, values: Mapping[str, Any], *, relative: bool, names: tuple[str, str] = ("v_thresh", "v_reset")
+) -> None:
     """Raise an error if a spike leaves a neuron at or above its threshold, so that it would spike for ever.
 
     Args:
         values: `v_thresh` and `v_reset`; initialisers are not checked here.
         relative: whether the threshold is subtracted at a spike, in place of setting the potential to `v_reset`.
+        names: what the neuron calls them.
     """
     thresh, reset = values["v_thresh"], 0.0 if relative else values["v_reset"]
     try:
@@ -300,6 +328,6 @@ def check_reset(what: str, values: Mapping[str, Any], *, relative: bool) -> None
         if relative:
             raise InvalidValueError(f"{what}v_thresh must be above 0, as it is subtracted at a spike; got {got}")
         raise InvalidValueError(
-            f"{what}v_thresh must be above v_reset, or a spike would lead to the next for ever; got v_thresh {got} and "
-            f"v_reset {reset[never].flat[0]:g}"
+            f"{what}{names[0]} must be above {names[1]}, or a spike would lead to the next for ever; got {names[0]} "
+            f"{got} and {names[1]} {reset[never].flat[0]:g}"
         )

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import keywords_only
-from ..errors import InvalidValueError, shown
+from ..errors import InvalidValueError, check_choice, check_switch, shown
 from ..grammar import expression_tree
-from .leaky_integrate_fire import check_integration
-from .neuron import NEURONS, DynamicNeuron, Equations, Integration, Neuron, check_name
+from .neuron import INTEGRATIONS, NEURONS, DynamicNeuron, Equations, Integration, Neuron, check_name, check_parameter
 
 
 @NEURONS.register("user_neuron")
@@ -32,14 +31,19 @@ class UserNeuron(DynamicNeuron):
         )
 
     Args:
-        vars: for every variable its right-hand side (per ms; linear in the variables and `Isyn`) and its value after
-            a spike, or None where a spike leaves it alone. Equations are arithmetic in ASCII (``+ - * / **``, brackets,
-            `pi` and the functions of :data:`genn_delays.grammar.FUNCTIONS`); their text is read and never run.
+        vars: for every variable its right-hand side (per ms) and its value after a spike, or None where a spike leaves
+            it alone. Equations are arithmetic in ASCII (``+ - * / **``, brackets, `pi` and the functions of
+            :data:`genn_delays.grammar.FUNCTIONS`); their text is read and never run.
         threshold: spikes where this is >= 0; None for a neuron that does not spike.
         param_vals: parameters: numbers, arrays ``[neuron]`` or initialisers.
         var_vals: initial values of the variables, 0 where not given.
         output_var_name: the variable a readout reads.
-        integration: ``"linear_euler"`` or ``"exact"``.
+        integration: ``"linear_euler"`` or ``"exact"``, for right-hand sides that are linear in the variables and
+            `Isyn`; ``"euler"`` (forward Euler) or ``"rk4"`` (Runge-Kutta, not for training) for any. Under these two,
+            functions of variables are `exp`, `exprel` (``(exp(x) - 1) / x``), `log`, `sqrt`, `Abs`, `sin`, `cos`,
+            `tan`, `sinh`, `cosh` and `tanh`, and expressions are computed as they are written.
+        tau_refrac: refractory period in ms, in which the variable `output_var_name` stands still; None for none.
+        rising: spike only in the step in which the threshold is reached, and not again before it has been below.
     """
 
     vars: Mapping[str, tuple[str, str | None]]
@@ -48,10 +52,12 @@ class UserNeuron(DynamicNeuron):
     var_vals: Mapping[str, Any] = field(default_factory=dict)
     output_var_name: str = "v"
     integration: Integration = "linear_euler"
+    tau_refrac: Any = None
+    rising: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_integration(self.integration)
+        check_choice("integration", self.integration, INTEGRATIONS)
         for what, value in (("vars", self.vars), ("param_vals", self.param_vals), ("var_vals", self.var_vals)):
             if not isinstance(value, Mapping):
                 raise InvalidValueError(f"UserNeuron {what} must be a dict by name, got {shown(value)}")
@@ -59,6 +65,7 @@ class UserNeuron(DynamicNeuron):
             raise InvalidValueError("UserNeuron needs at least one variable in vars, got none")
         self._check_names()
         self._check_texts()
+        self._check_gates()
         self._check_readout(spiking=self.threshold is not None)
         if self.readout is not None and self.threshold is None and self.output_var_name not in self.vars:
             raise InvalidValueError(
@@ -73,7 +80,17 @@ class UserNeuron(DynamicNeuron):
                 vars={"u": ("-u / tau + Isyn", "c * u * u / (1 + u**2)"), "r": ("(u - r) / 15", "r - 0.1")},
                 threshold="u + 0.3 * r * r - 0.5",
                 param_vals={"tau": 6.0, "c": 0.2},
-            )
+            ),
+            cls(
+                vars={"x": ("(x - x**3 / 3 - y + Isyn) / tau", None), "y": ("0.08 * (x + 0.7 - 0.8 * y)", "y + 0.1")},
+                threshold="x - 0.4",
+                param_vals={"tau": 4.0},
+                var_vals={"x": -0.2},
+                output_var_name="x",
+                integration="euler",
+                tau_refrac=2.0,
+                rising=True,
+            ),
         ]
 
     def _check_names(self) -> None:
@@ -108,14 +125,34 @@ class UserNeuron(DynamicNeuron):
             if text is not None:
                 expression_tree(text, f"UserNeuron: {what}")
 
+    def _check_gates(self) -> None:
+        check_switch("UserNeuron rising", self.rising)
+        for what, given in (("rising", self.rising), ("tau_refrac", self.tau_refrac is not None)):
+            if given and self.threshold is None:
+                raise InvalidValueError(f"UserNeuron {what} is of neurons with a threshold, got threshold None")
+        if self.tau_refrac is None:
+            return
+        self.tau_refrac = check_parameter("tau_refrac", self.tau_refrac, 0.0, open_low=True)
+        if self.output_var_name not in self.vars:
+            raise InvalidValueError(
+                f"UserNeuron tau_refrac: output_var_name must be the variable that stands still, out of "
+                f"{', '.join(self.vars)}, got {self.output_var_name!r}"
+            )
+        if "tau_refrac" in (*self.vars, *self.param_vals):
+            raise InvalidValueError("UserNeuron: 'tau_refrac' is given as an argument and in vars or param_vals")
+
     def with_parameters(self, values: dict[str, npt.NDArray[np.float64]]) -> UserNeuron:
         lists = {name: value.tolist() for name, value in values.items()}
-        return replace(self, param_vals={**self.param_vals, **lists})
+        period = lists.pop("tau_refrac", self.tau_refrac) if self.tau_refrac is not None else None
+        return replace(self, param_vals={**self.param_vals, **lists}, tau_refrac=period)
 
     def equations(self) -> Equations:
-        return Equations(
-            dict(self.vars), self.threshold, tuple(self.param_vals), self.integration, self.output_var_name
-        )
+        equations = Equations(
+            dict(self.vars), self.threshold, tuple(self.param_vals), self.integration, self.output_var_name,
+            rising=self.rising,
+        )  # fmt: skip
+        return equations.with_refractory(self.tau_refrac, self.output_var_name)
 
     def parameter_values(self) -> dict[str, Any]:
-        return {**self.param_vals, **{name: self.var_vals.get(name, 0.0) for name in self.vars}}
+        period = {} if self.tau_refrac is None else {"tau_refrac": self.tau_refrac}
+        return {**self.param_vals, **{name: self.var_vals.get(name, 0.0) for name in self.vars}, **period}

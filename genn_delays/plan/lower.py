@@ -20,7 +20,7 @@ from ..learning.regularisation import SpikeRegularisation
 from ..learning.surrogates import Surrogate
 from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, Input
-from ..neurons.neuron import REFRACTORY_STATE
+from ..neurons.neuron import NONLINEAR, REFRACTORY_STATE
 from ..rewiring import RewiringRule
 from ..rewiring.signs import dale_signs
 from ..synapses import SYNAPSES, Delta
@@ -264,8 +264,9 @@ def _check_input_arrives(p: Population, model: DiscreteModel) -> None:
     Input reaches variables through right-hand sides and through jumps at spikes.
     """
     reads = {s: words_of([model.update[s], *([model.jump[s]] if s in model.jump else [])]) for s in model.states}
+    reads |= {name: words_of([step]) for name, step in model.steps.items()}
     reached = {"Isyn"}
-    while more := {s for s in model.states if s not in reached and reads[s] & reached}:
+    while more := {s for s in reads if s not in reached and reads[s] & reached}:
         reached |= more
     asked = {model.states[model.output]} if model.threshold is None else words_of([model.threshold])
     if not p.incoming or asked & reached:
@@ -284,6 +285,13 @@ def _transition_numbers(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Numbers per neuron that EventProp's adjoint reads besides the coefficients of a step."""
     transitions = model.transitions
+    equations = p.equations()
+    if equations.integration in NONLINEAR or equations.rising:
+        what = f"integration {equations.integration!r}" if not equations.rising else "neurons that spike when they rise"
+        raise InvalidValueError(
+            f"population {p.name!r}: EventProp has no adjoint for {what}, only for linear equations under "
+            "'linear_euler' or 'exact' with a reset; train this network with SurrogateCompiler"
+        )
     if transitions is None and not isinstance(p.synapse, Delta):
         raise InvalidValueError(
             f"population {p.name!r}: EventProp has no adjoint for equations that read dt, as those of input_latency "
@@ -331,4 +339,24 @@ def _coefficients(
                 f"sign every step ({name} = {numbers[name].min():.4g}, allowed is 0 or more); take a time constant "
                 "of at least dt, a smaller dt or integration 'exact'"
             )
+    _check_decay(p, model, values, dt)
     return numbers
+
+
+_LONGEST_STEP = {"euler": 1.0, "rk4": 2.785}
+"""The longest step, in time constants of a decay: forward Euler would change the sign of what decays, Runge-Kutta would
+let it grow."""
+
+
+def _check_decay(p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float) -> None:
+    """Raise an error if a step is too long for a variable of nonlinear equations that decays by itself."""
+    rule = p.equations().integration
+    for s, text in model.decay.items():
+        rate = np.asarray(evaluate(text, {**values, "dt": dt}), dtype=np.float64)
+        if not (dt * rate <= _LONGEST_STEP[rule] + 1e-9).all():
+            shortest = 1.0 / float(rate.max())
+            raise InvalidValueError(
+                f"population {p.name!r}: a step of {dt:g} ms is too long for integration {rule!r}, {s} decays with a "
+                f"time constant of {shortest:.4g} ms; allowed is a dt of at most "
+                f"{_LONGEST_STEP[rule] * shortest:.4g} ms"
+            )

@@ -28,6 +28,11 @@ _FEW = 15
 Lines = Sequence[Mapping[str, Any]]
 
 
+def has_accuracies(lines: Lines) -> bool:
+    """True if any line has an accuracy; runs with real targets have losses alone."""
+    return any(line.get(f"{part}_accuracy") is not None for line in lines for part in PARTS)
+
+
 def learning_curve(
     lines: Lines,
     ax: Axes | None = None,
@@ -67,7 +72,7 @@ def learning_curve(
         ax.axvline(selected[0], color="0.35", linewidth=1.0, linestyle=":", label=selected[1])
     ax.set_ylabel("accuracy (%)" if figure == "accuracy" else "loss")
     if figure == "loss":
-        ax.set_ylim(bottom=0.0)
+        ax.set_ylim(bottom=0.0, auto=None)  # another run drawn into these axes may be higher
     _epoch_axis(ax, epochs)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best", fontsize=8, framealpha=0.9)
@@ -90,7 +95,7 @@ def rewirings(lines: Lines, ax: Axes | None = None) -> Axes:
         if part == "established" or any(counts):
             _line(ax, epochs, counts, part, _DIED[part])
     ax.set_yscale("symlog", linthresh=1.0)
-    ax.set_ylim(bottom=0.0)
+    ax.set_ylim(bottom=0.0, auto=None)
     ax.set_ylabel("synapses that died in the epoch")
     _epoch_axis(ax, epochs)
     ax.legend(loc="best", fontsize=8, framealpha=0.9)

@@ -24,11 +24,12 @@ from ..callbacks import SpikeRecorder, VarRecorder
 from ..callbacks.metrics_writer import read_metrics
 from ..connectivity import Synapses
 from ..datasets import Dataset
+from ..datasets.own import is_path
 from ..errors import BackendUnavailableError, DatasetError, GennDelaysError, InvalidValueError, RunFolderError
 from ..learning.readouts import answers
 from ..network import Population
 from ..overview import Overview
-from ..runs.build import check_data, compile_network, load_data, take, validate, with_data_dir
+from ..runs.build import check_data, compile_network, has_labels, load_data, take, validate, with_data_dir
 from ..runs.config import Config
 from ..runs.figures import check_figures
 from ..runs.folder import RunFolder
@@ -65,7 +66,9 @@ class Example:
 
     Attributes:
         number: in the test set, from 0.
-        label, chosen: its class, and that of the network.
+        label, chosen: its class, and that of the network; None with real targets.
+        targets, answer: real targets, ``[neuron]`` or ``[time, neuron]``, and the readout, ``[neuron]``; None with
+            classes.
         inputs: ``[time, neuron]``, or times (ms) and neurons of spikes.
         source, size: name and size of the input population.
         spikes: by population times (ms) and neurons.
@@ -78,8 +81,10 @@ class Example:
     """
 
     number: int
-    label: int
-    chosen: int
+    label: int | None
+    chosen: int | None
+    targets: npt.NDArray[np.float32] | None
+    answer: npt.NDArray[np.float32] | None
     inputs: Any
     source: str
     size: int
@@ -104,7 +109,9 @@ class Measures:
         overview: of the trained network.
         truncated: whether receptive fields end at :data:`LONGEST`, as the network has a cycle.
         spikes: on all test examples, of every population that spikes.
-        confusion: numbers of test examples ``[class, chosen class]``; None where the data set is not at hand.
+        labelled: outputs have class labels, not real targets.
+        confusion: numbers of test examples ``[class, chosen class]``; None where the data set is not at hand or has
+            no classes.
         omitted: what the page leaves out, and why.
     """
 
@@ -113,6 +120,7 @@ class Measures:
     lines: list[dict[str, Any]]
     result: dict[str, Any]
     versions: dict[str, str]
+    labelled: bool = True
     epoch: int = 0
     overview: Overview | None = None
     connections: list[Connected] = field(default_factory=list)
@@ -139,10 +147,11 @@ def read_run(folder: RunFolder) -> Measures:
     lines = read_metrics(folder.metrics)
     if not lines:
         raise RunFolderError(f"run folder {folder} is damaged: its metrics.jsonl has no line of an epoch")
-    check_figures(folder, lines)
+    labelled = has_labels(config)
+    check_figures(folder, lines, labelled=labelled)
     validate(config)
     check_evaluable(folder, folder.best, config)
-    return Measures(str(folder), config, lines, _result(folder), folder.read_versions())
+    return Measures(str(folder), config, lines, _result(folder), folder.read_versions(), labelled)
 
 
 def measure(
@@ -168,7 +177,9 @@ def measure(
         config = replace(config, compiler=replace(config.compiler, backend="reference", threads=None, batch_size=1))
     data = datasets.of(config) if found.available else None
     if isinstance(data, DatasetError):
-        why = f"data set {config.training.dataset!r} is not at hand (--data-dir says where it is)"
+        how = "put it back, or `train --resume --data` names its new place"
+        how = how if is_path(config.training.dataset) else "--data-dir says where it is"
+        why = f"data set {config.training.dataset!r} is not at hand ({how})"
         _omit(run, note, _OF_DATA, why, str(data))
     with compile_network(config) as compiled:
         compiled.load(folder.best)
@@ -189,7 +200,10 @@ def _on_data(run: Measures, compiled: CompiledNetwork, data: Dataset, example: i
     source, output = check_data(run.config, compiled.network, data)
     if example >= len(data.y_test):
         raise InvalidValueError(f"--example must be a whole number in [0, {len(data.y_test) - 1}], got {example}")
-    run.confusion = classes(compiled, {source: data.x_test}, data.y_test, output).confusion
+    if data.labelled:
+        run.confusion = classes(compiled, {source: data.x_test}, data.y_test, output).confusion
+    else:
+        run.omitted.append("confusion of classes: targets are real numbers")
     run.example = _example(compiled, data, source, output, example)
     if run.example.spikes:
         run.spikes = list(spikes_by_population(compiled, {source: data.x_test}).values())
@@ -204,12 +218,13 @@ def _example(compiled: CompiledNetwork, data: Dataset, source: Population, outpu
     one = slice(number, number + 1)
     x: Any = take(data.x_test, one) if not isinstance(data.x_test, list) else data.x_test[one]
     answer, recorded = compiled.predict({source: x}, output, callbacks=recorders)
-    z = answer[output].T
+    z, y = answer[output].T, data.y_test[number]
     chosen = int(answers(compiled.plan.populations[output.index].reading, z, z, False)[0])
     spikes = {p.name: tuple(part[0] for part in recorded[f"spikes {p.name}"]) for p in spiking}
     return Example(
-        number=number, label=int(data.y_test[number]), chosen=chosen, inputs=x[0], source=source.name,
-        size=source.size, spikes=spikes, sizes={p.name: p.size for p in spiking},
+        number=number, label=int(y) if data.labelled else None, chosen=chosen if data.labelled else None,
+        targets=None if data.labelled else y, answer=None if data.labelled else z[:, 0], inputs=x[0],
+        source=source.name, size=source.size, spikes=spikes, sizes={p.name: p.size for p in spiking},
         traces=recorded["traces"][0] if variable else None, variable=variable, output=output.name, dt=compiled.dt,
         duration=compiled.dt * compiled.plan.time_steps,
     )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..overview import Column, Table
 from . import pictures
-from .measures import LONGEST, Measures
+from .measures import LONGEST, Example, Measures
 from .pictures import Picture
 from .settings import differences, setting_text, settings_of
 
@@ -103,8 +103,19 @@ def _comparison(runs: Sequence[Measures], names: Sequence[str]) -> tuple[Section
     return (
         settings,
         Section("results", "Results", (), (("", Table(columns, rows)),)),
-        Section("accuracies", "Test accuracy", (), (), (pictures.overlaid(runs, names),)),
+        *_overlaid(runs, names),
     )
+
+
+def _overlaid(runs: Sequence[Measures], names: Sequence[str]) -> list[Section]:
+    """Test accuracies of the runs with classes, test losses of those with real targets, each in one picture."""
+    found = []
+    for labelled, id, figure in ((True, "accuracies", "accuracy"), (False, "losses", "loss")):
+        chosen = [number for number, run in enumerate(runs) if run.labelled == labelled]
+        if chosen:
+            own = pictures.overlaid([runs[n] for n in chosen], [names[n] for n in chosen], figure)
+            found.append(Section(id, f"Test {figure}", (), (), (own,)))
+    return found
 
 
 def _run(number: int, run: Measures, name: str) -> RunPart:
@@ -128,21 +139,9 @@ def _run(number: int, run: Measures, name: str) -> RunPart:
 
 def _results(run: Measures) -> list[tuple[str, str]]:
     """Names and texts of a run's figures, always the same names; empty texts for figures that it does not have."""
-    r, last = run.result, run.lines[-1]
-    best = max(run.lines, key=lambda line: line["test_accuracy"])
-    chosen = ""
-    if r.get("selected_epoch"):
-        where = f"epoch {r['selected_epoch']}, chosen on the {r.get('selected_by')}"
-        chosen = f"{_percent(r.get('selected_test_accuracy'))} ({where})"
+    r = run.result
     return [
-        ("test accuracy, last epoch", _percent(last["test_accuracy"])),
-        ("test accuracy, chosen epoch", chosen),
-        (
-            "test accuracy, best epoch",
-            f"{_percent(best['test_accuracy'])} (epoch {best['epoch']}, chosen on the test set)",
-        ),
-        ("validation accuracy, last epoch", _percent(last.get("validation_accuracy"))),
-        ("training accuracy, last epoch", _percent(last["train_accuracy"])),
+        *(row for figure in ("accuracy", "loss") for row in _success(run, figure)),
         ("data set", run.config.training.dataset),
         ("epochs", f"{len(run.lines):,}"),
         ("synapses", _number(r.get("synapses"), "{:,}")),
@@ -151,6 +150,25 @@ def _results(run: Measures) -> list[tuple[str, str]]:
         ("a training step", _number(r.get("step_ms"), "{:.4g} ms, median")),
         ("training", _number(r.get("seconds"), "{:.4g} s")),
     ]
+
+
+def _success(run: Measures, figure: str) -> list[tuple[str, str]]:
+    """Accuracies, or losses; texts are empty for the one that a run is not judged by."""
+    names = [f"test {figure}, {which} epoch" for which in ("last", "chosen", "best")]
+    names += [f"{part} {figure}, last epoch" for part in ("validation", "training")]
+    if run.labelled != (figure == "accuracy"):
+        return [(name, "") for name in names]
+    r, last = run.result, run.lines[-1]
+    told = _percent if run.labelled else lambda value: _number(value, "{:.6g}")
+    best = max(run.lines, key=lambda line: line["test_accuracy"] if run.labelled else -line["test_loss"])
+    chosen = ""
+    if r.get("selected_epoch"):
+        where = f"epoch {r['selected_epoch']}, chosen on the {r.get('selected_by')}"
+        chosen = f"{told(r.get(f'selected_test_{figure}'))} ({where})"
+    of_best = f"{told(best[f'test_{figure}'])} (epoch {best['epoch']}, chosen on the test set)"
+    found = [told(last[f"test_{figure}"]), chosen, of_best]
+    found += [told(last.get(f"{part}_{figure}")) for part in ("validation", "train")]
+    return list(zip(names, found, strict=True))
 
 
 def _number(value: Any, form: str, factor: float | None = None) -> str:
@@ -207,9 +225,8 @@ def _on_data(here: str, run: Measures) -> list[Section]:
     sections = []
     if run.example is not None:
         e = run.example
-        right = "which is right" if e.label == e.chosen else "which is wrong"
-        text = f"Example {e.number} of the test set, of class {e.label}. The network chooses {e.chosen}, {right}."
-        sections.append(Section(f"{here}-example", "A test example", (text,), (), tuple(pictures.example(e))))
+        own = tuple(pictures.example(e))
+        sections.append(Section(f"{here}-example", "A test example", (_about(e),), _targets(e), own))
     if run.spikes:
         sections.append(Section(f"{here}-spikes", "Spikes", *_spikes(run)))
     if run.confusion is not None:
@@ -223,6 +240,24 @@ def _on_data(here: str, run: Measures) -> list[Section]:
             Section(f"{here}-confusion", "Confusion of classes", (text,), tables, (pictures.confusion(counts),))
         )
     return sections
+
+
+def _about(e: Example) -> str:
+    """A sentence about a test example."""
+    if e.label is None:
+        return f"Example {e.number} of the test set, whose targets are real numbers."
+    right = "which is right" if e.label == e.chosen else "which is wrong"
+    return f"Example {e.number} of the test set, of class {e.label}. The network chooses {e.chosen}, {right}."
+
+
+def _targets(e: Example) -> tuple[tuple[str, Table], ...]:
+    """Real targets of an example beside the readout; those of every time step are a picture."""
+    if e.targets is None or e.answer is None or e.targets.ndim != 1:
+        return ()
+    columns = (Column(f"neuron of {e.output}", True), Column("target", True), Column("network", True))
+    pairs = zip(e.targets, e.answer, strict=True)
+    rows = [(str(n), f"{target:.4g}", f"{answer:.4g}") for n, (target, answer) in enumerate(pairs)]
+    return (("Targets", Table.of(columns, rows)),)
 
 
 def _spikes(run: Measures) -> tuple[tuple[str, ...], tuple[tuple[str, Table], ...]]:

@@ -57,14 +57,16 @@ def drawing() -> Iterator[None]:
 
 
 def curves(run: Measures) -> list[Picture]:
-    """Accuracy, loss and, where a rule acted, rewirings over the epochs."""
+    """Accuracy if there is one, loss and, where a rule acted, rewirings over the epochs."""
     lines, selected = run.lines, None
     if run.result.get("selected_epoch"):
         selected = int(run.result["selected_epoch"]), f"epoch chosen on the {run.result.get('selected_by')}"
     told = _first_and_last(lines)
-    ax = plots.learning_curve(lines, _axes(), selected=selected)
-    found = [_svg(ax, f"Accuracy over {_epochs(lines)}: {told}.", "Accuracy over the epochs")]
-    ax = plots.learning_curve(lines, _axes(), figure="loss")
+    found = []
+    if run.labelled:
+        ax = plots.learning_curve(lines, _axes(), selected=selected)
+        found.append(_svg(ax, f"Accuracy over {_epochs(lines)}: {told}.", "Accuracy over the epochs"))
+    ax = plots.learning_curve(lines, _axes(), figure="loss", selected=None if run.labelled else selected)
     if ax.get_lines():
         losses = f"from {lines[0].get('train_loss') or 0:.3g} to {lines[-1].get('train_loss') or 0:.3g}"
         found.append(_svg(ax, f"Loss over {_epochs(lines)}: training {losses}.", "Loss over the epochs"))
@@ -75,16 +77,16 @@ def curves(run: Measures) -> list[Picture]:
     return found
 
 
-def overlaid(runs: Sequence[Measures], names: Sequence[str]) -> Picture:
-    """The test accuracy of several runs over their epochs."""
-    ax = _axes(5.2, 3.7)
+def overlaid(runs: Sequence[Measures], names: Sequence[str], figure: str = "accuracy") -> Picture:
+    """The test accuracy, or the test loss, of several runs over their epochs."""
+    ax, ends = _axes(5.2, 3.7), []
     for number, (run, name) in enumerate(zip(runs, names, strict=True)):
-        plots.learning_curve(run.lines, ax, parts=["test"], name=name, marker=marker(number), **series_style(number))
-    ax.set_ylabel("test accuracy (%)")
-    ends = ", ".join(
-        f"{name} {100 * run.lines[-1]['test_accuracy']:.1f} %" for run, name in zip(runs, names, strict=True)
-    )
-    return _svg(ax, f"Test accuracy over the epochs of all runs; at the last epoch {ends}.", "")
+        style = {"marker": marker(number), **series_style(number)}
+        plots.learning_curve(run.lines, ax, figure=figure, parts=["test"], name=name, **style)
+        end = run.lines[-1][f"test_{figure}"]
+        ends.append(f"{name} {100 * end:.1f} %" if figure == "accuracy" else f"{name} {end:.4g}")
+    ax.set_ylabel("test accuracy (%)" if figure == "accuracy" else "test loss")
+    return _svg(ax, f"Test {figure} over the epochs of all runs; at the last epoch {', '.join(ends)}.", "")
 
 
 def scale_of(found: ReceptiveFields) -> float:
@@ -133,11 +135,16 @@ def example(shown: Example) -> list[Picture]:
     for name, own in shown.spikes.items():
         found.append(_raster(own, name, shown.sizes[name], shown, f"Spikes of {name}"))
     if shown.traces is not None:
-        right = shown.label if shown.label < shown.traces.shape[1] else None
+        right = shown.label if shown.label is not None and shown.label < shown.traces.shape[1] else None
         label = f"{shown.variable} of {shown.output}"
         ax = plots.traces(shown.traces, _axes(4.6, 3.3), dt=shown.dt, label=label, highlight=right)
         alt = f"{label} {about}, a line for each of {shown.traces.shape[1]} neurons."
-        found.append(_svg(ax, alt, f"Output, {label}; the thick line is the neuron of the right class"))
+        thick = "" if right is None else "; the thick line is the neuron of the right class"
+        found.append(_svg(ax, alt, f"Output, {label}{thick}"))
+    if shown.targets is not None and shown.targets.ndim == 2:
+        ax = plots.traces(shown.targets, _axes(4.6, 3.3), dt=shown.dt, label=f"target of {shown.output}")
+        alt = f"Targets of {shown.output} {about}, a line for each of {shown.targets.shape[1]} neurons."
+        found.append(_svg(ax, alt, f"Targets of {shown.output}"))
     return found
 
 

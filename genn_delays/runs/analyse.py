@@ -75,6 +75,7 @@ def analyse(
     *,
     out: Path | None = None,
     data_dir: str | None = None,
+    data: str | None = None,
     backend: str | None = None,
     threads: int | None = None,
     progress: bool = False,
@@ -89,7 +90,7 @@ def analyse(
         folder: the run.
         settings: of the analysis.
         out: folder to write to; ``analysis`` in the run's where not given.
-        data_dir, backend, threads: where they differ from the run's.
+        data_dir, data, backend, threads: where they differ from the run's.
         progress: say on standard error what loading the data does that takes seconds.
         note: called with remarks for the user, one line each.
 
@@ -98,7 +99,7 @@ def analyse(
         InvalidValueError: the network or the settings do not fit, or fewer than two fields have a Moran's I.
     """
     settings = settings or Settings()
-    config = with_data_dir(folder.read_config(), data_dir)
+    config = with_data_dir(folder.read_config(), data_dir, data)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
     path = folder.best if settings.checkpoint == "best" else folder.last
@@ -107,9 +108,11 @@ def analyse(
     population = _population(network, settings.population)
     receptive_fields(network, population, [0], truncate=settings.truncate)  # errors of the network, before data
     place = expanded(out, "--out") if out is not None else folder.path / "analysis"
-    data = load_data(config, quiet=not progress)
-    check_data(config, network, data)
-    found = _figures(folder, path, config, settings, population.name, data, note)
+    if place.exists() and not place.is_dir():
+        raise InvalidValueError(f"--out must be a folder, and {place} is a file")
+    loaded = load_data(config, quiet=not progress)
+    check_data(config, network, loaded)
+    found = _figures(folder, path, config, settings, population.name, loaded, note)
     _write(found, place, settings.units)
     return found
 
@@ -135,6 +138,8 @@ def _figures(
         trained = _fields(compiled, population, settings, "trained", note)
         source, output = check_data(config, compiled.network, data)
         x: Any = {source: data.x_test}
+        if not data.labelled:
+            note("targets are real numbers: there are no classes, and the test loss stands in their place")
         hidden = any(p.spiking and not p.neuron.is_input for p in compiled.network.populations)
         lines = read_metrics(folder.metrics)[: compiled.epoch]
         return Analysis(
@@ -150,7 +155,8 @@ def _figures(
             connections={c.name: _connection(compiled, c.name) for c in compiled.network.connections},
             rewiring=rewiring_over_time(lines) if lines else None,
             spikes=spikes_by_population(compiled, x) if hidden else {},
-            classes=classes(compiled, x, data.y_test, output),
+            classes=classes(compiled, x, data.y_test, output) if data.labelled else None,
+            test_loss=None if data.labelled else compiled.evaluate(x, {output: data.y_test})[0].loss,
         )
 
 

@@ -63,6 +63,8 @@ class Analysis:
         epoch: after which the checkpoint was written, counted from 1.
         trained, untrained: of the checkpoint, and of the same network before training.
         comparison: Moran's I of trained against untrained fields.
+        classes: of the test examples; None with real targets.
+        test_loss: with real targets, in place of classes.
     """
 
     model: str
@@ -77,7 +79,8 @@ class Analysis:
     connections: dict[str, ConnectionFigures]
     rewiring: RewiringOverTime | None
     spikes: dict[str, Spikes]
-    classes: Classes
+    classes: Classes | None
+    test_loss: float | None = None
 
     def tables(self) -> dict[str, Any]:
         """As JSON can hold it; fields are in ``receptive_fields.npz``."""
@@ -103,17 +106,17 @@ class Analysis:
                 }
                 for name, s in self.spikes.items()
             },
-            "classes": {
+            "classes": None if self.classes is None else {
                 "output": self.classes.output, "accuracy": self.classes.accuracy,
                 "accuracy_by_class": self.classes.accuracy_by_class, "confusion": self.classes.confusion.tolist(),
             },
+            "test_loss": self.test_loss,
         }  # fmt: skip
 
 
 def summary(found: Analysis, place: Path) -> str:
     """A short table for people."""
     fields, c = found.trained.fields, found.comparison
-    per_class = [x for x in found.classes.accuracy_by_class if x is not None]
     rows = [
         ("checkpoint", f"{found.checkpoint}, epoch {found.epoch}"),
         (
@@ -128,7 +131,15 @@ def summary(found: Analysis, place: Path) -> str:
     rows += [
         ("Mann-Whitney", f"U = {c.u:g} of {c.sizes[0] * c.sizes[1]}, p = {c.p:.3g}, effect {c.effect:.2f}"),
         *((f"spikes of {n}", f"{s.per_example:.1f} an example, {s.silent} silent") for n, s in found.spikes.items()),
-        ("accuracy", f"{100 * found.classes.accuracy:.2f} %, worst class {100 * min(per_class):.2f} %"),
+        _success(found),
         ("written to", str(place)),
     ]
     return "\n".join([f"{found.model}, seed {found.seed}", *(f"  {name:<22}  {text}" for name, text in rows)])
+
+
+def _success(found: Analysis) -> tuple[str, str]:
+    """The accuracy, or the loss where targets are real numbers."""
+    if found.classes is None:
+        return "test loss", f"{found.test_loss:.6g}"
+    per_class = [x for x in found.classes.accuracy_by_class if x is not None]  # a class may have no test example
+    return "accuracy", f"{100 * found.classes.accuracy:.2f} %, worst class {100 * min(per_class):.2f} %"

@@ -25,6 +25,8 @@ def draw(found: Analysis, place: Path, units: int) -> None:
         ("synapses", _synapses(found)),
         ("behaviour", _behaviour(found)),
     ):
+        if figure is None:
+            continue
         for ending, nothing in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "Producer": None})):
             with atomic_path(place / f"{name}.{ending}") as part:  # without a date: the same run, the same files
                 figure.savefig(part, format=ending, dpi=130, metadata=nothing)
@@ -72,23 +74,26 @@ def _moran(found: Analysis) -> Figure:
     return figure
 
 
-def _behaviour(found: Analysis) -> Figure:
-    """The confusion matrix, and beside it rewiring over time where anything was rewired."""
+def _behaviour(found: Analysis) -> Figure | None:
+    """The confusion matrix where there are classes, and beside it rewiring over time where anything was rewired."""
     rewiring = found.rewiring
     dropped, newborn = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if rewiring is not None and rewiring.established:
         newborn = np.sum(list(rewiring.newborn.values()), axis=0)
         dropped = newborn + np.sum(list(rewiring.established.values()), axis=0)
-    columns = 2 if dropped.any() else 1
+    columns = int(found.classes is not None) + int(dropped.any())
+    if not columns:
+        return None
     figure, axes = _figure(4.9 * columns, 4.2, 1, columns)
-    plots.confusion(found.classes.confusion, axes[0, 0])
-    axes[0, 0].set_title(f"test accuracy {100 * found.classes.accuracy:.2f} %", fontsize=10)
-    if rewiring is not None and columns == 2:
+    if found.classes is not None:
+        plots.confusion(found.classes.confusion, axes[0, 0])
+        axes[0, 0].set_title(f"test accuracy {100 * found.classes.accuracy:.2f} %", fontsize=10)
+    if rewiring is not None and dropped.any():
         lines = [
             {"epoch": int(epoch), "rewirings": int(all_of), "newborn_rewirings": int(young)}
             for epoch, all_of, young in zip(rewiring.epochs, dropped, newborn, strict=True)
         ]
-        plots.rewirings(lines, axes[0, 1])
+        plots.rewirings(lines, axes[0, -1])
     return figure
 
 

@@ -136,6 +136,12 @@ def validate(config: Config) -> None:
     compile_arguments(config, network)
 
 
+def has_labels(config: Config) -> bool:
+    """True if outputs have class labels, and so an accuracy; False for real targets."""
+    losses = build_compiler(config).output_losses(build_network(config))
+    return all(loss.labelled for loss in losses.values())
+
+
 def load_data(config: Config, *, quiet: bool = True) -> Dataset:
     """The data set of a run; where the model's examples last longer than its frames, empty ones follow.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..paths import atomic_path
 from ..plots import learning_curve, rewirings
+from ..plots.learning_curve import has_accuracies
 
 if TYPE_CHECKING:
     from .result import Result
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 def draw_learning_curve(path: Path, lines: list[dict[str, Any]], result: Result) -> None:
     """Draw accuracy and loss of the training, validation and test set, and rewirings, over the epochs.
+
+    With real targets there is no accuracy, and no place is left for it.
 
     Args:
         path: a PNG file.
@@ -23,14 +26,17 @@ def draw_learning_curve(path: Path, lines: list[dict[str, Any]], result: Result)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figures = ["accuracy", "loss"] if has_accuracies(lines) else ["loss"]
     rewired = result.rewiring != "none"
-    figure = Figure(figsize=(12.0 if rewired else 8.4, 3.8), layout="constrained")
+    columns = len(figures) + rewired
+    figure = Figure(figsize=({1: 6.4, 2: 8.4, 3: 12.0}[columns], 3.8), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 3 if rewired else 2)
-    learning_curve(lines, axes[0], selected=(result.selected_epoch, f"epoch chosen on the {result.selected_by}"))
-    learning_curve(lines, axes[1], figure="loss")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    selected = (result.selected_epoch, f"epoch chosen on the {result.selected_by}")
+    for number, (ax, name) in enumerate(zip(axes, figures, strict=False)):
+        learning_curve(lines, ax, figure=name, selected=None if number else selected)
     if rewired:
-        rewirings(lines, axes[2])
+        rewirings(lines, axes[-1])
     figure.suptitle(_title(result), fontsize=11)
     with atomic_path(path) as part:
         # no date and no version in the file: the same run gives the same picture

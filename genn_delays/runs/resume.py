@@ -80,8 +80,8 @@ def resumed_config(
 def _check_goes_on(folder: RunFolder, kept: Config, now: Config) -> None:
     moved = is_path(kept.training.dataset) and is_path(now.training.dataset)
     for key, old, new in differences(kept.tables(), now.tables()):
-        if moved and (key == "training.dataset" or (key == "training.data_sha256" and new is None)):
-            continue  # loading compares the content
+        if moved and (key == "training.dataset" or (key == "training.data_sha256" and None in (old, new))):
+            continue  # loading compares the content; a run that was only begun by a sweep has none yet
         if key not in _NOT_COMPARED and (key == "model.name" or not key.startswith("model.")):
             raise _changed(folder, key, old, new)
     if now.training.num_epochs < kept.training.num_epochs:

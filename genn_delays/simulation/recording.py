@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..connectivity.connectivity import whole_array
-from ..errors import InvalidValueError, check_count, keep, shown, unknown
+from ..errors import InvalidValueError, check_choice, check_count, keep, shown
 from ..network import Network
 from ..plan.simulation import Recording, SimulatedPopulation, SimulationPlan, TracePlan
 from ..training.data import find_population
@@ -87,8 +87,7 @@ def as_recording(network: Network, plan: SimulationPlan, record: Any) -> Recordi
 
 
 def _trace(p: SimulatedPopulation, wanted: Trace, others: list[TracePlan]) -> TracePlan:
-    if wanted.variable not in p.states:
-        raise unknown(f"variable of population {p.name!r}", wanted.variable, p.states)
+    check_choice(f"variable of population {p.name!r}", wanted.variable, p.states)
     if any((t.population, t.variable) == (p.index, wanted.variable) for t in others):
         raise InvalidValueError(f"record: {wanted.variable!r} of population {p.name!r} is asked for twice")
     neurons = np.arange(p.size, dtype=np.int32) if wanted.neurons is None else _chosen(p, wanted.neurons)

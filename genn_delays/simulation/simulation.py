@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, check_path, check_real, check_switch, shown, unknown
+from ..errors import InvalidValueError, check_choice, check_path, check_real, check_switch, shown
 from ..initializers import as_array, real_array
 from ..network import Network, Population
 from ..neurons.spike_source import given_spikes
@@ -187,8 +187,7 @@ class Simulation:
 
     def _variable(self, key: Population | str, name: str) -> SimulatedPopulation:
         p = self.plan.populations[self.population(key).index]
-        if name not in p.states:
-            raise unknown(f"variable of population {p.name!r}", name, p.states)
+        check_choice(f"variable of population {p.name!r}", name, p.states)
         return p
 
     @in_turn
@@ -258,7 +257,7 @@ class Simulation:
         """
         p = self.plan.populations[self.population(population).index]
         for number, trace in enumerate(self.recording.traces):
-            if (trace.population, trace.variable) == (p.index, variable):
+            if trace.population == p.index and isinstance(variable, str) and trace.variable == variable:
                 values = self._sink.whole_trace(number)
                 first = -(-self._recorded_from // trace.every)
                 samples = first + np.arange(len(values), dtype=np.float64)

@@ -16,6 +16,7 @@ from ..runs.folder import RunFolder
 from ..runs.lock import LOCK, locked
 from ..runs.resume import differences, recorded_tables
 from ..streams import say
+from .content import as_before, with_content
 from .processes import run_in_processes
 from .rows import CSV, JSON_LINES, read_result, row, write_results
 from .spec import Sweep, SweepRun, read_sweep
@@ -58,9 +59,10 @@ class Done:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.finished} of {self.runs} runs finished, results in {self.out / CSV}"]
+        runs = "run" if self.runs == 1 else "runs"
+        lines = [f"{self.name}: {self.finished} of {self.runs} {runs} finished, results in {self.out / CSV}"]
         if self.kept:
-            lines[0] += f" ({self.kept} were finished before)"
+            lines[0] += f" ({self.kept} finished before)"
         lines += [f"  failed  {run}: {error}" for run, error in self.failed.items()]
         return "\n".join(lines)
 
@@ -105,6 +107,7 @@ def sweep(
     RunFolder(folder).check_writable()
     RunFolder(folder).create()
     with locked(folder, note, "sweep folder"):
+        read = with_content(read)
         rows = _finished(folder, read)
         atomic_write(folder / COPY, path.read_bytes())
         write_results(folder, read, rows)
@@ -154,7 +157,7 @@ def _finished(folder: Path, read: Sweep) -> dict[str, dict[str, Any]]:
         if kept.is_empty():
             continue
         before = kept.read_config()
-        old, new = recorded_tables(before), recorded_tables(run.config)
+        old, new = recorded_tables(before), recorded_tables(as_before(run.config, before))
         changed = differences(old, new)
         epochs = before.training.num_epochs, run.config.training.num_epochs
         if epochs[0] != epochs[1]:
@@ -191,7 +194,7 @@ class _Report:
         self._start = time.monotonic()
         if progress:
             before = f", {done.kept} finished before" if done.kept else ""
-            say(f"{read.name}: {done.runs} runs{before}; results in {folder}")
+            say(f"{read.name}: {done.runs} run{'s'[: done.runs != 1]}{before}; results in {folder}")
 
     def ended(self, run: SweepRun, error: str | None) -> None:
         """A run has ended."""

@@ -62,6 +62,14 @@ def test_no_access_outside_and_nothing_undefined(tmp_path):
     assert status == 0 and "runtime error" not in output, output[-6000:]
 
 
+@pytest.mark.parametrize("sanitizer", sorted(FLAGS))
+def test_simulations(sanitizer, tmp_path):
+    """Recurrent and feed-forward, with every input; four threads that meet once a block."""
+    status, output = watched(sanitizer, tmp_path, "simulated", "0", "1", "4")
+    assert status == 0 and "ThreadSanitizer" not in output and "runtime error" not in output, output[-6000:]
+    assert output.count("simulated") == 3
+
+
 @pytest.mark.sanitizers
 @pytest.mark.parametrize("sanitizer", sorted(FLAGS))
 @pytest.mark.parametrize("first", range(0, 42, 7))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -29,8 +30,10 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
+from genn_delays.chunks import CHUNK
 from genn_delays.connectivity import home_words, ordinals
 from genn_delays.connectivity.draws import counts_of_sources
+from genn_delays.memory import SAMPLING
 from genn_delays.random import Purpose, philox, scale64
 
 DELAY = UniformInt(1, 9)
@@ -205,3 +208,15 @@ def test_self_connections_are_of_a_population_with_itself():
     with Network(), refused("'a_b'", "allow_self_connections=False", "two populations"):
         a, b = (Population(LeakyIntegrateFire(), 4, name) for name in "ab")
         Connection(a, b, FixedInDegree(2, allow_self_connections=False))
+
+
+def test_memory_of_multapses_is_that_which_is_foreseen():
+    """500,000 synapses of 100 pairs: as much a synapse as without multapses, though all pairs are repeated."""
+    connectivity = FixedTotalNumber(500_000, multapses=True, delay=DELAY)
+    connectivity.sample(10, 10, 0, 0)  # imports, which are no memory of ours
+    tracemalloc.start()
+    found = connectivity.sample(10, 10, 1, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.pre.size == 500_000
+    assert peak < (SAMPLING + 3) * 500_000 + 16 * 300 * CHUNK

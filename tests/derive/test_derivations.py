@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from refused import refused
 
-from genn_delays import AdaptiveLeakyIntegrateFire, Exponential, LeakyIntegrateFire, UserNeuron
+from genn_delays import AdaptiveLeakyIntegrateFire, Exponential, Izhikevich, LeakyIntegrateFire, UserNeuron
 from genn_delays.derive import derivations
 from genn_delays.derive.derivations import discrete_model, surrogate_code
 from genn_delays.errors import GennDelaysError
@@ -230,7 +230,8 @@ def test_entries_count_whatever_the_umask(cache, derived):
 
 def test_sources_say_what_an_entry_depends_on():
     """Whatever takes part in deriving and printing is in the key, so an entry of another version is none."""
-    expected = "grammar names expressions printed exponentials integration transitions equations"
+    expected = "grammar elementary names expressions printed exponentials integration transitions model gates written"
+    expected += " nonlinear equations"
     assert {module.__name__.rpartition(".")[2] for module in derivations._DERIVING} == set(expected.split())
 
 
@@ -241,3 +242,29 @@ def test_surrogates_are_read_as_they_were_derived(cache):
     for path in cache.glob("surrogate-*.json"):
         altered(path, lambda value: value["spike"].update({"py": "open(x)"}))
     assert surrogate_code(surrogate) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["steps"].update({"t__9": {"c": "abort()", "py": "v"}}),
+        lambda v: v["steps"].update({"v": {"c": "v_", "py": "v"}}),
+        lambda v: v["steps"].update({"z__9": {"c": "v_", "py": "v"}}),
+        lambda v: v["back"].update({"j__9;x": {"c": "v_", "py": "v"}}),
+        lambda v: v["back"].update({"m__v": {"c": "j__77", "py": "v"}}),
+        lambda v: v["back"].update({"k__dt": {"c": "v_", "py": "v"}}),
+        lambda v: v["coefficients"].update({"k__1;": "dt"}),
+        lambda v: v["decay"].update({"v": "open(dt)"}),
+        lambda v: v["decay"].update({"z": "dt"}),
+        lambda v: v.update({"untrainable": "abort()"}),
+    ],
+)
+def test_an_entry_of_a_nonlinear_neuron_has_its_form(change, cache):
+    equations = Izhikevich().equations()
+    expected = discrete_model(equations, True)
+    (path,) = cache.glob("neuron-*.json")
+    before = path.read_text()
+    altered(path, change)
+    assert path.read_text() != before
+    assert discrete_model(equations, True) == expected
+    assert path.read_text() == before

@@ -11,7 +11,8 @@ import pytest
 import sympy
 
 from genn_delays.backends.cpu.compiler import find_compiler
-from genn_delays.derive.expressions import evaluate, exprel, exprel_slope, printed
+from genn_delays.derive.exponentials import exprel, exprel_slope
+from genn_delays.derive.expressions import evaluate, printed
 
 TEXTS = [
     "a / u**2", "a * u**2", "a**2 / u", "1 / (u * a)**2", "a - u**2",

@@ -237,6 +237,17 @@ def test_runs_of_different_length_share_axes():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c"]
 
 
+def test_losses_of_several_runs_are_all_in_sight():
+    """The second is the highest."""
+    ax = None
+    for height in (1.0, 5.0, 0.5):
+        ax = plots.learning_curve([{"epoch": 1, "test_loss": height}], ax, figure="loss", parts=["test"], name="a")
+    assert ax.get_ylim()[0] == 0.0 and ax.get_ylim()[1] > 5.0
+    ax = plots.rewirings([{"epoch": 1, "rewirings": 3}])
+    plots.rewirings([{"epoch": 1, "rewirings": 3000}], ax)
+    assert ax.get_ylim()[0] == 0.0 and ax.get_ylim()[1] > 3000
+
+
 def test_rewirings_tell_change_from_search():
     """Established synapses that died and newborn ones, each with the numbers of the file; of old files only all."""
     lines = [

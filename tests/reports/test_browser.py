@@ -34,6 +34,7 @@ addEventListener("load", () => {
     images: images.length,
     broken: images.filter(i => !i.complete || i.naturalWidth == 0).length,
     narrow: images.filter(i => i.getBoundingClientRect().width < 100).length,
+    cut: [...document.querySelectorAll("td, th")].filter(e => e.scrollWidth > e.clientWidth + 1).length,
     hidden: [...document.querySelectorAll("h2, h3")].filter(e => e.getBoundingClientRect().height == 0).length,
     loaded: performance.getEntriesByType("resource").map(e => e.name.slice(0, 60)).filter(n => !n.startsWith("data:")),
     small: [...document.querySelectorAll("p, td, th, figcaption")]
@@ -84,7 +85,9 @@ def test_a_browser_reads_the_page_as_it_was_written(html, tmp_path):
 def test_nothing_is_wider_than_the_window(html, tmp_path, width):
     policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n')
     assert policy.search(html)  # it forbids scripts, also the one that measures
+    assert "<td>3</td>" in html  # a seed; a digest in its place is a word that is wider than its column
     measured = policy.sub("", html).replace("</body>", f"{MEASURE}</body>")
+    measured = measured.replace("<td>3</td>", f"<td>{64 * '8'}</td>")
     frame = tmp_path / "frame.html"  # a window cannot be as narrow as a phone, a frame can
     frame.write_text(
         f'<!DOCTYPE html><title>frame</title><iframe width="{width}" height="800" frameborder="0" '
@@ -96,5 +99,6 @@ def test_nothing_is_wider_than_the_window(html, tmp_path, width):
     assert found["inner"] == width
     assert found["scroll"] <= width, found["wide"]
     assert found["wide"] == [] and found["broken"] == found["hidden"] == found["narrow"] == found["small"] == 0
+    assert found["cut"] == 0
     assert found["loaded"] == []
     assert found["images"] == len(Page(html).of("img")) > 30

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from real_targets import write_model
 
 from genn_delays.analysis import highest_morans_i, receptive_fields
 from genn_delays.runs.build import compile_network
@@ -148,3 +149,43 @@ def test_fields_that_are_constant_are_left_out_or_too_many(call, small, tmp_path
         part = json.loads(called.out)["receptive_fields"]["untrained"]
         assert sorted(part["units"] + part["constant_units"]) == list(range(64))
         assert len(part["highest_morans_i"]) == len(part["units"]) < 64
+
+
+@pytest.mark.parametrize("rule", ["deep_r", "none"])
+@pytest.mark.parametrize("targets", ["example", "step"])
+def test_real_targets_have_a_loss_and_no_classes(call, tmp_path, monkeypatch, targets, rule):
+    drawn = []
+    monkeypatch.setattr("genn_delays.plots.confusion", lambda *arguments: drawn.append("confusion"))
+    monkeypatch.setattr("genn_delays.plots.histogram", lambda *arguments: None)
+    run = tmp_path / "run"
+    assert call("train", write_model(tmp_path, targets, rule), "--out", run, "--quiet").status == 0
+    called = call("analyse", run, "--checkpoint", "last", "--permutations", 3, "--units", 1, "--json", "--quiet")
+    assert called.status == 0 and "targets are real numbers" in called.err and len(called.err.splitlines()) == 1
+    found, result = json.loads(called.out), json.loads((run / "result.json").read_text())
+    assert found["classes"] is None and found["test_loss"] == pytest.approx(result["test_loss"], rel=1e-6)
+    assert found["spikes"]["hidden"]["examples"] == 7
+    assert (run / "analysis" / "behaviour.png").is_file() == (result["rewirings"] > 0) == (rule != "none")
+    assert not drawn and (run / "analysis" / "receptive_fields.pdf").is_file()
+    told = call("analyse", run, "--checkpoint", "last", "--permutations", 3, "--units", 1).out
+    assert f"test loss               {result['test_loss']:.6g}" in told and "accuracy" not in told
+
+
+def test_a_class_without_test_examples(call, tmp_path, no_pictures):
+    run = tmp_path / "run"
+    assert call("train", write_model(tmp_path, "classes"), "--out", run, "--quiet").status == 0
+    found = json.loads(call("analyse", run, "--permutations", 3, "--json").out)
+    assert found["classes"]["accuracy_by_class"][2] is None and sum(found["classes"]["confusion"][2]) == 0
+    assert found["test_loss"] is None
+    told = call("analyse", run, "--permutations", 3)
+    assert told.status == 0 and "nan" not in told.out and "worst class" in told.out
+
+
+def test_data_that_were_moved_are_named(call, tmp_path, no_pictures):
+    run = tmp_path / "run"
+    assert call("train", write_model(tmp_path, "classes"), "--out", run, "--quiet").status == 0
+    moved = (tmp_path / "data.npz").rename(tmp_path / "moved.npz")
+    called = call("analyse", run, "--permutations", 3)
+    assert called.status == 2 and "there is no data set" in called.err and "--data" in called.err
+    assert call("analyse", run, "--permutations", 3, "--data", moved).status == 0
+    called = call("analyse", run, "--permutations", 3, "--data", moved, "--out", moved)
+    assert called.status == 2 and "--out must be a folder" in called.err and len(called.err.splitlines()) == 1

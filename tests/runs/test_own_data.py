@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from scipy.io import wavfile
 
 from genn_delays.costs import Report
@@ -335,7 +336,8 @@ def test_real_targets_are_learned(call, data, tmp_path, pictures, loss, readout,
     path = regression(tmp_path, loss, readout)
     options = ("--validation", validation, "--quiet")
     whole = result(call("train", path, "--out", tmp_path / "whole", "--epochs", 6, "--json", *options))
-    assert (tmp_path / "whole" / "learning_curve.png").is_file()
+    drawn = imread(tmp_path / "whole" / "learning_curve.png")
+    assert drawn.shape[1] == 120 * 6.4  # the loss alone, no place for an accuracy
     lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["train_loss"] < 0.8 * lines[0]["train_loss"]
     assert whole["test_accuracy"] is None and whole["test_loss"] == lines[-1]["test_loss"]

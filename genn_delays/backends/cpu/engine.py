@@ -23,6 +23,7 @@ from ...plan.foresight import foresee
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired, check_spikes
+from ...plan.trainable import check_trainable
 from .buffers import (
     REWIRING,
     allocate_connection,
@@ -200,7 +201,7 @@ class CPUEngine(Contents):
     # --- running -----------------------------------------------------------------------------------------------------
 
     def check_learning(self, *, training: bool) -> None:
-        """Every plan can be learned here."""
+        check_trainable(self.plan)
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         net, lanes = self._net, len(examples)

@@ -18,6 +18,7 @@ from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.schema import absent
+from ...plan.trainable import check_trainable
 from .backward import Backward
 from .buffers import check_memory, state_shapes
 from .contents import Contents
@@ -109,7 +110,7 @@ class CUDAEngine(Contents):
         """Never called."""
 
     def check_learning(self, *, training: bool) -> None:
-        """Every plan can be learned here."""
+        check_trainable(self.plan)
 
     # --- the passes --------------------------------------------------------------------------------------------------
 

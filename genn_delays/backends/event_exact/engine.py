@@ -330,6 +330,8 @@ def _check(plan: Plan) -> None:
         if readout is not None and readout.reads == "spikes" and readout.derivative == "value":
             raise InvalidValueError(f"{what}: {needs} a readout of a variable or of spike times, got {p.readout!r}")
     for c in plan.connections:
+        if c.synapse != "exponential":
+            raise InvalidValueError(f"connection {c.name!r}: {needs} exponential synapses, got {c.synapse!r}")
         if c.kernel is not None:
             raise InvalidValueError(
                 f"connection {c.name!r}: {needs} connections without a delay_kernel, got {c.kernel!r}"

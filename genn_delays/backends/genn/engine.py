@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
+from ...codegen.elementary import bodies_of_neurons
 from ...derive.names import code_name, derived_name
 from ...errors import InvalidValueError
 from ...learning.losses import Truth
@@ -354,6 +355,12 @@ def checked(plan: Plan) -> Plan:
     Raises:
         InvalidValueError: a rewiring rule asks for what GeNN cannot do.
     """
+    if bodies_of_neurons(plan):
+        functions = ", ".join(body.name for body in bodies_of_neurons(plan))
+        raise InvalidValueError(
+            f"backend 'genn' has no {functions}, which nonlinear equations of this network call so as to round alike "
+            "everywhere; backends 'cpu', 'cuda' and 'reference' have"
+        )
     if plan.event_prop is None:
         return replace(plan, connections=tuple(replace(c, rewiring=None) for c in plan.connections))
     for c in plan.connections:

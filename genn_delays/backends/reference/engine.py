@@ -24,6 +24,7 @@ from ...plan.outcome import outcome, phantom_push
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.trainable import check_trainable
 from ...random import Purpose, dropout_threshold, philox
 from .activity import Activity, Array
 from .batch_norm import Norm, normalised, through_norm
@@ -66,7 +67,7 @@ class ReferenceEngine(Activity):
         """Nothing to do: it has no threads."""
 
     def check_learning(self, *, training: bool) -> None:
-        """Every plan can be learned here."""
+        check_trainable(self.plan)
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         self.lanes = len(examples)
@@ -159,7 +160,10 @@ class ReferenceEngine(Activity):
         model, numbers = p.model, self.own_numbers[p.index]
         assert model is not None
         known = {**numbers, **state, "Isyn": current}
-        now = {s: evaluate(model.update[s].py, known) for s in model.states}
+        with np.errstate(all="ignore"):  # what overflows is looked for at the end of an example
+            for name, step in model.steps.items():
+                known[name] = evaluate(step.py, known)
+            now = {s: evaluate(model.update[s].py, known) for s in model.states}
         for s, values in now.items():
             self.tape[p.index][s][:, t] = values
         if model.threshold is None:
@@ -246,13 +250,16 @@ class ReferenceEngine(Activity):
             known[given_name("ds")] = evaluate(self.plan.surrogate_code.derivative.py, {"x": distance})
         if model.hold is not None:
             known[given_name("hold")] = evaluate(model.hold.py, known).astype(self.dtype)
-        now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
+        with np.errstate(all="ignore"):
+            for name, value in model.back.items():
+                known[name] = evaluate(value.py, known)
+            now = {s: evaluate(model.adjoint[s].py, known) for s in model.states}
         if model.threshold is None:  # the readout's derivative acts on the variable it reads
             now[model.states[model.output]] = now[model.states[model.output]] + e
         if p.slopes:
             add_slopes(self._slopes[p.index], model, now, self.before(p, t), self._current_tape[p.index][:, t])
         lambdas = {derived_name("l", s): now[s] for s in model.states}
-        self.g[p.index][:, t] = evaluate(model.gradient.py, {**numbers, **lambdas})
+        self.g[p.index][:, t] = evaluate(model.gradient.py, {**known, **lambdas})
         return now
 
     def _correlate(self, c: ConnectionPlan) -> None:

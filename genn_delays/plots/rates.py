@@ -65,14 +65,19 @@ def neuron_distributions(values: Mapping[str, npt.NDArray[Any]], ax: Axes | None
     shown = {name: numbers(f"values of {name!r}", v, 1) for name, v in values.items()}
     known = [v[~np.isnan(v)] for v in shown.values()]
     ax = as_axes(ax, 6.0, 3.8)
-    line = {"color": COLOURS["blue"]}
-    ax.boxplot(
-        known, showfliers=False, showmeans=True, boxprops=line, whiskerprops=line, capprops=line,
-        medianprops={"color": COLOURS["vermillion"]},
-        meanprops={"marker": "x", "markeredgecolor": COLOURS["black"]},
-    )  # fmt: skip
+    for place, v in enumerate(known, 1):  # by hand: matplotlib's boxplot imports pyplot
+        if v.size:
+            low, median, high = np.quantile(v, [0.25, 0.5, 0.75])
+            reach = 1.5 * (high - low)
+            least, most = v[v >= low - reach].min(), v[v <= high + reach].max()
+            ax.bar(place, high - low, 0.5, low, fill=False, edgecolor=COLOURS["blue"])
+            ax.vlines([place, place], [least, high], [low, most], colors=COLOURS["blue"])
+            ax.hlines([least, most], place - 0.12, place + 0.12, colors=COLOURS["blue"])
+            ax.plot([place - 0.25, place + 0.25], [median, median], color=COLOURS["vermillion"])
+            ax.plot(place, v.mean(), "x", color=COLOURS["black"])
+    ax.set_xlim(0.4, len(known) + 0.6)
     ax.set_xticks(range(1, len(shown) + 1), list(shown))
-    ax.set_ylabel(label)
+    ax.set(xlabel="population", ylabel=label)
     ax.set_ylim(bottom=0.0)
     plain(ax)
     return ax

@@ -14,11 +14,13 @@ from ..paths import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEURONS = 400
+NEURONS = 800
 """Neurons of all populations that a raster shows, in proportion to the populations, but a few of each."""
 FEWEST = 12
 WINDOW = 500.0
 """The last so many ms are shown."""
+MOST_BINS = 240
+"""Bins of rates over time; more of them hide one population behind the other."""
 
 
 def draw_raster(place: Path, spikes: dict[str, Any], sizes: dict[str, int], duration: float) -> None:
@@ -41,7 +43,8 @@ def draw_raster(place: Path, spikes: dict[str, Any], sizes: dict[str, int], dura
 def draw_rates(place: Path, spikes: dict[str, Any], trains: list[SpikeTrains], duration: float) -> None:
     """Rates over time; rates and CVs of inter-spike intervals of the neurons of every population."""
     figure, axes = _figure(7.2, 8.4, 3)
-    plots.population_rates(spikes, axes[0], sizes={t.population: t.counts.size for t in trains}, duration=duration)
+    sizes, width = {t.population: t.counts.size for t in trains}, max(5.0, duration / MOST_BINS)
+    plots.population_rates(spikes, axes[0], sizes=sizes, duration=duration, bin_width=width)
     plots.neuron_distributions({t.population: t.rates for t in trains}, axes[1], label="rate (Hz)")
     label = "CV of inter-spike intervals"
     plots.neuron_distributions({t.population: t.cv_isi for t in trains}, axes[2], label=label)

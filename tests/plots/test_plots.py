@@ -48,6 +48,10 @@ DRAWN: dict[str, Any] = {
     "morans_i": lambda ax=None: plots.morans_i({"untrained": [0.1, 0.2], "trained": [0.3, 0.5, 0.4]}, ax),
     "histogram": lambda ax=None: plots.histogram(HISTOGRAM, ax),
     "fan_in": lambda ax=None: plots.fan_in(Fans("a_b", np.array([1, 4, 1]), np.array([2, 4])), ax),
+    "population_rates": lambda ax=None: plots.population_rates(
+        {"e": (np.array([1.0, 7.0]), np.array([0, 1]))}, ax, sizes={"e": 2}, duration=10.0
+    ),
+    "neuron_distributions": lambda ax=None: plots.neuron_distributions({"e": np.arange(5.0)}, ax, label="rate (Hz)"),
     "fan_out": lambda ax=None: plots.fan_out(Fans("a_b", np.array([1, 4, 1]), np.array([2, 4])), ax),
 }
 

@@ -25,8 +25,18 @@ def test_several_populations_have_a_legend():
 def test_distributions_leave_out_what_is_no_number():
     ax = plots.neuron_distributions({"e": np.array([1.0, 2.0, 9.0, np.nan]), "i": np.full(3, np.nan)}, label="CV")
     assert [text.get_text() for text in ax.get_xticklabels()] == ["e", "i"] and ax.get_ylabel() == "CV"
-    level = [list(line.get_ydata()) for line in ax.lines]
-    assert [2.0, 2.0] in level  # the median
+    median, mean = (list(line.get_ydata()) for line in ax.lines)
+    assert median == [2.0, 2.0] and mean == [4.0]
+    (box,) = ax.patches
+    assert (box.get_y(), box.get_height()) == (1.5, 4.0)  # quartiles 1.5 and 5.5
+    whiskers = [segment[:, 1].tolist() for segment in ax.collections[0].get_segments()]
+    assert whiskers == [[1.0, 1.5], [5.5, 9.0]]
+
+
+def test_a_whisker_ends_at_the_last_neuron_within_its_reach():
+    """Quartiles 1 and 3, so it reaches to 6."""
+    ax = plots.neuron_distributions({"e": np.array([0.0, 1.0, 2.0, 3.0, 20.0])}, label="rate (Hz)")
+    assert ax.collections[0].get_segments()[1][:, 1].tolist() == [3.0, 3.0]
 
 
 def test_what_is_refused():

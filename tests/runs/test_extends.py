@@ -138,7 +138,7 @@ def test_a_run_of_an_extension_needs_its_base_no_more(call, small, tmp_path, mon
 # --- the models of the library ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", model_names(kind="training"))
 def test_every_model_has_a_plan(name):
     """Nothing is sampled for it but what rewiring asks for, and its tables give the same plan's numbers."""
     config = load_model(name)

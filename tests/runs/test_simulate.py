@@ -194,6 +194,15 @@ def test_models_of_the_library_go_round_and_can_be_built(name):
         validate_simulation(SimulationOverrides(scale=0.1).apply(config))
 
 
+@pytest.mark.parametrize("name", ["brunel", "vogels_abbott_cuba"])
+def test_every_key_can_be_set_to_its_own_value(name):
+    config = load_simulation_model(name)
+    tables = config.tables()
+    settings = {f"simulation.{key}": value for key, value in tables["simulation"].items()}
+    settings |= {f"populations.{p['name']}.{k}": v for p in tables["populations"] for k, v in p.items()}
+    assert with_settings(config, settings) == config
+
+
 def test_models_have_a_kind(call):
     trained, simulated = model_names(kind="training"), model_names(kind="simulation")
     assert sorted([*trained, *simulated]) == model_names()

@@ -43,7 +43,7 @@ class ReferenceSimulation:
         self.rows = [_Rows(synapses[c.index], plan.receptors[c.receptor].exponent) for c in plan.connections]
 
     def run(self, steps: int, given: Given, sink: Sink) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):  # variables that overflow are looked for afterwards
+        with np.errstate(all="ignore"):  # variables that overflow are looked for afterwards
             for _ in range(steps):
                 self._step(given, sink)
                 if self.faults:
@@ -86,6 +86,8 @@ class ReferenceSimulation:
         for drive in p.currents:
             current = current + self._current(p, drive, t)
         known = {**numbers, **self.state[p.index], "Isyn": current}
+        for name, step in model.steps.items():
+            known[name] = evaluate(step.py, known)
         now = {s: evaluate(model.update[s].py, known) + np.zeros(p.size, np.float32) for s in model.states}
         for k, (r, sums) in enumerate(zip(receptors, arrived, strict=True)):
             if r.variable is not None:

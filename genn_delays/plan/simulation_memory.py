@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..memory import NEURON, SAMPLING, SYNAPSE, Needs, check_host
 from ..network import Network
+from .receptors import receptors_of
 
 ROW = 8
 """Bytes of a synapse in its row on `cpu`: weight, and delay with target."""
@@ -40,6 +41,6 @@ def simulation_needs(network: Network, *, reference: bool) -> Needs:
     steps = max((int(c.connectivity.delay_initializer.high) for c in network.connections), default=0) + 1
     for p in network.populations if reference else ():
         if not p.neuron.is_input:
-            kinds = len({repr(c.synapse) for c in p.incoming}) or 1
+            kinds = len(receptors_of(p)) or 1
             needs[f"population {p.name!r}", f"what arrives in the next {steps} steps"] = 4 * steps * p.size * kinds
     return needs

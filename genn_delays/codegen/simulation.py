@@ -41,7 +41,6 @@ def limits(plan: SimulationPlan) -> dict[str, int]:
         "max_drives": max([1, *(len(p.poisson) for p in several)]),
         "max_currents": max([1, *(len(p.currents) for p in several)]),
         "num_populations": len(several),
-        "num_connections": max(1, len(plan.connections)),
     }
 
 
@@ -83,7 +82,6 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
     size = limits(plan)
     add("simulation_arrivals", ahead=AHEAD, lines=LINES, levels=plan.levels, num_populations=size["num_populations"])
     add("simulation_run", functions=names, levels=plan.levels, num_populations=size["num_populations"])
-    add("simulation_build", num_connections=len(plan.connections))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 

@@ -27,9 +27,10 @@ def foresee_simulation(network: Network, *, reference: bool) -> None:
 
 
 def simulation_needs(network: Network, *, reference: bool) -> Needs:
-    """Bytes by owner and part, while the network is built; later the synapses as sampled are gone."""
+    """Bytes by owner and part, while the network is built; later the synapses that `reference` samples are gone. What
+    `cpu` needs for a while as it draws its rows is foreseen when it begins."""
     needs = {(f"population {p.name!r}", "the neurons"): (NEURON + SPIKES) * p.size for p in network.populations}
-    fresh = [c for c in network.connections if "synapses" not in vars(c)]
+    fresh = [c for c in network.connections if reference and "synapses" not in vars(c)]
     for c in network.connections:
         needs[f"connection {c.name!r}", "the rows of synapses"] = (REFERENCE_ROW if reference else ROW) * c.num_synapses
     for c in fresh:  # kept until their rows are built

@@ -261,7 +261,7 @@ def test_memory_is_foreseen_before_anything_is_drawn(monkeypatch: pytest.MonkeyP
     network = Network()
     with network:
         a = Population(LeakyIntegrateFire(), 10_000, "a")
-        connection = Connection(a, a, gd.FixedNumber(sparsity=0.9, delay=UniformInt(1, 3)))
+        connection = Connection(a, a, gd.FixedNumber(sparsity=0.5, delay=UniformInt(1, 3)))
     with pytest.raises(gd.errors.OutOfMemoryError, match=r"'a_a'.*MB"):
         SimulationCompiler().compile(network)
     assert "synapses" not in vars(connection)

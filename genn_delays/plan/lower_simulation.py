@@ -45,7 +45,7 @@ COLUMN = 16
 
 
 def lower_simulation(
-    network: Network, dt: float, seed: int, connect: Callable[[Network, Places], W]
+    network: Network, dt: float, seed: int, connect: Callable[[Places], W]
 ) -> tuple[SimulationPlan, W]:
     """The plan of a network, and its synapses as the backend's `connect` has made them, with weights on their grids.
 
@@ -65,14 +65,19 @@ def lower_simulation(
     columns = _next_column(network, receptors)
     acting = [_receptor_of(c, receptors) for c in network.connections]
     places = Places(
-        first=tuple(first[:-1]), neurons=first[-1], column=tuple(receptors[r].column for r in acting), columns=columns,
-        longest=max((_delays(c)[1] for c in network.connections), default=0), block=_block(network, columns),
-    )  # fmt: skip
+        network=network,
+        first=tuple(first[:-1]),
+        neurons=first[-1],
+        column=tuple(receptors[r].column for r in acting),
+        columns=columns,
+        longest=max((_delays(c)[1] for c in network.connections), default=0),
+        block=_block(network, columns),
+    )
     populations = []
     for p in network.populations:
         own = [r.index for r in receptors if r.population == p.index]
         populations.append(_population(p, own, first[p.index], level[p.index], dt))
-    wiring = connect(network, places)
+    wiring = connect(places)
     receptors = _on_grids(network, receptors, acting, events, wiring)
     plan = SimulationPlan(
         populations=tuple(_driven(p, network.populations[p.index], events[p.index], receptors) for p in populations),

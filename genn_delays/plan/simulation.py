@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from ..derive.equations import DiscreteModel
 from ..errors import GennDelaysError
+from ..network import Network
 from ..random import MAX_STEP
 from .poisson import PoissonTable
 
@@ -187,12 +188,14 @@ class Places:
     """The places of neurons and of what arrives at them.
 
     Attributes:
+        network: whose connections have the rules that synapses are drawn by.
         first: by population the number of its first neuron in the network.
         neurons: of the network.
         column: by connection the column of its first target neuron.
         columns, longest, block: see :class:`SimulationPlan`.
     """
 
+    network: Network
     first: tuple[int, ...]
     neurons: int
     column: tuple[int, ...]

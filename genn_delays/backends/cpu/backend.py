@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import BackendUnavailableError, check_count, keep
-from ...network import Network
 from ...plan.plan import Plan
 from ...plan.protocol import Availability, Engine
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
@@ -56,10 +55,10 @@ class CPU:
 
         return CPUEngine(plan, self.num_threads)
 
-    def connect_simulation(self, network: Network, places: Places) -> CPUWiring:
+    def connect_simulation(self, places: Places) -> CPUWiring:
         from .wiring import connect
 
-        return connect(network, places, self.num_threads)
+        return connect(places, self.num_threads)
 
     def build_simulation(self, plan: SimulationPlan, wiring: CPUWiring, recording: Recording) -> SimulationEngine:
         from .simulation import CPUSimulation

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import InvalidValueError, OutOfMemoryError
-from ...network import Network
 from ...plan.simulation import Places
 from .rows import MOST_PARTS, Layout, Rows, build_rows
 
@@ -17,13 +16,14 @@ MOST_PLACES = (1 << 32) - 1
 CPUWiring = Rows
 
 
-def connect(network: Network, places: Places, threads: int) -> Rows:
+def connect(places: Places, threads: int) -> Rows:
     """The rows of a network, every thread's part those onto its neurons. Synapses that a connection has already, drawn
     or given, are taken as they are.
 
     Raises:
         OutOfMemoryError: they do not fit, or cannot be numbered.
     """
+    network = places.network
     if threads > MOST_PARTS:
         raise InvalidValueError(f"threads of a simulation must be at most {MOST_PARTS}, got {threads}")
     numbered = (places.longest + 2 * places.block) * places.columns

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import check_choice, check_switch
-from ...network import Network
 from ...plan.plan import Plan
 from ...plan.protocol import Availability
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
@@ -45,8 +44,8 @@ class Reference:
     def build(self, plan: Plan) -> ReferenceEngine:
         return ReferenceEngine(plan, self.dtype, self.smooth_spikes)
 
-    def connect_simulation(self, network: Network, places: Places) -> ReferenceWiring:
-        return ReferenceWiring(network, places)
+    def connect_simulation(self, places: Places) -> ReferenceWiring:
+        return ReferenceWiring(places)
 
     def build_simulation(self, plan: SimulationPlan, wiring: ReferenceWiring, recording: Recording) -> SimulationEngine:
         return ReferenceSimulation(plan, wiring, recording)

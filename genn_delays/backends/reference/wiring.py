@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ...network import Network
 from ...plan.simulation import F64, Places
 
 
@@ -17,7 +16,8 @@ class ReferenceWiring:
         weight: by connection the weights as whole numbers, int32 ``[synapse]``, once they are rounded.
     """
 
-    def __init__(self, network: Network, places: Places) -> None:
+    def __init__(self, places: Places) -> None:
+        network = places.network
         self.places, self.synapses = places, [c.draw() for c in network.connections]
         self.sources = [places.first[c.source.index] + s.pre for c, s in zip(network.connections, self.synapses,
                                                                              strict=True)]  # fmt: skip

@@ -14,11 +14,12 @@ import numpy as np
 from ..bodies.functions import NORMAL_QUANTILE, PHILOX
 from ..derive.names import code_name
 from ..derive.printed import words_of
-from ..neurons.neuron import REFRACTORY_STATE
+from ..neurons.neuron import REFRACTORY_STATE, RISING_STATE
 from ..plan.simulation import CurrentPlan, Recording, SimulatedPopulation, SimulationPlan
 from ..random import Purpose
 from ..version import __version__
 from .bodies import CPU, Printer, functions
+from .elementary import bodies_of_steps
 from .environment import environment
 
 TILE = 256
@@ -40,7 +41,6 @@ def limits(plan: SimulationPlan) -> dict[str, int]:
         "max_drives": max([1, *(len(p.poisson) for p in several)]),
         "max_currents": max([1, *(len(p.currents) for p in several)]),
         "num_populations": len(several),
-        "num_connections": max(1, len(plan.connections)),
     }
 
 
@@ -60,7 +60,9 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
 
     currents = [c for p in plan.populations for c in p.currents]
     noise, stepped = any(c.sd is not None for c in currents), any(c.steps is not None for c in currents)
-    add("functions", text=functions(CPU, [NORMAL_QUANTILE] if noise else []))
+    needed = [NORMAL_QUANTILE] if noise else []
+    needed += bodies_of_steps(p.model for p in plan.populations if p.model is not None)
+    add("functions", text=functions(CPU, needed))
     add("pool")
     add("simulation_meeting")
     add("simulation_random", noise=noise, philox=_unrolled(Printer(CPU).block(PHILOX, frozenset(), indent=3)))
@@ -80,7 +82,6 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
     size = limits(plan)
     add("simulation_arrivals", ahead=AHEAD, lines=LINES, levels=plan.levels, num_populations=size["num_populations"])
     add("simulation_run", functions=names, levels=plan.levels, num_populations=size["num_populations"])
-    add("simulation_build", num_connections=len(plan.connections))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 
@@ -94,7 +95,7 @@ def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) ->
     model = p.model
     assert model is not None
     distance = [] if model.threshold is None else [model.threshold]
-    words = words_of([*model.update.values(), *model.jump.values(), *distance])
+    words = words_of([*model.steps.values(), *model.update.values(), *model.jump.values(), *distance])
     used = [(place, name) for place, name in enumerate(p.parameters) if name in words]
     same = {name for _, name in used if _one_number(p, name)}
     receptors = [plan.receptors[r] for r in p.receptors]
@@ -122,6 +123,7 @@ def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) ->
         "stepped": any(c.steps is not None for c in p.currents),
         "base": " + ".join(terms) or "0.0f",
         "isyn": " + ".join([*terms, *constant]) or "0.0f",
+        "steps": {name: _straight(e.c) for name, e in model.steps.items()},
         "update": {s: _straight(e.c) for s, e in model.update.items()},
         "threshold": None if model.threshold is None else _straight(model.threshold.c),
         "traced": sorted({s for _, s in traces}),
@@ -134,16 +136,19 @@ def _kind(c: CurrentPlan) -> str:
 
 
 def _straight(text: str) -> str:
-    """An expression of a refractory neuron without branches: compilers do not make vectors of ``?`` between a constant
-    and a variable, nor of fmaxf (the counter is never NaN)."""
+    """An expression of a refractory or rising neuron without branches: compilers do not make vectors of ``?`` between a
+    constant and a variable, nor of fmaxf (the counter is never NaN)."""
     counter = code_name(REFRACTORY_STATE)
     if text == f"fmaxf({counter} - 1.0f, 0.0f)":
         return f"larger({counter} - 1.0f, 0.0f)"
-    bare, condition = text, f"{counter} > 0.0f"
-    if text.startswith(f"({condition} ? ") and text.endswith(")"):
-        bare = text[1:-1]
-    held, colon, otherwise = bare.removeprefix(f"{condition} ? ").partition(" : ")
-    return f"chosen({condition}, {held}, {otherwise})" if bare.startswith(condition) and colon else text
+    for condition in (f"{counter} > 0.0f", f"{code_name(RISING_STATE)} > 0.0f"):
+        bare = text
+        if text.startswith(f"({condition} ? ") and text.endswith(")"):
+            bare = text[1:-1]
+        held, colon, otherwise = bare.removeprefix(f"{condition} ? ").partition(" : ")
+        if bare.startswith(f"{condition} ? ") and colon:
+            return f"chosen({condition}, {held}, {_straight(otherwise)})"
+    return text
 
 
 def _one_number(p: SimulatedPopulation, name: str) -> bool:

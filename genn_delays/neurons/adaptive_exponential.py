@@ -24,6 +24,7 @@ class AdaptiveExponential(NonlinearNeuron):
     for one time step. The defaults are those of the paper, which fits a detailed model of a regular spiking cell; there
     the potential is reset to `e_leak`. The upstroke is fast: take a dt of 0.1 ms or less, or for training a `v_peak`
     that is closer to `v_t`, since a surrogate sees what is near the peak, and steps that jump over it are not near.
+    Under ``"rk4"`` take a `v_peak` a few mV above `v_t`: on the way to a higher one its inner stages overflow.
 
     Args:
         c_m: membrane capacitance in pF.

@@ -23,40 +23,36 @@ FINEST = 126
 """The largest exponent: the step must be a normal number of single precision."""
 
 
+def finest_exponent(largest: float) -> int:
+    """The largest exponent at which a weight of this size, alone, fits: that of ``largest 2^e < 2^31``; 0 for none."""
+    return 31 - frexp(largest)[1] if largest else 0
+
+
 def grid_exponent(
-    size: int,
-    synapses: Sequence[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]],
+    finest: int,
+    total: npt.NDArray[np.float64],
+    number: npt.NDArray[np.integer],
     events: Sequence[tuple[npt.NDArray[np.float64], int]] = (),
 ) -> int:
     """The exponent e of a population's grid for one kind of synapse.
 
     Args:
-        size: number of neurons.
-        synapses: of every connection the targets and the weights, ``[synapse]``.
+        finest: :func:`finest_exponent` of the largest weight, those of drives included.
+        total: the sums of ``ceil(|weight| 2^finest)`` of all synapses ``[neuron]``: whole numbers below 2^53, which are
+            exact in any order.
+        number: of synapses ``[neuron]``.
         events: of every drive the weights ``[neuron]`` and the most events in a step.
     """
-    largest = max([_largest(w) for _, w in synapses] + [_largest(w) for w, most in events if most], default=0.0)
-    if largest == 0.0:
-        return 0
-    finest = 31 - frexp(largest)[1]  # largest 2^finest < 2^31
-    total, number = np.zeros(size), np.zeros(size)
-    for post, weight in synapses:  # sums of whole numbers below 2^53: exact in any order
-        units = np.ceil(np.ldexp(np.abs(weight.astype(np.float64)), finest))
-        total += np.bincount(post, units, size)
-        number += np.bincount(post, minlength=size)
+    total, number = total.copy(), number.astype(np.float64)
     for weights, most in events:
         total += most * np.ceil(np.ldexp(np.abs(weights), finest))
         number += most
     coarser = 0
     while ldexp(float(total.max()), -coarser) + number.max() / 2 > MOST:
         coarser += 1
-    return min(finest - coarser, FINEST)
+    return min(finest - coarser, FINEST) if total.any() else 0
 
 
 def on_grid(weight: npt.NDArray[np.floating], exponent: int) -> npt.NDArray[np.int32]:
     """Weights as whole numbers of steps of ``2^-exponent``, rounded to nearest, ties to even."""
     return np.rint(np.ldexp(weight.astype(np.float64), exponent)).astype(np.int32)
-
-
-def _largest(values: npt.NDArray[np.floating]) -> float:
-    return float(np.abs(values).max(initial=0.0))

@@ -350,7 +350,8 @@ let it grow."""
 
 def _check_decay(p: Population, model: DiscreteModel, values: dict[str, npt.NDArray[np.float64]], dt: float) -> None:
     """Raise an error if a step is too long for a variable of nonlinear equations that decays by itself."""
-    rule = p.equations().integration
+    assert isinstance(p.neuron, DynamicNeuron)
+    rule = p.neuron.equations().integration
     for s, text in model.decay.items():
         rate = np.asarray(evaluate(text, {**values, "dt": dt}), dtype=np.float64)
         if not (dt * rate <= _LONGEST_STEP[rule] + 1e-9).all():

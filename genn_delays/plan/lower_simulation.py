@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-from zlib import crc32
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..connectivity import Synapses
 from ..derive.derivations import discrete_model
 from ..derive.names import derived_name
 from ..drives import MOST_EVENTS, Current, Drive, NoiseCurrent, PoissonDrive, StepCurrent
@@ -16,7 +16,7 @@ from ..errors import InvalidValueError
 from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, PoissonInput, SpikeInput, SpikeSource
 from ..neurons.neuron import sample_per_neuron
-from .grid import grid_exponent, on_grid
+from .grid import finest_exponent, grid_exponent, on_grid
 from .lower import _check_input_arrives, _coefficients, _described
 from .order import computation_order
 from .poisson import PoissonTable, poisson_table
@@ -25,12 +25,18 @@ from .simulation import (
     INPUT_BYTES,
     LONGEST_BLOCK,
     CurrentPlan,
+    Places,
     PoissonDrivePlan,
     ReceptorPlan,
     SimulatedConnection,
     SimulatedPopulation,
     SimulationPlan,
+    Wiring,
 )
+
+W = TypeVar("W", bound=Wiring)
+_Events: TypeAlias = tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]
+"""A Poisson drive: its number, itself, its weights and its table of events."""
 
 _DRIVES = 1 << 20
 """Index of the first random number of drives among those of a population's parameters."""
@@ -38,8 +44,10 @@ COLUMN = 16
 """Columns of a receptor are padded to a multiple of this, a cache line."""
 
 
-def lower_simulation(network: Network, dt: float, seed: int) -> tuple[SimulationPlan, dict[int, Synapses]]:
-    """The plan of a network, and its synapses by connection.
+def lower_simulation(
+    network: Network, dt: float, seed: int, connect: Callable[[Places], W]
+) -> tuple[SimulationPlan, W]:
+    """The plan of a network, and its synapses as the backend's `connect` has made them, with weights on their grids.
 
     Raises:
         InvalidValueError: the network cannot be simulated.
@@ -48,31 +56,44 @@ def lower_simulation(network: Network, dt: float, seed: int) -> tuple[Simulation
     for p in network.populations:
         _check(p)
     level = _levels(network, groups)
-    synapses = {c.index: c.draw() for c in network.connections}
     events = {p.index: _poisson_drives(p, dt) for p in network.populations}
     receptors: list[ReceptorPlan] = []
-    populations: list[SimulatedPopulation] = []
-    first = 0
+    first = [0]
     for p in network.populations:
-        own = _receptors(p, receptors, synapses, events[p.index])
-        receptors += own
-        populations.append(_population(p, own, events[p.index], first, level[p.index], dt))
-        first += p.size
+        receptors += _receptors(p, receptors)
+        first.append(first[-1] + p.size)
     columns = _next_column(network, receptors)
-    plan = SimulationPlan(
-        populations=tuple(populations),
-        receptors=tuple(receptors),
-        connections=tuple(_connection(c, receptors, synapses[c.index]) for c in network.connections),
-        order=order,
-        block=_block(network, columns),
-        levels=max(level.values()) + 1,
+    acting = [_receptor_of(c, receptors) for c in network.connections]
+    places = Places(
+        network=network,
+        first=tuple(first[:-1]),
+        neurons=first[-1],
+        column=tuple(receptors[r].column for r in acting),
         columns=columns,
         longest=max((_delays(c)[1] for c in network.connections), default=0),
+        block=_block(network, columns),
+    )
+    populations = []
+    for p in network.populations:
+        own = [r.index for r in receptors if r.population == p.index]
+        populations.append(_population(p, own, first[p.index], level[p.index], dt))
+    wiring = connect(places)
+    receptors = _on_grids(network, receptors, acting, events, wiring)
+    plan = SimulationPlan(
+        populations=tuple(_driven(p, network.populations[p.index], events[p.index], receptors) for p in populations),
+        receptors=tuple(receptors),
+        connections=tuple(_connection(c, acting[c.index]) for c in network.connections),
+        order=order,
+        block=places.block,
+        levels=max(level.values()) + 1,
+        columns=columns,
+        longest=places.longest,
         dt=dt,
         network_seed=network.seed,
         seed=seed,
+        fingerprint=f"{wiring.checksum():016x}",
     )
-    return plan, synapses
+    return plan, wiring
 
 
 def _check(p: Population) -> None:
@@ -136,22 +157,42 @@ def _block(network: Network, columns: int) -> int:
 # --- what arrives --------------------------------------------------------------------------------------------------
 
 
-def _receptors(
-    p: Population, before: list[ReceptorPlan], synapses: dict[int, Synapses],
-    drives: list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]],
-) -> list[ReceptorPlan]:  # fmt: skip
-    """The receptors of a population, with the grids of their weights."""
+def _receptors(p: Population, before: list[ReceptorPlan]) -> list[ReceptorPlan]:
+    """The receptors of a population, as yet without the grids of their weights."""
     if not isinstance(p.neuron, DynamicNeuron):
         return []
     found: list[ReceptorPlan] = []
     for synapse, variable in zip(receptors_of(p), joined(p).variables, strict=True):
-        arriving = [(synapses[c.index].post, synapses[c.index].weight) for c in p.incoming if c.synapse == synapse]
-        events = [(weight, table.most) for _, d, weight, table in drives if d.synapse == synapse]
         last = [*before, *found][-1:]
         column = last[0].column + _padded(p.network.populations[last[0].population].size) if last else 0
-        exponent = grid_exponent(p.size, arriving, events)
-        found.append(ReceptorPlan(len(before) + len(found), p.index, column, variable, exponent, repr(synapse)))
+        found.append(ReceptorPlan(len(before) + len(found), p.index, column, variable, 0, repr(synapse)))
     return found
+
+
+def _on_grids(
+    network: Network, receptors: list[ReceptorPlan], acting: list[int], events: dict[int, list[_Events]],
+    wiring: Wiring,
+) -> list[ReceptorPlan]:  # fmt: skip
+    """The receptors with the grids of their weights, to which those of synapses are rounded."""
+    for c in network.connections:
+        if not np.isfinite(wiring.largest[c.index]):
+            raise InvalidValueError(f"connection {c.name!r}: a weight is not finite in single precision")
+    scale = np.ones(_next_column(network, receptors))
+    found: list[tuple[slice, int, list[tuple[npt.NDArray[np.float64], int]]]] = []
+    for p in network.populations:
+        own = [r for r in receptors if r.population == p.index]
+        for r, synapse in zip(own, receptors_of(p), strict=bool(own)):
+            drives = [(weight, table.most) for _, d, weight, table in events[p.index] if d.synapse == synapse]
+            largest = [float(wiring.largest[c]) for c, number in enumerate(acting) if number == r.index]
+            largest += [float(np.abs(weight).max()) for weight, most in drives if most]
+            found.append((slice(r.column, r.column + p.size), finest_exponent(max(largest, default=0.0)), drives))
+            scale[found[-1][0]] = 2.0 ** found[-1][1]
+    total, number = wiring.sums(scale)
+    exponents = [grid_exponent(finest, total[place], number[place], drives) for place, finest, drives in found]
+    for (place, _, _), exponent in zip(found, exponents, strict=True):
+        scale[place] = 2.0**exponent
+    wiring.round(scale)
+    return [replace(r, exponent=exponent) for r, exponent in zip(receptors, exponents, strict=True)]
 
 
 def _padded(size: int) -> int:
@@ -162,22 +203,18 @@ def _next_column(network: Network, receptors: list[ReceptorPlan]) -> int:
     return receptors[-1].column + _padded(network.populations[receptors[-1].population].size) if receptors else 0
 
 
-def _connection(c: Connection, receptors: list[ReceptorPlan], synapses: Synapses) -> SimulatedConnection:
+def _receptor_of(c: Connection, receptors: list[ReceptorPlan]) -> int:
+    """The number of the receptor that a connection's spikes act through."""
     own = [r.index for r in receptors if r.population == c.target.index]
+    return own[receptors_of(c.target).index(c.synapse)]
+
+
+def _connection(c: Connection, receptor: int) -> SimulatedConnection:
     low, high = _delays(c)
     return SimulatedConnection(
-        index=c.index, name=c.name, source=c.source.index, target=c.target.index,
-        receptor=own[receptors_of(c.target).index(c.synapse)], size=c.num_synapses, min_delay=low, max_delay=high,
-        fingerprint=fingerprint(synapses),
+        index=c.index, name=c.name, source=c.source.index, target=c.target.index, receptor=receptor,
+        size=c.num_synapses, min_delay=low, max_delay=high,
     )  # fmt: skip
-
-
-def fingerprint(synapses: Synapses) -> str:
-    """A checksum of all synapses, for checkpoints."""
-    found = 0
-    for array in synapses:
-        found = crc32(np.ascontiguousarray(array).view(np.uint8).data, found)
-    return f"{found:08x}"
 
 
 # --- populations -----------------------------------------------------------------------------------------------------
@@ -189,7 +226,7 @@ def _values(p: Population, number: int, what: str, value: Any, place: int) -> np
     return sample_per_neuron(what, value, p.index, _DRIVES + 8 * number + place, p.size, p.network.seed)
 
 
-def _poisson_drives(p: Population, dt: float) -> list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]]:
+def _poisson_drives(p: Population, dt: float) -> list[_Events]:
     """The Poisson drives of a population: number, drive, weights and table of events."""
     found = []
     for number, drive in enumerate(p.drives):
@@ -242,13 +279,10 @@ def _single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _population(
-    p: Population, own: list[ReceptorPlan],
-    drives: list[tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]], first: int, level: int, dt: float,
-) -> SimulatedPopulation:  # fmt: skip
+def _population(p: Population, own: list[int], first: int, level: int, dt: float) -> SimulatedPopulation:
+    """A population with receptors of these numbers, without its Poisson drives."""
     model, numbers, bias, biased, described = None, {}, None, None, ""
     threshold, given, kind = None, None, "neuron"
-    poisson: list[PoissonDrivePlan] = []
     if isinstance(p.neuron, DynamicNeuron):
         both = joined(p)
         model = discrete_model(both.equations, True)
@@ -259,10 +293,6 @@ def _population(
         numbers |= {derived_name("initial", s): both.values.get(s, np.zeros(p.size)) for s in model.states}
         bias = _single(both.values["bias"]) if "bias" in both.values else None
         biased, described = both.biased, _described(p, "neuron")
-        synapses = receptors_of(p)
-        for number, drive, weight, table in drives:
-            k = synapses.index(drive.synapse)
-            poisson.append(PoissonDrivePlan(number, k, on_grid(weight, own[k].exponent), table))
     elif isinstance(p.neuron, PoissonInput):
         kind, threshold = "poisson", _spike_threshold(p, p.neuron, dt)
         described = "Poisson input"
@@ -272,9 +302,20 @@ def _population(
         described = "given spikes"
     return SimulatedPopulation(
         index=p.index, name=p.name, size=p.size, first=first, kind=kind, spiking=p.spiking, model=model,
-        parameters=numbers, receptors=tuple(r.index for r in own), bias=bias, biased=biased, poisson=tuple(poisson),
+        parameters=numbers, receptors=tuple(own), bias=bias, biased=biased, poisson=(),
         currents=_currents(p), threshold=threshold, given=given, level=level, described=described,
     )  # fmt: skip
+
+
+def _driven(
+    planned: SimulatedPopulation, p: Population, drives: list[_Events], receptors: list[ReceptorPlan]
+) -> SimulatedPopulation:
+    """The same with its Poisson drives, whose weights are on the grids of their receptors."""
+    found = []
+    for number, drive, weight, table in drives:
+        k = receptors_of(p).index(drive.synapse)
+        found.append(PoissonDrivePlan(number, k, on_grid(weight, receptors[planned.receptors[k]].exponent), table))
+    return replace(planned, poisson=tuple(found))
 
 
 def _spike_threshold(p: Population, neuron: PoissonInput, dt: float) -> npt.NDArray[np.uint64]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import synapses as models
 from ..drives import PoissonDrive
-from ..errors import InvalidValueError
 from ..network import Population
 from ..neurons import DynamicNeuron, Equations
-from ..synapses import Delta, Exponential, Synapse
+from ..synapses import Receptor, Synapse
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Joined:
     """A neuron's equations together with its receptors.
 
     Attributes:
-        equations: with a variable for every receptor that has a current of its own.
+        equations: with the variables of every receptor that has some of its own.
         synapses: the receptors, in order of first use: by connections as they were made, then by drives.
         variables: of every receptor the variable that what arrives is added to at the end of the step; None where it is
             (part of) `Isyn` of the step.
@@ -50,46 +49,54 @@ def joined(p: Population) -> Joined:
     """The equations of a population for a simulation.
 
     A population with one kind of synapse and no current onto it has the equations that training has, to the bit. Where
-    exponential currents stand beside others, or beside `Isyn`, every right-hand side has their sum in place of `Isyn`.
+    synapses with variables of their own stand beside others, or beside `Isyn`, every right-hand side has the sum of
+    their currents in place of `Isyn`; the names of the second such kind end with ``_2``, and so on.
+
+    Raises:
+        InvalidValueError: a synapse's names are the neuron's too, or it makes linear equations nonlinear.
     """
     assert isinstance(p.neuron, DynamicNeuron)
     equations, synapses, values = p.neuron.equations(), receptors_of(p), p.parameters()
-    direct = any(not isinstance(d, PoissonDrive) for d in p.drives)
-    for synapse in synapses:
-        if not isinstance(synapse, (Delta, Exponential)):
-            raise InvalidValueError(
-                f"population {p.name!r}: synapse {synapse!r} is not known in simulations; known: Delta, Exponential"
-            )
-    if len(synapses) <= 1 and not (direct and synapses and isinstance(synapses[0], Exponential)):
+    currents = any(not isinstance(d, PoissonDrive) for d in p.drives)
+    if len(synapses) <= 1 and not (currents and any(_own(s, equations) for s in synapses)):
         for synapse in synapses:
-            equations = synapse.join(equations)
-            values |= {n: p.synapse_parameter(n, v, 0) for n, v in synapse.parameter_values().items()}
+            equations = _joined(p, synapse, equations, _own(synapse, equations), direct=False)
+            values |= _values(p, synapse, 0, "", 1)
         return Joined(equations, synapses, (None,) * len(synapses), values, None)
     variables: list[str | None] = []
-    taus: dict[str, str] = {}
+    receptors: list[Receptor] = []
     for number, synapse in enumerate(synapses):
-        if isinstance(synapse, Delta):
-            variables.append(None)
-            continue
-        ending = f"_{len(taus) + 1}" if taus else ""
-        name, tau = f"{Exponential.current}{ending}", f"tau_syn{ending}"
-        _check_free(p, equations, (name, tau))
-        variables.append(name)
-        taus[name] = tau
-        values[tau] = p.synapse_parameter(tau, synapse.tau, number)  # type: ignore[attr-defined]
-    terms = (["Isyn"] if direct or None in variables else []) + list(taus)
-    total = terms[0] if len(terms) == 1 else f"({' + '.join(terms)})"
-    rates = {v: (re.sub(r"\bIsyn\b", total, rate), jump) for v, (rate, jump) in equations.variables.items()}
-    rates |= {name: (f"-{name} / {tau}", None) for name, tau in taus.items()}
-    both = replace(equations, variables=rates, parameters=(*equations.parameters, *taus.values()))
+        ending = f"_{len(receptors) + 1}" if receptors else ""
+        receptor = _own(synapse, equations, ending)
+        variables.append(None if receptor is None else receptor.impulse)
+        if receptor is not None:
+            _joined(p, synapse, equations, receptor, direct=True)  # an error of one kind names it
+            receptors.append(receptor)
+            values |= _values(p, synapse, number, ending, _MOST_KINDS)
+    both = models.joined(equations, receptors, direct=currents or None in variables, what=f"population {p.name!r}")
     biased = 0 if variables and variables[0] is not None else None
     return Joined(both, synapses, tuple(variables), values, biased)
 
 
-def _check_free(p: Population, equations: Equations, names: tuple[str, ...]) -> None:
-    for name in names:
-        if name in (*equations.variables, *equations.parameters):
-            raise InvalidValueError(
-                f"population {p.name!r}: synapse Exponential brings {name!r} into its target's equations, which use "
-                "this name already; choose another name there"
-            )
+def _own(synapse: Synapse, equations: Equations, ending: str = "") -> Receptor | None:
+    """A synapse's part of the equations of its target."""
+    return synapse.receptor(ending, equations.output)
+
+
+def _joined(
+    p: Population, synapse: Synapse, equations: Equations, receptor: Receptor | None, *, direct: bool
+) -> Equations:
+    what = f"population {p.name!r}: synapse {type(synapse).__name__}"
+    return models.joined(equations, () if receptor is None else (receptor,), direct=direct, what=what)
+
+
+_MOST_KINDS = 64
+"""The first parameters of so many kinds of synapses have random numbers before the second ones."""
+
+
+def _values(p: Population, synapse: Synapse, number: int, ending: str, step: int) -> dict[str, npt.NDArray[np.float64]]:
+    """The parameters of a population's synapses of a kind ``[neuron]`` each; a `step` of 1 is as in training."""
+    return {
+        f"{name}{ending}": p.synapse_parameter(f"{name}{ending}", value, number + step * place)
+        for place, (name, value) in enumerate(synapse.parameter_values().items())
+    }

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from ..derive.equations import DiscreteModel
 from ..errors import GennDelaysError
+from ..network import Network
 from ..random import MAX_STEP
 from .poisson import PoissonTable
 
@@ -129,7 +130,7 @@ class SimulatedPopulation:
 
 @dataclass(frozen=True)
 class SimulatedConnection:
-    """A connection in a simulation: where its spikes go, how many synapses it has, and a checksum of them."""
+    """A connection in a simulation: where its spikes go, and how many synapses it has."""
 
     index: int
     name: str
@@ -139,7 +140,6 @@ class SimulatedConnection:
     size: int
     min_delay: int
     max_delay: int
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,7 @@ class SimulationPlan:
         columns: of what arrives.
         longest: the longest delay (time steps).
         dt: length of a time step in ms.
+        fingerprint: a checksum of all synapses, their weights on the grid, the same on every backend.
     """
 
     populations: tuple[SimulatedPopulation, ...]
@@ -166,6 +167,7 @@ class SimulationPlan:
     dt: float
     network_seed: int
     seed: int
+    fingerprint: str
 
     @property
     def neurons(self) -> int:
@@ -176,6 +178,51 @@ class SimulationPlan:
     def synapses(self) -> int:
         """Number of synapses."""
         return sum(c.size for c in self.connections)
+
+
+# --- synapses --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of neurons and of what arrives at them.
+
+    Attributes:
+        network: whose connections have the rules that synapses are drawn by.
+        first: by population the number of its first neuron in the network.
+        neurons: of the network.
+        column: by connection the column of its first target neuron.
+        columns, longest, block: see :class:`SimulationPlan`.
+    """
+
+    network: Network
+    first: tuple[int, ...]
+    neurons: int
+    column: tuple[int, ...]
+    columns: int
+    longest: int
+    block: int
+
+
+class Wiring(Protocol):
+    """All synapses of a network as a backend keeps them: from neuron ``first + pre`` with ``offset = delay columns +
+    column + post``.
+
+    Attributes:
+        largest: by connection the largest \\|weight\\|, float32.
+    """
+
+    largest: npt.NDArray[np.float32]
+
+    def sums(self, scale: F64) -> tuple[F64, npt.NDArray[np.int64]]:
+        """By column the sum of ``ceil(|weight| scale)`` and the number of synapses."""
+
+    def round(self, scale: F64) -> None:
+        """Turn the weights into the whole numbers ``rint(weight scale)``, once; ``scale``: by column."""
+
+    def checksum(self) -> int:
+        """The sum, modulo 2^64, of ``mix((neuron + 1) 0x9e3779b97f4a7c15 ^ (offset 2^32 | weight))`` of all synapses,
+        with the finalizer of SplitMix64 (Steele et al. 2014, doi 10.1145/2660193.2660195) as `mix`."""
 
 
 # --- what is recorded ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..memory import NEURON, SAMPLING, SYNAPSE, Needs, check_host
 from ..network import Network
+from .receptors import receptors_of
 
 ROW = 8
 """Bytes of a synapse in its row on `cpu`: weight, and delay with target."""
@@ -26,9 +27,10 @@ def foresee_simulation(network: Network, *, reference: bool) -> None:
 
 
 def simulation_needs(network: Network, *, reference: bool) -> Needs:
-    """Bytes by owner and part, while the network is built; later the synapses as sampled are gone."""
+    """Bytes by owner and part, while the network is built; later the synapses that `reference` samples are gone. What
+    `cpu` needs for a while as it draws its rows is foreseen when it begins."""
     needs = {(f"population {p.name!r}", "the neurons"): (NEURON + SPIKES) * p.size for p in network.populations}
-    fresh = [c for c in network.connections if "synapses" not in vars(c)]
+    fresh = [c for c in network.connections if reference and "synapses" not in vars(c)]
     for c in network.connections:
         needs[f"connection {c.name!r}", "the rows of synapses"] = (REFERENCE_ROW if reference else ROW) * c.num_synapses
     for c in fresh:  # kept until their rows are built
@@ -40,6 +42,6 @@ def simulation_needs(network: Network, *, reference: bool) -> Needs:
     steps = max((int(c.connectivity.delay_initializer.high) for c in network.connections), default=0) + 1
     for p in network.populations if reference else ():
         if not p.neuron.is_input:
-            kinds = len({repr(c.synapse) for c in p.incoming}) or 1
+            kinds = len(receptors_of(p)) or 1
             needs[f"population {p.name!r}", f"what arrives in the next {steps} steps"] = 4 * steps * p.size * kinds
     return needs

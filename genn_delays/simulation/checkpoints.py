@@ -86,8 +86,9 @@ def describe(plan: SimulationPlan) -> dict[str, Any]:
         "dt": plan.dt,
         "rng_seed": plan.seed,
         "network seed": plan.network_seed,
-        "populations": {p.name: _population(plan, p) for p in plan.populations},
         "connections": {c.name: _connection(plan, c) for c in plan.connections},
+        "populations": {p.name: _population(plan, p) for p in plan.populations},
+        "fingerprint of synapses": plan.fingerprint,
     }
 
 
@@ -113,7 +114,6 @@ def _connection(plan: SimulationPlan, c: SimulatedConnection) -> dict[str, Any]:
         "source": plan.populations[c.source].name,
         "target": plan.populations[c.target].name,
         "number of synapses": c.size,
-        "fingerprint of synapses": c.fingerprint,
         "grid": plan.receptors[c.receptor].exponent,
     }
 

@@ -74,9 +74,10 @@ class SimulationCompiler:
         path = None if record_to is None else check_path("record_to", record_to)
         with usual_errors(), told("compile"):
             foresee_simulation(network, reference=self.backend.name == "reference")
-            plan, synapses = lower_simulation(network, self.dt, self.rng_seed)
+            connect = self.backend.connect_simulation  # type: ignore[attr-defined]
+            plan, wiring = lower_simulation(network, self.dt, self.rng_seed, connect)
             recording = as_recording(network, plan, {} if record is None else record)
-            engine = self.backend.build_simulation(plan, synapses, recording)  # type: ignore[attr-defined]
+            engine = self.backend.build_simulation(plan, wiring, recording)  # type: ignore[attr-defined]
             return Simulation(network, plan, recording, engine, path)
 
     def __repr__(self) -> str:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from genn_delays.plan.grid import FINEST, MOST, grid_exponent, on_grid
+from genn_delays.plan.grid import FINEST, MOST, finest_exponent, on_grid
+from genn_delays.plan.grid import grid_exponent as exponent_of
+
+
+def grid_exponent(size: int, synapses: list[Any], events: Any = ()) -> int:
+    """That of a population's synapses ``(post, weight)`` and drives ``(weight, most events)``."""
+    sizes = [float(np.abs(w).max(initial=0.0)) for _, w in synapses] + [float(w.max()) for w, _ in events]
+    finest = finest_exponent(max(sizes, default=0.0))
+    total, number = np.zeros(size), np.zeros(size, np.int64)
+    for post, weight in synapses:
+        total += np.bincount(post, np.ceil(np.ldexp(np.abs(weight.astype(np.float64)), finest)), size)
+        number += np.bincount(post, minlength=size)
+    return exponent_of(finest, total, number, events)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0, 1e6, 1e30])

@@ -12,6 +12,7 @@ import pytest
 
 import genn_delays as gd
 from genn_delays import (
+    Conductance,
     Connection,
     Current,
     Dense,
@@ -88,7 +89,7 @@ BAD: dict[str, tuple[Callable[[], Any], list[str]]] = {
         lambda: run(one(LeakyIntegrateFire(), drives=StepCurrent(np.zeros((4, 2))))),
         ["values of drive 0", "'p'", "[step, 3]", "(4, 2)"],
     ),
-    "synapse": (lambda: PoissonDrive(1.0, 1.0, "alpha"), ["PoissonDrive synapse", "alpha", "delta, exponential"]),
+    "synapse": (lambda: PoissonDrive(1.0, 1.0, "alfa"), ["PoissonDrive synapse", "alfa", "delta, exponential"]),
     "times": (lambda: SpikeSource([-1.0], [0]), ["SpikeSource times", "at least 0", "-1"]),
     "lengths": (lambda: SpikeSource([1.0, 2.0], [0]), ["SpikeSource neurons", "(2)", "(1,)"]),
     "neuron": (lambda: run(one(SpikeSource([1.0], [3]))), ["SpikeSource", "'p'", "below 3", "got 3"]),
@@ -100,6 +101,14 @@ BAD: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "neurons": (lambda: run(small(), record={"b": Spikes([8])}), ["'b'", "below 8", "got 8"]),
     "every": (lambda: Trace("v", every=0), ["Trace every", "at least 1", "0"]),
     "twice": (lambda: run(small(), record={"b": ["v", "v"]}), ["'v'", "'b'", "twice"]),
+    "nonlinear synapse": (
+        lambda: run(one(LeakyIntegrateFire(), drives=PoissonDrive(1.0, 1.0, Conductance(2.0)))),
+        ["'p'", "synapse Conductance", "nonlinear", "'euler' or 'rk4'"],
+    ),
+    "nonlinear synapse beside others": (
+        lambda: run(one(LeakyIntegrateFire(), drives=[*BOTH, PoissonDrive(1.0, 1.0, Conductance(2.0))])),
+        ["'p'", "synapse Conductance", "nonlinear", "'euler' or 'rk4'"],
+    ),
     "unfit equation": (
         lambda: run(one(UserNeuron(vars={"i_syn": ("-i_syn / 3", None)}), drives=BOTH)),
         ["'p'", "'i_syn'", "another name"],
@@ -252,7 +261,7 @@ def test_memory_is_foreseen_before_anything_is_drawn(monkeypatch: pytest.MonkeyP
     network = Network()
     with network:
         a = Population(LeakyIntegrateFire(), 10_000, "a")
-        connection = Connection(a, a, gd.FixedNumber(sparsity=0.9, delay=UniformInt(1, 3)))
+        connection = Connection(a, a, gd.FixedNumber(sparsity=0.5, delay=UniformInt(1, 3)))
     with pytest.raises(gd.errors.OutOfMemoryError, match=r"'a_a'.*MB"):
         SimulationCompiler().compile(network)
     assert "synapses" not in vars(connection)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ...connectivity import Synapses
 from ...errors import BackendUnavailableError, check_count, keep
 from ...plan.plan import Plan
 from ...plan.protocol import Availability, Engine
-from ...plan.simulation import Recording, SimulationEngine, SimulationPlan
+from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from .compiler import compile_source, compiler
+
+if TYPE_CHECKING:
+    from .wiring import CPUWiring
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,15 @@ class CPU:
 
         return CPUEngine(plan, self.num_threads)
 
-    def build_simulation(
-        self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording
-    ) -> SimulationEngine:
+    def connect_simulation(self, places: Places) -> CPUWiring:
+        from .wiring import connect
+
+        return connect(places, self.num_threads)
+
+    def build_simulation(self, plan: SimulationPlan, wiring: CPUWiring, recording: Recording) -> SimulationEngine:
         from .simulation import CPUSimulation
 
-        return CPUSimulation(plan, synapses, recording, self.num_threads)
+        return CPUSimulation(plan, wiring, recording, self.num_threads)
 
     def compile_ahead(self, plans: Iterable[Plan]) -> None:
         from ...codegen.emit import emit

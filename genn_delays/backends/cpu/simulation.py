@@ -12,19 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.simulation import emit_simulation, emit_simulation_structures
-from ...connectivity import Synapses
 from ...derive.names import derived_name
 from ...errors import BackendUnavailableError, CompileError, OutOfMemoryError
 from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink
 from .compiler import load_library
+from .rows import Rows
 from .structs import Arrays, address, structures
+from .wiring import part_of
 
-ALIGNED = 64
-"""Parts of populations begin at multiples of this: random numbers are drawn for so many neurons at once."""
 RECORDED = 1 << 16
 """Spikes that a thread has room to record at least, before they are fetched."""
-MOST_PLACES = (1 << 32) - 1
-"""Delays times columns, which synapses number by 32 bits."""
 
 
 class CPUSimulation:
@@ -37,7 +34,7 @@ class CPUSimulation:
 
     survives_fork = True
 
-    def __init__(self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording, threads: int) -> None:
+    def __init__(self, plan: SimulationPlan, wiring: Rows, recording: Recording, threads: int) -> None:
         self.plan, self.recording, self.threads, self.now = plan, recording, threads, 0
         self._library, library_path, self.compiled = load_library(emit_simulation(plan, recording))
         self.source: Path = library_path.with_suffix(".cpp")
@@ -54,14 +51,12 @@ class CPUSimulation:
         self._fill_network()
         weakref.finalize(self, _free, self._library, net, (self._parts, self._part_arrays)).atexit = False
         self._start_threads()
-        self._build(synapses)
+        self._take_rows(wiring)
 
     def _declare(self) -> None:
         library = self._library
         for name in (
             "simulate",
-            "count_synapses",
-            "fill_synapses",
             "collect",
             "forget",
             "pool_destroy",
@@ -136,7 +131,6 @@ class CPUSimulation:
         recorded = plan.block * sum(int(own[i]) for i in self.recording.spikes)
         view.low, view.high, view.delivered = low, high, -1
         view.bucket = arrays.new("buckets", (self._buckets, ctypes.sizeof(kind)), np.uint8, zero=True)
-        view.start = arrays.new("start", plan.neurons + 1, np.int64)
         for k in range(2):
             view.spikes[k] = arrays.new(f"spikes {k}", max(1, plan.block * sending), np.uint64)
         view.most_records, view.record_room = recorded, max(RECORDED, 2 * recorded)
@@ -147,12 +141,6 @@ class CPUSimulation:
         net, plan, arrays = self._net, self.plan, self._arrays
         net.seed, net.block, net.neurons, net.columns = plan.seed, plan.block, plan.neurons, plan.columns
         net.buckets, net.threads = self._buckets, self.threads
-        places = (plan.longest + 2 * plan.block) * plan.columns
-        if places > MOST_PLACES:
-            raise OutOfMemoryError(
-                f"delays of up to {plan.longest:,} steps onto {plan.columns:,} inputs of neurons are {places:,} places "
-                f"where a spike may arrive, allowed are at most {MOST_PLACES:,}: use shorter delays or fewer neurons"
-            )
         net.input = arrays.new("input", (plan.block, max(1, plan.columns)), np.int32, zero=True)
         net.part = ctypes.addressof(self._parts)
         net.trace = ctypes.addressof(self._traces)
@@ -172,23 +160,11 @@ class CPUSimulation:
             self.close.detach()
             self._start_threads()
 
-    def _build(self, synapses: dict[int, Synapses]) -> None:
-        """Rows of synapses by source neuron, for every part those onto its neurons."""
-        net, plan = self._net, self.plan
-        for c in plan.connections:
-            s, view = synapses[c.index], net.c[c.index]
-            receptor = plan.receptors[c.receptor]
-            view.size, view.source, view.target, view.column = c.size, c.source, c.target, receptor.column
-            view.scale = 2.0**receptor.exponent
-            view.pre, view.post, view.delay, view.weight = (address(s.pre), address(s.post), address(s.delay),
-                                                            address(s.weight))  # fmt: skip
-        self._library.count_synapses(ctypes.byref(net))
-        for view, arrays in zip(self._parts, self._part_arrays, strict=True):
-            view.synapse = arrays.new("synapses", max(1, int(arrays["start"][-1])), np.uint64)
-        self._library.fill_synapses(ctypes.byref(net))
-        for c in plan.connections:
-            view = net.c[c.index]
-            view.pre = view.post = view.delay = view.weight = None
+    def _take_rows(self, rows: Rows) -> None:
+        """Let every part point to its rows, which live as long as this."""
+        self._rows = rows
+        for view, start, synapse in zip(self._parts, rows.start, rows.synapse, strict=True):
+            view.start, view.synapse = address(start), address(synapse)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -286,13 +262,6 @@ class CPUSimulation:
         self._arrays["loaded"] = np.ascontiguousarray(values)
         net.loaded = self._arrays.address("loaded") if values.any() else None
         net.loaded_from, net.num_loaded = now, len(values)
-
-
-def part_of(size: int, number: int, threads: int) -> tuple[int, int]:
-    """The neurons of a population that a thread owns."""
-    blocks = -(-size // ALIGNED)
-    low, high = (blocks * k // threads * ALIGNED for k in (number, number + 1))
-    return min(low, size), min(high, size)
 
 
 def _end(library: Any, pool: int, meeting: int, process: int) -> None:

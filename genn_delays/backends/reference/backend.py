@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...connectivity import Synapses
 from ...errors import check_choice, check_switch
 from ...plan.plan import Plan
 from ...plan.protocol import Availability
-from ...plan.simulation import Recording, SimulationEngine, SimulationPlan
+from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from .engine import ReferenceEngine
 from .simulation import ReferenceSimulation
+from .wiring import ReferenceWiring
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Reference:
     def build(self, plan: Plan) -> ReferenceEngine:
         return ReferenceEngine(plan, self.dtype, self.smooth_spikes)
 
-    def build_simulation(
-        self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording
-    ) -> SimulationEngine:
-        return ReferenceSimulation(plan, synapses, recording)
+    def connect_simulation(self, places: Places) -> ReferenceWiring:
+        return ReferenceWiring(places)
+
+    def build_simulation(self, plan: SimulationPlan, wiring: ReferenceWiring, recording: Recording) -> SimulationEngine:
+        return ReferenceSimulation(plan, wiring, recording)

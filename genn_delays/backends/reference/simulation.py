@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...connectivity import Synapses
 from ...derive.expressions import evaluate
 from ...derive.names import derived_name
-from ...plan.grid import on_grid
 from ...plan.simulation import (
     CurrentPlan,
     Given,
@@ -21,6 +19,7 @@ from ...plan.simulation import (
     Sink,
 )
 from ...random import Purpose, normal_quantile, of_neurons
+from .wiring import ReferenceWiring
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +30,7 @@ class ReferenceSimulation:
     source = None
     survives_fork = True
 
-    def __init__(self, plan: SimulationPlan, synapses: dict[int, Synapses], recording: Recording) -> None:
+    def __init__(self, plan: SimulationPlan, wiring: ReferenceWiring, recording: Recording) -> None:
         self.plan, self.recording, self.now = plan, recording, 0
         self.slots = plan.longest + 1
         self.faults: dict[int, Infinite] = {}
@@ -40,10 +39,10 @@ class ReferenceSimulation:
         self.state: dict[int, dict[str, Array]] = {}
         for p in plan.populations:
             self.state[p.index] = {s: self.numbers[p.index][derived_name("initial", s)].copy() for s in p.states}
-        self.rows = [_Rows(synapses[c.index], plan.receptors[c.receptor].exponent) for c in plan.connections]
+        self.rows = [_Rows(wiring, c.index) for c in plan.connections]
 
     def run(self, steps: int, given: Given, sink: Sink) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):  # variables that overflow are looked for afterwards
+        with np.errstate(all="ignore"):  # variables that overflow are looked for afterwards
             for _ in range(steps):
                 self._step(given, sink)
                 if self.faults:
@@ -86,6 +85,8 @@ class ReferenceSimulation:
         for drive in p.currents:
             current = current + self._current(p, drive, t)
         known = {**numbers, **self.state[p.index], "Isyn": current}
+        for name, step in model.steps.items():
+            known[name] = evaluate(step.py, known)
         now = {s: evaluate(model.update[s].py, known) + np.zeros(p.size, np.float32) for s in model.states}
         for k, (r, sums) in enumerate(zip(receptors, arrived, strict=True)):
             if r.variable is not None:
@@ -159,10 +160,11 @@ class ReferenceSimulation:
 class _Rows:
     """The synapses of a connection by source neuron, with weights on the grid."""
 
-    def __init__(self, s: Synapses, exponent: int) -> None:
+    def __init__(self, wiring: ReferenceWiring, number: int) -> None:
+        s = wiring.synapses[number]
         order = np.argsort(s.pre, kind="stable")
         self.pre, self.post, self.delay = s.pre[order], s.post[order], s.delay[order].astype(np.int64)
-        self.weight = on_grid(s.weight[order], exponent)
+        self.weight = wiring.weight[number][order]
 
     def add(self, ring: Array, t: int, spiked: Array, column: int) -> None:
         """Add the synapses of neurons that spike in step t to what arrives in later steps."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..arguments import keywords_only
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, shown
 from .neuron import NEURONS, Equations, Neuron
 from .nonlinear import NonlinearNeuron
 
@@ -62,7 +62,7 @@ class HodgkinHuxley(NonlinearNeuron):
         super().__post_init__()
         if self.tau_refrac is not None:
             raise InvalidValueError(
-                f"HodgkinHuxley tau_refrac must be None, got {self.tau_refrac!r}: its equations have a refractory "
+                f"HodgkinHuxley tau_refrac must be None, got {shown(self.tau_refrac)}: its equations have a refractory "
                 "period of their own, and no variable stands still"
             )
 

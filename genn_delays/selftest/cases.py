@@ -48,7 +48,7 @@ from ..neurons import (
     UserNeuron,
 )
 from ..plan.plan import Plan
-from ..rewiring import SET, DeepR, RewiringRule, RigL
+from ..rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
 from ..synapses import Exponential
 from ..training.compiled_network import CompiledNetwork
 from ..training.compiler import Compiler
@@ -295,6 +295,7 @@ def _trained() -> list[Case]:
                 rewiring=DeepR(l1=0.2, growth="gradient", decoupled_l1=True)),
         replace(sparse, name="SET", learn_delays=True, rewiring=SET(fraction=0.2, interval=3)),
         replace(sparse, name="RigL", rewiring=RigL(fraction=0.3, interval=2), quick=False),
+        replace(sparse, name="RigL with signs", rewiring=SignedRigL(fraction=0.3, interval=2, dale=True)),
         replace(surrogate, name="RigL, two synapses a pair", kernel_count=2, optimiser=SGD(0.005, momentum=0.5),
                 rewiring=RigL(fraction=0.3, interval=2, candidates=40)),
         replace(sparse, name="DEEP R, a few examples", batch_size=3, rewiring=DeepR(l1=0.02, growth="gradient")),

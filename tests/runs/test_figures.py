@@ -18,7 +18,7 @@ from genn_delays.errors import RunFolderError
 from genn_delays.runs import curve
 from genn_delays.runs.figures import NEEDED, OPTIONAL, check_figures
 from genn_delays.runs.folder import RunFolder
-from genn_delays.training.checkpoints import _digest
+from genn_delays.training.checkpoints import digest_of
 
 EPOCHS = 2
 WRONG = ["high", [], {}, True, float("nan"), float("inf"), 10**400]
@@ -90,7 +90,7 @@ def altered(path: Path, change) -> None:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     del about["digest"]
     change(about["progress"])
-    about["digest"] = _digest(tensors, about)
+    about["digest"] = digest_of(tensors, about)
     path.write_bytes(save(tensors, {"genn_delays": json.dumps(about, sort_keys=True)}))
 
 

@@ -348,7 +348,7 @@ def test_a_checkpoint_of_a_nonsensical_configuration_is_refused(call, whole):
     from safetensors import safe_open
     from safetensors.numpy import save
 
-    from genn_delays.training.checkpoints import _digest
+    from genn_delays.training.checkpoints import digest_of
 
     files = {}
     for path in (whole / "checkpoints").iterdir():
@@ -362,7 +362,7 @@ def test_a_checkpoint_of_a_nonsensical_configuration_is_refused(call, whole):
             found = json.loads(json.dumps(about))
             found["progress"]["callbacks"]["Configuration 0"] |= tables
             del found["digest"]
-            found["digest"] = _digest(tensors, found)
+            found["digest"] = digest_of(tensors, found)
             path.write_bytes(save(tensors, {"genn_delays": json.dumps(found, sort_keys=True)}))
         for arguments in (("evaluate", whole), ("train", "--resume", "--out", whole, "--epochs", EPOCHS + 1)):
             done = call(*arguments, "--quiet")

@@ -76,7 +76,8 @@ def files(out: Path) -> dict[Path, tuple[int, int]]:
 def begin(path: Path, out: Path) -> subprocess.Popen:
     """A sweep in a process of its own, one run at a time."""
     command = [sys.executable, "-m", "genn_delays", "sweep", str(path), "--out", str(out), "--processes", "1"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background shells let programs ignore it
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear)
 
 
 def test_runs_are_those_of_train_and_results_are_data(spec, tmp_path, capsys):

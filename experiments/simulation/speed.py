@@ -46,6 +46,7 @@ def installed(names: str) -> str | None:
 
 
 def main() -> None:
+    """Measure the parts asked for; lines of other parts are kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default=",".join(PARTS), help="some of the parts, with commas between")
     parser.add_argument("--repeats", type=int, default=5)

@@ -206,6 +206,7 @@ def _number(part: Any) -> Any:
 
 
 def once(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values, or an error where one is given twice."""
     for value in values:
         if values.count(value) > 1:
             raise InvalidValueError(f"{what}: {value} is given twice")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .functions import LOGARITHM
+from .functions import EXP_SERIES, LOGARITHM
 from .language import read
 from .tree import Body, Type
 
@@ -38,14 +38,9 @@ EXP = read(
     """
     x = min(89, max(-87, x))
     k = rint(x * 1.44269504)
-    r = (x - k * 0.693359375) - k * -2.12194440e-4
-    series = real(1.9875691500e-4)
-    series = series * r + 1.3981999507e-3
-    series = series * r + 8.3334519073e-3
-    series = series * r + 4.1665795894e-2
-    series = series * r + 1.6666665459e-1
-    series = series * r + 5.0000001201e-1
-    half = floor(k * 0.5)
+    r = (x - k * 0.693359375) - k * -2.12194440e-4"""
+    + EXP_SERIES
+    + """half = floor(k * 0.5)
     y = (series * r * r + r + 1) * power_of_two(half) * power_of_two(k - half)
     """,
     {"x": REAL},

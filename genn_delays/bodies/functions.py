@@ -25,19 +25,24 @@ POWER = read(
 )
 """``base ** exponent`` by repeated squaring."""
 
-EXP_NEGATIVE = read(
-    "exp_negative",
-    """
-    x = max(-87, x)
-    k = whole(x * 1.44269504 - 0.5)
-    r = (x - k * 0.693359375) - k * -2.12194440e-4
+EXP_SERIES = """
     series = real(1.9875691500e-4)
     series = series * r + 1.3981999507e-3
     series = series * r + 8.3334519073e-3
     series = series * r + 4.1665795894e-2
     series = series * r + 1.6666665459e-1
     series = series * r + 5.0000001201e-1
-    y = (series * r * r + r + 1) * power_of_two(k)
+    """
+"""The polynomial of Cephes' expf: ``exp(r) = series r^2 + r + 1`` for |r| <= log(2) / 2."""
+
+EXP_NEGATIVE = read(
+    "exp_negative",
+    """
+    x = max(-87, x)
+    k = whole(x * 1.44269504 - 0.5)
+    r = (x - k * 0.693359375) - k * -2.12194440e-4"""
+    + EXP_SERIES
+    + """y = (series * r * r + r + 1) * power_of_two(k)
     """,
     {"x": REAL},
     ("y",),
@@ -114,10 +119,7 @@ SCALED = read(
 """64 random bits ``r = low + 2^32 high`` as an integer in [0, total): ``floor(r total / 2^64)``, the upper half of a
 product of 128 bits out of products of 64."""
 
-NORMAL_QUANTILE = read(
-    "normal_quantile",
-    """
-    p = (double(word) + 0.5) / 4294967296.0
+_QUANTILE_OF_P = """
     tail = p if p < 0.5 else 1 - p
     if tail >= 0.02425:
         q = p - 0.5
@@ -145,48 +147,21 @@ NORMAL_QUANTILE = read(
         bottom = bottom * q + 3.754408661907416e+00
         bottom = bottom * q + 1
         y = top / bottom if p < 0.5 else -(top / bottom)
-    """,
+    """
+"""Acklam's approximation of the standard normal distribution's quantile at ``p``, relative error 1.2e-9."""
+
+NORMAL_QUANTILE = read(
+    "normal_quantile",
+    """
+    p = (double(word) + 0.5) / 4294967296.0"""
+    + _QUANTILE_OF_P,
     {"word": U32},
     ("y",),
     {"portable_log": LOGARITHM},
 )
-"""Quantile of the standard normal distribution for a random word (Acklam's approximation, relative error 1.2e-9)."""
+"""Quantile of the standard normal distribution for a random word."""
 
-NORMAL_OF_SHARE = read(
-    "normal_of_share",
-    """
-    tail = p if p < 0.5 else 1 - p
-    if tail >= 0.02425:
-        q = p - 0.5
-        r = q * q
-        top = -3.969683028665376e+01 * r + 2.209460984245205e+02
-        top = top * r + -2.759285104469687e+02
-        top = top * r + 1.383577518672690e+02
-        top = top * r + -3.066479806614716e+01
-        top = top * r + 2.506628277459239e+00
-        bottom = -5.447609879822406e+01 * r + 1.615858368580409e+02
-        bottom = bottom * r + -1.556989798598866e+02
-        bottom = bottom * r + 6.680131188771972e+01
-        bottom = bottom * r + -1.328068155288572e+01
-        bottom = bottom * r + 1
-        y = top * q / bottom
-    else:
-        q = sqrt(-2 * portable_log(tail))
-        top = -7.784894002430293e-03 * q + -3.223964580411365e-01
-        top = top * q + -2.400758277161838e+00
-        top = top * q + -2.549732539343734e+00
-        top = top * q + 4.374664141464968e+00
-        top = top * q + 2.938163982698783e+00
-        bottom = 7.784695709041462e-03 * q + 3.224671290700398e-01
-        bottom = bottom * q + 2.445134137142996e+00
-        bottom = bottom * q + 3.754408661907416e+00
-        bottom = bottom * q + 1
-        y = top / bottom if p < 0.5 else -(top / bottom)
-    """,
-    {"p": DOUBLE},
-    ("y",),
-    {"portable_log": LOGARITHM},
-)
+NORMAL_OF_SHARE = read("normal_of_share", _QUANTILE_OF_P, {"p": DOUBLE}, ("y",), {"portable_log": LOGARITHM})
 """The same for a share ``p`` of the distribution, in (0, 1)."""
 
 NORMAL_CENTRE = read(

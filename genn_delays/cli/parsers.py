@@ -68,6 +68,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
+    """A command line's arguments.
+
+    Raises:
+        InvalidValueError: an option or an argument does not exist, or is empty.
+    """
     parser, known = _parsers()
     parsed, rest = parser.parse_known_args(arguments)
     for name in (

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..connectivity import Synapses
-from ..errors import TrainingError
 from ..learning.losses import Truth
 from ..learning.optimisers import Optimisers
 from ..learning.schedules import Progress
-from .plan import ConnectionPlan, Plan, PopulationPlan
+from .plan import ConnectionPlan, Plan
 from .populations import PopulationState
 from .schema import absent, field_of, kept_among, synapse_fields
 
@@ -347,25 +346,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back threads and memory of kernels; states remain readable."""
-
-
-def check_spikes(p: PopulationPlan, most: npt.NDArray[Any], limit: int) -> None:
-    """Raise a TrainingError where a neuron spikes more often in an example than the user allows.
-
-    Args:
-        most: by neuron the most spikes in an example of the batch, ``[neuron]``.
-    """
-    if most.size:
-        check_most(p, int(most.argmax()), int(most.max()), limit)
-
-
-def check_most(p: PopulationPlan, neuron: int, count: int, limit: int) -> None:
-    """The same, given the neuron that spikes most often, and how often it does."""
-    if count > limit:
-        raise TrainingError(
-            f"population {p.name!r}: neuron {neuron} spikes {count} times in an example, max_spikes allows {limit}; "
-            "weights or inputs are too large, or the limit is too low"
-        )
 
 
 @runtime_checkable

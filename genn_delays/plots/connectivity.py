@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_count, shown
 from .style import as_axes, numbers
@@ -36,16 +37,7 @@ def connectivity(
     Raises:
         InvalidValueError: these are no synapses, or neurons are beyond the sizes.
     """
-    try:
-        given = [getattr(synapses, name) for name in ("pre", "post", "delay", "weight")]
-    except AttributeError as error:
-        raise InvalidValueError(f"synapses must have pre, post, delay and weight, got {shown(synapses)}") from error
-    pre, post, delay, weight = (
-        numbers(f"{name} of synapses", values, 1)
-        for name, values in zip(("pre", "post", "delay", "weight"), given, strict=True)
-    )
-    if not pre.size == post.size == delay.size == weight.size:
-        raise InvalidValueError(f"pre, post, delay and weight differ in length: {[len(values) for values in given]}")
+    pre, post, delay, weight = _columns(synapses)
     sizes = []
     for name, neurons, size in (("num_pre", pre, num_pre), ("num_post", post, num_post)):
         most = int(neurons.max(initial=-1)) + 1
@@ -76,3 +68,16 @@ def connectivity(
     )  # fmt: skip
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _columns(synapses: Any) -> list[npt.NDArray[Any]]:
+    """Sources, targets, delays and weights of synapses, checked."""
+    names = ("pre", "post", "delay", "weight")
+    try:
+        given = [getattr(synapses, name) for name in names]
+    except AttributeError as error:
+        raise InvalidValueError(f"synapses must have pre, post, delay and weight, got {shown(synapses)}") from error
+    columns = [numbers(f"{name} of synapses", values, 1) for name, values in zip(names, given, strict=True)]
+    if len({values.size for values in columns}) > 1:
+        raise InvalidValueError(f"pre, post, delay and weight differ in length: {[len(values) for values in columns]}")
+    return columns

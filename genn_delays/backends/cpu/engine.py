@@ -20,9 +20,10 @@ from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
 from ...plan.foresight import foresee
+from ...plan.limits import check_spikes
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired, check_spikes
+from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired
 from ...plan.trainable import check_trainable
 from .buffers import (
     REWIRING,

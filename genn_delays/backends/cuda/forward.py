@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 
 from ...codegen.cuda import MANY_STEPS, STEPS, WORD
+from ...plan.limits import check_most
 from ...plan.plan import PopulationPlan
-from ...plan.protocol import check_most
 from ...random import dropout_threshold
 from .device import Argument, Arguments, Buffer
 from .history import Row

@@ -23,10 +23,11 @@ from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
 from ...plan.finite import not_finite
 from ...plan.foresight import foresee
+from ...plan.limits import check_spikes
 from ...plan.outcome import direct, outcome, phantom_push
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
 from .model import GeNNModel

@@ -19,11 +19,12 @@ from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...plan.finite import not_finite
 from ...plan.foresight import foresee
+from ...plan.limits import check_spikes
 from ...plan.outcome import direct as felt_directly
 from ...plan.outcome import outcome, phantom_push
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired, check_spikes
+from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.trainable import check_trainable
 from ...random import Purpose, dropout_threshold, philox
 from .activity import Activity, Array

@@ -20,7 +20,7 @@ from ..derive.derivations import SurrogateCode
 from ..derive.equations import DiscreteModel
 from ..derive.expressions import evaluate
 from ..derive.names import derived_name
-from ..errors import asked, check_count
+from ..errors import InvalidValueError, asked, check_count
 from ..learning.losses import Loss
 from ..learning.optimisers import Optimiser, Optimisers
 from ..learning.readouts import Readout, as_readout
@@ -384,11 +384,20 @@ class Plan:
         return min([self.time_steps, *(max(low, 1) for low in inside)])
 
     def block_steps(self, group: tuple[int, ...], delays: list[npt.NDArray[np.uint16]]) -> int:
-        """Time steps a group may run at once: T, or on a cycle the smallest of its delays (given by connection)."""
+        """Time steps a group may run at once: T, or on a cycle the smallest of its delays (given by connection).
+
+        Raises:
+            InvalidValueError: a delay on a cycle is 0: the spikes would be read in the step that has yet to find them.
+        """
         if not self.populations[group[0]].cyclic:
             return self.time_steps
         inside = [c for c in self.connections if c.source in group and c.target in group]
         if any(c.kernel is not None for c in inside):
             return 1  # delay kernels reach down to the shortest lag
-        smallest = min(int(delays[c.index].min(initial=self.time_steps)) for c in inside)
-        return max(1, min(smallest, self.time_steps))  # a block of no steps would never come to its end
+        shortest = {c.name: int(delays[c.index].min(initial=self.time_steps)) for c in inside}
+        for name, steps in shortest.items():
+            if steps < 1:
+                raise InvalidValueError(
+                    f"connection {name!r} is on a cycle and has a delay of {steps} time steps; there delays are at least 1"
+                )
+        return min(shortest.values())

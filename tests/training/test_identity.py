@@ -69,16 +69,15 @@ def test_a_feed_forward_checkpoint_is_no_cyclic_network_s(delays, backend, tmp_p
     assert np.isfinite(cyclic.predict({"x": np.ones((2, 12, 6))})[0][cyclic.population("o")]).all()
 
 
-def test_blocks_are_a_step_at_least(backend):
-    """Whatever delays an engine is given on a cycle, it comes to the end of an example."""
-    compiled = compiled_network(network(CYCLE, delay=UniformInt(1, 4)), backend)
+def test_no_block_of_no_steps(kernels):
+    """No spike can be read in the step that has yet to find it: an engine says so, and does not read what is not there."""
+    compiled = compiled_network(network(CYCLE, delay=UniformInt(1, 4)), kernels)
     c = next(c for c in compiled.plan.connections if c.name == "a_b")
     state = compiled.engine.state(c.index)
     state.synapses.delay[:] = 0
-    delays = [state.synapses.delay] * len(compiled.plan.connections)
-    assert compiled.plan.block_steps((c.source,), delays) == 1
     compiled.engine.set_state(c.index, state)
-    compiled.predict({"x": np.ones((2, 12, 6))})
+    with refused("connection 'a_b' is on a cycle and has a delay of 0 time steps; there delays are at least 1"):
+        compiled.predict({"x": np.ones((2, 12, 6))})
 
 
 JUMP = UserNeuron(vars={"v": ("-v / tau + Isyn", "v - 0.5")}, threshold="v - 0.5", param_vals={"tau": 8.0})

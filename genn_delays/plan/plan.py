@@ -397,7 +397,6 @@ class Plan:
         shortest = {c.name: int(delays[c.index].min(initial=self.time_steps)) for c in inside}
         for name, steps in shortest.items():
             if steps < 1:
-                raise InvalidValueError(
-                    f"connection {name!r} is on a cycle and has a delay of {steps} time steps; there delays are at least 1"
-                )
+                what = f"connection {name!r} is on a cycle and has a delay of {steps} time steps"
+                raise InvalidValueError(f"{what}; there delays are at least 1")
         return min(shortest.values())

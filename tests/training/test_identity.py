@@ -70,7 +70,7 @@ def test_a_feed_forward_checkpoint_is_no_cyclic_network_s(delays, backend, tmp_p
 
 
 def test_no_block_of_no_steps(kernels):
-    """No spike can be read in the step that has yet to find it: an engine says so, and reads no memory without spikes."""
+    """No spike can be read in the step that has yet to find it; an engine says so."""
     compiled = compiled_network(network(CYCLE, delay=UniformInt(1, 4)), kernels)
     c = next(c for c in compiled.plan.connections if c.name == "a_b")
     state = compiled.engine.state(c.index)

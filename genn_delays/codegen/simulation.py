@@ -26,8 +26,6 @@ TILE = 256
 """Neurons that are computed together, a multiple of 64."""
 AHEAD = 8
 """Spikes by which rows are fetched into the cache ahead."""
-LINES = 8
-"""Cache lines that are fetched of each."""
 _INPUTS = {"poisson": "poisson_input", "spikes": "given_spikes"}
 
 
@@ -80,7 +78,7 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
             add("simulation_neurons", m=len(kinds) - 1, **view)
         names.append((p.index, f"neurons_{kinds.index(view)}"))
     size = limits(plan)
-    add("simulation_arrivals", ahead=AHEAD, lines=LINES, levels=plan.levels, num_populations=size["num_populations"])
+    add("simulation_arrivals", ahead=AHEAD, num_populations=size["num_populations"])
     add("simulation_run", functions=names, levels=plan.levels, num_populations=size["num_populations"])
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 

@@ -7,10 +7,11 @@ Step t of a population: what arrived for t is taken, its drives are added, varia
 threshold spike, and the spikes' synapses of delay d are added for step t + d. Populations take their turn in the order
 of ``SimulationPlan.order``, so delays of 0 work where no cycle is closed.
 
-Generated code goes on in *blocks* no longer than the smallest delay, with one exchange of spikes a block. It does not
-keep a ring of all future input, which for many neurons is larger than caches: a spike waits for the block in which the
-next of its synapses arrive, and these are added then (``codegen/templates/cpu/simulation_arrivals.cpp.j2``). Where a
-delay is 0, blocks are one step, and a step goes from level to level of the populations that such delays connect.
+Generated code goes on in *blocks* no longer than the smallest delay, with one exchange of spikes a block. On `cpu` it
+does not keep a ring of all future input, which for many neurons is larger than caches: a spike waits for the *window*,
+one or more blocks, in which the next of its synapses arrive, and these are added then
+(``codegen/templates/cpu/simulation_arrivals.cpp.j2``). Where a delay is 0, blocks are one step, and a step goes from
+level to level of the populations that such delays connect.
 """
 
 from __future__ import annotations

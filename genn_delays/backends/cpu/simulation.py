@@ -18,7 +18,7 @@ from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, 
 from .compiler import load_library
 from .rows import Rows
 from .structs import Arrays, address, structures
-from .wiring import part_of
+from .wiring import CPUWiring, part_of
 
 RECORDED = 1 << 16
 """Spikes that a thread has room to record at least, before they are fetched."""
@@ -34,7 +34,7 @@ class CPUSimulation:
 
     survives_fork = True
 
-    def __init__(self, plan: SimulationPlan, wiring: Rows, recording: Recording, threads: int) -> None:
+    def __init__(self, plan: SimulationPlan, wiring: CPUWiring, recording: Recording, threads: int) -> None:
         self.plan, self.recording, self.threads, self.now = plan, recording, threads, 0
         self._library, library_path, self.compiled = load_library(emit_simulation(plan, recording))
         self.source: Path = library_path.with_suffix(".cpp")
@@ -42,7 +42,8 @@ class CPUSimulation:
         net = self._net = kinds["Network"]()
         self._declare()
         self._arrays = Arrays("the simulation")
-        self._buckets = -(-plan.longest // plan.block) + 2
+        self._window, self._lines = wiring.window, wiring.lines
+        self._buckets = -(-plan.longest // self._window) + 2
         self._population_arrays = [self._population(p, net.p[p.index]) for p in plan.populations]
         self._parts = (kinds["Part"] * threads)()
         self._part_arrays = [self._part(k, self._parts[k], kinds["Bucket"]) for k in range(threads)]
@@ -139,9 +140,10 @@ class CPUSimulation:
 
     def _fill_network(self) -> None:
         net, plan, arrays = self._net, self.plan, self._arrays
-        net.seed, net.block, net.neurons, net.columns = plan.seed, plan.block, plan.neurons, plan.columns
+        net.seed, net.block, net.window, net.lines = plan.seed, plan.block, self._window, self._lines
+        net.neurons, net.columns = plan.neurons, plan.columns
         net.buckets, net.threads = self._buckets, self.threads
-        net.input = arrays.new("input", (plan.block, max(1, plan.columns)), np.int32, zero=True)
+        net.input = arrays.new("input", (self._window, max(1, plan.columns)), np.int32, zero=True)
         net.part = ctypes.addressof(self._parts)
         net.trace = ctypes.addressof(self._traces)
 
@@ -251,14 +253,14 @@ class CPUSimulation:
         return found
 
     def set_pending(self, values: npt.NDArray[np.int32], now: int) -> None:
-        self.now, net, block = now, self._net, self.plan.block
+        self.now, net, window = now, self._net, self._window
         self._library.forget(ctypes.byref(net))
-        rest = range(now, min(-(-now // block) * block, now + len(values)))  # of a block that has begun
+        rest = range(now, min(-(-now // window) * window, now + len(values)))  # of a window that has begun
         self._arrays["input"][...] = 0
         for t in rest:
-            self._arrays["input"][t % block] = values[t - now]
+            self._arrays["input"][t % window] = values[t - now]
         for view in self._parts:
-            view.delivered = -(-now // block) - 1
+            view.delivered = -(-now // window) - 1
         self._arrays["loaded"] = np.ascontiguousarray(values)
         net.loaded = self._arrays.address("loaded") if values.any() else None
         net.loaded_from, net.num_loaded = now, len(values)

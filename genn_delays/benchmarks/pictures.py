@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +53,16 @@ def logarithmic(axes: Axes, x: str, y: str, places: Sequence[float] = ()) -> Non
     axes.set_axisbelow(True)
 
 
+_SUBS = ((5.0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (200.0, (1.0, 2.0, 5.0)), (math.inf, (1.0,)))
+"""Ticks of a decade, by how many times as large the upper limit of an axis is as the lower one."""
+
+
 def _ticks(axis: Any, limits: tuple[float, float], places: Sequence[float]) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-    few = limits[0] > 0 and limits[1] < 200 * limits[0]
-    axis.set_major_locator(
-        FixedLocator(sorted(set(places))) if places else LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,))
-    )
+    ratio = limits[1] / limits[0] if limits[0] > 0 else math.inf
+    subs = next(subs for most, subs in _SUBS if ratio < most or most == math.inf)
+    axis.set_major_locator(FixedLocator(sorted(set(places))) if places else LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_formatter(NullFormatter())
 

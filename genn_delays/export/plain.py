@@ -49,7 +49,7 @@ def plain(model: Network | CompiledNetwork | Plain, dt: float | None = None) -> 
     if dt is not None:
         dt = check_real("dt", dt, 0.0, open_low=True)
     if isinstance(model, Network):
-        return Plain(model, 1.0 if dt is None else dt)
+        return Plain(model, 1.0 if dt is None else dt, tuple(_kernels(model)))
     if isinstance(model, CompiledNetwork):
         model = _folded(model)
     if not isinstance(model, Plain):
@@ -72,13 +72,18 @@ def _folded(compiled: CompiledNetwork) -> Plain:
         if p.dropout:
             what = f"dropout {p.dropout:g} left out, as in evaluation"
             changes.append(Change(f"population {p.name!r}", "dropout left out", p.size, p.size, what))
+    changes += _kernels(compiled.network)
     for c in compiled.network.connections:
-        if c.delay_kernel is not None:
-            what = "delays rounded to whole steps, without their kernel, as in evaluation"
-            changes.append(Change(f"connection {c.name!r}", "delays rounded", c.num_synapses, c.num_synapses, what))
         if c.name in broken:
             what = "source neurons break Dale's law: batch norm multiplies weights by negative numbers"
             changes.append(
                 Change(f"connection {c.name!r}", "Dale's law broken", broken[c.name].size, c.source.size, what)
             )
     return Plain(network, compiled.dt, tuple(changes))
+
+
+def _kernels(network: Network) -> list[Change]:
+    """Delay kernels are left out, as evaluation leaves them out."""
+    what = "delays rounded to whole steps, without their kernel, as in evaluation"
+    counts = {c.name: c.num_synapses for c in network.connections if c.delay_kernel is not None}
+    return [Change(f"connection {name!r}", "delays rounded", count, count, what) for name, count in counts.items()]

@@ -17,6 +17,7 @@ from .receipt import Change
 
 Array = npt.NDArray[Any]
 DELAYS = ("clip", "rescale")
+BITS = (2, 16)
 
 
 def quantise(
@@ -48,7 +49,7 @@ def quantise(
         InvalidValueError: a number is out of range, or a described network has batch norm.
     """
     if bits is not None:
-        check_count("bits", bits, 2, 16)
+        check_count("bits", bits, *BITS)
     if max_delay is not None:
         check_count("max_delay", max_delay, 1, MAX_DELAY)
     check_choice("delays", delays, DELAYS)

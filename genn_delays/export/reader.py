@@ -180,7 +180,8 @@ class _Reader:
                     f"NIR node {name!r} of type Output is fed by {changed[-1]!r} of type "
                     f"{kind(self.graph.nodes[changed[-1]])}; allowed are outputs of neurons: {', '.join(NEURONS)}"
                 )
-            self.outputs.add(source)
+            if "population" not in metadata_of(node):  # the end of a population whose banks begin elsewhere
+                self.outputs.add(source)
         for after in following:
             yield from self._follow(source, after, taps, (*passed, name))
 

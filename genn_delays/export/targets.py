@@ -116,7 +116,7 @@ TARGETS: dict[str, Target] = {
 
 @dataclass(frozen=True)
 class Check:
-    """What a chip says to a network.
+    """The answer of a chip to a network.
 
     Attributes:
         target: the chip's name.

@@ -8,9 +8,11 @@ from typing import Any
 
 from ..callbacks import BatchProgressBar
 from ..datasets import Dataset
-from ..errors import check_choice, unknown
+from ..delays import MAX_DELAY
+from ..errors import check_choice, check_count, unknown
 from ..export import TARGETS, Receipt, deploy
 from ..export.library import load_nir
+from ..export.quantise import BITS, DELAYS
 from ..export.writer import ENCODINGS
 from ..paths import expanded
 from ..training.compiled_network import CompiledNetwork
@@ -27,7 +29,7 @@ FORMATS = ("nir",)
 
 @dataclass(frozen=True)
 class Settings:
-    """What is exported and how, checked.
+    """The settings of an export, checked.
 
     Args:
         format: ``"nir"``.
@@ -52,6 +54,11 @@ class Settings:
         check_choice("--encoding", self.encoding, ENCODINGS)
         if self.target is not None:
             check_choice("--target", self.target, TARGETS)
+        check_choice("--delays", self.delays, DELAYS)
+        if self.bits is not None:
+            check_count("--bits", self.bits, *BITS)
+        if self.max_delay is not None:
+            check_count("--max-delay", self.max_delay, 1, MAX_DELAY)
         if self.checkpoint not in CHECKPOINTS:
             raise unknown("--checkpoint", self.checkpoint, CHECKPOINTS)
 

@@ -21,7 +21,7 @@ from genn_delays import (
 )
 from genn_delays.callbacks import SpikeRecorder
 
-STEPS = 40
+STEPS = 30
 
 
 def random_network(seed: int) -> Network:
@@ -59,7 +59,7 @@ def random_network(seed: int) -> Network:
     return network
 
 
-def data(network: Network, examples: int = 3) -> dict[str, np.ndarray]:
+def data(network: Network, examples: int = 2) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(5)
     shape = (examples, STEPS, network.inputs[0].size)
     spikes = (rng.random(shape) < 0.2).astype(np.float32)
@@ -68,7 +68,7 @@ def data(network: Network, examples: int = 3) -> dict[str, np.ndarray]:
 
 def activity(network: Network, dt: float = 1.0, backend: str = "reference"):
     """Readouts, and all spikes by population."""
-    with SurrogateCompiler(STEPS, 3, backend=backend, dt=dt).compile(network) as compiled:
+    with SurrogateCompiler(STEPS, 2, backend=backend, dt=dt).compile(network) as compiled:
         spiking = [p for p in network.populations if p.spiking and not p.neuron.is_input]
         z, recorded = compiled.predict(data(network), callbacks=[SpikeRecorder(p) for p in spiking])
     return {p.name: value for p, value in z.items()}, recorded

@@ -137,7 +137,7 @@ def test_integrate_and_fire_is_read():
     with SurrogateCompiler(STEPS, 1, backend="reference").compile(network) as compiled:
         z, recorded = compiled.predict({"in": np.ones((1, STEPS, 1))}, callbacks=[SpikeRecorder("if")])
     assert recorded["if_spikes"][0][0][::3].tolist() == list(range(3, STEPS, 4))
-    np.testing.assert_allclose(next(iter(z.values())), STEPS / 4)
+    np.testing.assert_allclose(next(iter(z.values())), STEPS // 4)
 
 
 @needs_nir

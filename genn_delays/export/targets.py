@@ -198,8 +198,7 @@ def _weights(chip: Target, network: Network) -> Iterator[Finding]:
     for c in network.connections if chip.weight_bits else ():
         assert chip.weight_bits is not None
         weight, bits = np.abs(c.draw().weight.astype(np.float64)), chip.weight_bits.value
-        steps = weight / (weight.max() / (2 ** (bits - 1) - 1) or 1.0)
-        count = int((np.abs(steps - np.rint(steps)) > _GRID).sum())
+        count = int(_off_grid(weight, 2 ** (bits - 1) - 1).sum())
         if count:
             text = (
                 f"{_share(count, weight.size, 'weights')} are no whole multiples of the largest weight / "
@@ -208,6 +207,26 @@ def _weights(chip: Target, network: Network) -> Iterator[Finding]:
             yield Finding(
                 f"connection {c.name!r}", "weight_bits", True, count, weight.size, text, chip.weight_bits.source
             )
+
+
+def _off_grid(weight: Array, most: int) -> Array:
+    """True for weights that are no whole multiples of a scale, the largest one at most `most` times it.
+
+    Where no scale fits all of them, those that do not fit the finest one.
+    """
+    largest = float(weight.max())
+    if largest == 0:
+        return np.zeros(weight.size, bool)
+    values, place = np.unique(weight, return_inverse=True)
+    finest = np.ones(values.size, bool)
+    for steps in range(most, 0, -1):
+        multiples = values / largest * steps
+        off = np.abs(multiples - np.rint(multiples)) > _GRID
+        if steps == most:
+            finest = off
+        if not off.any() or values.size > most + 1:  # more values than a grid has fit none
+            return np.asarray((off if not off.any() else finest)[place])
+    return np.asarray(finest[place])
 
 
 def _fans(chip: Target, network: Network) -> Iterator[Finding]:

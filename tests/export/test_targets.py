@@ -67,6 +67,8 @@ def test_weights_off_the_grid_are_counted():
         assert ("connection 'a_b'", "weight_bits") not in found(made, target)
     assert ("connection 'a_b'", "weight_bits") in found(quantise(network, bits=10), "loihi2")
     assert quantise(network, bits=4).scales["a_b"] == (4, pytest.approx(1 / 7))
+    assert found(quantise(network, bits=4), "loihi2") == {}  # a coarser grid fits as well
+    assert found(small(0, 0.0), "loihi2") == {}
 
 
 def test_fans_and_sizes_are_counted():

@@ -79,11 +79,11 @@ def to_nir(model: Network | CompiledNetwork | Plain, *, dt: float | None = None,
 def written(model: Plain, encoding: str) -> Written:
     """A network as a graph, and what the encoding changes."""
     check_choice("encoding", encoding, ENCODINGS)
-    writer = _Writer(load_nir(), model)
+    writer = _Writer(load_nir(), model, dense=encoding == "dense")
     for p in model.network.populations:
         check_population(p)
     for p in model.network.populations:
-        writer.population(p, encoding)
+        writer.population(p)
     if encoding == "dense":
         check_host({(f"connection {c.name!r}", "its matrices"): 4 * _matrices(c) for c in model.network.connections})
     for c in model.network.connections:
@@ -159,8 +159,8 @@ def _check_neuron(what: str, neuron: LeakyIntegrateFire | LeakyIntegrate) -> Non
 class _Writer:
     """Nodes and edges of a graph in the making."""
 
-    def __init__(self, nir: Any, model: Plain) -> None:
-        self.nir, self.model = nir, model
+    def __init__(self, nir: Any, model: Plain, *, dense: bool) -> None:
+        self.nir, self.model, self.dense = nir, model, dense
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
         self.names: dict[Population, str] = {}
@@ -181,7 +181,7 @@ class _Writer:
     def chain(self, *names: str) -> None:
         self.edges += itertools.pairwise(names)
 
-    def population(self, p: Population, encoding: str) -> None:
+    def population(self, p: Population) -> None:
         """The node of a population, and the nodes that it begins and ends at."""
         name = self.names[p] = self.free(p.name)
         size = np.array([p.size])
@@ -191,7 +191,7 @@ class _Writer:
             self.nodes[name] = self.nir.Input(input_type={"input": size}, metadata=metadata)
         else:
             self.nodes[name] = self._neuron(p, metadata)
-        if encoding == "sparse":
+        if not self.dense:
             if not p.neuron.is_input:
                 self.nodes[f"{name}.in"] = self.nir.Input(input_type={"input": size}, metadata={"population": name})
                 self.chain(f"{name}.in", name)
@@ -200,8 +200,9 @@ class _Writer:
             self.nodes[f"{name}.out"] = self.nir.Output(output_type={"output": size}, metadata={"population": name})
             self.chain(name, f"{name}.out")
         elif p.neuron.readout is not None:
-            self.nodes[f"{name}.out"] = self.nir.Output(output_type={"output": size})
-            self.chain(name, f"{name}.out")
+            output = self.free(f"{name}_out")
+            self.nodes[output] = self.nir.Output(output_type={"output": size})
+            self.chain(name, output)
 
     def _neuron(self, p: Population, metadata: dict[str, Any]) -> Any:
         neuron, values = p.neuron, p.parameters()
@@ -215,10 +216,10 @@ class _Writer:
         tau, ones, zeros = values["tau_mem"], np.ones(p.size), np.zeros(p.size)
         resistance = ones if neuron.scale_i else tau
         fields: dict[str, Any] = {"r": resistance, "v_leak": zeros, "metadata": metadata}
-        if "bias" in values and not cuba:
-            fields["v_leak"] = resistance * values["bias"]
-        elif "bias" in values:
+        if "bias" in values and (cuba or self.dense):  # few programs read a v_leak
             self.biased[p] = values["bias"]
+        elif "bias" in values:
+            fields["v_leak"] = resistance * values["bias"]
         if spiking:
             fields |= {"v_threshold": values["v_thresh"], "v_reset": values["v_reset"]}
         if not cuba:
@@ -263,13 +264,14 @@ class _Writer:
             fields: dict[str, Any] = {"weight": weight, "metadata": self._common(c)}
             bias = self.biased.pop(c.target, None)
             node = self.nir.Linear(**fields) if bias is None else self.nir.Affine(bias=bias, **fields)
-            self.nodes[f"{name}.weight_{delay}"] = node
+            matrix = self.free(f"{name}_weight_{delay}")  # no dot: some programs take what is before it for a module
+            self.nodes[matrix] = node
+            way = [source, matrix, target]
             if delay:
-                seconds = np.full(c.source.size, delay * (self.model.dt * SECOND))
-                self.nodes[f"{name}.delay_{delay}"] = self.nir.Delay(seconds)
-                self.chain(source, f"{name}.delay_{delay}", f"{name}.weight_{delay}", target)
-            else:
-                self.chain(source, f"{name}.weight_{delay}", target)
+                line = self.free(f"{name}_delay_{delay}")
+                self.nodes[line] = self.nir.Delay(np.full(c.source.size, delay * (self.model.dt * SECOND)))
+                way.insert(1, line)
+            self.chain(*way)
 
     def _count(self, c: Connection, s: Synapses) -> None:
         """Count the synapses that matrices do not keep."""

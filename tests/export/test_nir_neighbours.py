@@ -1,4 +1,4 @@
-"""NIR graphs to and from snnTorch: the same spikes. Only where nir, PyTorch and snnTorch are installed."""
+"""NIR graphs to and from snnTorch, and to Norse: the same spikes. Only where these are installed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from genn_delays import (
 from genn_delays.callbacks import SpikeRecorder
 from genn_delays.export import from_nir, to_nir
 
-MISSING = [name for name in ("nir", "nirtorch", "torch", "snntorch") if importlib.util.find_spec(name) is None]
+MISSING = [name for name in ("nir", "nirtorch", "torch", "snntorch", "norse") if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.nir,
     pytest.mark.torch,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {' '.join(MISSING)}: pip install nirtorch snntorch"),
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"not installed: {' '.join(MISSING)}: pip install nirtorch snntorch norse"
+    ),
     pytest.mark.filterwarnings("ignore"),  # theirs
 ]
 STEPS, DT = 60, 0.1
@@ -69,24 +71,44 @@ def test_a_layer_of_snntorch_is_read_with_the_same_spikes(kind):
     assert ours and ours == theirs
 
 
-def test_snntorch_reads_our_graph_with_the_same_spikes():
-    import torch
-    from snntorch.import_nir import import_from_nir
-
-    with Network(seed=1) as network:
+def ours_for(seed: int = 1, delay: int = 0) -> Network:
+    with Network(seed=seed) as network:
         a = Population(SpikeInput(), 8, "a")
-        h = Population(LeakyIntegrateFire(tau_mem=1.0, scale_i=True), 12, "h")
+        h = Population(LeakyIntegrateFire(tau_mem=1.0, scale_i=True), 12, "h", bias=0.1)
         y = Population(LeakyIntegrateFire(tau_mem=1.0, scale_i=True, readout="spike_count"), 5, "y")
         for source, target in ((a, h), (h, y)):
-            Connection(source, target, FixedNumber(sparsity=0.3, weight=Uniform(-4.0, 9.0)))
-    module = import_from_nir(to_nir(network, dt=DT, encoding="dense"))
+            Connection(source, target, FixedNumber(sparsity=0.3, weight=Uniform(-4.0, 9.0), delay=delay))
+    return network
+
+
+def module_of(reader: str, graph):
+    if reader == "norse":
+        import norse.torch
+
+        return norse.torch.from_nir(graph, dt=DT * 1e-3)
+    from snntorch.import_nir import import_from_nir
+
+    module = import_from_nir(graph)
     module.h.reset_delay = module.y.reset_delay = False
-    theirs, state = set(), None
+    return module
+
+
+@pytest.mark.parametrize("reader", ["snntorch", "norse"])
+def test_our_graph_is_read_with_the_same_spikes(reader):
+    import torch
+
+    network, theirs, state = ours_for(), set(), None
+    module = module_of(reader, to_nir(network, dt=DT, encoding="dense"))
     with torch.no_grad():
         for t, x in enumerate(torch.from_numpy(inputs())):
-            out, state = module(x, state)
-            theirs |= {
-                (t, int(k)) for k in torch.nonzero(torch.as_tensor(out[0] if isinstance(out, tuple) else out).flatten())
-            }
+            out, state = module(x[None], state)
+            theirs |= {(t, int(k)) for k in torch.nonzero(torch.as_tensor(out).flatten())}
     (ours,) = spikes(network, ["y"])
     assert ours and ours == theirs
+
+
+@pytest.mark.parametrize("reader", ["snntorch", "norse"])
+@pytest.mark.parametrize("encoding", ["sparse", "dense"])
+def test_delays_are_refused_by_readers_without_them_and_not_left_out(reader, encoding):
+    with pytest.raises(Exception, match=r"delay|Delay|v_leak"):
+        module_of(reader, to_nir(ours_for(delay=2), dt=DT, encoding=encoding))

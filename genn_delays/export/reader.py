@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from ..connectivity import Sparse
 from ..delays import MAX_DELAY
-from ..errors import InvalidValueError, check_real, check_switch
+from ..errors import GennDelaysError, InvalidValueError, check_real, check_switch
 from ..network import Connection, Network, Population
 from ..neurons import Input, SpikeInput
 from ..plan.order import computation_order
@@ -93,11 +95,24 @@ def from_nir(
     check_switch("spike_inputs", spike_inputs)
     check_switch("round_delays", round_delays)
     setting = Setting(dt, integration, spike_inputs, round_delays)
-    reader = _Reader(flat(graph), setting)
-    network = Network(int(metadata["seed"]) if is_ours(metadata) and "seed" in metadata else seed)
-    with network:
-        reader.build()
+    with _told():
+        network = Network(int(metadata["seed"]) if is_ours(metadata) and "seed" in metadata else seed)
+        with network:
+            _Reader(flat(graph), setting).build()
     return network
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Any error of a graph's own objects, which may hold anything, as one of this library."""
+    try:
+        yield
+    except (GennDelaysError, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidValueError(
+            f"the NIR graph is damaged: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
 
 
 class _Reader:
@@ -225,6 +240,8 @@ class _Reader:
         node = self.graph.nodes[name]
         metadata, size = metadata_of(node), size_of(name, node)
         shape = [int(n) for n in np.atleast_1d(metadata.get("shape", size))]
+        if prod(shape) != size:
+            raise InvalidValueError(f"NIR node {name!r}: the metadata 'shape' {shape} is not of its {size} neurons")
         own = str(metadata.get("name", name))
         if name not in self.nodes:
             spikes = metadata.get("neuron", "spike_input" if self.setting.spike_inputs else "input") == "spike_input"

@@ -66,6 +66,9 @@ def _matrix(taps: Taps, name: str, node: Any) -> Taps:
     weight = matrix_of(name, node)
     if weight.shape[1] != taps.size:
         raise InvalidValueError(f"NIR node {name!r} takes {weight.shape[1]} values, and is given {taps.size}")
+    meetings = np.count_nonzero(weight, axis=0)[taps.place].sum()
+    if meetings > max(weight.size, taps.pre.size):  # several matrices on one way: their product has fewer entries
+        return _product(taps, weight)
     place, source = np.nonzero(weight)
     order = np.argsort(source, kind="stable")  # a tap meets the entries of its column
     place, source = place[order], source[order]
@@ -78,6 +81,20 @@ def _matrix(taps: Taps, name: str, node: Any) -> Taps:
     return taps._replace(
         pre=taps.pre[tap], place=place[entry], weight=found, seconds=taps.seconds[tap], size=weight.shape[0]
     )
+
+
+def _product(taps: Taps, weight: Array) -> Taps:
+    """Taps after a matrix, those of one pair and one delay added up."""
+    from scipy.sparse import coo_array, csr_array
+
+    matrix, parts, sources = csr_array(weight.astype(np.float64)), [], int(taps.pre.max()) + 1
+    for seconds in np.unique(taps.seconds):
+        at = taps.seconds == seconds
+        entries = (taps.weight[at].astype(np.float64), (taps.place[at], taps.pre[at]))
+        found = (matrix @ coo_array(entries, shape=(taps.size, sources)).tocsr()).tocoo()
+        delays = np.full(found.nnz, seconds)
+        parts.append(taps._replace(pre=found.col, place=found.row, weight=found.data, seconds=delays))
+    return joined(parts)._replace(size=weight.shape[0])
 
 
 def matrix_of(name: str, node: Any) -> Array:

@@ -104,6 +104,21 @@ def test_two_matrices_and_a_bias_are_multiplied_out():
 
 
 @needs_nir
+def test_several_matrices_are_multiplied_before_they_are_synapses():
+    """200 x 200 x 200: one by one they would be 8 million ways."""
+    rng = np.random.default_rng(0)
+    w, w2 = rng.normal(size=(200, 200)), rng.normal(size=(200, 200))
+    nodes = {"w": nir.Linear(w), "d": nir.Delay(np.arange(200) % 2 * 0.001), "w2": nir.Linear(w2), "n": lif(200)}
+    graph = in_out(nodes, [("in", "w"), ("w", "d"), ("d", "w2"), ("w2", "n"), ("n", "out")], 200, 200)
+    s = from_nir(graph, dt=1.0).connections[0].synapses
+    assert s.pre.size == 2 * 200 * 200
+    for delay in (0, 1):
+        found, at = np.zeros((200, 200)), s.delay == delay
+        found[s.post[at], s.pre[at]] = s.weight[at]
+        np.testing.assert_allclose(found, w2[:, delay::2] @ w[delay::2], rtol=1e-4, atol=1e-4)
+
+
+@needs_nir
 def test_nested_graphs_are_dissolved_and_recurrence_takes_a_step():
     """A recurrent layer as snnTorch exports it."""
     inner = nir.NIRGraph(
@@ -234,6 +249,21 @@ def refused_graphs():
     graph = to_nir(random_network(0))
     graph.nodes["x_first_1.in"].metadata["neuron"] = np.full(1, 99)
     yield "damaged metadata", graph, "'x_first_1.in': the metadata 'neuron' must be"
+    for node, key, value, message in (
+        ("x_first_1.in", "population", "nobody", "name the population 'nobody', there is none"),
+        ("x_first_1.out", "population", 3, "name the population '3'"),
+        ("second", "readout", "argmax", "'second': readout 'argmax'; known"),
+        ("second", "integration", "rk4", "'second': integration"),
+        ("second", "shape", np.array([3, 3]), r"'shape' \[3, 3\] is not of its 7 neurons"),
+        ("second", "index", "first", "is damaged: ValueError: invalid literal"),
+        ("x", "name", "second", "two of a network's populations are called 'second'"),
+    ):
+        graph = to_nir(random_network(0))
+        graph.nodes[node].metadata[key] = value
+        yield f"{node} {key}", graph, message
+    graph = to_nir(random_network(0))
+    del graph.nodes["x_first_1.out"].metadata["population"]
+    yield "no population", graph, "is damaged: KeyError: 'population'"
 
 
 @needs_nir

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..connectivity import Sparse
 from ..delays import MAX_DELAY
-from ..errors import GennDelaysError, InvalidValueError, check_real, check_switch
+from ..errors import GennDelaysError, InvalidValueError, check_choice, check_real, check_switch
 from ..network import Connection, Network, Population
 from ..neurons import Input, SpikeInput
 from ..plan.order import computation_order
@@ -92,6 +92,7 @@ def from_nir(
         dt = check_real("dt", dt, 0.0, open_low=True)
     elif "dt" in metadata and is_ours(metadata):
         dt = check_real("dt of the NIR graph", float(metadata["dt"]), 0.0, open_low=True)
+    check_choice("integration", integration, ("linear_euler", "exact"))
     check_switch("spike_inputs", spike_inputs)
     check_switch("round_delays", round_delays)
     setting = Setting(dt, integration, spike_inputs, round_delays)

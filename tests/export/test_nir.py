@@ -28,7 +28,7 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
-from genn_delays.export import library, read, to_nir, write
+from genn_delays.export import library, quantise, read, to_nir, write
 
 INSTALLED = importlib.util.find_spec("nir") is not None
 needs_nir = pytest.mark.skipif(not INSTALLED, reason="nir is not installed: pip install '.[nir]'")
@@ -85,7 +85,7 @@ def test_sparse_synapses_do_not_become_dense(tmp_path):
 
     rng, count = np.random.default_rng(0), 20_000
     with Network() as network:
-        x, y = Population(SpikeInput(), 20_000, "x"), Population(LeakyIntegrate(readout="sum_var"), 20_000, "y")
+        x, y = Population(SpikeInput(), (100, 200), "x"), Population(LeakyIntegrate(readout="sum_var"), 20_000, "y")
         pre, post = rng.integers(0, 20_000, count), rng.permutation(20_000)
         Connection(x, y, Sparse(pre, post, rng.normal(size=count), rng.integers(0, 500, count)))
     tracemalloc.start()
@@ -94,9 +94,22 @@ def test_sparse_synapses_do_not_become_dense(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 30e6
+    assert again.find("population", "x").shape == (100, 200)
     assert (tmp_path / "graph.nir").stat().st_size < 60 * count
     for mine, read_back in zip(network.connections[0].synapses, again.connections[0].synapses, strict=True):
         np.testing.assert_array_equal(mine, read_back)
+
+
+@needs_nir
+@pytest.mark.parametrize("encoding", ["sparse", "dense"])
+def test_whole_numbers_of_quantised_weights_are_in_the_file(encoding, tmp_path):
+    network = random_network(4)
+    write(tmp_path / "graph.nir", quantise(network, bits=6), encoding=encoding)
+    for node in nir.read(tmp_path / "graph.nir").nodes.values():
+        if type(node).__name__ in ("Scale", "Linear"):
+            values = node.scale if isinstance(node, nir.Scale) else node.weight
+            steps = values / float(node.metadata["weight_scale"])
+            assert int(node.metadata["weight_bits"]) == 6 and np.abs(steps - np.rint(steps)).max() < 1e-4
 
 
 @needs_nir

@@ -45,12 +45,12 @@ def deploy(
         print(receipt.evaluated(compiled.evaluate(x, y)[0], after, len(y)))
 
     Args:
-        model: a network, a compiled network (its trained synapses, batch norm folded), or what :func:`quantise` gave.
+        model: a network, a compiled network (its trained synapses, batch norm folded), or what :func:`.quantise` gave.
         path: of the NIR file; nothing is written where not given.
         name: in the receipt.
-        target: a chip of :func:`check_target`; it says what is refused, nothing is changed for it.
-        bits, max_delay, delays: see :func:`quantise`; by default neither weights nor delays are changed.
-        encoding, dt: see :func:`to_nir`.
+        target: a chip of :func:`.check_target`; it says what is refused, nothing is changed for it.
+        bits, max_delay, delays: see :func:`.quantise`; by default neither weights nor delays are changed.
+        encoding, dt: see :func:`.to_nir`.
 
     Raises:
         InvalidValueError: an argument is wrong, or NIR cannot carry the network.

@@ -22,7 +22,7 @@ def write(
     dt: float | None = None,
     encoding: str = "sparse",
 ) -> None:
-    """Write a network as a NIR file (HDF5); see :func:`to_nir`.
+    """Write a network as a NIR file (HDF5); see :func:`.to_nir`.
 
     Raises:
         InvalidValueError: NIR cannot carry the network.
@@ -48,7 +48,7 @@ def read(path: str | os.PathLike[str], **settings: Any) -> Network:
 
     Args:
         path: the file.
-        settings: those of :func:`from_nir`: dt, integration, spike_inputs, round_delays, seed.
+        settings: those of :func:`.from_nir`: dt, integration, spike_inputs, round_delays, seed.
 
     Raises:
         InvalidValueError: there is no such file, it is no NIR graph, or something in it cannot be read.

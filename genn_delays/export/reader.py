@@ -61,16 +61,17 @@ def from_nir(
     round_delays: bool = False,
     seed: int = 0,
 ) -> Network:
-    """A NIR graph as a network: one that :func:`to_nir` wrote, with the same spikes, or another program's.
+    """A NIR graph as a network: one that :func:`.to_nir` wrote, with the same spikes, or another program's.
 
     ``LIF``, ``CubaLIF``, ``LI``, ``CubaLI``, ``IF`` and ``I`` become populations; ``Linear``, ``Affine``, ``Scale``,
     ``Delay`` and ``Flatten`` between them are multiplied out to synapses (entries of 0 are none), a bias to the
     target's bias current. Nested graphs are dissolved. A spike is the value 1 for one time step, and a connection of a
     population with itself without a delay gets one of one step, both as readers of NIR with time steps have it. Neurons
-    begin at 0 and spike at ``v >= v_threshold``, where NIR says ``>``.
+    begin at 0 and spike at ``v >= v_threshold``, where NIR says ``>``. A neuron that leads to an `Output` gets a readout,
+    that of the metadata, or ``"var"``, or ``"spike_count"`` where it spikes.
 
     Args:
-        graph: a ``nir.NIRGraph``; :func:`read` takes a file.
+        graph: a ``nir.NIRGraph``; :func:`.read` takes a file.
         dt: length of a time step in ms that the network will be compiled with, for delays and exponential synapses;
             the graph's own where it says one.
         integration: ``"linear_euler"`` or ``"exact"``, of neurons whose metadata do not say it.

@@ -142,8 +142,8 @@ def check_target(model: Network | CompiledNetwork | Plain, target: str) -> Check
     Limits of memory a core, and what a chip's compiler makes of them, are not public and not checked.
 
     Args:
-        model: a network, a compiled network (its trained synapses, batch norm folded) or what :func:`quantise` gave.
-        target: ``"loihi2"``, ``"spinnaker2"`` or ``"xylo"``; :data:`TARGETS` has their limits.
+        model: a network, a compiled network (its trained synapses, batch norm folded) or what :func:`.quantise` gave.
+        target: ``"loihi2"``, ``"spinnaker2"`` or ``"xylo"``; :data:`.TARGETS` has their limits.
 
     Raises:
         InvalidValueError: there is no such target.

@@ -61,10 +61,10 @@ def to_nir(model: Network | CompiledNetwork | Plain, *, dt: float | None = None,
     Neurons become `LIF` and `LI`, or `CubaLIF` and `CubaLI` where their synapses are exponential, in seconds; a bias
     becomes `v_leak` (with exponential synapses an `Affine`). NIR says neither how a time step is computed nor how
     long it is: the metadata do (``dt`` in ms, ``integration``), with parameters in our units, so that
-    :func:`from_nir` gives a network with the same spikes.
+    :func:`.from_nir` gives a network with the same spikes.
 
     Args:
-        model: a network, a compiled network (its trained synapses, batch norm folded) or what :func:`quantise` gave.
+        model: a network, a compiled network (its trained synapses, batch norm folded) or what :func:`.quantise` gave.
         dt: length of a time step in ms, above 0; see :func:`.plain.plain`.
         encoding: ``"sparse"``, or ``"dense"`` for readers that know NIR's nodes alone.
 
@@ -294,5 +294,5 @@ def _readout(p: Population) -> str:
 
 
 def is_ours(metadata: Mapping[str, Any]) -> bool:
-    """True of a graph that :func:`to_nir` wrote."""
+    """True of a graph that :func:`.to_nir` wrote."""
     return metadata.get("format") == FORMAT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..errors import InvalidValueError, check_path
+from ..errors import GennDelaysError, InvalidValueError, check_path
 from ..network import Network
 from ..paths import atomic_path
 from ..training.compiled_network import CompiledNetwork
@@ -40,7 +40,12 @@ def write_graph(path: str | os.PathLike[str], graph: Any) -> None:
     place = check_path("the path of a NIR file", path)
     nir = load_nir()
     with atomic_path(place) as part:
-        nir.write(part, graph)
+        try:
+            nir.write(part, graph)
+        except OSError as error:  # HDF5 names the temporary file
+            raise GennDelaysError(
+                f"cannot write {place}: {os.strerror(error.errno) if error.errno else error}"
+            ) from error
 
 
 def read(path: str | os.PathLike[str], **settings: Any) -> Network:
@@ -60,6 +65,8 @@ def read(path: str | os.PathLike[str], **settings: Any) -> Network:
         raise InvalidValueError(f"there is no NIR file {place}")
     try:
         graph = nir.read(place)
+    except MemoryError:
+        raise
     except Exception as error:  # HDF5's errors, and NIR's own, which are assertions and others
         raise InvalidValueError(
             f"{place} cannot be read as a NIR graph: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -67,8 +67,8 @@ def from_nir(
     ``Delay`` and ``Flatten`` between them are multiplied out to synapses (entries of 0 are none), a bias to the
     target's bias current. Nested graphs are dissolved. A spike is the value 1 for one time step, and a connection of a
     population with itself without a delay gets one of one step, both as readers of NIR with time steps have it. Neurons
-    begin at 0 and spike at ``v >= v_threshold``, where NIR says ``>``. A neuron that leads to an `Output` gets a readout,
-    that of the metadata, or ``"var"``, or ``"spike_count"`` where it spikes.
+    begin at 0 and spike at ``v >= v_threshold``, where NIR says ``>``. A neuron that leads to an `Output` gets a
+    readout: that of its metadata, else ``"var"``, or ``"spike_count"`` where it spikes.
 
     Args:
         graph: a ``nir.NIRGraph``; :func:`.read` takes a file.

@@ -187,6 +187,10 @@ def test_wrong_arguments_and_files(tmp_path):
         read(place)
     with pytest.raises(GennDelaysError, match="cannot write"):
         write(tmp_path, network)
+    long = tmp_path / ("a" * 245)  # there is no room for the name of the temporary file
+    with pytest.raises(GennDelaysError, match=f"cannot write {long}: File name too long"):
+        write(long, network)
+    assert list(tmp_path.iterdir()) == [place]
 
 
 @needs_nir

@@ -20,6 +20,7 @@ ROOMS = (
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
     "derive", "plan", "callbacks", "codegen", "backends", "datasets", "training", "simulation", "compilers",
     # for users
+    "export",
     "costs", "analysis", "plots", "runs", "sweeps", "reports", "selftest", "benchmarks", "cli", "__main__", "_api",
     "__init__",
 )  # fmt: skip

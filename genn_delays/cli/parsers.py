@@ -11,6 +11,7 @@ from . import commands
 from .analyse import ANALYSE, analyse
 from .analyse import add_options as add_analyse_options
 from .benchmarks import BENCHMARK, add_benchmarks
+from .export import EXPORT, add_export, export
 from .report import REPORT, add_report, report
 from .simulate import SIMULATE, add_simulate, simulate
 from .sweeps import SWEEP, add_set, sweep_options
@@ -27,6 +28,7 @@ generated code.
   genn-delays evaluate runs/digits-001         test accuracy of a run
   genn-delays analyse runs/digits-001          receptive fields, synapses, classes
   genn-delays report runs/digits-001           a page about it, to be read in a browser
+  genn-delays export runs/digits-001 --out digits.nir    for other simulators
   genn-delays show-code digits                 the C++ that is generated for it
   genn-delays info                             what works on this machine
   genn-delays selftest                         whether it computes what it should
@@ -119,6 +121,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     _evaluate_options(add("evaluate", commands.evaluate, "test accuracy of a run's checkpoint"))
     add_analyse_options(add("analyse", analyse, "receptive fields, Moran's I and other figures of a run", ANALYSE))
     add_report(add("report", report, "one HTML page about one run or several", REPORT))
+    add_export(add("export", export, "write a network for other simulators and chips: NIR", EXPORT))
     show = add("show-code", commands.show_code, "print the source generated for a model; no compiler is needed")
     show.add_argument("model", metavar="MODEL", help="a model's name or path, as for train")
     show.add_argument(

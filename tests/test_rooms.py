@@ -19,6 +19,7 @@ ROOMS = (
     "learning", "delays", "neurons", "synapses", "drives", "connectivity", "overview", "network", "metrics", "rewiring",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
     "derive", "plan", "callbacks", "codegen", "backends", "ops", "datasets", "training", "simulation", "compilers",
+    "torch",
     # for users
     "costs", "analysis", "plots", "runs", "sweeps", "reports", "selftest", "benchmarks", "cli", "__main__", "_api",
     "__init__",

@@ -29,7 +29,7 @@ class Recent(NamedTuple):
 
 @dataclass(frozen=True)
 class Call:
-    """What the operation needs besides its tensors.
+    """The operation's arguments besides its tensors.
 
     Attributes:
         topology: the synapses.

@@ -241,7 +241,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         return {**self.__dict__, "_recent": [], "_penalties": {}}
 
     def _numbers(self) -> dict[str, Any]:
-        """What a state holds besides parameters, as tensors."""
+        """The contents of a state besides parameters, as tensors."""
         arrays = (getattr(self.topology, name) for name in _TOPOLOGY)
         found = {f"topology.{n}": torch.from_numpy(a.astype(np.int32)) for n, a in zip(_TOPOLOGY, arrays, strict=True)}
         found |= {"seed": torch.tensor(self.seed), "steps": torch.tensor(self.steps)}
@@ -294,9 +294,7 @@ def _connectivity(given: dict[str, Any], connectivity: Connectivity | None) -> C
     if not isinstance(connectivity, Connectivity):
         raise InvalidValueError(f"connectivity must be one such as FixedProbability(0.1), got {shown(connectivity)}")
     if given:
-        raise InvalidValueError(
-            f"{', '.join(given)}: give this to the connectivity, {type(connectivity).__name__}(...)"
-        )
+        raise InvalidValueError(f"{', '.join(given)}: give this to connectivity={type(connectivity).__name__}(...)")
     return connectivity
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import InvalidValueError, asked, check_count, check_registered, shown, unknown
+from ..errors import InvalidValueError, asked, check_count, shown, unknown
 from ..learning.schedules import Progress
 from ..random import Purpose, normal_quantile, philox
-from ..rewiring import REWIRING, RewiringRule
+from ..rewiring import REWIRING, RewiringRule, as_rewiring
 from .growth import grown
 from .layer import SparseDelayed, layers_of
 
@@ -59,11 +59,10 @@ Held = dict[Any, tuple[Any, float]]
 
 
 def _rule(rule: Any) -> RewiringRule:
-    if isinstance(rule, str) and rule in REWIRING:
-        return REWIRING.by_default("rewiring rule", rule)
-    if not isinstance(rule, RewiringRule):
+    found = as_rewiring("SparseDelayed", rule)
+    if found is None:
         raise unknown("rewiring rule", rule, REWIRING)
-    return check_registered("rewiring rule", rule, REWIRING)
+    return found
 
 
 def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
@@ -201,9 +200,10 @@ def _replace(layer: SparseDelayed, living: Any, rule: RewiringRule, held: Held, 
         array[place] = new
         ends.append(array)
     moved, where = torch.from_numpy(origin), torch.from_numpy(place)
-    values = {layer.weight: born.weight} | ({} if layer.delay is None else {layer.delay: born.delay.astype(np.float32)})
-    for parameter, new in values.items():
-        _move(parameter, moved, where, torch.from_numpy(new).to(parameter.dtype))
+    for parameter, value in ((layer.weight, born.weight), (layer.delay, born.delay.astype(np.float32))):
+        if parameter is None:
+            continue
+        _move(parameter, moved, where, torch.from_numpy(value).to(parameter.dtype))
         kept = [] if parameter not in held else _state(held[parameter][0], parameter)
         for tensor in [*kept, *([] if parameter.grad is None else [parameter.grad])]:
             _move(tensor, moved, where, torch.zeros((), dtype=tensor.dtype))

@@ -321,7 +321,7 @@ BAD = {
     "needs delay=": lambda: SparseDelayed(3, 3, 0.5),
     "sparsity must lie in": lambda: layer(sparsity=1.0),
     "in_features must be": lambda: SparseDelayed(0, 3, 0.5, 1),
-    "give this to the connectivity, Dense": lambda: layer(connectivity=gd.Dense()),
+    "give this to connectivity=Dense": lambda: layer(connectivity=gd.Dense()),
     "connectivity must be one such as": lambda: SparseDelayed(3, 3, connectivity="dense"),
     "unknown delay kernel 'gauss'": lambda: layer(delay_kernel="gauss"),
     "max_delay_steps = 5": lambda: layer(max_delay=5),

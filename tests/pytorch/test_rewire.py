@@ -89,10 +89,7 @@ def planned(rule, kernel, kernel_count):
 
 def by_synapse(own, values):
     s = own.synapses()
-    return {
-        key: value
-        for key, value in zip(zip(s.pre, s.post, strict=True), values.tolist(), strict=True)
-    }  # fmt: skip
+    return dict(zip(zip(s.pre, s.post, strict=True), values.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "RMSprop", "NAdam"])

@@ -3,9 +3,9 @@
     python experiments/torch_layer/step_time.py --out experiments/torch_layer/step_time.json
 
 A step is forward, backward (gradients of input and weights) and Adam, for random spikes (5 %) and a random gradient of
-the output; 80 steps, batch 256, delays 0-24. The dense layer has a weight for every pair and lag, as a network with fixed
-delays has in PyTorch. With `--kernel gaussian` both learn delays (DCLS), at the last width, and the dense layer makes
-its weights over lags from a weight and a delay a pair.
+the output; 80 steps, batch 256, delays 0-24. The dense layer has a weight for every pair and lag, as a network with
+fixed delays has in PyTorch. With `--kernel gaussian` both learn delays (DCLS), at the last width, and the dense layer
+makes its weights over lags from a weight and a delay a pair.
 """
 
 from __future__ import annotations

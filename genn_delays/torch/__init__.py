@@ -11,6 +11,7 @@
 
 from .installed import TorchMissingError
 from .layer import SparseDelayed, shrink
+from .network import NetworkModule, as_module
 from .rewiring import rewire
 
-__all__ = ["SparseDelayed", "TorchMissingError", "rewire", "shrink"]
+__all__ = ["NetworkModule", "SparseDelayed", "TorchMissingError", "as_module", "rewire", "shrink"]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.cpu.engine import BUSY, WIDE
 from ..backends.cpu.structs import Arrays, address
 from ..errors import InvalidValueError
 from .arguments import checked_array
 from .library import library, network_type, threads_of
 
-BUSY = 1 / 8
-"""Above this share of (step, lane) with a spike a row is read in its dense form. It changes speed, never a bit."""
+MANY, FEWER = WIDE
 
 
 class Activity:
@@ -63,10 +63,11 @@ class Activity:
         """Bytes besides those of `x`."""
         return sum(a.nbytes for a in self._arrays.values())
 
-    def point(self, net: Any) -> None:
-        """Let population 0 of a structure be this activity."""
+    def point(self, net: Any, lags: float = 1.0) -> None:
+        """Let population 0 of a structure be this activity, for synapses that act at so many lags: the list of a row is
+        passed over once for each, so with many lags fewer spikes make it busy."""
         p, arrays = net.p[0], self._arrays
         p.size, p.x = self.x.shape[0], address(self.x)
         p.event_start, p.event_row = arrays.address("event_start"), arrays.address("event_row")
         p.event_room = arrays.address("event_room")
-        p.busy = int(BUSY * self.x.shape[1] * self.x.shape[2])
+        p.busy = int(BUSY * self.x.shape[1] * self.x.shape[2]) // (FEWER if lags >= MANY else 1)

@@ -42,6 +42,11 @@ class Spread(NamedTuple):
     kernel: DelayKernel | None
     width: float
 
+    @property
+    def lags(self) -> float:
+        """The number of lags at which a synapse acts, about."""
+        return 1.0 if self.kernel is None else 2 * self.kernel.reach * self.width
+
 
 def spread_of(topology: Topology, position: Any, kernel: Any, width: float | None, dtype: Any = np.float32) -> Spread:
     """The lags at which synapses act, by the arguments of a pass."""

@@ -82,7 +82,7 @@ def gather(
     weight = synapse_array("weight", weight, topology)
     T, B = activity.x.shape[1:]
     call = _Call(topology, spread, weight, T, B, number)
-    activity.point(call.net)
+    activity.point(call.net, spread.lags)
     current = np.empty((topology.num_post, T, B), np.float32)
     call.net.p[1].size, call.net.p[1].x = topology.num_post, address(current)
     call.run("gather")
@@ -157,7 +157,7 @@ def correlate(
     weight = synapse_array("weight", weight, topology)
     T, B = activity.x.shape[1:]
     call = _Call(topology, spread, weight, T, B, number)
-    activity.point(call.net)
+    activity.point(call.net, spread.lags)
     call.net.p[1].size, call.net.p[1].g = topology.num_post, address(g)
     found = Gradients(
         np.empty(topology.size, np.float32), None if position is None else np.empty(topology.size, np.float32)

@@ -39,6 +39,29 @@ class Spike(torch.autograd.Function):
         return gradient * (ALPHA / 2) / (1 + (math.pi * ALPHA / 2 * u) ** 2)
 
 
+class OwnCount(torch.optim.Optimizer):
+    """Adam with a count of steps for every synapse, as this library's own training has it: a state like others, which
+    rewire takes along and sets to zero at birth."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": (0.9, 0.999)})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step."""
+        for group in self.param_groups:
+            (b1, b2), lr = group["betas"], group["lr"]
+            for p in group["params"]:
+                s = self.state[p]
+                if not s:
+                    s |= {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq", "steps")}
+                s["steps"] += 1
+                s["exp_avg"].lerp_(p.grad, 1 - b1)
+                s["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
+                v = (s["exp_avg_sq"] / (1 - b2 ** s["steps"])).sqrt_().add_(1e-8)
+                p.addcdiv_(s["exp_avg"] / (1 - b1 ** s["steps"]), v, value=-lr)
+
+
 class FSDD(nn.Module):
     """40 mel bands, 256 leaky integrate-and-fire neurons with batch norm and dropout, 10 leaky integrators."""
 
@@ -76,7 +99,7 @@ def accuracy(model: FSDD, x: Any, y: Any) -> float:
         return float((model(x).argmax(1) == y).float().mean())
 
 
-def train(seed: int, epochs: int, sparsity: float, data_dir: str | None) -> dict[str, Any]:
+def train(seed: int, epochs: int, sparsity: float, data_dir: str | None, kind: Any) -> dict[str, Any]:
     """One training."""
     torch.manual_seed(seed)
     data = load_dataset("fsdd", data_dir, quiet=True)
@@ -85,7 +108,7 @@ def train(seed: int, epochs: int, sparsity: float, data_dir: str | None) -> dict
     model = FSDD(sparsity)
     delays = [model.hidden.delay, model.digit.delay]
     others = [p for p in model.parameters() if all(p is not d for d in delays)]
-    weights, positions = torch.optim.Adam(others, 5e-3), torch.optim.Adam(delays, 0.1)
+    weights, positions = kind(others, 5e-3), kind(delays, 0.1)
     schedules = [
         torch.optim.lr_scheduler.OneCycleLR(weights, 5e-3, epochs),
         torch.optim.lr_scheduler.CosineAnnealingLR(positions, epochs),
@@ -110,6 +133,7 @@ def train(seed: int, epochs: int, sparsity: float, data_dir: str | None) -> dict
     return {
         "seed": seed,
         "epochs": epochs,
+        "optimizer": kind.__name__,
         "sparsity": sparsity,
         "last": found[-1],
         "best": max(found),
@@ -127,13 +151,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--sparsity", type=float, default=0.875)
     parser.add_argument("--data-dir")
+    parser.add_argument("--own-count", action="store_true", help="Adam that counts the steps of every synapse")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "fsdd.json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     runs = []
     for seed in options.seeds.split(","):
-        runs.append(train(int(seed), options.epochs, options.sparsity, options.data_dir))
+        kind = OwnCount if options.own_count else torch.optim.Adam
+        runs.append(train(int(seed), options.epochs, options.sparsity, options.data_dir, kind))
         options.out.write_text(json.dumps(runs, indent=1) + "\n")
 
 

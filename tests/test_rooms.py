@@ -18,7 +18,8 @@ ROOMS = (
     # what learning is, and what a network is described by
     "learning", "delays", "neurons", "synapses", "drives", "connectivity", "overview", "network", "metrics", "rewiring",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
-    "derive", "plan", "callbacks", "codegen", "backends", "datasets", "training", "simulation", "compilers",
+    "derive", "plan", "callbacks", "codegen", "backends", "ops", "datasets", "training", "simulation", "compilers",
+    "torch",
     # for users
     "export",
     "costs", "analysis", "plots", "runs", "sweeps", "reports", "selftest", "benchmarks", "cli", "__main__", "_api",

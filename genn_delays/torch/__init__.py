@@ -1,0 +1,17 @@
+"""Sparse delayed synapses for PyTorch, on this library's generated kernels: ``pip install 'genn-delays[torch]'``.
+
+- :class:`SparseDelayed`: an ordinary ``nn.Module``, ``[time, batch, in] -> [time, batch, out]``, whose parameters are
+  one weight, and where delays are learned one delay, a synapse.
+- :func:`rewire`: DEEP R, RigL or SET on such layers, after ``optimizer.step()``.
+- :func:`shrink`: narrows delay kernels from epoch to epoch.
+- :func:`as_module`: a whole described network as one module.
+
+``docs/torch.md`` is the guide.
+"""
+
+from .installed import TorchMissingError
+from .layer import SparseDelayed, shrink
+from .network import NetworkModule, as_module
+from .rewiring import rewire
+
+__all__ = ["NetworkModule", "SparseDelayed", "TorchMissingError", "as_module", "rewire", "shrink"]

@@ -1,0 +1,325 @@
+"""A layer of sparse synapses, each with a weight and a delay, as an ordinary PyTorch module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..connectivity import FixedNumber, Synapses
+from ..connectivity.connectivity import Connectivity
+from ..delays import DelayKernel
+from ..errors import InvalidValueError, check_count, check_real, check_switch, shown
+from ..learning.schedules import Progress
+from ..network import Connection, Network, Population
+from ..neurons import Input, LeakyIntegrate
+from ..ops import Topology
+from ..ops.library import threads_of
+from ..rewiring.signs import dale_signs
+from .function import Call, Delayed, Recent
+
+MAX_SEED = (1 << 63) - 1
+_DTYPES = (torch.float32, torch.float64)
+_TOPOLOGY = ("pre", "post", "delay")
+
+
+class SparseDelayed(nn.Module):  # type: ignore[misc]
+    """Sparse synapses with a delay each: ``y[t, b, i] = sum_k w_k x[t - d_k, b, pre_k]`` over the synapses k onto i.
+
+    The whole sequence is given at once; what comes before it is zero. Parameters are one number a synapse and there is
+    no array of size in x out. Input of zeros and ones is passed over as lists of spikes. See ``docs/torch.md``.
+
+    Args:
+        in_features, out_features: number of source and of target neurons.
+        sparsity: share of the pairs without a synapse, in [0, 1).
+        delay: time steps: a whole number or a delay initialiser such as ``UniformInt(0, 24)``.
+        weight: a number, an initialiser or its name.
+        delay_kernel: ``"gaussian"``, ``"triangle"`` or a :class:`~genn_delays.GaussianKernel`: in training every
+            synapse is spread over the lags around its delay, which is real-valued and learned (DCLS). Evaluation uses
+            the rounded delay.
+        learn_delay: whether delays are a parameter; by default they are where there is a `delay_kernel`. Without one
+            their gradient is the difference between the neighbouring steps.
+        max_delay: delays stay within [0, max_delay] (time steps); the largest of `delay` where not given.
+        kernel_count: synapses of every connected pair.
+        connectivity: any other connectivity in place of `sparsity`, `delay`, `weight` and `kernel_count`, such as
+            ``Sparse(pre, post, weight, delay)`` with given synapses.
+        dale: Dale's law: weights have the sign of their source neuron, for rewiring rules with ``dale=True``.
+        bias: whether a learned constant is added for every target.
+        batch_first: tensors are ``[batch, time, feature]`` in place of ``[time, batch, feature]``.
+        seed: of connectivity, weights and delays, and of what rewiring draws; one of PyTorch's generator where not
+            given, so that ``torch.manual_seed`` decides.
+        threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it.
+
+    Attributes:
+        weight: parameter ``[synapse]``.
+        delay: parameter ``[synapse]``, the real-valued delays in time steps; None where they are whole and fixed.
+        bias: parameter ``[out_features]`` or None.
+        topology: ends and delays of the synapses, sorted by (post, pre); weight k is that of its synapse k.
+        steps: how often :func:`~genn_delays.torch.rewire` was called.
+
+    Raises:
+        InvalidValueError: an argument, or later an input tensor, is not allowed.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        sparsity: float | None = None,
+        delay: Any = None,
+        *,
+        weight: Any = None,
+        delay_kernel: str | DelayKernel | None = None,
+        learn_delay: bool | None = None,
+        max_delay: int | None = None,
+        kernel_count: int | None = None,
+        connectivity: Connectivity | None = None,
+        dale: bool = False,
+        bias: bool = False,
+        batch_first: bool = False,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = check_count("in_features", in_features)
+        self.out_features = check_count("out_features", out_features)
+        given = {"sparsity": sparsity, "delay": delay, "weight": weight, "kernel_count": kernel_count}
+        self.connectivity = _connectivity({k: v for k, v in given.items() if v is not None}, connectivity)
+        self.dale, self.batch_first = check_switch("dale", dale), check_switch("batch_first", batch_first)
+        drawn = int(torch.randint(0, MAX_SEED, ()).item()) if seed is None else seed
+        self.seed = check_count("seed", drawn, 0, MAX_SEED)
+        self.threads = None if threads is None else threads_of(threads)
+        self.steps = 0
+        described = self.describe(max_delay, delay_kernel)
+        self.max_delay, self.delay_kernel = described.max_delay_steps, described.delay_kernel
+        learn = self.delay_kernel is not None if learn_delay is None else check_switch("learn_delay", learn_delay)
+        self._sigma = 0.0
+        if self.delay_kernel is not None:
+            self._sigma = self.delay_kernel.width(self.max_delay, Progress(0, 1, 0, 1)) - self.delay_kernel.offset
+        synapses = described.draw()
+        values = synapses.weight
+        if self.dale:
+            values = np.copysign(values, self.source_signs()[synapses.pre])
+        self._set(synapses.pre, synapses.post, synapses.delay)
+        self.weight = nn.Parameter(torch.from_numpy(values.astype(np.float32)))
+        self.register_parameter("delay", None)
+        if learn or self.delay_kernel is not None:
+            position = torch.from_numpy(synapses.delay.astype(np.float32))
+            self.delay = nn.Parameter(position, requires_grad=learn)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if check_switch("bias", bias) else None)
+        self._recent: list[Recent] = []
+        self._negative = np.signbit(values)
+        self._penalties: dict[int, Any] = {}
+
+    def describe(self, max_delay: int | None = None, delay_kernel: Any = None) -> Connection:
+        """The layer as a connection of a network of its seed, from which its first synapses and homes are drawn."""
+        network = Network(self.seed)
+        source = Population(Input(), self.in_features, name="input", network=network)
+        target = Population(LeakyIntegrate(readout="sum_var"), self.out_features, name="output", network=network)
+        self.connectivity.check_trainable("SparseDelayed")
+        return Connection(source, target, self.connectivity, "delta", "SparseDelayed", max_delay, delay_kernel)
+
+    def source_signs(self) -> npt.NDArray[np.int8]:
+        """Under Dale's law the sign of every source neuron, 1 or -1."""
+        described = self.describe()
+        return dale_signs(described.source, [described])
+
+    def _set(self, pre: Any, post: Any, delay: Any) -> None:
+        """Other synapses, as many as before."""
+        self.topology = Topology(
+            pre, post, delay, num_pre=self.in_features, num_post=self.out_features, max_delay=self.max_delay
+        )
+        self._recent = []
+
+    # --- computing ---------------------------------------------------------------------------------------------------
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, x: Any) -> Any:
+        """The input currents of the targets, of the same layout; see the class."""
+        self._check(x)
+        self._keep_delays_in_range()
+        if self._recent:  # of the step before
+            self._recent = []
+        if self.training:
+            self._negative = np.signbit(self.weight.detach().numpy())
+        spread = self.training and self.delay_kernel is not None
+        call = Call(
+            self.topology,
+            self.delay_kernel if spread else None,
+            self.width if spread else None,
+            self.threads or torch.get_num_threads(),
+            self._recent if self.training else None,
+        )
+        try:
+            y = Delayed.apply(x.transpose(0, 1) if self.batch_first else x, self.weight, self.delay, call)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"SparseDelayed: {error}") from error
+        if self.bias is not None:
+            y = y + self.bias
+        return y.transpose(0, 1) if self.batch_first else y
+
+    def _keep_delays_in_range(self) -> None:
+        """Delays that the optimiser moved out of [0, max_delay] go back to its ends, as in DCLS."""
+        if self.delay is None:
+            return
+        with torch.no_grad():
+            low, high = (float(v) for v in torch.aminmax(self.delay))
+            if low < 0.0 or high > self.max_delay:
+                self.delay.clamp_(0.0, float(self.max_delay))
+
+    def _check(self, x: Any) -> None:
+        """Raise an error unless the layer can compute on this tensor."""
+        axes = "batch, time" if self.batch_first else "time, batch"
+        shape = f"[{axes}, {self.in_features}]"
+        if not isinstance(x, torch.Tensor):
+            raise InvalidValueError(f"SparseDelayed input must be a tensor {shape}, got a {type(x).__name__}")
+        if x.device.type != "cpu" or x.layout is not torch.strided:
+            got = f"on {x.device}" if x.layout is torch.strided else f"of layout {x.layout}"
+            raise InvalidValueError(
+                f"SparseDelayed computes on dense CPU tensors, got one {got}; call .cpu() (and .to_dense()) on it, or "
+                'train the whole network with a compiler of backend="cuda"'
+            )
+        cast = torch.is_autocast_enabled("cpu") and x.is_floating_point() and x.dtype != torch.float64
+        if x.dtype != self.weight.dtype and not cast:
+            raise InvalidValueError(
+                f"SparseDelayed input must be {self.weight.dtype} like the layer's weights, got {x.dtype}; "
+                f"call .to({self.weight.dtype}) on it"
+            )
+        if x.ndim != 3 or x.shape[2] != self.in_features or x.numel() == 0:
+            raise InvalidValueError(f"SparseDelayed input must have shape {shape}, got {tuple(x.shape)}")
+
+    # --- the delay kernel --------------------------------------------------------------------------------------------
+
+    @property
+    def sigma(self) -> float | None:
+        """The width of the delay kernel in time steps, above 0, to be set at will; None without a kernel."""
+        return None if self.delay_kernel is None else self._sigma
+
+    @sigma.setter
+    def sigma(self, value: float) -> None:
+        if self.delay_kernel is None:
+            raise InvalidValueError(f"sigma {shown(value)}: this SparseDelayed has no delay_kernel")
+        self._sigma = check_real("sigma", value, 0.0, open_low=True)
+
+    @property
+    def width(self) -> float | None:
+        """The same with the kernel's offset, as the passes take it."""
+        return None if self.delay_kernel is None else self._sigma + self.delay_kernel.offset
+
+    # --- reading, moving, saving -------------------------------------------------------------------------------------
+
+    def synapses(self) -> Synapses:
+        """Copies of all synapses, sorted by (post, pre): ends, rounded delays and weights."""
+        delay = self.topology.delay.copy()
+        if self.delay is not None:
+            delay = np.rint(self.delay.detach().clamp(0, self.max_delay).numpy()).astype(np.uint16)
+        weight = self.weight.detach().numpy().astype(np.float32)
+        return Synapses(self.topology.pre.copy(), self.topology.post.copy(), delay, weight)
+
+    def extra_repr(self) -> str:
+        pairs = self.in_features * self.out_features * self.connectivity.synapses_per_pair()
+        parts = [f"in_features={self.in_features}", f"out_features={self.out_features}"]
+        parts += [f"synapses={self.topology.size}", f"sparsity={1 - self.topology.size / pairs:.6g}"]
+        parts += [f"max_delay={self.max_delay}", f"learn_delay={self.delay is not None and self.delay.requires_grad}"]
+        if self.delay_kernel is not None:
+            parts.append(f"delay_kernel={self.delay_kernel.registered_name}, sigma={self._sigma:g}")
+        return ", ".join([*parts, f"bias={self.bias is not None}", f"batch_first={self.batch_first}"])
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        moved = fn(torch.empty(0, dtype=self.weight.dtype))
+        if moved.device.type != "cpu" or moved.dtype not in _DTYPES:
+            raise InvalidValueError(
+                f"SparseDelayed stays on the CPU in torch.float32 (or torch.float64, computed by NumPy, slowly, for "
+                f"gradcheck), got {moved.dtype} on {moved.device}; leave the layer there and move its input and output"
+            )
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_recent": [], "_penalties": {}}
+
+    def _numbers(self) -> dict[str, Any]:
+        """The contents of a state besides parameters, as tensors."""
+        arrays = (getattr(self.topology, name) for name in _TOPOLOGY)
+        found = {f"topology.{n}": torch.from_numpy(a.astype(np.int32)) for n, a in zip(_TOPOLOGY, arrays, strict=True)}
+        found |= {"seed": torch.tensor(self.seed), "steps": torch.tensor(self.steps)}
+        return found if self.delay_kernel is None else found | {"sigma": torch.tensor(self._sigma, dtype=torch.float64)}
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination.update({prefix + name: value for name, value in self._numbers().items()})
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: Any, unexpected_keys: Any,
+        error_msgs: list[str],
+    ) -> None:  # fmt: skip
+        """Parameters as every module loads them, then the synapses that they belong to."""
+        names = {prefix + name: name for name in self._numbers()}
+        found = {names[key]: state_dict[key] for key in names if key in state_dict}
+        if strict:
+            missing_keys.extend(key for key in names if key not in state_dict)
+        rest = {key: value for key, value in state_dict.items() if key not in names}
+        before = len(error_msgs)
+        super()._load_from_state_dict(
+            rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )  # fmt: skip
+        if len(found) < len(names) or len(error_msgs) > before:
+            return
+        arrays = [found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY]
+        if arrays[0].size != self.topology.size:
+            error_msgs.append(
+                f"{prefix}topology.pre has {arrays[0].size} synapses, this SparseDelayed {self.topology.size}; make it "
+                "with the same arguments"
+            )
+            return
+        try:
+            self._set(*arrays)
+        except InvalidValueError as error:
+            error_msgs.append(f"{prefix or 'SparseDelayed: '}{error}")
+            return
+        self.seed, self.steps = int(found["seed"]), int(found["steps"])
+        if self.delay_kernel is not None:
+            self.sigma = float(found["sigma"])
+        self._negative = np.signbit(self.weight.detach().numpy())
+
+
+def _connectivity(given: dict[str, Any], connectivity: Connectivity | None) -> Connectivity:
+    if connectivity is None:
+        for name in ("sparsity", "delay"):
+            if name not in given:
+                raise InvalidValueError(f"SparseDelayed needs {name}=, or a connectivity= that has it")
+        return FixedNumber(**given)
+    if not isinstance(connectivity, Connectivity):
+        raise InvalidValueError(f"connectivity must be one such as FixedProbability(0.1), got {shown(connectivity)}")
+    if given:
+        raise InvalidValueError(f"{', '.join(given)}: give this to connectivity={type(connectivity).__name__}(...)")
+    return connectivity
+
+
+def layers_of(module: Any) -> list[SparseDelayed]:
+    """All such layers of a module, itself included.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    found = [m for m in module.modules() if isinstance(m, SparseDelayed)] if isinstance(module, nn.Module) else []
+    if not found:
+        raise InvalidValueError(f"a SparseDelayed layer, or a module with such layers, is needed, got {shown(module)}")
+    return found
+
+
+def shrink(module: Any, epoch: int, num_epochs: int) -> None:
+    """Set the width of every delay kernel of a module to that of an epoch: its own schedule, as compilers follow it.
+
+    Args:
+        module: a :class:`SparseDelayed` layer or a module with such layers.
+        epoch: from 0 to `num_epochs` - 1.
+        num_epochs: of the whole training.
+    """
+    total = check_count("num_epochs", num_epochs)
+    progress = Progress(check_count("epoch", epoch, 0, total - 1), total, 0, 1)
+    for layer in layers_of(module):
+        if layer.delay_kernel is not None:
+            layer.sigma = layer.delay_kernel.width(layer.max_delay, progress) - layer.delay_kernel.offset

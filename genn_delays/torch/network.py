@@ -1,0 +1,251 @@
+"""A whole described network as one PyTorch module, computed by a compiled network of any backend that trains."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+from ..errors import InvalidValueError, check_count, shown
+from ..learning import SGD
+from ..learning.losses import Loss
+from ..learning.schedules import Progress
+from ..network import Network
+from ..plan.protocol import InputData, Pass
+from ..training.compiler import Compiler
+from ..training.data import inputs_of
+
+
+@dataclass(frozen=True)
+class _Pulled(Loss):
+    """``sum_i z_i y_i``: its derivative by z is the target y, here the gradient that comes from PyTorch."""
+
+    registered_name: ClassVar[str] = "pulled"
+    ground_truth = "example_value"
+    body = """
+        loss = sum(double(z) * double(target))
+        dz = target
+        """
+
+
+class NetworkModule(nn.Module):  # type: ignore[misc]
+    """See :func:`as_module`.
+
+    Attributes:
+        compiled: the compiled network; it has the parameters of the last forward pass, or after :meth:`sync` today's.
+        weights, delays: parameters ``[synapse]`` by connection name, in the order of ``compiled.synapses``.
+        norms: parameters ``[neuron]``, ``<population>_batch_norm_scale`` and ``..._shift``.
+        step: forward passes in training mode so far, for dropout's random numbers.
+    """
+
+    def __init__(self, network: Network, compiler: Compiler, *, learn_delays: bool = False) -> None:
+        super().__init__()
+        self.compiled = _compile(network, compiler, learn_delays)
+        self.plan = self.compiled.plan
+        self.weights, self.delays, self.norms = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
+        self.step, self._progress = 0, Progress(0, 1, 0, 1)
+        self._current: _Run | None = None
+        for c in self.plan.connections:
+            state = self.compiled.engine.state(c.index)
+            self.weights[_key(c.name)] = nn.Parameter(torch.from_numpy(state.synapses.weight.copy()))
+            if c.real_delays:
+                self.delays[_key(c.name)] = nn.Parameter(torch.from_numpy(state.position.copy()))
+        for p, values in zip(self.plan.populations, self.compiled.populations, strict=True):
+            for name, array in values.values.items():
+                tensor = torch.from_numpy(array.copy())
+                if name in ("batch_norm_mean", "batch_norm_var"):
+                    self.register_buffer(f"{_key(p.name)}_{name}", tensor)
+                else:
+                    self.norms[f"{_key(p.name)}_{name}"] = nn.Parameter(tensor)
+
+    def forward(self, *inputs: Any) -> Any:
+        """The readouts' z.
+
+        Args:
+            inputs: float32 ``[time, batch, neuron]`` of every input population, in order of creation.
+
+        Returns:
+            ``[batch, neuron]``; a tuple of these where there are several outputs, in order of creation.
+
+        Raises:
+            InvalidValueError: an input does not fit, or asks for a gradient; or the network was closed.
+        """
+        self.compiled._check_open()
+        data, count = self._data(inputs)
+        widths = {c.index: c.kernel.width(c.max_delay, self._progress) for c in self.plan.connections if c.kernel}
+        run = _Run(self, data, count, Pass(self.training, self.step, widths))
+        self.step += int(self.training)
+        outputs = _Computed.apply(run, *self.parameters())
+        if self.training:
+            self._average(count)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def shrink(self, epoch: int, num_epochs: int) -> None:
+        """Let delay kernels have the width of this epoch, from 0, of so many."""
+        total = check_count("num_epochs", num_epochs)
+        self._progress = Progress(check_count("epoch", epoch, 0, total - 1), total, 0, 1)
+
+    def sync(self) -> None:
+        """Give the compiled network today's parameters, to evaluate, analyse or save it."""
+        self.compiled._check_open()
+        self._write([p.detach() for p in self.parameters()])
+
+    def close(self) -> None:
+        """End the network's threads; it cannot be used any more."""
+        self.compiled.__exit__(None, None, None)
+
+    def _data(self, inputs: tuple[Any, ...]) -> tuple[dict[int, InputData], int]:
+        network, plan = self.compiled.network, self.plan
+        if len(inputs) != len(network.inputs):
+            names = ", ".join(repr(p.name) for p in network.inputs)
+            raise InvalidValueError(f"the network has {len(network.inputs)} inputs ({names}), got {len(inputs)}")
+        arrays = {}
+        for population, x in zip(network.inputs, inputs, strict=True):
+            what, shape = f"input {population.name!r}", f"[{plan.time_steps}, batch, {population.size}]"
+            if not isinstance(x, torch.Tensor) or x.device.type != "cpu" or x.dtype != torch.float32:
+                got = f"{x.dtype} on {x.device}" if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
+                raise InvalidValueError(f"{what} must be a torch.float32 tensor {shape} on the CPU, got {got}")
+            if x.ndim != 3 or x.shape[0] != plan.time_steps or x.shape[2] != population.size:
+                raise InvalidValueError(f"{what} must have shape {shape}, got {tuple(x.shape)}")
+            if not 1 <= x.shape[1] <= plan.batch_size:
+                raise InvalidValueError(
+                    f"{what} must have 1 to {plan.batch_size} examples, the compiler's batch_size, got {x.shape[1]}"
+                )
+            if x.requires_grad and torch.is_grad_enabled():
+                raise InvalidValueError(
+                    f"{what} asks for a gradient, which compiled networks do not compute: call .detach() on it, or "
+                    "build what follows it out of SparseDelayed layers"
+                )
+            arrays[population] = np.ascontiguousarray(x.detach().transpose(0, 1).numpy())
+        found, count = inputs_of(network, arrays, plan.time_steps, self.compiled.dt)
+        examples = np.arange(count)
+        return {index: data.part(examples) for index, data in found.items()}, count  # type: ignore[union-attr]
+
+    def _write(self, parameters: list[Any]) -> None:
+        """Give the engine parameters, in their order in the module."""
+        engine, given = self.compiled.engine, iter(p.numpy() for p in parameters)
+        weights, positions = [next(given) for _ in self.weights], [next(given) for _ in self.delays]
+        real = iter(positions)
+        for c, weight in zip(self.plan.connections, weights, strict=True):
+            state = engine.state(c.index)
+            state.values["weight"] = weight
+            if c.real_delays:
+                state.position = np.clip(next(real), c.min_delay, c.max_delay)
+                state.values["delay"] = np.rint(state.position).astype(np.uint16)
+            engine.set_state(c.index, state)
+        normed = dict(zip(self.norms, given, strict=True)) | {n: b.numpy() for n, b in self.named_buffers()}
+        for p, state in zip(self.plan.populations, self.compiled.populations, strict=True):
+            if state.values:
+                state.values = {name: normed[f"{_key(p.name)}_{name}"].copy() for name in state.values}
+                engine.set_values(p.index, state.values)
+
+    def _gradients(self) -> list[Any]:
+        """Those of all parameters, in their order in the module."""
+        engine, plan = self.compiled.engine, self.plan
+        found = [engine.gradient(c.index) for c in plan.connections]
+        found += [engine.gradient(c.index, "delay") for c in plan.connections if c.real_delays]
+        norms: dict[str, Any] = {}
+        for p in plan.populations:
+            if p.batch_norm is not None:
+                norms |= {f"{_key(p.name)}_{name}": g for name, g in engine.population_gradients(p.index).items()}
+        return [torch.from_numpy(g) for g in [*found, *(norms[name] for name in self.norms)]]
+
+    def _average(self, lanes: int) -> None:
+        """Let the batch enter batch norms' running averages, the module's buffers."""
+        for p, state in zip(self.plan.populations, self.compiled.populations, strict=True):
+            if p.batch_norm is not None:
+                state.average(p, *self.compiled.engine.batch_statistics(p.index), lanes * self.plan.time_steps)
+                for name in ("batch_norm_mean", "batch_norm_var"):
+                    self.get_buffer(f"{_key(p.name)}_{name}").copy_(torch.from_numpy(state.values[name]))
+
+
+class _Run:
+    """A forward pass, which the backward pass may have to repeat: an engine keeps the activity of the last one only."""
+
+    def __init__(self, module: NetworkModule, data: dict[int, InputData], count: int, how: Pass) -> None:
+        self.module, self.data, self.how = module, data, how
+        self.examples = np.arange(count, dtype=np.int64)
+
+    def forward(self, parameters: list[Any]) -> tuple[Any, ...]:
+        module = self.module
+        module._write(parameters)
+        engine = module.compiled.engine
+        engine.load(self.data, self.examples)
+        engine.forward(self.how)
+        module._current = self
+        return tuple(torch.from_numpy(engine.output(p.index)) for p in module.plan.outputs)
+
+    def backward(self, gradients: tuple[Any, ...], parameters: list[Any]) -> list[Any]:
+        module = self.module
+        module.compiled._check_open()
+        if module._current is not self:
+            self.forward(parameters)
+        module._current = None  # the backward pass spoils what it reads
+        outputs = zip(module.plan.outputs, gradients, strict=True)
+        module.compiled.engine.loss({p.index: np.ascontiguousarray(g.numpy()) for p, g in outputs})
+        module.compiled.engine.backward()
+        return module._gradients()
+
+
+class _Computed(torch.autograd.Function):  # type: ignore[misc]
+    """From all parameters of a module to the readouts' z."""
+
+    @staticmethod
+    def forward(ctx: Any, run: _Run, *parameters: Any) -> Any:
+        ctx.run = run
+        ctx.save_for_backward(*parameters)
+        return run.forward([p.detach() for p in parameters])
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return (None, *ctx.run.backward(gradients, [p.detach() for p in ctx.saved_tensors]))
+
+
+def as_module(network: Network, compiler: Compiler, *, learn_delays: bool = False) -> NetworkModule:
+    """A whole network as one PyTorch module: its synapses' weights and delays and its batch norms are parameters.
+
+    It runs on the compiler's backend; gradients are those of its backward pass, by a surrogate or by EventProp. There
+    is no gradient of the input. The loss is PyTorch's, so the compiler's own `losses` are not used. ``state_dict`` has
+    the parameters; synapses are those of the network's seed.
+
+    Args:
+        network: with a readout.
+        compiler: such as ``SurrogateCompiler(example_timesteps=80, batch_size=256)``.
+        learn_delays: let delays be parameters of all connections; else of those with a delay kernel.
+
+    Raises:
+        InvalidValueError: the network or the compiler does not fit.
+    """
+    return NetworkModule(network, compiler, learn_delays=learn_delays)
+
+
+def _compile(network: Network, compiler: Compiler, learn_delays: bool) -> Any:
+    """The network, compiled with a loss that hands PyTorch's gradient through."""
+    if not isinstance(network, Network) or not isinstance(compiler, Compiler):
+        raise InvalidValueError(
+            f"as_module needs a Network and a compiler such as SurrogateCompiler(...), got {shown(network)} and "
+            f"{shown(compiler)}"
+        )
+    for name, value in (("reg_strength_upper or _lower", compiler.regularisation), ("clip_norm", compiler.clip_norm)):
+        if value is not None:
+            raise InvalidValueError(f"as_module: {name} of the compiler acts in its own training; leave it to PyTorch")
+    for p in network.outputs:
+        if p.neuron.readout == "first_spike_time":
+            raise InvalidValueError(f"as_module: readout 'first_spike_time' of population {p.name!r} is not supported")
+    own = copy.copy(compiler)
+    own.output_losses = lambda network: {p.index: _Pulled() for p in network.outputs}  # type: ignore[method-assign]
+    learned = {"weight": SGD(0.1)} | ({"delay": SGD(0.1)} if learn_delays else {})
+    return own.compile(
+        network, optimisers={"all_connections": learned, "all_populations": {"batch_norm": SGD(0.1)}}
+    )  # fmt: skip
+
+
+def _key(name: str) -> str:
+    """A name that PyTorch takes for a parameter."""
+    return name.replace(".", "_")

@@ -1,0 +1,217 @@
+"""Rewiring of layers after an optimiser's step: the rules of this library on PyTorch's parameters."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import InvalidValueError, asked, check_count, shown, unknown
+from ..learning.schedules import Progress
+from ..random import Purpose, normal_quantile, philox
+from ..rewiring import REWIRING, RewiringRule, as_rewiring
+from .growth import grown
+from .layer import SparseDelayed, layers_of
+
+
+def rewire(
+    module: Any, rule: RewiringRule | str, optimizer: Any, *, total_steps: int | None = None
+) -> int:  # fmt: skip
+    """Drop synapses by a rule and grow as many elsewhere. Call it after every ``optimizer.step()``.
+
+    Weights, delays and everything that the optimiser keeps of each synapse go with their synapse; a newborn one begins
+    with a weight of 1e-12 and an optimiser's state of zero. The optimiser's count of steps is one for all synapses in
+    PyTorch, so its first steps under Adam are larger, up to three times with the usual betas.
+
+    Rules that keep signs (DEEP R) do so here: a weight whose sign the step has changed is set to zero. Their `l1` is
+    added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).
+
+    Args:
+        module: a :class:`SparseDelayed` layer or a module with such layers.
+        rule: a rule or its name: ``DeepR(l1=1e-4)``, ``"rigl"``, ``SET(interval=10)``.
+        optimizer: that holds the layers' parameters, or a list of those that do together.
+        total_steps: of the whole training, for rules that replace fewer and fewer synapses, as RigL does.
+
+    Returns:
+        The number of synapses that were replaced.
+
+    Raises:
+        InvalidValueError: the optimiser does not hold the parameters, or the rule does not fit.
+    """
+    layers, rule = layers_of(module), _rule(rule)
+    optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
+    for o in optimizers:
+        if not isinstance(o, torch.optim.Optimizer):
+            raise InvalidValueError(f"rewire needs the optimizer that was stepped, got {shown(o)}")
+    held = [_held(layer, optimizers) for layer in layers]
+    total = None if total_steps is None else check_count("total_steps", total_steps)
+    for layer in layers:
+        _check(layer, rule, total)
+    with torch.no_grad():
+        return sum(_rewire(layer, rule, found, total) for layer, found in zip(layers, held, strict=True))
+
+
+Held = dict[Any, tuple[Any, float]]
+"""By parameter its optimiser and its learning rate."""
+
+
+def _rule(rule: Any) -> RewiringRule:
+    found = as_rewiring("SparseDelayed", rule)
+    if found is None:
+        raise unknown("rewiring rule", rule, REWIRING)
+    return found
+
+
+def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
+    """The optimisers of a layer's parameters, with a state that can go with synapses."""
+    found: Held = {}
+    for name, parameter in (("weight", layer.weight), ("delay", layer.delay)):
+        if parameter is None or not parameter.requires_grad:
+            continue
+        for o in optimizers:
+            for group in o.param_groups:
+                if any(p is parameter for p in group["params"]):
+                    found[parameter] = (o, float(group["lr"]))
+        if parameter not in found:
+            kinds = ", ".join(type(o).__name__ for o in optimizers)
+            raise InvalidValueError(
+                f"rewire: the optimizer ({kinds}) does not hold the {name} of SparseDelayed({layer.in_features}, "
+                f"{layer.out_features}); give the one that was made with module.parameters()"
+            )
+        _state(found[parameter][0], parameter)
+    return found
+
+
+def _state(optimizer: Any, parameter: Any) -> list[Any]:
+    """The tensors that an optimiser keeps of a parameter, one number a synapse each."""
+    found = []
+    for name, value in optimizer.state.get(parameter, {}).items():
+        if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+            found.append(value)
+        elif not (value is None or isinstance(value, (int, float)) or getattr(value, "numel", int)() == 1):
+            raise InvalidValueError(
+                f"rewire: {type(optimizer).__name__} keeps {name!r}, which is not one number a synapse and cannot go "
+                "with synapses that move; use an optimiser such as SGD, Adam or AdamW"
+            )
+    return found
+
+
+def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
+    """Raise an error if the rule does not fit a layer."""
+    if rule.signed and rule.dale != layer.dale:
+        other = "dale=True" if rule.dale else "dale=False"
+        raise InvalidValueError(f"rewire: {rule} has {other}, so the layer must: SparseDelayed(..., {other})")
+    pairs = layer.in_features * layer.out_features * layer.connectivity.synapses_per_pair()
+    if layer.topology.size >= pairs:
+        raise InvalidValueError(f"rewire: all {pairs} pairs have a synapse; make SparseDelayed with a sparsity above 0")
+    if "age" in rule.drop_body().reads():
+        raise InvalidValueError(f"rewire: {rule} reads the age of synapses, which SparseDelayed does not keep")
+    ends = [rule.num_dropped(layer.topology.size, Progress(0, 1, batch, 1000)) for batch in (0, 999)]
+    if total is None and ends[0] != ends[1]:
+        raise InvalidValueError(
+            f"rewire: {type(rule).__name__} replaces fewer synapses the longer it trains; give total_steps=, the steps "
+            "of the whole training"
+        )
+    if total is not None and layer.steps >= total:
+        raise InvalidValueError(f"rewire was called {layer.steps} times already, as often as total_steps = {total}")
+    if rule.uses_gradient and not layer._recent:
+        raise InvalidValueError(
+            f"rewire: {type(rule).__name__} grows by the gradient of the last backward pass, and there was none in "
+            "training mode; call it after loss.backward() and optimizer.step()"
+        )
+
+
+def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
+    step, layer.steps = layer.steps, layer.steps + 1
+    weight = layer.weight.detach().numpy()
+    if rule.signed:
+        _keep_signs(layer, rule, held, step)
+    progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
+    if not asked(f"due of {rule}", rule.due, step, progress):
+        return 0
+    what = f"num_dropped of {rule}"
+    size = layer.topology.size
+    count = check_count(what, asked(what, rule.num_dropped, size, progress), 0, size)
+    moments: list[Any] = []
+    if rule.num_moments():
+        moments = [t.numpy() for t in _state(held[layer.weight][0], layer.weight)] if layer.weight in held else []
+        if len(moments) < rule.num_moments():
+            raise InvalidValueError(f"rewire: {rule} reads {rule.num_moments()} moments, the optimizer has fewer")
+    living = ~rule.dropped(weight, count, None, moments)
+    dropped = size - int(living.sum())
+    if dropped:
+        _replace(layer, living, rule, held, step)
+    return dropped
+
+
+def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int) -> None:
+    """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
+    weight = layer.weight.detach().numpy()
+    sign = np.where(layer._negative, -1.0, 1.0).astype(weight.dtype)
+    optimizer, rate = held.get(layer.weight, (None, 0.0))
+    theta = weight * sign
+    if rule.l1 and rule.decoupled_l1:
+        theta -= rate * rule.l1
+    elif optimizer is not None:
+        _penalise(layer, optimizer, rule.l1)
+    if noise := rule.noise(rate):
+        words = philox(layer.seed, Purpose.NOISE, 0, layer.topology.pre, layer.topology.post, step)
+        own = words[layer.topology.delay & 3, np.arange(theta.size)]
+        theta += (noise * normal_quantile(own)).astype(theta.dtype)
+    np.copysign(np.maximum(theta, 0), sign, out=weight)
+
+
+def _penalise(layer: SparseDelayed, optimizer: Any, l1: float) -> None:
+    """Let every further step of an optimiser add ``l1 sign(w)`` to the gradient of living synapses."""
+    known = layer._penalties.get(id(optimizer))
+    if known is not None and known[0]() is optimizer:
+        known[1][0] = l1
+        return
+    if not l1:
+        return
+    strength, own = [l1], weakref.ref(layer)
+
+    def before_step(*_: Any) -> None:
+        here = own()
+        if here is not None and here.weight.grad is not None and strength[0]:
+            here.weight.grad.add_(here.weight.detach().sign(), alpha=strength[0])
+
+    optimizer.register_step_pre_hook(before_step)
+    layer._penalties[id(optimizer)] = (weakref.ref(optimizer), strength)
+
+
+def _replace(layer: SparseDelayed, living: Any, rule: RewiringRule, held: Held, step: int) -> None:
+    """Put grown synapses in the place of dropped ones, everywhere at once."""
+    topology = layer.topology
+    born = grown(layer, living, rule, step)
+    rank = topology.post[living].astype(np.int64) * topology.num_pre + topology.pre[living]
+    place = np.searchsorted(rank, born.post.astype(np.int64) * topology.num_pre + born.pre, side="right")
+    place += np.arange(place.size)  # living synapses of a pair come first
+    fresh = np.zeros(topology.size, dtype=bool)
+    fresh[place] = True
+    origin = np.zeros(topology.size, np.int64)
+    origin[~fresh] = np.flatnonzero(living)
+    ends = []
+    for old, new in ((topology.pre, born.pre), (topology.post, born.post), (topology.delay, born.delay)):
+        array = old[origin]
+        array[place] = new
+        ends.append(array)
+    moved, where = torch.from_numpy(origin), torch.from_numpy(place)
+    for parameter, value in ((layer.weight, born.weight), (layer.delay, born.delay.astype(np.float32))):
+        if parameter is None:
+            continue
+        _move(parameter, moved, where, torch.from_numpy(value).to(parameter.dtype))
+        kept = [] if parameter not in held else _state(held[parameter][0], parameter)
+        for tensor in [*kept, *([] if parameter.grad is None else [parameter.grad])]:
+            _move(tensor, moved, where, torch.zeros((), dtype=tensor.dtype))
+    layer._set(*ends)
+    layer._negative = np.signbit(layer.weight.detach().numpy())
+
+
+def _move(tensor: Any, origin: Any, born: Any, value: Any) -> None:
+    """Numbers of synapses to their new places, and a value for newborn ones."""
+    tensor.copy_(tensor[origin])
+    tensor[born] = value

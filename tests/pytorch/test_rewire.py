@@ -1,0 +1,283 @@
+"""Rewiring of layers after PyTorch's optimisers: as the definition does it, with everything that is kept a synapse."""
+
+import copy
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-delays[torch]'")
+
+import genn_delays as gd  # noqa: E402
+from genn_delays.backends.reference.activity import Activity  # noqa: E402
+from genn_delays.backends.reference.rewiring import rewired_state  # noqa: E402
+from genn_delays.errors import InvalidValueError  # noqa: E402
+from genn_delays.learning.schedules import Progress  # noqa: E402
+from genn_delays.plan.protocol import ConnectionState, Pass  # noqa: E402
+from genn_delays.torch import SparseDelayed, rewire  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+T, B, IN, OUT, LAGS = 25, 6, 12, 9, 10
+OPTIONS = {"sparsity": 0.6, "delay": gd.UniformInt(0, LAGS), "seed": 3}
+
+
+def layer(**options):
+    return SparseDelayed(IN, OUT, **{**OPTIONS, **options})
+
+
+def step(own, optimizer, seed=0):
+    """One training step; returns the input and the gradient of the output."""
+    generator = torch.Generator().manual_seed(seed)
+    x = (torch.rand(T, B, IN, generator=generator) < 0.2).float()
+    optimizer.zero_grad()
+    y = own(x)
+    y.retain_grad()
+    (y - torch.randn(T, B, OUT, generator=generator)).square().sum().backward()
+    optimizer.step()
+    return x, y.grad
+
+
+RULES = {
+    "deep_r": gd.DeepR(l1=0.0),
+    "deep_r, redraw": gd.DeepR(l1=0.0, growth_delay="redraw"),
+    "deep_r by gradient": gd.DeepR(l1=0.0, growth="gradient"),
+    "deep_r by gradient, a sample, best": gd.DeepR(l1=0.0, growth="gradient", candidates=8, growth_delay="best"),
+    "dale": gd.DeepR(l1=0.0, dale=True, growth="gradient"),
+    "rigl": gd.RigL(interval=1),
+    "signed_rigl": gd.SignedRigL(interval=1),
+    "set": gd.SET(interval=1),
+}
+
+
+@pytest.mark.parametrize("kernel_count", [1, 2])
+@pytest.mark.parametrize("kernel", [None, "gaussian"])
+@pytest.mark.parametrize("name", RULES)
+def test_drops_and_grows_what_the_definition_does(name, kernel, kernel_count):
+    """The same synapses as backend `reference` has after its rule acted on the same weights and activity."""
+    rule = RULES[name]
+    own = layer(delay_kernel=kernel, dale=rule.dale, kernel_count=kernel_count, learn_delay=False if kernel else None)
+    optimizer = torch.optim.SGD(own.parameters(), 0.02)
+    x, g = step(own, optimizer)
+    weight = own.weight.detach().clone().numpy()
+    if rule.signed:
+        sign = np.where(own._negative, -1, 1).astype(np.float32)
+        weight = np.copysign(np.maximum(weight * sign, 0), sign)
+    plan = planned(rule, kernel, kernel_count)
+    c, before = plan.connections[0], own.synapses()._replace(weight=weight)
+    activity = Activity(plan, "float32", False)
+    activity.lanes, activity.how = B, Pass(training=True, widths={0: own.width} if kernel else {})
+    activity.x[0], activity.g[1] = x.permute(2, 0, 1).numpy(), g.permute(2, 0, 1).numpy()
+    count = rule.num_dropped(own.topology.size, Progress(0, 1, 0, 10))
+    state, rewired = rewired_state(activity, ConnectionState.new(before, c), 0, 0, count)
+    assert rewire(own, rule, optimizer, total_steps=10) == sum(rewired) > 0
+    for found, defined in zip(own.synapses(), state.synapses, strict=True):
+        assert np.array_equal(found, defined)
+
+
+def planned(rule, kernel, kernel_count):
+    """The plan of a network whose only connection the layer is."""
+    network = gd.Network(seed=OPTIONS["seed"])
+    with network:
+        source = gd.Population(gd.Input(), IN)
+        target = gd.Population(gd.LeakyIntegrate(readout="sum_var"), OUT)
+        connectivity = gd.FixedNumber(OPTIONS["sparsity"], delay=OPTIONS["delay"], kernel_count=kernel_count)
+        gd.Connection(source, target, connectivity, delay_kernel=kernel)
+    compiler = gd.SurrogateCompiler(example_timesteps=T, batch_size=B, rng_seed=OPTIONS["seed"], backend="reference")
+    optimisers = {"all_connections": {"weight": gd.SGD(0.02)}}
+    return compiler.compile(network, optimisers=optimisers, rewiring={"all_connections": rule}).plan
+
+
+def by_synapse(own, values):
+    s = own.synapses()
+    return dict(zip(zip(s.pre, s.post, strict=True), values.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "RMSprop", "NAdam"])
+def test_the_optimisers_state_goes_with_its_synapse(kind):
+    """Newborn synapses begin with none, all others keep theirs."""
+    options = {"momentum": 0.9} if kind == "SGD" else {"amsgrad": True} if kind.startswith("Adam") else {}
+    own = layer(delay_kernel="gaussian")
+    optimizer = getattr(torch.optim, kind)(own.parameters(), 0.2, **options)
+    for k in range(3):
+        step(own, optimizer, k)
+    before = {
+        (p, name): by_synapse(own, value)
+        for p in (own.weight, own.delay)
+        for name, value in optimizer.state[p].items()
+        if torch.is_tensor(value) and value.shape == p.shape
+    }
+    weights = by_synapse(own, own.weight.detach())
+    replaced = rewire(own, gd.DeepR(l1=0.0), optimizer)
+    now = by_synapse(own, own.weight.detach())
+    born = now.keys() - weights.keys()
+    assert 0 < len(born) <= replaced and before
+    for (parameter, name), known in before.items():
+        after = by_synapse(own, optimizer.state[parameter][name])
+        assert all(after[key] == (0 if key in born else known[key]) for key in after if abs(now[key]) > 1e-11)
+        assert all(after[key] == 0 for key in born)
+    assert all(abs(now[key]) == pytest.approx(1e-12) for key in born)
+    step(own, optimizer, 3)  # and training goes on
+
+
+def test_invariants_of_long_training():
+    """The number of synapses, no pair twice, signs of pairs, the optimiser that holds the same parameter."""
+    own = layer()
+    parameter, optimizer = own.weight, torch.optim.Adam(own.parameters(), 0.05)
+    total, size = 0, own.topology.size
+    for k in range(40):
+        step(own, optimizer, k)
+        total += rewire(own, gd.DeepR(l1=0.01, growth="gradient"), optimizer)
+        pairs = own.topology.post.astype(int) * IN + own.topology.pre
+        assert np.unique(pairs).size == size == own.weight.numel()
+    assert own.weight is parameter and own.steps == 40 and total > size
+
+
+def test_interval_and_end_are_those_of_the_rule():
+    own = layer()
+    optimizer = torch.optim.Adam(own.parameters(), 0.01)
+    found = []
+    for k in range(12):
+        step(own, optimizer, k)
+        found.append(rewire(own, gd.RigL(interval=3, end=1.0, fraction=0.5), optimizer, total_steps=12))
+    assert [k for k, n in enumerate(found) if n] == [2, 5, 8]
+    assert found[2] > found[5] > found[8]
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_l1_pulls_weights_to_zero(decoupled):
+    """As a term of the gradient from the second step on, or apart from the optimiser at once."""
+    own = layer()
+    optimizer = torch.optim.SGD(own.parameters(), 0.1)
+    with torch.no_grad():
+        own.weight.add_(own.weight.sign() * 0.1)  # none reaches zero
+    rule, weight = gd.DeepR(l1=0.05, decoupled_l1=decoupled), own.weight.detach().clone()
+    for _ in range(2):
+        optimizer.zero_grad()
+        (own(torch.zeros(T, B, IN))).sum().backward()  # no gradient at all
+        optimizer.step()
+        rewire(own, rule, optimizer)
+    change = weight.abs() - own.weight.detach().abs()
+    assert own.weight.grad.abs().max() == (0 if decoupled else pytest.approx(0.05))
+    assert torch.allclose(change, torch.full_like(change, 0.01 if decoupled else 0.005), atol=1e-6)
+
+
+def test_temperature_moves_weights():
+    own = layer()
+    optimizer = torch.optim.SGD(own.parameters(), 0.1)
+    optimizer.zero_grad()
+    own(torch.zeros(T, B, IN)).sum().backward()
+    optimizer.step()
+    before = own.weight.detach().clone()
+    rewire(own, gd.DeepR(l1=0.0, temperature=1e-4), optimizer)
+    assert (own.weight.detach() - before).abs().median() == pytest.approx(0.67 * np.sqrt(2 * 0.1 * 1e-4), rel=0.4)
+
+
+def test_training_is_resumed_to_the_same_bits():
+    own = torch.nn.Sequential(layer())
+    optimizer = torch.optim.Adam(own.parameters(), 0.05)
+    for k in range(3):
+        step(own[0], optimizer, k)
+        rewire(own, "deep_r_rigl", optimizer)
+    other = torch.nn.Sequential(layer(seed=4))
+    resumed = torch.optim.Adam(other.parameters(), 0.05)
+    other.load_state_dict(own.state_dict())
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for model, o in ((own, optimizer), (other, resumed)):
+        for k in range(3, 6):
+            step(model[0], o, k)
+            rewire(model, gd.DeepR(l1=0.0, growth="gradient"), o)
+    # the first L1 of a rule acts from its second call on: none here
+    assert np.array_equal(own[0].topology.pre, other[0].topology.pre)
+
+
+def test_two_layers_and_two_optimisers():
+    first, second = layer(), SparseDelayed(OUT, 4, 0.5, 2, seed=0)
+    model = torch.nn.Sequential(first, second)
+    pair = [torch.optim.Adam(m.parameters(), 0.1) for m in (first, second)]
+    model((torch.rand(T, B, IN, generator=torch.Generator().manual_seed(0)) < 0.2).float()).square().sum().backward()
+    for o in pair:
+        o.step()
+    assert rewire(model, gd.SET(interval=1), pair) == int(0.3 * first.topology.size) + int(0.3 * second.topology.size)
+
+
+def trained(own, optimizer=None):
+    optimizer = optimizer or torch.optim.Adam(own.parameters(), 0.01)
+    step(own, optimizer)
+    return own, optimizer
+
+
+def lbfgs():
+    own = layer()
+    optimizer = torch.optim.LBFGS(own.parameters(), 0.01, max_iter=2)
+    x = torch.ones(T, B, IN)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = own(x).square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return rewire(own, "deep_r", optimizer)
+
+
+def other_optimizer():
+    own, _ = trained(layer())
+    return rewire(own, "deep_r", torch.optim.Adam(torch.nn.Linear(2, 2).parameters()))
+
+
+def without_delays():
+    own, _ = trained(layer(delay_kernel="gaussian"))
+    return rewire(own, "deep_r", torch.optim.Adam([own.weight]))
+
+
+def evaluated():
+    own, optimizer = trained(layer())
+    own(torch.ones(T, B, IN))  # forgets the backward pass
+    return rewire(own, "deep_r_rigl", optimizer)
+
+
+BAD = {
+    r"the optimizer \(Adam\) does not hold the weight of SparseDelayed\(12, 9\)": other_optimizer,
+    "does not hold the delay": without_delays,
+    "LBFGS keeps 'old_dirs'": lbfgs,
+    "needs the optimizer that was stepped, got 0.1": lambda: rewire(layer(), "deep_r", 0.1),
+    "unknown rewiring of SparseDelayed 'deepr'": lambda: rewire(*with_rule("deepr")),
+    "unknown rewiring rule None": lambda: rewire(*with_rule(None)),
+    "a SparseDelayed layer, or a module with such layers": lambda: rewire(torch.nn.Linear(2, 2), "set", None),
+    r"has dale=True, so the layer must": lambda: rewire(*with_rule(gd.DeepR(dale=True))),
+    "RigL replaces fewer synapses the longer it trains; give total_steps=": lambda: rewire(*with_rule("rigl")),
+    "all 108 pairs have a synapse": lambda: rewire(*with_rule("set", sparsity=0.0)),
+    "grows by the gradient of the last backward pass": evaluated,
+    "total_steps must be": lambda: rewire(*with_rule("set"), total_steps=0),
+}
+
+
+def with_rule(rule, **options):
+    own, optimizer = trained(layer(**options))
+    return own, rule, optimizer
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_is_one_clear_error(message):
+    with pytest.raises(InvalidValueError, match=message):
+        BAD[message]()
+
+
+def test_an_error_changes_nothing():
+    first, second = layer(), SparseDelayed(OUT, 4, 0.5, 2, seed=0)
+    optimizer = torch.optim.Adam(first.parameters(), 0.1)
+    first((torch.rand(T, B, IN) < 0.2).float()).square().sum().backward()
+    optimizer.step()
+    before = first.synapses()
+    with pytest.raises(InvalidValueError, match="does not hold the weight"):
+        rewire(torch.nn.Sequential(first, second), gd.SET(interval=1), optimizer)
+    for a, b in zip(before, first.synapses(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_calls_beyond_the_end_are_refused():
+    own, optimizer = trained(layer())
+    rewire(own, gd.SET(interval=1), optimizer, total_steps=1)
+    with pytest.raises(InvalidValueError, match="as often as total_steps = 1"):
+        rewire(own, gd.SET(interval=1), optimizer, total_steps=1)

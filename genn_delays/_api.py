@@ -36,6 +36,7 @@ from .delays import (
 from .drives import Current, NoiseCurrent, PoissonDrive, StepCurrent
 from .errors import GennDelaysError
 from .initializers import Constant, Initializer, KaimingUniform, Normal, NormalClipped, Uniform
+from .layers import InputLayer, Layer, SequentialNetwork
 from .learning import (
     SGD,
     Adam,
@@ -129,8 +130,10 @@ __all__ = [
     "HodgkinHuxley",
     "Initializer",
     "Input",
+    "InputLayer",
     "Izhikevich",
     "KaimingUniform",
+    "Layer",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
     "Loss",
@@ -155,6 +158,7 @@ __all__ = [
     "RelativeMeanSquareError",
     "RewiringRule",
     "RigL",
+    "SequentialNetwork",
     "SignedRigL",
     "Simulation",
     "SimulationCompiler",

@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 from .errors import unknown
 from .network import Population
+from .porting import missing_from
 
 
 @dataclass
@@ -161,3 +163,7 @@ class Metrics:
             newborn = sum(self.newborn_rewirings.values())
             text += f", rewired {sum(self.rewirings.values())}" + (f" ({newborn} newborn)" if newborn else "")
         return text
+
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidValueError, RunFolderError, shown, unknown
+from ..porting import missing_from
 from .callback import Callback
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
@@ -85,3 +86,6 @@ __all__ = [
     "recorded",
     "take_state",
 ]
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -173,8 +173,11 @@ class Dense(Connectivity):
     """Every source neuron to every target neuron.
 
     Args:
-        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `weight` may stand first without its
+            name.
     """
+
+    also_by_place = ("weight",)
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return num_pre * num_post * self.kernel_count
@@ -197,8 +200,11 @@ class FixedProbability(Connectivity):
     Args:
         p: probability, in (0, 1].
         allow_self_connections: False: no neuron is connected to itself, for a connection of a population with itself.
-        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `weight` may follow `p` without its
+            name, as in mlGeNN, where `allow_self_connections` is False by default.
     """
+
+    also_by_place = ("weight",)
 
     p: float
     allow_self_connections: bool = field(default=True, kw_only=True)

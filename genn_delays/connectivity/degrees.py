@@ -144,8 +144,11 @@ class OneToOne(Connectivity):
     """Every source neuron to the target neuron of the same number; both populations have the same size.
 
     Args:
-        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `weight` may stand first without its
+            name.
     """
+
+    also_by_place = ("weight",)
 
     def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         return Draws("same", 1, num_pre)

@@ -1,6 +1,9 @@
 """Neuron models, one per file, as equations. A new model is a class, registered by a name."""
 
+from typing import TYPE_CHECKING
+
 from ..learning.readouts import READOUTS
+from ..porting import missing_from
 from .adaptive_exponential import AdaptiveExponential
 from .adaptive_leaky_integrate_fire import AdaptiveLeakyIntegrateFire
 from .batch_norm import BatchNorm, as_batch_norm
@@ -35,3 +38,6 @@ __all__ = [
     "UserNeuron",
     "as_batch_norm",
 ]
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -9,6 +9,7 @@ from .callbacks import (
     Checkpoint,
     EarlyStopping,
     MetricsWriter,
+    OptimiserParamSchedule,
     SpikeRecorder,
     VarRecorder,
 )
@@ -148,6 +149,7 @@ __all__ = [
     "OneCycle",
     "OneToOne",
     "Optimiser",
+    "OptimiserParamSchedule",
     "PerNeuronMeanSquareError",
     "PoissonDrive",
     "PoissonInput",

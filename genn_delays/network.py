@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import cached_property
 from math import prod
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ from .neurons import NEURONS, BatchNorm, DynamicNeuron, Equations, Neuron, as_ba
 from .neurons.neuron import check_parameter, sample_per_neuron
 from .overview import Overview, Summarised
 from .overview.described import overview_of
+from .porting import refuse_attribute
 from .random import MAX_OWNER, MAX_SEED
 from .synapses import Delta, Synapse, as_synapse
 
@@ -84,6 +85,12 @@ class Network(Summarised):
                 del found[place]
                 break
         _set_open(tuple(found))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            refuse_attribute(type(self).__name__, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def overview(self) -> Overview:
         """The tables of :meth:`summary`, of ``print(network)`` and of a notebook's cell; nothing is sampled."""

@@ -132,11 +132,12 @@ ATTRIBUTES = {
     "custom_update": "write a Callback; what it may change: compiled.set_weights and compiled.set_learning_rate",
     "step_time": "a batch is computed in one call; SimulationCompiler gives a network with step_time()",
     "reset_time": "every batch begins at time 0; SimulationCompiler gives a network with reset()",
+    "load": "compile the network first, then compiled.load(path), or compiled.load((epoch,), Numpy(folder))",
     "optimisers": "compiled.set_learning_rate(alpha) changes learning rates; compiled.plan has the optimisers",
     "losses": "compiled.plan.outputs have their losses",
     "example_timesteps": "compiled.plan.time_steps",
 }
-"""By attribute of mlGeNN's compiled networks what it is here."""
+"""By attribute of mlGeNN's networks and compiled networks what it is here."""
 
 
 def missing_from(module: str) -> Callable[[str], Any]:
@@ -157,6 +158,16 @@ def refuse_name(module: str, name: str) -> None:
     """
     if name in NAMES:
         raise PortingError(f"mlGeNN's {name} is not in {module}: {NAMES[name]} ({GUIDE})", name=name)
+
+
+def refuse_attribute(kind: str, name: str) -> None:
+    """Raise an error if an attribute that a class does not have is one of mlGeNN's.
+
+    Raises:
+        AttributeError: it is.
+    """
+    if name in ATTRIBUTES:
+        raise AttributeError(f"mlGeNN's attribute {name!r} is not in {kind}: {ATTRIBUTES[name]} ({GUIDE})", name=name)
 
 
 def refuse_argument(name: str) -> None:

@@ -46,5 +46,23 @@ class Numpy:
         return self.path / f"{'-'.join(parts) or 'checkpoint'}.safetensors"
 
 
+def checkpoint_file(path: Any, serialiser: Any = None) -> Path:
+    """The file that ``save`` and ``load`` mean: a path, or keys and a serialiser.
+
+    Raises:
+        InvalidValueError: it is none of both.
+    """
+    if serialiser is None:
+        if isinstance(path, (tuple, list)):
+            raise InvalidValueError(
+                f"path of a checkpoint must be a path, got {shown(path)}; mlGeNN's keys need a serialiser: "
+                "save((epoch,), Numpy(folder))"
+            )
+        return check_path("path of a checkpoint", path)
+    if not isinstance(serialiser, Numpy):
+        raise InvalidValueError(f"serialiser must be a Numpy(folder), got {shown(serialiser)}")
+    return serialiser.file(path)
+
+
 if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
     __getattr__ = missing_from(__name__)

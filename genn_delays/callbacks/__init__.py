@@ -11,6 +11,7 @@ from .callback import Callback
 from .checkpoint import Checkpoint
 from .early_stopping import EarlyStopping
 from .metrics_writer import MetricsWriter
+from .optimiser_param_schedule import OptimiserParamSchedule
 from .progress_bar import BatchProgressBar
 from .recorders import SpikeRecorder, VarRecorder
 
@@ -19,6 +20,7 @@ CALLBACKS: dict[str, type[Callback]] = {
     "checkpoint": Checkpoint,
     "early_stopping": EarlyStopping,
     "metrics_writer": MetricsWriter,
+    "optimiser_param_schedule": OptimiserParamSchedule,
     "spike_recorder": SpikeRecorder,
     "var_recorder": VarRecorder,
 }
@@ -31,6 +33,7 @@ def as_callbacks(values: Sequence[Any]) -> list[Callback]:
         raise InvalidValueError(f"callbacks must be a list, got {shown(values)}")
     found: list[Callback] = []
     for value in values:
+        _refuse_time_steps(value)
         if isinstance(value, Callback):
             found.append(value)
         elif isinstance(value, str) and value in _BY_NAME_ALONE:
@@ -41,6 +44,17 @@ def as_callbacks(values: Sequence[Any]) -> list[Callback]:
         else:
             raise unknown("callback", value, _BY_NAME_ALONE)
     return found
+
+
+def _refuse_time_steps(callback: Any) -> None:
+    """Raise an error for a callback with mlGeNN's hooks of time steps, which nothing would call."""
+    for hook in ("on_timestep_begin", "on_timestep_end"):
+        if isinstance(callback, Callback) and callable(getattr(callback, hook, None)):
+            raise InvalidValueError(
+                f"callback {type(callback).__name__} defines {hook}, which would never be called: a batch is computed "
+                "in one call. VarRecorder and SpikeRecorder give every step of it; SimulationCompiler gives a network "
+                "that can be run step by step"
+            )
 
 
 def by_kind(callbacks: list[Callback]) -> dict[str, Callback]:
@@ -79,6 +93,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "MetricsWriter",
+    "OptimiserParamSchedule",
     "SpikeRecorder",
     "VarRecorder",
     "as_callbacks",

@@ -51,6 +51,8 @@ NAMES = {
     "step_time() can be called step by step",
     "CustomUpdateOnTimestepEnd": "a batch is computed in one call; SimulationCompiler gives a network whose "
     "step_time() can be called step by step",
+    "MeanSquareError": "metrics need not be named: metrics[output].loss is always there; the loss is in "
+    "genn_delays.losses",
     "Metric": "train and evaluate return accuracy and loss of every output: metrics[output].accuracy, .loss, and "
     ".result, the accuracy where there are labels",
     "MetricType": "metrics need not be named: metrics[output].accuracy and .loss are always there",

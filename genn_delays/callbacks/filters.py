@@ -77,6 +77,7 @@ def chosen_neurons(what: str, given: NeuronFilter, shape: tuple[int, ...]) -> np
     index: Any = given
     if isinstance(given, (list, tuple, np.ndarray)):
         parts = len(shape) > 1 and isinstance(given, (list, tuple)) and len(given) == len(shape)
+        parts = parts and not any(isinstance(part, (bool, np.bool_)) for part in given)
         if not (parts and not _is_mask(given, shape)):
             index = as_array(f"{what} neuron_filter", given)
             if index.dtype.kind == "b" and index.shape != shape:

@@ -8,6 +8,7 @@ from .adaptive_exponential import AdaptiveExponential
 from .adaptive_leaky_integrate_fire import AdaptiveLeakyIntegrateFire
 from .batch_norm import BatchNorm, as_batch_norm
 from .hodgkin_huxley import HodgkinHuxley
+from .integrate_fire import IntegrateFire
 from .izhikevich import Izhikevich
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
@@ -27,6 +28,7 @@ __all__ = [
     "Equations",
     "HodgkinHuxley",
     "Input",
+    "IntegrateFire",
     "Izhikevich",
     "LeakyIntegrate",
     "LeakyIntegrateFire",

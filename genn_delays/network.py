@@ -320,6 +320,7 @@ class Connection:
             raise InvalidValueError(f"connection source {source.name!r} neither spikes nor is an input")
         self.synapse: Synapse = as_synapse("synapse", synapse)
         connectivity.check(source.size, target.size)
+        connectivity.check_arrays(source.size, target.size)
         self.source, self.target, self.connectivity = source, target, connectivity
         self.network = network
         self.index = check_count("number of connections", len(network.connections), 0, MAX_OWNER - 1)

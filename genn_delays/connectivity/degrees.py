@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -156,6 +157,12 @@ class OneToOne(Connectivity):
     def check(self, num_pre: int, num_post: int) -> None:
         if num_pre != num_post:
             raise InvalidValueError(f"OneToOne needs populations of one size, got {num_pre} and {num_post} neurons")
+
+    def _array_shape(self, num_pre: int, num_post: int) -> tuple[int, ...]:
+        return (num_pre,)
+
+    def _given(self, values: npt.NDArray[Any], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]) -> Any:
+        return values[pre]
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return num_pre * self.kernel_count

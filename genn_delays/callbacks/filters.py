@@ -13,6 +13,8 @@ from ..initializers import as_array
 
 ExampleFilter = int | Sequence[int] | Sequence[bool] | npt.NDArray[Any] | None
 NeuronFilter = int | slice | Sequence[Any] | npt.NDArray[Any] | None
+MOST = (1 << 53) - 1
+"""The largest number of an example."""
 
 
 class Examples:
@@ -26,26 +28,23 @@ class Examples:
 
     def __init__(self, what: str, given: ExampleFilter) -> None:
         self._what = f"{what} example_filter"
-        self._mask: npt.NDArray[np.bool_] | None = None
+        self._chosen: npt.NDArray[np.int64] | None = None
         if given is not None:
             array = as_array(self._what, [given] if isinstance(given, (int, np.integer)) else given)
             if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iub":
                 raise InvalidValueError(
                     f"{self._what} must be a whole number, a list of them or truth values, got {shown(given)}"
                 )
-            if array.dtype.kind == "b":
-                self._mask = array
-            else:
-                if array.min() < 0:
-                    raise InvalidValueError(f"{self._what} must be at least 0, got {array.min()}")
-                self._mask = np.zeros(int(array.max()) + 1, np.bool_)
-                self._mask[array] = True
+            if array.dtype.kind != "b" and not 0 <= array.min() <= array.max() <= MOST:
+                raise InvalidValueError(f"{self._what} must lie in [0, {MOST}], got {shown(given)}")
+            self._chosen = np.flatnonzero(array) if array.dtype.kind == "b" else np.unique(array.astype(np.int64))
 
     def check(self, most: int) -> None:
         """Raise an error if an example can never come, of `most` at most."""
-        if self._mask is not None and self._mask[most:].any():
-            last = int(np.flatnonzero(self._mask)[-1])
-            raise InvalidValueError(f"{self._what} must be below {most}, the examples there can be, got {last}")
+        if self._chosen is not None and self._chosen.size and self._chosen[-1] >= most:
+            raise InvalidValueError(
+                f"{self._what} must be below {most}, the examples there can be, got {self._chosen[-1]}"
+            )
 
     def lanes(self, first: int, count: int) -> npt.NDArray[np.int64]:
         """The chosen ones of a batch, counted within it.
@@ -54,9 +53,9 @@ class Examples:
             first: number of the batch's first example.
             count: its size.
         """
-        if self._mask is None:
+        if self._chosen is None:
             return np.arange(count)
-        return np.flatnonzero(self._mask[first : first + count])
+        return self._chosen[(self._chosen >= first) & (self._chosen < first + count)] - first
 
 
 def chosen_neurons(what: str, given: NeuronFilter, shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:

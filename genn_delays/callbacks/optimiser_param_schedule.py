@@ -24,7 +24,7 @@ class OptimiserParamSchedule(Callback):
     """
 
     def __init__(self, param_name: str, func: Callable[[int, float], float]) -> None:
-        if param_name != "alpha":
+        if not isinstance(param_name, str) or param_name != "alpha":
             raise InvalidValueError(
                 f"OptimiserParamSchedule param_name must be 'alpha', the only one that can be set while training, got "
                 f"{shown(param_name)}"

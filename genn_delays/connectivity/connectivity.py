@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +45,8 @@ class Connectivity(ABC):
     def __post_init__(self) -> None:
         keep(self, kernel_count=check_count("kernel_count", self.kernel_count, 1, MAX_DELAY))
         check_switch("distinct_delays", self.distinct_delays)
-        self.given_weights = given_weights("weight", self.weight)
-        self.given_delays = given_delays("delay", self.delay)
+        self.given_weights = given_weights(self.weight, self.array_axes)
+        self.given_delays = given_delays(self.delay, self.array_axes)
         weights, delays = self.given_weights, self.given_delays
         self.own_values = weights is not None or delays is not None
         if self.own_values and self.kernel_count > 1:
@@ -149,6 +149,8 @@ class Connectivity(ABC):
             delay, weight = delay[order], weight[order]
         return Synapses(pre, post, delay, weight)
 
+    array_axes: ClassVar[tuple[str, ...]] = ("source", "target")
+    """The axes of arrays with weights and delays of every pair."""
     own_values = False
     """True where weights or delays are not those of the initialisers alone."""
 

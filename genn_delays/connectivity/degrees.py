@@ -158,6 +158,8 @@ class OneToOne(Connectivity):
         if num_pre != num_post:
             raise InvalidValueError(f"OneToOne needs populations of one size, got {num_pre} and {num_post} neurons")
 
+    array_axes = ("neuron",)
+
     def _array_shape(self, num_pre: int, num_post: int) -> tuple[int, ...]:
         return (num_pre,)
 

@@ -8,26 +8,33 @@ import numpy as np
 import numpy.typing as npt
 
 from ..delays import MAX_DELAY
-from ..errors import InvalidValueError
+from ..errors import InvalidValueError, shown
 from ..initializers import as_array, real_array
 
 
-def given_weights(what: str, value: Any) -> npt.NDArray[np.float32] | None:
-    """Weights that are given one by one, or None where `value` is no array of them."""
+def given_weights(value: Any, axes: tuple[str, ...]) -> npt.NDArray[np.float32] | None:
+    """Weights that are given one by one, in an array with these axes; None where `value` is none."""
+    array = _array("weight", "a number", value, axes)
+    return None if array is None else real_array("weight", array, array.shape, single=True).astype(np.float32)
+
+
+def given_delays(value: Any, axes: tuple[str, ...]) -> npt.NDArray[np.uint16] | None:
+    """Delays that are given one by one, in an array with these axes; None where `value` is none."""
+    array = _array("delay", "a whole number of time steps", value, axes)
+    if array is None:
+        return None
+    return whole_array("delay", array.ravel(), MAX_DELAY).astype(np.uint16).reshape(array.shape)
+
+
+def _array(what: str, otherwise: str, value: Any, axes: tuple[str, ...]) -> npt.NDArray[Any] | None:
     if not isinstance(value, (list, tuple, np.ndarray)):
         return None
     array = as_array(what, value)
-    return real_array(what, array, array.shape, single=True).astype(np.float32)
-
-
-def given_delays(what: str, value: Any) -> npt.NDArray[np.uint16] | None:
-    """Delays that are given one by one, or None where `value` is no array of them."""
-    if not isinstance(value, (list, tuple, np.ndarray)):
-        return None
-    array = as_array(what, value)
-    if array.size == 0:
-        raise InvalidValueError(f"{what} must hold a value, got an array of shape {array.shape}")
-    return whole_array(what, array.ravel(), MAX_DELAY).astype(np.uint16).reshape(array.shape)
+    if array.ndim != len(axes) or array.size == 0:
+        raise InvalidValueError(
+            f"{what} must be {otherwise}, an initialiser or an array [{', '.join(axes)}], got {shown(value)}"
+        )
+    return np.asarray(array)
 
 
 def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:

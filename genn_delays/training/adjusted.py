@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InvalidValueError, check_real, unknown
+from ..errors import InvalidValueError, check_real, shown, unknown
 from ..initializers import real_array
 from ..network import Connection, Population
 from .contents import Contents
@@ -42,6 +42,8 @@ class Adjusted(Contents):
             InvalidValueError: nothing of that is learned, or its optimiser has a schedule.
         """
         alpha = check_real("learning rate", alpha, 0.0)
+        if variable is not None and not isinstance(variable, str):
+            raise InvalidValueError(f"variable must be the name of one, got {shown(variable)}")
         learning = self.plan.learning()
         named = {what: (owner_name(self.plan, what), what.variable) for what in learning}
         name = None if owner is None else self._owner_name(owner)

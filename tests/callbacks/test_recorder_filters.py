@@ -78,8 +78,9 @@ def test_of_every_epoch_and_every_call(compiled: Any) -> None:
     ("arguments", "parts"),
     [
         ({"example_filter": 12}, ("example_filter", "below 12", "got 12")),
-        ({"example_filter": -1}, ("example_filter", "at least 0", "-1")),
+        ({"example_filter": -1}, ("example_filter", "[0, ", "-1")),
         ({"example_filter": [0.5]}, ("example_filter", "0.5")),
+        ({"example_filter": np.uint64(2**64 - 1)}, ("example_filter", "[0, ")),
         ({"example_filter": []}, ("example_filter", "[]")),
         ({"neuron_filter": 2}, ("neuron_filter", "(2, 4)", "got 2")),
         ({"neuron_filter": ([0], [4])}, ("neuron_filter", "(2, 4)", "[4]")),

@@ -71,13 +71,15 @@ def test_a_network_trains_with_them(backend: Any) -> None:
     x = {"x": (random.random((8, 20, PRE)) < 0.3).astype(np.float32)}
     y, found = {"o": np.arange(8) % 3}, []
     for network in (drawn, listed):
-        compiled = gd.SurrogateCompiler(20, 4, backend=backend).compile(network, rewiring={"x_h": gd.DeepR(l1=0.1)})
+        compiled = gd.SurrogateCompiler(20, 4, backend=backend).compile(
+            network, optimisers={"all_connections": gd.Adam(0.1)}, rewiring={"x_h": gd.DeepR(l1=0.1)}
+        )
         metrics, _ = compiled.train(x, y, 3, callbacks=[])
         trained = compiled.synapses("x_h")
         assert set(trained.delay.tolist()) <= set(DELAYS.ravel().tolist())
         found.append((metrics.loss, metrics.rewirings["x_h"], trained.pre.tolist(), trained.weight.tolist()))
     # regrown delays are drawn from the delays of all pairs there, of the listed ones here
-    assert found[0][1] > 0 and found[0][0] == pytest.approx(found[1][0], rel=0.2)
+    assert found[0][1] > 0 and found[1][1] > 0 and found[0][0] == pytest.approx(found[1][0], rel=0.5)
 
 
 def test_a_network_is_simulated_with_them() -> None:
@@ -90,7 +92,7 @@ def test_a_network_is_simulated_with_them() -> None:
             b = gd.Population(gd.LeakyIntegrateFire(tau_mem=10.0), POST, "b")
             gd.Connection(a, b, gd.Dense(weight=np.abs(WEIGHTS) * 40, delay=DELAYS), gd.Exponential(5.0))
         compiler = gd.SimulationCompiler(dt=1.0, backend=backend)
-        with compiler.compile(network, record=[gd.Spikes(p) for p in ("a", "b")]) as simulation:
+        with compiler.compile(network, {"a": "spikes", "b": "spikes"}) as simulation:
             simulation.run(100.0, progress=False)
             found.append([part.tolist() for p in ("a", "b") for part in simulation.spikes(p)])
     assert found[0] == found[1] and min(map(len, found[0])) > 20
@@ -100,10 +102,11 @@ def test_a_network_is_simulated_with_them() -> None:
     ("make", "parts"),
     [
         (lambda: gd.Dense(weight=WEIGHTS.T), ("weight of Dense", "(6, 5)", "(5, 6)")),
-        (lambda: gd.FixedNumber(0.5, delay=DELAYS.ravel()), ("delay of FixedNumber", "(6, 5)", "(30,)")),
+        (lambda: gd.FixedNumber(0.5, delay=DELAYS.ravel()), ("delay", "[source, target]")),
+        (lambda: gd.FixedNumber(sparsity=0.5, delay=DELAYS[:, :4]), ("delay of FixedNumber", "(6, 5)", "(6, 4)")),
         (lambda: gd.Dense(delay=DELAYS + 0.5), ("delay", "whole numbers", "float64")),
         (lambda: gd.Dense(delay=-DELAYS), ("delay", "[0, 65535]")),
-        (lambda: gd.Dense(delay=[]), ("delay", "(0,)")),
+        (lambda: gd.Dense(delay=[]), ("delay", "[source, target]", "[]")),
         (lambda: gd.Dense(weight=np.full((PRE, POST), np.inf)), ("weight", "finite")),
         (lambda: gd.Dense(delay=DELAYS, kernel_count=2), ("kernel_count", "got 2")),
     ],

@@ -11,6 +11,7 @@ from .callbacks import (
     MetricsWriter,
     OptimiserParamSchedule,
     SpikeRecorder,
+    TensorBoard,
     VarRecorder,
 )
 from .connectivity import (
@@ -176,6 +177,7 @@ __all__ = [
     "Surrogate",
     "SurrogateCompiler",
     "Synapses",
+    "TensorBoard",
     "Trace",
     "Triangle",
     "TriangleKernel",

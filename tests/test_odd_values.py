@@ -70,8 +70,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 """What constructors cannot do without."""
 LEFT_OUT = {
     "Callback", "CompiledNetwork", "Connection", "Folded", "GennDelaysError", "InputLayer", "Layer",
-    "Population", "Simulation", "Synapses",
-    "__version__",
+    "Population", "Simulation", "Synapses", "TensorBoard", "__version__",
 }  # fmt: skip
 """Bases, results, what is tested by itself, and what is no constructor."""
 BASES = {"DelayInitializer", "DelayKernel", "DynamicNeuron", "Initializer", "Loss", "Neuron", "Optimiser", "Readout"}

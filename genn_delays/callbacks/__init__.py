@@ -14,6 +14,7 @@ from .metrics_writer import MetricsWriter
 from .optimiser_param_schedule import OptimiserParamSchedule
 from .progress_bar import BatchProgressBar
 from .recorders import SpikeRecorder, VarRecorder
+from .tensorboard import TensorBoard
 
 CALLBACKS: dict[str, type[Callback]] = {
     "batch_progress_bar": BatchProgressBar,
@@ -22,6 +23,7 @@ CALLBACKS: dict[str, type[Callback]] = {
     "metrics_writer": MetricsWriter,
     "optimiser_param_schedule": OptimiserParamSchedule,
     "spike_recorder": SpikeRecorder,
+    "tensorboard": TensorBoard,
     "var_recorder": VarRecorder,
 }
 _BY_NAME_ALONE = ("batch_progress_bar", "early_stopping")
@@ -95,6 +97,7 @@ __all__ = [
     "MetricsWriter",
     "OptimiserParamSchedule",
     "SpikeRecorder",
+    "TensorBoard",
     "VarRecorder",
     "as_callbacks",
     "by_kind",

@@ -57,6 +57,7 @@ class CompiledNetwork(Fed):
         self._turns = Turns(engine)
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
+        self._history: list[dict[str, float]] = []
 
     def __repr__(self) -> str:
         return f"<CompiledNetwork of {self.network!r}, {self.epoch} epochs done; summary() tells more>"
@@ -123,7 +124,8 @@ class CompiledNetwork(Fed):
                 (rng_seed, epoch, example). Examples are prepared batch by batch then.
 
         Returns:
-            The last epoch's metrics, and what callbacks recorded by key.
+            The last epoch's metrics, whose ``history`` has the figures of all epochs, and what callbacks recorded by
+            key.
 
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
@@ -158,6 +160,7 @@ class CompiledNetwork(Fed):
             self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
             if validation is not None:
                 metrics.validation = self._run(validation, [])
+            metrics.remember(self._history, self.epoch)
             self.epoch += 1
             for callback in active:
                 callback.on_epoch_end(self.epoch - 1, metrics)

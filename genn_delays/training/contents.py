@@ -38,6 +38,7 @@ class Contents(Summarised, Compiled):
     _turns: Turns
     _callbacks: list[Callback]
     _callback_states: dict[str, Any]
+    _history: list[dict[str, float]]
 
     @property
     @in_turn
@@ -145,6 +146,7 @@ class Contents(Summarised, Compiled):
             self._learner.set_population(p.index, checkpoint.populations[p.name])
         progress = checkpoint.progress
         self.epoch, self.step = progress["epoch"], progress["step"]
+        self._history = [row for row in self._history if row["epoch"] <= self.epoch]
         self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])

@@ -112,7 +112,7 @@ ARGUMENTS = {
     "f_target": _EPROP,
     "train_output_bias": "Population(..., bias=...), a constant that is not learned",
     "metrics": "nothing: metrics[output].accuracy and .loss are always there",
-    "start_epoch": "nothing: num_epochs counts from the network's first epoch, also after compiled.load(path)",
+    "start_epoch": "num_epochs=start_epoch + num_epochs: it counts from the network's first epoch, also after load",
     "validation_callbacks": "nothing: metrics.validation in a callback's on_epoch_end; callbacks on validation data "
     "run by evaluate(validation_x, validation_y, callbacks=...)",
 }

@@ -24,6 +24,9 @@ def __getattr__(name: str) -> "Any":
     if name == "__all__":
         return ["__version__", *api.__all__]
     if not hasattr(api, name):
+        from .porting import refuse_name
+
+        refuse_name(__name__, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found = getattr(api, name)
     return found

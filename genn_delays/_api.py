@@ -9,7 +9,9 @@ from .callbacks import (
     Checkpoint,
     EarlyStopping,
     MetricsWriter,
+    OptimiserParamSchedule,
     SpikeRecorder,
+    TensorBoard,
     VarRecorder,
 )
 from .connectivity import (
@@ -36,6 +38,7 @@ from .delays import (
 from .drives import Current, NoiseCurrent, PoissonDrive, StepCurrent
 from .errors import GennDelaysError
 from .initializers import Constant, Initializer, KaimingUniform, Normal, NormalClipped, Uniform
+from .layers import InputLayer, Layer, SequentialNetwork
 from .learning import (
     SGD,
     Adam,
@@ -63,6 +66,7 @@ from .neurons import (
     Equations,
     HodgkinHuxley,
     Input,
+    IntegrateFire,
     Izhikevich,
     LeakyIntegrate,
     LeakyIntegrateFire,
@@ -129,8 +133,11 @@ __all__ = [
     "HodgkinHuxley",
     "Initializer",
     "Input",
+    "InputLayer",
+    "IntegrateFire",
     "Izhikevich",
     "KaimingUniform",
+    "Layer",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
     "Loss",
@@ -145,6 +152,7 @@ __all__ = [
     "OneCycle",
     "OneToOne",
     "Optimiser",
+    "OptimiserParamSchedule",
     "PerNeuronMeanSquareError",
     "PoissonDrive",
     "PoissonInput",
@@ -155,6 +163,7 @@ __all__ = [
     "RelativeMeanSquareError",
     "RewiringRule",
     "RigL",
+    "SequentialNetwork",
     "SignedRigL",
     "Simulation",
     "SimulationCompiler",
@@ -168,6 +177,7 @@ __all__ = [
     "Surrogate",
     "SurrogateCompiler",
     "Synapses",
+    "TensorBoard",
     "Trace",
     "Triangle",
     "TriangleKernel",

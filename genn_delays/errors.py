@@ -22,6 +22,10 @@ class InvalidValueError(GennDelaysError, ValueError):
     """A value given by the user is not allowed."""
 
 
+class PortingError(GennDelaysError, ImportError):
+    """A name of mlGeNN's that has no counterpart here under that name; the message says what to write."""
+
+
 class DatasetError(GennDelaysError):
     """A data set is missing, incomplete or damaged."""
 

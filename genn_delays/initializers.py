@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import refuses
 from .errors import InvalidValueError, as_float, asked, check_real, keep, unknown
+from .porting import missing_from
 from .random import first_true, normal_of_share
 from .registry import Registry
 
@@ -78,6 +80,7 @@ class Constant(Initializer):
 
 
 @INITIALIZERS.register("uniform")
+@refuses(min="write low", max="write high")
 @dataclass(frozen=True)
 class Uniform(Initializer):
     """Uniform between `low` and `high`."""
@@ -265,3 +268,7 @@ def negative_threshold(initializer: Initializer, fan_in: int) -> int:
         return bool(initializer.quantile(u, fan_in)[0] >= 0.0)
 
     return first_true(not_negative, 1 << 32)
+
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from statistics import median
+from typing import TYPE_CHECKING
 
 from .errors import unknown
 from .network import Population
+from .porting import missing_from
 
 
 @dataclass
@@ -61,6 +64,11 @@ class Metrics:
         step_seconds: duration of every training step of the epoch, as the host sees it: where a backend runs ahead,
             until another step may be launched; the first few are too short then.
         validation: those of the validation data, after an epoch.
+        history: figures of all epochs that the compiled network has trained, by name lists of one number an epoch, as
+            ``pandas.DataFrame(metrics.history)`` takes them: ``epoch`` (from 1), ``train_loss``, ``train_accuracy``,
+            ``step_ms``, ``validation_loss`` and ``validation_accuracy`` where there are validation data, ``rewirings``
+            and ``rewirings_<connection>`` where there is rewiring; of several outputs ``train_loss_<output>`` and so
+            on. NaN where an epoch has no such figure. Empty after ``evaluate``.
     """
 
     def __init__(
@@ -75,6 +83,7 @@ class Metrics:
         self._newborn = dict.fromkeys(self._rewirings, 0)
         self.step_seconds: list[float] = [] if step_seconds is None else step_seconds
         self.validation = validation
+        self._rows: list[dict[str, float]] = []
         self._awaited: deque[Entry] = deque()
 
     def __repr__(self) -> str:
@@ -148,6 +157,32 @@ class Metrics:
         """Median duration of a whole training step in ms."""
         return 1e3 * median(self.step_seconds) if self.step_seconds else float("nan")
 
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Figures of all epochs by name, see the class."""
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        return {name: [row.get(name, nan) for row in self._rows] for name in names}
+
+    def remember(self, rows: list[dict[str, float]], epoch: int) -> None:
+        """Add the figures of an epoch, counted from 0, to those of earlier ones, and have them all as history."""
+        rows.append(self.figures(epoch))
+        self._rows = list(rows)
+
+    def figures(self, epoch: int) -> dict[str, float]:
+        """The figures of an epoch, counted from 0, flat: one number by name."""
+        row: dict[str, float] = {"epoch": epoch + 1, "train_loss": self.loss, "train_accuracy": self.accuracy}
+        row["step_ms"] = round(self.step_ms, 4)
+        for name, counts in (("rewirings", self.rewirings), ("newborn_rewirings", self.newborn_rewirings)):
+            row[name] = sum(counts.values())
+            row |= {f"{name}_{connection}": count for connection, count in counts.items()}
+        for what, found in (("train", self), ("validation", self.validation)):
+            if found is not None:
+                row |= {f"{what}_loss": found.loss, f"{what}_accuracy": found.accuracy}
+                for population, metric in found.outputs.items() if len(found.outputs) > 1 else ():
+                    row[f"{what}_loss_{population.name}"] = metric.loss
+                    row[f"{what}_accuracy_{population.name}"] = metric.accuracy
+        return row
+
     def summary(self) -> str:
         """One line for people, empty where there were no labels."""
         if not any(m.total for m in self.outputs.values()):
@@ -161,3 +196,7 @@ class Metrics:
             newborn = sum(self.newborn_rewirings.values())
             text += f", rewired {sum(self.rewirings.values())}" + (f" ({newborn} newborn)" if newborn else "")
         return text
+
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import cached_property
 from math import prod
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import NO_DEFAULT_PARAMS, DefaultParams, check_default_params, default_params, refuses
 from .connectivity import Connectivity, Synapses
 from .delays import MAX_DELAY, DelayKernel, as_delay_kernel
 from .drives import Drive, as_drives
@@ -30,6 +31,7 @@ from .neurons import NEURONS, BatchNorm, DynamicNeuron, Equations, Neuron, as_ba
 from .neurons.neuron import check_parameter, sample_per_neuron
 from .overview import Overview, Summarised
 from .overview.described import overview_of
+from .porting import refuse_attribute
 from .random import MAX_OWNER, MAX_SEED
 from .synapses import Delta, Synapse, as_synapse
 
@@ -47,6 +49,9 @@ class Network(Summarised):
     Args:
         seed: owns everything that is sampled: connectivity, weights, delays and parameters are functions of
             (seed, connection or population) alone, whatever is compiled from the network later.
+        default_params: by class of neuron, arguments that are not given inside the ``with`` block, for example
+            ``{LeakyIntegrateFire: {"tau_mem": 10.0}}``, or mlGeNN's
+            :data:`genn_delays.compilers.event_prop_compiler.default_params`.
 
     A ``with`` block is open in its own thread and task alone: two threads, or two asyncio tasks, each describe theirs.
 
@@ -59,13 +64,16 @@ class Network(Summarised):
             Connection(a, b, FixedNumber(sparsity=0.9, delay=UniformInt(0, 24)))
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, default_params: DefaultParams = NO_DEFAULT_PARAMS) -> None:
+        if isinstance(seed, Mapping):
+            raise InvalidValueError("the first argument of Network is its seed; write Network(default_params=...)")
+        self.default_params = check_default_params(default_params)
         self.seed = check_count("Network seed", seed, 0, MAX_SEED)
         self.populations: list[Population] = []
         self.connections: list[Connection] = []
 
     def __enter__(self) -> Network:
-        _open_networks.set((*_open_networks.get(), self))
+        _set_open((*_open_networks.get(), self))
         return self
 
     def __exit__(
@@ -76,7 +84,13 @@ class Network(Summarised):
             if found[place] is self:
                 del found[place]
                 break
-        _open_networks.set(tuple(found))
+        _set_open(tuple(found))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            refuse_attribute(type(self).__name__, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def overview(self) -> Overview:
         """The tables of :meth:`summary`, of ``print(network)`` and of a notebook's cell; nothing is sampled."""
@@ -126,6 +140,10 @@ class Network(Summarised):
             connection.connectivity.check_trainable(connection.name)
 
 
+@refuses(
+    record_spikes="leave it out, SpikeRecorder records any population",
+    record_spike_events="leave it out, real-valued inputs send no events",
+)
 class Population:
     """A population of neurons of one model.
 
@@ -302,6 +320,7 @@ class Connection:
             raise InvalidValueError(f"connection source {source.name!r} neither spikes nor is an input")
         self.synapse: Synapse = as_synapse("synapse", synapse)
         connectivity.check(source.size, target.size)
+        connectivity.check_arrays(source.size, target.size)
         self.source, self.target, self.connectivity = source, target, connectivity
         self.network = network
         self.index = check_count("number of connections", len(network.connections), 0, MAX_OWNER - 1)
@@ -364,6 +383,21 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection {self.name!r}: {self.source.name!r} -> {self.target.name!r}>"
+
+
+def _set_open(networks: tuple[Network, ...]) -> None:
+    """Set the open networks, and the default arguments of the innermost one."""
+    _open_networks.set(networks)
+    default_params.set(networks[-1].default_params if networks else NO_DEFAULT_PARAMS)
+
+
+def innermost(what: str) -> Network:
+    """The network whose ``with`` block is open, the innermost one.
+
+    Raises:
+        InvalidValueError: none is, for `what` that has to be in one.
+    """
+    return _network(what, None)
 
 
 def _network(what: str, network: Network | None) -> Network:

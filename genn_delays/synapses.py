@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import refuses
 from .errors import InvalidValueError, keep, shown, unknown
 from .neurons import Equations
 from .neurons.neuron import NONLINEAR, check_parameter
+from .porting import missing_from
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Delta(Synapse):
     """A spike of weight w adds w to the input current of one time step."""
 
 
+@refuses(scale_i="it is always True; for False multiply weights by dt / (tau (1 - exp(-dt / tau)))")
 @dataclass(frozen=True, eq=False)
 class Exponential(Synapse):
     """A spike of weight w adds w to a current that decays: ``di_syn/dt = -i_syn / tau``, ``i_syn -> i_syn + w``.
@@ -232,3 +235,7 @@ def as_synapse(what: str, value: Any) -> Synapse:
     if value not in SYNAPSES:
         raise unknown(what, value, SYNAPSES)
     return SYNAPSES[value]()
+
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

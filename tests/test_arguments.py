@@ -49,15 +49,14 @@ def test_neurons_take_their_parameters_by_name(kind: Any, count: int) -> None:
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (lambda: gd.Dense(1.0), "Dense"),  # type: ignore[misc]
         (lambda: gd.Dense(1.0, 3), "Dense"),  # type: ignore[misc]
-        (lambda: FixedProbability(0.5, 1.0), "FixedProbability"),  # type: ignore[misc]
+        (lambda: FixedProbability(0.5, 1.0, False), "FixedProbability"),  # type: ignore[misc]
         (lambda: FixedNumber(0.5, 1.0, 2), "FixedNumber"),  # type: ignore[misc]
         (lambda: gd.FixedInDegree(5, 1.0), "FixedInDegree"),  # type: ignore[misc]
     ],
 )
 def test_connectivities_take_weights_and_delays_by_name(make: Any, name: str) -> None:
-    with refused(name, "by name", "weight, delay, kernel_count"):
+    with refused(name, "by name", "delay, kernel_count"):
         make()
 
 

@@ -56,6 +56,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "NormalInt": {"mean": 1.0, "sd": 1.0, "low": 0, "high": 3}, "RelativeMeanSquareError": {"delta": 1.0},
     "Sparse": {"pre": [0, 1], "post": [1, 0]}, "UserNeuron": {"vars": {"v": ("-v / 5 + Isyn", None)}},
     "Checkpoint": {"folder": "x"}, "MetricsWriter": {"path": "x"}, "SpikeRecorder": {"population": "h"},
+    "OptimiserParamSchedule": {"param_name": "alpha", "func": max},
     "VarRecorder": {"population": "h"}, "from_ml_genn": {"network": None}, "to_ml_genn": {"network": None},
     "fold_batch_norm": {"compiled": None}, "SurrogateCompiler": {"example_timesteps": 3},
     "EventPropCompiler": {"example_timesteps": 3},
@@ -68,8 +69,8 @@ NEEDED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What constructors cannot do without."""
 LEFT_OUT = {
-    "Callback", "CompiledNetwork", "Connection", "Folded", "GennDelaysError", "Population", "Simulation", "Synapses",
-    "__version__",
+    "Callback", "CompiledNetwork", "Connection", "Folded", "GennDelaysError", "InputLayer", "Layer",
+    "Population", "Simulation", "Synapses", "TensorBoard", "__version__",
 }  # fmt: skip
 """Bases, results, what is tested by itself, and what is no constructor."""
 BASES = {"DelayInitializer", "DelayKernel", "DynamicNeuron", "Initializer", "Loss", "Neuron", "Optimiser", "Readout"}
@@ -260,7 +261,8 @@ def test_methods_of_a_compiled_network(tmp_path: Path, monkeypatch: pytest.Monke
         methods: dict[str, dict[str, Any]] = {
             "train": {"x": x, "y": y, "num_epochs": net.epoch or 1, "callbacks": ()},
             "evaluate": {"x": x, "y": y}, "predict": {"x": x}, "gradients": {"x": x, "y": y},
-            "population": {}, "synapses": {}, "delays": {}, "save": {}, "load": {},
+            "population": {}, "synapses": {}, "delays": {}, "save": {"path": "x"}, "load": {"path": "x"},
+            "set_learning_rate": {"alpha": 0.1}, "set_weights": {"connection": "a_h", "weight": [0.1, 0.2]},
         }  # fmt: skip
         for method, given in methods.items():
             call = getattr(net, method)

@@ -14,12 +14,14 @@ PACKAGE = Path(__file__).parent.parent / "genn_delays"
 ROOMS = (
     # the ground: single files, each using those before it at most
     "version", "errors", "syntax", "bodies", "registry", "floating", "chunks", "random", "streams", "interrupts",
-    "memory", "paths", "private", "grammar", "arguments", "initializers",
+    "memory", "paths", "private", "grammar", "arguments", "porting", "initializers",
     # what learning is, and what a network is described by
     "learning", "delays", "neurons", "synapses", "drives", "connectivity", "overview", "network", "metrics", "rewiring",
+    # under mlGeNN's names
+    "layers", "losses", "optimisers", "readouts", "serialisers", "communicators",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
     "derive", "plan", "callbacks", "codegen", "backends", "ops", "datasets", "training", "simulation", "compilers",
-    "torch",
+    "torch", "utils",
     # for users
     "export",
     "costs", "analysis", "plots", "runs", "sweeps", "reports", "selftest", "benchmarks", "cli", "__main__", "_api",

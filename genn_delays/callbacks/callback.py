@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Base of callbacks; override what is needed. A batch is computed in one call, so there are no time-step hooks.
+    """Base of callbacks; override what is needed. A batch is computed in one call, so there are no time-step hooks;
+    a callback that defines mlGeNN's ``on_timestep_begin`` or ``on_timestep_end`` is refused.
+
+    It may change the network by ``compiled_network.set_learning_rate`` and ``compiled_network.set_weights``.
 
     Attributes (set before any hook is called):
         compiled_network: the network being trained or evaluated.

@@ -11,6 +11,7 @@ from . import commands
 from .analyse import ANALYSE, analyse
 from .analyse import add_options as add_analyse_options
 from .benchmarks import BENCHMARK, add_benchmarks
+from .completion import COMPLETION, add_completion, completion
 from .export import EXPORT, add_export, export
 from .report import REPORT, add_report, report
 from .simulate import SIMULATE, add_simulate, simulate
@@ -142,6 +143,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     _costs_options(add("costs", commands.costs, "operations, bytes and energy of a model or a run, counted", _COSTS))
     made = add("benchmark", commands.benchmark, "time, memory and scaling on this machine, measured", BENCHMARK)
     benchmarks = add_benchmarks(made)
+    made = add("completion", completion, "print a script by which a shell completes the command line", COMPLETION)
+    add_completion(made, lambda: _parsers()[0])
     add("info", commands.info, "backends, compiler, threads, folders, models and data sets on this machine")
     return parser, {**group.choices, **benchmarks}
 

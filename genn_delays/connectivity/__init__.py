@@ -1,5 +1,8 @@
 """Connectivities: connected pairs with weights and delays, always as ragged arrays, O(synapses)."""
 
+from typing import TYPE_CHECKING
+
+from ..porting import missing_from
 from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedProbability, Sparse, home_words
 from .degrees import FixedInDegree, FixedOutDegree, FixedTotalNumber, OneToOne
 from .distance import DistanceDependent
@@ -25,3 +28,6 @@ __all__ = [
     "row_start",
     "sort_order",
 ]
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ from ..arguments import keywords_only
 from ..chunks import in_chunks
 from ..delays import MAX_DELAY, DelayInitializer, EmpiricalInt, as_delay_initializer
 from ..errors import InvalidValueError, check_count, check_real, check_switch, keep
-from ..initializers import Initializer, as_array, as_initializer, negative_threshold, real_array, sampled
+from ..initializers import Initializer, as_initializer, negative_threshold, real_array, sampled
 from ..random import Purpose, philox, uniform
 from .draws import Draws
+from .given import given_delays, given_weights
+from .given import whole_array as whole_array
 from .synapses import Synapses, ordinals, sort_order
 
 _ATTEMPTS = 10_000
@@ -26,8 +28,10 @@ class Connectivity(ABC):
     """Base of all connectivities.
 
     Args:
-        weight: a number, an initialiser or its name.
-        delay: time steps: a whole number or a delay initialiser.
+        weight: a number, an initialiser or its name; or an array ``[source, target]`` with that of every pair.
+        delay: time steps: a whole number or a delay initialiser; or an array ``[source, target]`` with that of every
+            pair. Synapses grown later take their delays from the distribution of the given ones. (Of a
+            :class:`OneToOne` arrays are ``[neuron]``, of a :class:`Sparse` ``[synapse]``.)
         kernel_count: synapses of every connected pair, each with its own weight and delay (the "KC" of the delay
             benchmarks), at least 1.
         distinct_delays: whether the synapses of a pair begin with different delays.
@@ -41,8 +45,18 @@ class Connectivity(ABC):
     def __post_init__(self) -> None:
         keep(self, kernel_count=check_count("kernel_count", self.kernel_count, 1, MAX_DELAY))
         check_switch("distinct_delays", self.distinct_delays)
-        self.weight_initializer: Initializer = as_initializer("weight", self.weight)
-        self.delay_initializer: DelayInitializer = as_delay_initializer("delay", self.delay)
+        self.given_weights = given_weights(self.weight, self.array_axes)
+        self.given_delays = given_delays(self.delay, self.array_axes)
+        weights, delays = self.given_weights, self.given_delays
+        self.own_values = weights is not None or delays is not None
+        if self.own_values and self.kernel_count > 1:
+            raise InvalidValueError(
+                f"kernel_count must be 1 where weights or delays are given for every pair, got {self.kernel_count}"
+            )
+        self.weight_initializer: Initializer = as_initializer("weight", self.weight if weights is None else 0.0)
+        self.delay_initializer: DelayInitializer = as_delay_initializer(
+            "delay", self.delay if delays is None else EmpiricalInt(delays.ravel())
+        )
         lags = self.delay_initializer.num_possible
         if self.distinct_delays and self.kernel_count > lags:
             raise InvalidValueError(
@@ -64,6 +78,23 @@ class Connectivity(ABC):
 
     def check(self, num_pre: int, num_post: int) -> None:  # noqa: B027 (most connectivities fit any sizes)
         """An error where it does not fit populations of these sizes."""
+
+    def check_arrays(self, num_pre: int, num_post: int) -> None:
+        """An error where weights or delays were given for other numbers of neurons."""
+        for what, values in (("weight", self.given_weights), ("delay", self.given_delays)):
+            if values is not None and values.shape != (shape := self._array_shape(num_pre, num_post)):
+                raise InvalidValueError(
+                    f"{what} of {type(self).__name__} must have shape {shape}, a value for every pair, got "
+                    f"{values.shape}"
+                )
+
+    def _array_shape(self, num_pre: int, num_post: int) -> tuple[int, ...]:
+        """The shape of weights and delays that are given for every pair."""
+        return num_pre, num_post
+
+    def _given(self, values: npt.NDArray[Any], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]) -> Any:
+        """Of values that were given for every pair those of some synapses."""
+        return values[pre, post]
 
     def check_members(self, name: str, recurrent: bool) -> None:
         """An error where it does not fit a connection that does, or does not, join a population with itself."""
@@ -105,7 +136,11 @@ class Connectivity(ABC):
         pre, post = (rank % num_pre).astype(np.int32), (rank // num_pre).astype(np.int32)
         words = home_words(pre, post, ordinal, seed, owner)
         fan_in = num_pre * self.kernel_count
-        weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
+        weight: npt.NDArray[np.float32]
+        if self.given_weights is None:
+            weight = sampled("weight", self.weight_initializer, uniform(words[0]), fan_in).astype(np.float32)
+        else:
+            weight = self._given(self.given_weights, pre, post)
         delay = self._delays(words[1], pre, post)
         if self.kernel_count > 1 and self.distinct_delays:
             self._separate(delay.reshape(-1, self.kernel_count), pre, post, seed, owner)
@@ -114,13 +149,17 @@ class Connectivity(ABC):
             delay, weight = delay[order], weight[order]
         return Synapses(pre, post, delay, weight)
 
-    own_delays = False
-    """True where delays are not those of the delay initialiser alone."""
+    array_axes: ClassVar[tuple[str, ...]] = ("source", "target")
+    """The axes of arrays with weights and delays of every pair."""
+    own_values = False
+    """True where weights or delays are not those of the initialisers alone."""
 
     def _delays(
         self, words: npt.NDArray[np.uint32], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.uint16]:
         """The delays of synapses, of their home draws' words."""
+        if self.given_delays is not None:
+            return np.asarray(self._given(self.given_delays, pre, post))
         return self.delay_initializer.from_words(words)
 
     def _separate(
@@ -159,7 +198,7 @@ class Connectivity(ABC):
     @property
     def explicit_weights(self) -> bool:
         """True if the weights, and so their signs, were given explicitly."""
-        return False
+        return self.given_weights is not None
 
 
 def home_words(pre: Any, post: Any, ordinal: Any, seed: int, owner: int) -> npt.NDArray[np.uint32]:
@@ -173,8 +212,11 @@ class Dense(Connectivity):
     """Every source neuron to every target neuron.
 
     Args:
-        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `weight` may stand first without its
+            name.
     """
+
+    also_by_place = ("weight",)
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return num_pre * num_post * self.kernel_count
@@ -197,8 +239,11 @@ class FixedProbability(Connectivity):
     Args:
         p: probability, in (0, 1].
         allow_self_connections: False: no neuron is connected to itself, for a connection of a population with itself.
-        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `weight` may follow `p` without its
+            name, as in mlGeNN, where `allow_self_connections` is False by default.
     """
+
+    also_by_place = ("weight",)
 
     p: float
     allow_self_connections: bool = field(default=True, kw_only=True)
@@ -347,21 +392,6 @@ class Sparse(Connectivity):
         delay = self.delay_initializer.from_words(words[1])
         order = sort_order(post, pre, delay)  # sort several synapses of a pair by the delays just drawn
         return Synapses(pre, post, delay[order], weight[order])
-
-
-def whole_array(what: str, values: Any, high: int = (1 << 31) - 1) -> npt.NDArray[np.int64]:
-    """A one-dimensional array of whole numbers in [0, high], or an error that names the first bad one."""
-    array = as_array(what, values)
-    if array.size == 0 and array.dtype.kind == "f":
-        array = array.astype(np.int64)  # an empty list is of no type
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise InvalidValueError(
-            f"{what} must be a one-dimensional array of whole numbers, got shape {array.shape}, dtype {array.dtype}"
-        )
-    bad = (array < 0) | (array > high)
-    if bad.any():
-        raise InvalidValueError(f"{what} must lie in [0, {high}], got {array[bad][0]}")
-    return array.astype(np.int64)
 
 
 CONNECTIVITY: dict[str, type[Connectivity]] = {

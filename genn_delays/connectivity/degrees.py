@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -144,8 +145,11 @@ class OneToOne(Connectivity):
     """Every source neuron to the target neuron of the same number; both populations have the same size.
 
     Args:
-        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`.
+        weight, delay, kernel_count, distinct_delays: see :class:`Connectivity`; `weight` may stand first without its
+            name.
     """
+
+    also_by_place = ("weight",)
 
     def draws(self, num_pre: int, num_post: int, seed: int, owner: int) -> Draws:
         return Draws("same", 1, num_pre)
@@ -153,6 +157,14 @@ class OneToOne(Connectivity):
     def check(self, num_pre: int, num_post: int) -> None:
         if num_pre != num_post:
             raise InvalidValueError(f"OneToOne needs populations of one size, got {num_pre} and {num_post} neurons")
+
+    array_axes = ("neuron",)
+
+    def _array_shape(self, num_pre: int, num_post: int) -> tuple[int, ...]:
+        return (num_pre,)
+
+    def _given(self, values: npt.NDArray[Any], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]) -> Any:
+        return values[pre]
 
     def num_synapses(self, num_pre: int, num_post: int, seed: int, owner: int) -> int:
         return num_pre * self.kernel_count

@@ -67,7 +67,7 @@ class DistanceDependent(Connectivity):
         if self._period is not None:
             self._pre, self._post = np.mod(self._pre, self._period), np.mod(self._post, self._period)
         self.speed = None if speed is None else check_real("DistanceDependent speed", speed, 0.0, open_low=True)
-        self.own_delays = self.speed is not None
+        self.own_values = self.own_values or self.speed is not None
         self._drawn_delays = self.delay_initializer
         if self.speed is not None:
             if self.distinct_delays:
@@ -138,7 +138,7 @@ class DistanceDependent(Connectivity):
     def _delays(
         self, words: npt.NDArray[np.uint32], pre: npt.NDArray[np.int32], post: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.uint16]:
-        delay = self._drawn_delays.from_words(words)
+        delay = self._drawn_delays.from_words(words) if self.given_delays is None else self.given_delays[pre, post]
         if self.speed is None:
             return delay
         return (delay + self._steps(self.distance(pre, post))).astype(np.uint16)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError, asked, check_count, check_real, check_switch, keep, unknown
+from ..initializers import Initializer
 from ..registry import Registry
 
 MAX_DELAY = 65_535
@@ -194,6 +195,11 @@ def as_delay_initializer(what: str, value: Any) -> DelayInitializer:
         if value in DELAY_INITIALIZERS:
             return as_delay_initializer(what, DELAY_INITIALIZERS.by_default(what, value))
         raise unknown(f"initializer for {what}", value, DELAY_INITIALIZERS)
+    if isinstance(value, Initializer):
+        raise InvalidValueError(
+            f"{what} must be whole time steps, got {value}; write UniformInt(low, high) for every whole number between "
+            "two, both included, or NormalInt(mean, sd, low, high)"
+        )
     if isinstance(value, (float, np.floating)):
         raise InvalidValueError(f"{what} must be a whole number of time steps, got {value}")
     return ConstantInt(check_count(what, value, 0, MAX_DELAY))

@@ -81,6 +81,12 @@ class Optimiser:
         keep(now, schedule=None, **values)
         return now
 
+    def with_alpha(self, alpha: float) -> Optimiser:
+        """The optimiser with another learning rate, at least 0, and no schedule."""
+        changed = copy(self)
+        keep(changed, alpha=alpha, schedule=None)
+        return changed
+
     @property
     def num_moments(self) -> int:
         """Numbers kept per synapse besides its age."""
@@ -150,6 +156,20 @@ class Optimisers(NamedTuple):
 
     weight: Optimiser | None
     delay: Optimiser | None
+
+
+class Learns(NamedTuple):
+    """Something that is learned.
+
+    Attributes:
+        kind: ``"connection"`` or ``"population"``.
+        number: its index.
+        variable: its name, such as ``"weight"``.
+    """
+
+    kind: str
+    number: int
+    variable: str
 
 
 class L1(NamedTuple):

@@ -1,10 +1,14 @@
 """Neuron models, one per file, as equations. A new model is a class, registered by a name."""
 
+from typing import TYPE_CHECKING
+
 from ..learning.readouts import READOUTS
+from ..porting import missing_from
 from .adaptive_exponential import AdaptiveExponential
 from .adaptive_leaky_integrate_fire import AdaptiveLeakyIntegrateFire
 from .batch_norm import BatchNorm, as_batch_norm
 from .hodgkin_huxley import HodgkinHuxley
+from .integrate_fire import IntegrateFire
 from .izhikevich import Izhikevich
 from .leaky_integrate import LeakyIntegrate
 from .leaky_integrate_fire import LeakyIntegrateFire
@@ -24,6 +28,7 @@ __all__ = [
     "Equations",
     "HodgkinHuxley",
     "Input",
+    "IntegrateFire",
     "Izhikevich",
     "LeakyIntegrate",
     "LeakyIntegrateFire",
@@ -35,3 +40,6 @@ __all__ = [
     "UserNeuron",
     "as_batch_norm",
 ]
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import keywords_only
+from ..arguments import keywords_only, refuses
 from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
 from .neuron import (
@@ -24,6 +24,10 @@ from .neuron import (
 
 
 @NEURONS.register("adaptive_leaky_integrate_fire")
+@refuses(
+    integrate_during_refrac="with tau_refrac the potential stands still (mlGeNN's False); for True write a UserNeuron",
+    solver="write integration='exact' or 'linear_euler'",
+)
 @keywords_only
 @dataclass(kw_only=True)
 class AdaptiveLeakyIntegrateFire(DynamicNeuron):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..arguments import keywords_only
+from ..arguments import keywords_only, refuses
 from ..errors import check_switch
 from .leaky_integrate_fire import check_integration, leak
 from .neuron import (
@@ -21,6 +21,10 @@ from .neuron import (
 
 
 @NEURONS.register("leaky_integrate")
+@refuses(
+    bias="write Population(..., bias=...), a current; mlGeNN adds its number in every step",
+    solver="write integration='exact' or 'linear_euler'",
+)
 @keywords_only
 @dataclass(kw_only=True)
 class LeakyIntegrate(DynamicNeuron):

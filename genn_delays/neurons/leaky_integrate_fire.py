@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arguments import keywords_only
+from ..arguments import keywords_only, refuses
 from ..errors import check_choice, check_switch
 from .neuron import (
     INTEGRATIONS,
@@ -25,6 +25,10 @@ from .neuron import (
 
 
 @NEURONS.register("leaky_integrate_fire")
+@refuses(
+    integrate_during_refrac="with tau_refrac the potential stands still (mlGeNN's False); for True write a UserNeuron",
+    solver="write integration='exact' or 'linear_euler'",
+)
 @keywords_only
 @dataclass(kw_only=True)
 class LeakyIntegrateFire(DynamicNeuron):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..arguments import refuses
 from ..bodies import check_fields
 from ..errors import InvalidValueError, asked, check_choice, check_count, check_real, check_switch, shown
 from ..initializers import Initializer, as_initializer, real_array, sampled
@@ -192,6 +193,7 @@ class Input(Neuron):
 
 
 @NEURONS.register("spike_input")
+@refuses(max_spikes="leave it out, memory grows with the spikes")
 class SpikeInput(Neuron):
     """Spike input: every example is a list of events (time in ms, neuron).
 

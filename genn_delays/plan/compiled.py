@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..connectivity import Synapses
+from ..errors import InvalidValueError
 from ..metrics import Metrics
 from ..network import Connection, Network, Population
 from .plan import Plan
@@ -50,6 +51,20 @@ class Compiled(ABC):
     @abstractmethod
     def delays(self, connection: Connection | str) -> npt.NDArray[np.float32]:
         """A connection's delays (time steps) in the order of :meth:`synapses`."""
+
+    def learning_rates(self) -> dict[tuple[str, str], float]:
+        """The learning rates of everything that is learned, by owner and variable."""
+        return {}
+
+    def set_learning_rate(
+        self, alpha: float, owner: Connection | Population | str | None = None, variable: str | None = None
+    ) -> None:
+        """Set learning rates."""
+        raise InvalidValueError(f"set_learning_rate: {type(self).__name__} does not learn")
+
+    def set_weights(self, connection: Connection | str, weight: Any) -> None:
+        """Set the weights of a connection, ``[synapse]`` in the order of :meth:`synapses`."""
+        raise InvalidValueError(f"set_weights: the weights of {type(self).__name__} cannot be set")
 
     @abstractmethod
     def summary(self) -> str:

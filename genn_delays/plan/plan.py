@@ -8,7 +8,7 @@ populations on one cycle.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..derive.expressions import evaluate
 from ..derive.names import derived_name
 from ..errors import InvalidValueError, asked, check_count
 from ..learning.losses import Loss
-from ..learning.optimisers import Optimiser, Optimisers
+from ..learning.optimisers import Learns, Optimiser, Optimisers
 from ..learning.readouts import Readout, as_readout
 from ..learning.regularisation import SpikeRegularisation
 from ..learning.schedules import Progress, Schedule
@@ -312,6 +312,7 @@ class Plan:
         event_prop: how gradients at spikes are computed; None with a surrogate.
         max_spikes: a neuron may spike this often in an example, None for any number.
         network: source of the plan, only for a backend that gives it to another library.
+        alphas: learning rates that were set while training, by what learns; the only part that changes.
     """
 
     populations: tuple[PopulationPlan, ...]
@@ -329,6 +330,7 @@ class Plan:
     event_prop: EventProp | None
     max_spikes: int | None
     network: Network | None = None
+    alphas: dict[Learns, float] = field(default_factory=dict, compare=False)
 
     @property
     def outputs(self) -> list[PopulationPlan]:
@@ -357,11 +359,30 @@ class Plan:
 
     def optimisers(self, now: Progress) -> dict[int, Optimisers]:
         """Of the connections that are learned, as they are at a point of training."""
-        return {
-            c.index: Optimisers(*(o and o.at(now) for o in (c.optimiser, c.delay_optimiser)))
-            for c in self.connections
-            if c.learned
-        }
+        found = {}
+        for c in self.connections:
+            if c.learned:
+                named = (("weight", c.optimiser), ("delay", c.delay_optimiser))
+                own = (o and self._at(Learns("connection", c.index, name), o, now) for name, o in named)
+                found[c.index] = Optimisers(*own)
+        return found
+
+    def optimisers_of(self, p: PopulationPlan, now: Progress) -> dict[str, Optimiser]:
+        """Of the values that a population learns, by name."""
+        return {name: self._at(Learns("population", p.index, name), o, now) for name, o in p.learned.items()}
+
+    def learning(self) -> dict[Learns, Optimiser]:
+        """Everything that is learned, with the optimiser that it was compiled with."""
+        found = {Learns("population", p.index, name): o for p in self.populations for name, o in p.learned.items()}
+        for c in self.connections:
+            for name, o in (("weight", c.optimiser), ("delay", c.delay_optimiser)):
+                if o is not None:
+                    found[Learns("connection", c.index, name)] = o
+        return found
+
+    def _at(self, what: Learns, optimiser: Optimiser, now: Progress) -> Optimiser:
+        alpha = self.alphas.get(what)
+        return optimiser.at(now) if alpha is None else optimiser.with_alpha(alpha)
 
     def drops(self, step: int, now: Progress) -> dict[int, int]:
         """By connection that is to be rewired after a training step, the number of synapses to be dropped by score."""

@@ -17,10 +17,10 @@ from ..errors import InvalidValueError, check_count, check_real, unknown
 from ..learning import OPTIMISERS, SURROGATES
 from ..learning.losses import LOSSES
 from ..neurons import NEURONS, BatchNorm
+from ..porting import refuse_argument
 from ..random import MAX_SEED
 from ..rewiring import DEEP_R_RIGL, REWIRING
 from ..synapses import SYNAPSES
-from ..training.compiler import refuse_mlgenns
 from ..training.event_prop_compiler import EventPropCompiler
 from ..training.registry import COMPILERS
 from .tables import Table, as_text, check_keys, check_utf8, complete, complete_value, within
@@ -251,7 +251,7 @@ def read_compiler(table: Table) -> CompilerConfig:
         if key in _WERE_STRENGTHS and type(table[key]) in (int, float) and table[key] == 0:
             del table[key]  # 0 has the same meaning under the old name: runs of earlier versions have it
         else:
-            refuse_mlgenns(key)  # other numbers have another scale
+            refuse_argument(key)  # other numbers have another scale
     _plain_keys("[compiler]", table, CompilerConfig)
     kind = table.get("kind", CompilerConfig.kind)
     registered("kind in [compiler]", kind, COMPILERS)

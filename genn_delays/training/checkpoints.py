@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidValueError, RunFolderError, check_count
+from ..errors import InvalidValueError, RunFolderError, check_count, check_real
 from ..learning.schedules import Progress
 from ..paths import atomic_write
 from ..plan.finite import not_finite
@@ -126,7 +126,21 @@ def _progress(path: Path, progress: Any) -> dict[str, Any]:
         check_count("schedules: batch", now.batch, 0, max(now.num_batches - 1, 0))
     except InvalidValueError as error:
         raise RunFolderError(f"{damaged} ({error})") from error
+    _check_alphas(damaged, progress.get("learning_rates", {}))
     return progress
+
+
+def _check_alphas(damaged: str, rates: Any) -> None:
+    """The learning rates that were set while training, by connection or population and variable; none in most files."""
+    tables = rates.values() if isinstance(rates, dict) else [rates]
+    for table in tables:
+        if not isinstance(table, dict):
+            raise RunFolderError(f"{damaged} (learning_rates must be tables, got {table!r:.80})")
+        for variable, alpha in table.items():
+            try:
+                check_real(f"learning_rates of {variable!r:.80}", alpha, 0.0)
+            except InvalidValueError as error:
+                raise RunFolderError(f"{damaged} ({error})") from error
 
 
 def read_progress(path: Path) -> dict[str, Any]:

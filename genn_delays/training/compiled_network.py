@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ..network import Connection, Network, Population
 from ..plan.finite import Faults
 from ..plan.plan import Plan
 from ..plan.protocol import Engine, Pass, Rewired
+from ..porting import refuse_arguments, refuse_attribute
 from ..random import Draws, permutation
 from .data import Batch, Data, augmentations_of, inputs_of
 from .fed import Fed, Inputs, Labels
@@ -56,6 +57,7 @@ class CompiledNetwork(Fed):
         self._turns = Turns(engine)
         self._callbacks: list[Callback] = []
         self._callback_states: dict[str, Any] = {}
+        self._history: list[dict[str, float]] = []
 
     def __repr__(self) -> str:
         return f"<CompiledNetwork of {self.network!r}, {self.epoch} epochs done; summary() tells more>"
@@ -71,6 +73,12 @@ class CompiledNetwork(Fed):
             if not self._turns.inherited:
                 self.engine.close()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            refuse_attribute(type(self).__name__, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __reduce__(self) -> str:
         raise InvalidValueError(
             "a compiled network cannot be pickled or copied: compile the network again where it is needed (networks, "
@@ -82,6 +90,7 @@ class CompiledNetwork(Fed):
     @in_turn
     def train(
         self,
+        /,
         x: Inputs,
         y: Labels,
         num_epochs: int,
@@ -92,6 +101,7 @@ class CompiledNetwork(Fed):
         validation_y: Labels | None = None,
         validation_split: float = 0.0,
         augment: Mapping[Any, Callable[[Any, Draws], Any]] | None = None,
+        **moved: Any,
     ) -> tuple[Metrics, dict[str, Any]]:
         """Train until `num_epochs` epochs are done, counted from the network's first.
 
@@ -114,7 +124,8 @@ class CompiledNetwork(Fed):
                 (rng_seed, epoch, example). Examples are prepared batch by batch then.
 
         Returns:
-            The last epoch's metrics, and what callbacks recorded by key.
+            The last epoch's metrics, whose ``history`` has the figures of all epochs, and what callbacks recorded by
+            key.
 
         Raises:
             InvalidValueError: data or arguments that do not fit, before anything is computed.
@@ -124,6 +135,7 @@ class CompiledNetwork(Fed):
             UserWarning: all `num_epochs` epochs were done before, so nothing is trained; the metrics are those of the
                 last epoch that this object trained (not a number where there was none).
         """
+        refuse_arguments(moved)
         self.engine.check_learning(training=True)
         what = "num_epochs, counted from the network's first epoch,"
         num_epochs = check_count(what, num_epochs, max(1, self.epoch))
@@ -148,6 +160,7 @@ class CompiledNetwork(Fed):
             self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
             if validation is not None:
                 metrics.validation = self._run(validation, [])
+            metrics.remember(self._history, self.epoch)
             self.epoch += 1
             for callback in active:
                 callback.on_epoch_end(self.epoch - 1, metrics)
@@ -240,8 +253,11 @@ class CompiledNetwork(Fed):
     # --- evaluation --------------------------------------------------------------------------------------------------
 
     @in_turn
-    def evaluate(self, x: Inputs, y: Labels, *, callbacks: Sequence[Any] = ()) -> tuple[Metrics, dict[str, Any]]:
+    def evaluate(
+        self, /, x: Inputs, y: Labels, *, callbacks: Sequence[Any] = (), **moved: Any
+    ) -> tuple[Metrics, dict[str, Any]]:
         """Accuracy and loss on data; nothing is learned. See :meth:`train` for the arguments."""
+        refuse_arguments(moved)
         data = self._data(x, y)
         active = self._begin(callbacks, 0, data.examples.size)
         metrics = self._run(data, active)

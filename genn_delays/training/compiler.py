@@ -18,25 +18,11 @@ from ..plan.foresight import foresee_sampling
 from ..plan.lower import lower
 from ..plan.plan import Plan
 from ..plan.variables import Learned, by_connection, learned_variables
+from ..porting import refuse_arguments
 from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
 from .outputs import output_losses
-
-_STRENGTH = (
-    "reg_strength_{0}, for which its number is multiplied by tau_mem of the hidden neurons and, for a readout of a "
-    "potential, tau_mem of the output in ms ('sum_var' and 'max_var': also by example_timesteps)"
-)
-_MOVED = {
-    "reg_lambda_upper": _STRENGTH.format("upper"),
-    "reg_lambda_lower": _STRENGTH.format("lower"),
-    "deep_r_conns": "compile(network, rewiring={connection: DeepR()})",
-    "delay_learn_conns": "compile(network, optimisers={connection: {'delay': ...}})",
-    "per_timestep_loss": "losses=SparseCategoricalCrossentropy(per_timestep=True)",
-    "softmax_temperature": "losses=SparseCategoricalCrossentropy(softmax_temperature=...)",
-    "ttfs_alpha": "losses=SparseCategoricalCrossentropy(ttfs_alpha=...)",
-    "optimiser": "compile(network, optimisers={'all_connections': {'weight': Adam()}})",
-}
 
 
 class Compiler(ABC):
@@ -77,7 +63,12 @@ class Compiler(ABC):
         rng_seed: int = 0,
         **moved: Any,
     ) -> None:
-        _refuse_moved(moved)
+        refuse_arguments(moved)
+        if isinstance(batch_size, (str, Loss, Mapping)):
+            raise InvalidValueError(
+                f"the second argument of {type(self).__name__} is batch_size, in mlGeNN it is the losses; write "
+                f"losses=..., got {shown(batch_size)}"
+            )
         self.example_timesteps = check_count("example_timesteps", example_timesteps)
         self.batch_size = check_count("batch_size", batch_size)
         if self.example_timesteps * self.batch_size > (1 << 31) - 1:
@@ -132,7 +123,7 @@ class Compiler(ABC):
             CompileError: the generated code did not compile.
             OutOfMemoryError: the network needs more memory than there is.
         """
-        _refuse_moved(moved)
+        refuse_arguments(moved)
         if isinstance(network, Network):
             foresee_sampling(network)
         with usual_errors(), told("compile"):
@@ -189,22 +180,6 @@ class Compiler(ABC):
     @abstractmethod
     def _method(self) -> dict[str, Any]:
         """The arguments of the plan that depend on the training method."""
-
-
-def _refuse_moved(arguments: Mapping[str, Any]) -> None:
-    for name in arguments:
-        refuse_mlgenns(name)
-        raise InvalidValueError(f"unknown argument {name!r}")
-
-
-def refuse_mlgenns(name: str) -> None:
-    """Raise an error for arguments of mlGeNN that have other names here."""
-    if name == "reg_lambda":
-        raise InvalidValueError(
-            f"{name!r} is mlGeNN 3's; here it is reg_strength_upper and reg_strength_lower, whose numbers are others"
-        )
-    if name in _MOVED:
-        raise InvalidValueError(f"{name!r} is mlGeNN 2's; here it is {_MOVED[name]}")
 
 
 def _check_rewiring(connection: Connection, rule: RewiringRule, optimiser: Optimiser | None) -> None:

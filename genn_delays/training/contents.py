@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..callbacks import Callback, by_kind
 from ..connectivity import Synapses
-from ..errors import InvalidValueError, check_path, unknown
+from ..errors import InvalidValueError, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics
 from ..network import Connection, Population
@@ -20,8 +20,10 @@ from ..plan.finite import not_finite, refuse
 from ..plan.populations import PopulationState
 from ..plan.protocol import Learner, TellsBytes
 from ..plan.summary import overview
+from ..serialisers import Numpy, checkpoint_file
 from .checkpoints import Checkpoint, fitting, load_checkpoint, save_checkpoint
 from .data import find_population
+from .rates import read_rates, written
 from .turns import Turns, in_turn
 
 
@@ -36,6 +38,7 @@ class Contents(Summarised, Compiled):
     _turns: Turns
     _callbacks: list[Callback]
     _callback_states: dict[str, Any]
+    _history: list[dict[str, float]]
 
     @property
     @in_turn
@@ -102,19 +105,24 @@ class Contents(Summarised, Compiled):
         return connection
 
     @in_turn
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path | tuple[Any, ...], serialiser: Numpy | None = None) -> None:
         """Write a checkpoint with everything needed to resume: synapses, optimisers, counters, callbacks.
+
+        Args:
+            path: the file; with mlGeNN's `serialiser` a tuple of keys such as ``(epoch,)``.
+            serialiser: a folder, :class:`genn_delays.serialisers.Numpy`.
 
         Raises:
             TrainingError: a learned value is not finite. Nothing is written, an old file stays.
             GennDelaysError: the file cannot be written.
         """
-        target = check_path("path of a checkpoint", path)
+        target = checkpoint_file(path, serialiser)
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
         active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}
         kept = self._callback_states | active
         progress = {"epoch": self.epoch, "step": self.step, "rewirings": self.rewirings, "callbacks": kept}
         progress["schedules"] = list(self._progress)
+        progress |= written(self.plan)
         populations = {p.name: s for p, s in zip(self.plan.populations, self.populations, strict=True) if s.values}
         owners = [(f"connection {n!r}", not_finite(s.arrays())) for n, s in states.items()]
         owners += [(f"population {n!r}", not_finite(s.tensors())) for n, s in populations.items()]
@@ -122,19 +130,25 @@ class Contents(Summarised, Compiled):
         save_checkpoint(target, self.plan, Checkpoint(states, populations, progress))
 
     @in_turn
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | Path | tuple[Any, ...], serialiser: Numpy | None = None) -> None:
         """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
+
+        Args:
+            path, serialiser: as :meth:`save` was given them.
 
         Raises:
             RunFolderError: it is missing, damaged or of another network. The network is left as it was.
         """
-        checkpoint = load_checkpoint(check_path("path of a checkpoint", path), self.plan)
+        checkpoint = load_checkpoint(checkpoint_file(path, serialiser), self.plan)
         for c in self.plan.connections:
             self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:
             self._learner.set_population(p.index, checkpoint.populations[p.name])
         progress = checkpoint.progress
         self.epoch, self.step = progress["epoch"], progress["step"]
+        self._history = [row for row in self._history if row["epoch"] <= self.epoch]
         self.rewirings.update({name: n for name, n in progress["rewirings"].items() if name in self.rewirings})
         self._callback_states = progress["callbacks"]
         self._progress = Progress(*progress["schedules"])
+        self.plan.alphas.clear()
+        self.plan.alphas.update(read_rates(self.plan, progress))

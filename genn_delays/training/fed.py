@@ -15,8 +15,8 @@ from ..floating import usual_errors
 from ..learning.losses import Loss
 from ..memory import told
 from ..network import Population
+from .adjusted import Adjusted
 from .ahead import ahead
-from .contents import Contents
 from .data import Batch, Data, inputs_of, truths_of
 from .prepared import PreparedInputs, PreparedLabels
 from .streamed import Augmentation
@@ -27,7 +27,7 @@ Labels = Mapping[Any, Any] | PreparedLabels
 """The type of `y`."""
 
 
-class Fed(Contents):
+class Fed(Adjusted):
     """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that takes data."""
 
     dt: float

@@ -46,7 +46,7 @@ class HostLearner:
                 state.average(p, *self.engine.batch_statistics(p.index), lanes * self.plan.time_steps)
             if p.learned:
                 gradients = {k: np.float32(scale) * g for k, g in self.engine.population_gradients(p.index).items()}
-                state.step(p, {name: o.at(now) for name, o in p.learned.items()}, gradients)
+                state.step(p, self.plan.optimisers_of(p, now), gradients)
             if p.learned or p.batch_norm:
                 self.engine.set_values(p.index, state.values)
         return self.engine.rewire(step, self.plan.drops(step, now))

@@ -345,7 +345,7 @@ def _kind(c: Connection, given: Mapping[int, Synapses] | None) -> Kind:
     """The way in which a connection's pairs come to their rows."""
     connectivity = c.connectivity
     known = type(connectivity).sample is Connectivity.sample and not connectivity.distinct_delays
-    known = known and not connectivity.own_delays
+    known = known and not connectivity.own_values
     if (given and c.index in given) or not known or not _weights(connectivity, 1):
         return Kind.LISTED
     draws = connectivity.draws(c.source.size, c.target.size, c.network.seed, c.index)

@@ -86,8 +86,8 @@ class CUDALearner:
                 w.replay(("average", p.index, lanes), partial(self._average, p.index, lanes))
             if p.learned:
                 state.age += 1
-                for name, optimiser in p.learned.items():
-                    values[Value(p.index, name)] = optimiser.at(now), min(state.age, 65_535)
+                for name, optimiser in w.plan.optimisers_of(p, now).items():
+                    values[Value(p.index, name)] = optimiser, min(state.age, 65_535)
         self.updates.run(w.plan.optimisers(now), values)
         return self.rewiring.act(step, w.plan.drops(step, now))
 

@@ -1,0 +1,10 @@
+"""mlGeNN's module of the e-prop compiler, so that importing from it says what to write in its place."""
+
+from typing import TYPE_CHECKING
+
+from ..porting import missing_from
+
+__all__: list[str] = []
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -1,0 +1,11 @@
+"""The optimisers under mlGeNN's module name; they are defined in :mod:`genn_delays.learning`."""
+
+from typing import TYPE_CHECKING
+
+from .learning.optimisers import SGD, Adam, AdamW, Optimiser
+from .porting import missing_from
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimiser"]
+
+if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
+    __getattr__ = missing_from(__name__)

@@ -16,15 +16,20 @@ MOST_PLACES = (1 << 32) - 1
 CPUWiring = Rows
 
 
-def connect(places: Places, threads: int) -> Rows:
+def connect(places: Places, threads: int, parts_of_network: int | None = None) -> Rows:
     """The rows of a network, every thread's part those onto its neurons. Synapses that a connection has already, drawn
     or given, are taken as they are.
+
+    Args:
+        places: where neurons and what arrives at them are.
+        threads: that work.
+        parts_of_network: as many as threads where not given.
 
     Raises:
         OutOfMemoryError: they do not fit, or cannot be numbered.
     """
-    network = places.network
-    if threads > MOST_PARTS:
+    network, number = places.network, parts_of_network or threads
+    if number > MOST_PARTS:
         raise InvalidValueError(f"threads of a simulation must be at most {MOST_PARTS}, got {threads}")
     numbered = (places.longest + 2 * places.block) * places.columns
     if numbered > MOST_PLACES:
@@ -32,8 +37,8 @@ def connect(places: Places, threads: int) -> Rows:
             f"delays of up to {places.longest:,} steps onto {places.columns:,} inputs of neurons are {numbered:,} "
             f"places where a spike may arrive, allowed are at most {MOST_PLACES:,}: use shorter delays or fewer neurons"
         )
-    bounds = [[part_of(p.size, k, threads) for p in network.populations] for k in range(threads)]
-    parts = np.array(bounds, np.int64).reshape(threads, len(network.populations), 2)
+    bounds = [[part_of(p.size, k, number) for p in network.populations] for k in range(number)]
+    parts = np.array(bounds, np.int64).reshape(number, len(network.populations), 2)
     layout = Layout(
         places.first, places.neurons, places.column, places.columns, places.longest + 1, parts[:, :, 0], parts[:, :, 1]
     )

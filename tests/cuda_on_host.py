@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from genn_delays.backends.cpu.rows import Rows
 from genn_delays.backends.cuda.engine import CUDAEngine
 from genn_delays.backends.cuda.shim import ShimDevice
+from genn_delays.backends.cuda.simulation import CUDASimulation
+from genn_delays.backends.cuda.wiring import connect
 from genn_delays.plan.plan import Plan
 from genn_delays.plan.protocol import Availability
+from genn_delays.plan.simulation import Places, Recording, SimulationPlan
 
 
 class CUDAOnHost:
@@ -27,6 +31,13 @@ class CUDAOnHost:
 
     def build(self, plan: Plan) -> CUDAEngine:
         return CUDAEngine(plan, ShimDevice(**self.device, late=True), self.tape)
+
+    def connect_simulation(self, places: Places) -> Rows:
+        with ShimDevice(**self.device) as device:
+            return connect(places, device)
+
+    def build_simulation(self, plan: SimulationPlan, wiring: Rows, recording: Recording) -> CUDASimulation:
+        return CUDASimulation(plan, wiring, recording, ShimDevice(**self.device, late=True))
 
     def __repr__(self) -> str:
         return self.name

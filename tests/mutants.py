@@ -10,7 +10,7 @@ import jinja2
 import pytest
 
 from genn_delays.backends.cpu import compiler
-from genn_delays.codegen import emit
+from genn_delays.codegen import emit, simulation
 from genn_delays.codegen.bodies import Printer
 
 BODIES = "bodies"
@@ -51,7 +51,8 @@ def put_in(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, cache: Any) -> None:
     loader = jinja2.FunctionLoader(lambda name: mutant.text(name, (folder / name).read_text()))
     faulty = emit.environment("cpu").overlay(loader=loader, cache_size=200)
     true = emit.environment
-    monkeypatch.setattr(emit, "environment", lambda target: faulty if target == "cpu" else true(target))
+    for module in (emit, simulation):
+        monkeypatch.setattr(module, "environment", lambda target: faulty if target == "cpu" else true(target))
     block = Printer.block
     monkeypatch.setattr(Printer, "block", lambda *a, **k: mutant.printed(block(*a, **k)))
     monkeypatch.setattr(compiler, "FLAGS", tuple("-O0" if flag[:2] == "-O" else flag for flag in compiler.FLAGS))
@@ -65,6 +66,9 @@ DALE, SPREAD = "DEEP R, Dale's law, noise, fresh delays", "DEEP R under DCLS"
 NORM = "batch norm and time constants"
 
 MUTANTS = (
+    # simulations
+    Mutant("a spike does not go on to its later synapses", "simulation_arrivals.cpp.j2",
+           "    if (a.left) wait(n, part, a, k);\n", "", ("a simulation, every input",)),
     # passes over synapses
     Mutant("the first step of a block has no spikes", "gather_event.cpp.j2",
            "event_start[max64(t0 - delay, 0)]", "event_start[max64(t0 - delay + 1, 0)]", (CYCLE,)),

@@ -103,3 +103,25 @@ def test_a_figure_that_cannot_be_measured_fails_its_part_after_the_others(script
         script.measures.long_steps(script.Where("cuda", tmp_path, lambda **row: rows.append(row)))
     assert len(rows) == 6 and all("BackendUnavailableError" in row["error"] for row in rows)
     assert {row["network"] for row in rows} == {str(shape) for shape in long_delays.PUBLISHED}
+
+
+def test_simulations_are_proven_and_measured(script, tmp_path):
+    """At the smallest sizes, on this machine's processor."""
+    rows = []
+    for part in (script.proofs.simulation, script.measures.microcircuit):
+        (folder := tmp_path / part.__name__).mkdir()
+        part(script.Where("cpu", folder, lambda **row: rows.append(row)))
+    tested, compared, circuit, events = rows
+    assert all(row["ok"] for row in tested["rows"]) and compared["equal"] and compared["digests"]
+    assert circuit["result"]["real_time_factor"] > 0 and len(circuit["result"]["populations"]) == 8
+    assert events["result"]["measurements"][0]["figures"]["events_a_second"] > 0
+
+
+def test_simulations_that_differ_fail_their_part(script, tmp_path, monkeypatch):
+    def other_spikes(*words):
+        (spikes := Path(words[-1]) / "spikes").mkdir(parents=True)
+        (spikes / "e.npz").write_text(words[-1])
+
+    monkeypatch.setattr(script.proofs, "run", other_spikes)
+    with pytest.raises(script.PartError, match="spikes of cpu and reference differ"):
+        script.proofs.simulation(script.Where("cpu", tmp_path, lambda **row: None))

@@ -33,6 +33,8 @@ PARTS = {
     "sanitizer": Part(proofs.sanitizer, 120, gpu=True),
     "bits": Part(proofs.bits, 60),
     "accuracy": Part(proofs.accuracy, 90),
+    "simulation": Part(proofs.simulation, 90),
+    "microcircuit": Part(measures.microcircuit, 240),
     "ahead": Part(measures.ahead, 60),
     "steps-whole": Part(measures.steps(0), 30),
     "steps": Part(measures.steps(1), 40),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import statistics
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import proofs
-from part import HERE, PartError, Where, run
+from part import HERE, PartError, Where, command, run
 
 if TYPE_CHECKING:
     from benchmark import Shape
@@ -105,6 +106,31 @@ def genn_steps(where: Where) -> None:
             measure = partial(long_delays.step, shape, "EventProp", backend, 4)
             measured.append(_measured(where, str(shape), f"EventProp, {name}", measure))
     _all(measured)
+
+
+def microcircuit(where: Where) -> None:
+    """The real-time factor of Potjans and Diesmann's circuit, at full scale on a GPU; events a second of a network of
+    10,000 neurons with 1,000 synapses each."""
+    gpu, out = where.backend == "cuda", where.folder / "run"
+    circuit = ["--duration", "10000"] if gpu else ["--scale", "0.01", "--duration", "20", *_WHOLE]
+    printed = run(*command(
+        "simulate", "potjans_diesmann", *circuit, "--backend", where.backend, "--quiet", "--json", "--out", str(out)
+    ))  # fmt: skip
+    where.keep(network="potjans_diesmann", result=_object(printed))
+    sizes = [] if gpu else ["--sizes", "100", "--synapses", "10", "--repeats", "1", "--duration", "20"]
+    printed = run(*command(
+        "benchmark", "simulation", "--backend", where.backend, "--rate", "5,50" if gpu else "50", *sizes, "--json"
+    ))  # fmt: skip
+    where.keep(network="10,000 x 1,000" if gpu else "100 x 10", result=_object(printed))
+
+
+_WHOLE = ["--set", "simulation.transient=0"]
+"""For a run too short for a transient."""
+
+
+def _object(printed: str) -> Any:
+    """The line of JSON in what a command printed."""
+    return json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
 
 
 def profile(where: Where) -> None:

@@ -180,9 +180,34 @@ def accuracy(where: Where) -> None:
     where.keep(seconds=seconds, result=json.loads((out / "result.json").read_text()), last=lines[-1])
 
 
+def simulation(where: Where) -> None:
+    """Simulations have every bit of the definition: those of the self-test; and Brunel's network that of `cpu`."""
+    from genn_delays.selftest import selftest
+    from genn_delays.selftest.simulations import SIMULATIONS
+
+    report = selftest(where.backend, only=[case.name for case in SIMULATIONS])
+    where.keep(rows=[vars(row) for row in report.rows])
+    gpu = where.backend == "cuda"
+    small = ["--scale", "0.02", "--duration", "20", "--set", "simulation.transient=0"]
+    other, options = ("cpu", ["--duration", "500"]) if gpu else ("reference", small)
+    spikes = []
+    for backend in (where.backend, other):
+        out = where.folder / backend
+        run(*command("simulate", "brunel", *options, "--backend", backend, "--quiet", "--out", str(out)))
+        spikes.append({path.name: sha256_of(path) for path in sorted((out / "spikes").iterdir())})
+    where.keep(network="brunel", backends=[where.backend, other], equal=spikes[0] == spikes[1], digests=spikes[0])
+    if not report.ok or spikes[0] != spikes[1] or not spikes[0]:
+        raise PartError("; ".join(report.failed()) or f"spikes of {where.backend} and {other} differ")
+
+
+def sha256_of(path: Path) -> str:
+    """A file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def digests_of(folder: Path) -> dict[str, str]:
     """SHA-256 of each of a run's checkpoints, by file name."""
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted((folder / "checkpoints").iterdir())}
+    return {p.name: sha256_of(p) for p in sorted((folder / "checkpoints").iterdir())}
 
 
 def recordings(where: Where) -> None:

@@ -29,4 +29,9 @@ def as_backend(value: Any) -> Backend:
     return backend
 
 
-__all__ = ["BACKENDS", "CPU", "CUDA", "Backend", "GeNN", "Reference", "as_backend"]
+def simulating() -> tuple[str, ...]:
+    """The names of the backends that run simulations."""
+    return tuple(name for name, kind in BACKENDS.items() if hasattr(kind, "build_simulation"))
+
+
+__all__ = ["BACKENDS", "CPU", "CUDA", "Backend", "GeNN", "Reference", "as_backend", "simulating"]

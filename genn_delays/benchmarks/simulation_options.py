@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import Any
 
-from ..backends import BACKENDS
+from ..backends import simulating
 from ..backends.cpu import CPU
 from ..backends.genn import GeNN
 from ..delays.initializers import MAX_DELAY
@@ -17,7 +17,6 @@ from .options import Options, check_available, listed, once
 from .simulation_network import Point, simulated_network
 
 RIVALS = ("genn", "brian2")
-BACKENDS_OF_SIMULATIONS = tuple(sorted(name for name, kind in BACKENDS.items() if hasattr(kind, "build_simulation")))
 SIZES, SYNAPSES, DELAYS, RATES, DURATION, DT = (10_000,), 1000, ("1,25",), (5.0,), 1000.0, 1.0
 
 
@@ -95,8 +94,8 @@ def _delays(given: Any) -> tuple[tuple[int, int], ...]:
 
 def _backend(options: Options) -> tuple[str, tuple[int | None, ...]]:
     backend = "cpu" if options.backend is None else str(options.backend)
-    if backend not in BACKENDS_OF_SIMULATIONS:
-        raise unknown("--backend", backend, BACKENDS_OF_SIMULATIONS)
+    if backend not in simulating():
+        raise unknown("--backend", backend, simulating())
     check_available(backend)
     if backend != "cpu":
         if options.threads is not None:

@@ -100,7 +100,7 @@ _SIMULATION: dict[str, tuple[str, str]] = {
     "rate": ("HZ,HZ,...", "spikes of a neuron and second (default: 5)"),
     "dt": ("MS", "length of a time step (default: 1)"),
     "duration": ("MS", "model time of a sample (default: 1000)"),
-    "backend": ("NAME", "cpu (the default) or another that simulates"),
+    "backend": ("NAME", "cpu (the default), cuda or reference"),
     "threads": ("N,N,...", "threads of the cpu backend (default: all processors)"),
     "against": (
         "WHAT,WHAT",

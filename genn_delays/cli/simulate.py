@@ -42,7 +42,9 @@ def add_simulate(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--seed", type=whole, metavar="N", help="seed of the network and of random input")
     add_set(what)
     how = parser.add_argument_group("how")
-    how.add_argument("--backend", metavar="NAME", help="cpu (generated C++) or reference (NumPy, slow)")
+    how.add_argument(
+        "--backend", metavar="NAME", help="cpu (generated C++), cuda (an NVIDIA GPU) or reference (NumPy, slow)"
+    )
     how.add_argument(
         "--threads", type=whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
     )

@@ -7,13 +7,15 @@ wiring; on no other size.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..bodies.functions import NORMAL_QUANTILE, PHILOX
 from ..derive.names import code_name
-from ..derive.printed import words_of
+from ..derive.printed import Printed, words_of
 from ..neurons.neuron import REFRACTORY_STATE, RISING_STATE
 from ..plan.simulation import CurrentPlan, Recording, SimulatedPopulation, SimulationPlan
 from ..random import Purpose
@@ -72,7 +74,7 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
         if p.kind != "neuron":
             names.append((p.index, _INPUTS[p.kind]))
             continue
-        view = _view(plan, p, recording)
+        view = view_of(plan, p, recording, _ON_CPU)
         if view not in kinds:
             kinds.append(view)
             add("simulation_neurons", m=len(kinds) - 1, **view)
@@ -88,7 +90,24 @@ def _unrolled(text: str) -> str:
     return re.sub(r"^( *)(for \(int round)", r"\1#pragma GCC unroll 10\n\1\2", text, flags=re.MULTILINE)
 
 
-def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Written:
+    """The text of a target that reads the numbers of the neuron it computes.
+
+    Attributes:
+        arrived: what arrives through a receptor `k`, scaled.
+        bias: its bias current.
+        mean: a current `k`, or its mean.
+        expression: an expression of its equations.
+    """
+
+    arrived: str
+    bias: str
+    mean: str
+    expression: Callable[[Printed], str]
+
+
+def view_of(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording, text: Written) -> dict[str, Any]:
     """A population as the template of its neurons sees it."""
     model = p.model
     assert model is not None
@@ -97,10 +116,10 @@ def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) ->
     used = [(place, name) for place, name in enumerate(p.parameters) if name in words]
     same = {name for _, name in used if _one_number(p, name)}
     receptors = [plan.receptors[r] for r in p.receptors]
-    arrived = [f"(float)arrived_{k}[i] * scale_{k}" for k in range(len(receptors))]
+    arrived = [text.arrived.format(k=k) for k in range(len(receptors))]
     terms = [arrived[k] for k, r in enumerate(receptors) if r.variable is None]
-    terms += ["p->bias[first + i]"] if p.bias is not None and p.biased is None else []
-    constant = [f"p->current[{k}].mean[first + i]" for k in range(len(p.currents))]
+    terms += [text.bias] if p.bias is not None and p.biased is None else []
+    constant = [text.mean.format(k=k) for k in range(len(p.currents))]
     traces = [(k, t.variable) for k, t in enumerate(recording.traces) if t.population == p.index]
     return {
         "model": model,
@@ -110,8 +129,7 @@ def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) ->
             {
                 "number": k,
                 "variable": r.variable,
-                "arriving": f"({arrived[k]} + p->bias[first + i])" if p.biased == k and p.bias is not None
-                else arrived[k],
+                "arriving": f"({arrived[k]} + {text.bias})" if p.biased == k and p.bias is not None else arrived[k],
             }
             for k, r in enumerate(receptors)
         ],
@@ -121,9 +139,9 @@ def _view(plan: SimulationPlan, p: SimulatedPopulation, recording: Recording) ->
         "stepped": any(c.steps is not None for c in p.currents),
         "base": " + ".join(terms) or "0.0f",
         "isyn": " + ".join([*terms, *constant]) or "0.0f",
-        "steps": {name: _straight(e.c) for name, e in model.steps.items()},
-        "update": {s: _straight(e.c) for s, e in model.update.items()},
-        "threshold": None if model.threshold is None else _straight(model.threshold.c),
+        "steps": {name: text.expression(e) for name, e in model.steps.items()},
+        "update": {s: text.expression(e) for s, e in model.update.items()},
+        "threshold": None if model.threshold is None else text.expression(model.threshold),
         "traced": sorted({s for _, s in traces}),
         "traces": traces,
     }  # fmt: skip
@@ -147,6 +165,14 @@ def _straight(text: str) -> str:
         if bare.startswith(f"{condition} ? ") and colon:
             return f"chosen({condition}, {held}, {_straight(otherwise)})"
     return text
+
+
+_ON_CPU = Written(
+    arrived="(float)arrived_{k}[i] * scale_{k}",
+    bias="p->bias[first + i]",
+    mean="p->current[{k}].mean[first + i]",
+    expression=lambda e: _straight(e.c),
+)
 
 
 def _one_number(p: SimulatedPopulation, name: str) -> bool:

@@ -278,6 +278,21 @@ class Sink(Protocol):
         """The next samples of a trace, ``[sample, neuron]``."""
 
 
+def give_spikes(plan: SimulationPlan, recording: Recording, record: npt.NDArray[np.uint64], sink: Sink) -> None:
+    """Give spikes to a sink.
+
+    Args:
+        record: ``step << 32 | neuron of the network``, in any order.
+    """
+    record = np.sort(record)
+    step, neuron = (record >> np.uint64(32)).astype(np.int64), (record & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    for index in recording.spikes:
+        p = plan.populations[index]
+        own = (neuron >= p.first) & (neuron < p.first + p.size)
+        if own.any():
+            sink.spikes(index, step[own], (neuron[own] - p.first).astype(np.int32))
+
+
 Given = Mapping[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]
 """Spikes of populations as steps and neurons, sorted by both."""
 

@@ -18,6 +18,7 @@ from ..plan.protocol import CompilesAhead
 from .cases import CASES, Case
 from .checks import GENN, LEARNED, DifferenceError, compare, digits, digits_plan, invariants, passes, trained
 from .report import Report, Row, heading, machine
+from .simulations import SIMULATIONS, Simulated, simulated
 
 Check = Callable[[], tuple[float | None, str]]
 """Gives the largest deviation and what there is to know; a DifferenceError where something is wrong."""
@@ -28,7 +29,7 @@ DIGITS = "digits twice, the same bits"
 ACCURACY = 0.5
 """Two epochs of the digits reach more, where guessing gives a tenth."""
 EVALUATED = "evaluated; GeNN's gradients are EventProp's"
-FEATURES = (*(case.name for case in CASES), DIGITS)
+FEATURES = (*(case.name for case in CASES), *(case.name for case in SIMULATIONS), DIGITS)
 """All that can be held against the definition, by name."""
 
 
@@ -64,6 +65,9 @@ def selftest(
         if case.quick or not quick if only is None else case.name in only:
             checks[case.name] = partial(_case, case, chosen)
             plans.append(case.plan)
+    for simulation in SIMULATIONS:
+        if simulation.quick or not quick if only is None else simulation.name in only:
+            checks[simulation.name] = partial(_simulation, simulation, chosen)
     if only is None or DIGITS in only:
         checks[DIGITS] = partial(_digits, chosen, quick)
         plans.append(partial(digits_plan, **_digits_of(chosen, quick)))
@@ -136,6 +140,12 @@ def _case(case: Case, backend: Backend) -> tuple[float | None, str]:
         return None, "the invariants of rewiring"
     tolerance = GENN if genn else LEARNED
     return compare(trained(case, backend, tolerance=tolerance), trained(case, "reference", tolerance=tolerance)), ""
+
+
+def _simulation(case: Simulated, backend: Backend) -> tuple[float | None, str]:
+    """Every bit of a simulation is compared, so there is no deviation."""
+    compare(simulated(case, backend), simulated(case, "reference"))
+    return None, ""
 
 
 def _digits(backend: Backend, quick: bool) -> tuple[float | None, str]:

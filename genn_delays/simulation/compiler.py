@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..backends import as_backend
+from ..backends import as_backend, simulating
 from ..errors import InvalidValueError, check_count, check_path, check_real, shown, unknown
 from ..floating import usual_errors
 from ..memory import told
@@ -28,7 +28,8 @@ class SimulationCompiler:
 
     Args:
         dt: length of a time step in ms.
-        backend: ``"cpu"``, ``"reference"``, or an object such as ``CPU(threads=2)``.
+        backend: ``"cpu"``, ``"cuda"``, ``"reference"``, or an object such as ``CPU(threads=2)``. `cuda` needs a C++
+            compiler as well, as synapses are drawn on the host.
         rng_seed: of random spikes and noise while the network runs. What it is made of comes from its own seed.
 
     Example::
@@ -46,7 +47,7 @@ class SimulationCompiler:
         self.dt = check_real("dt", dt, 0.0, open_low=True)
         self.backend = as_backend(backend)
         if not callable(getattr(self.backend, "build_simulation", None)):
-            raise unknown("backend of simulations", self.backend.name, ("cpu", "reference"))
+            raise unknown("backend of simulations", self.backend.name, simulating())
         self.rng_seed = check_count("rng_seed", rng_seed, 0, MAX_SEED)
 
     def compile(

@@ -67,8 +67,9 @@ TRAINING = (
         (2, ["tests/backends/test_cuda_device.py", "-k", "not more_elements"]),
         (0, [*TRAINING[:2]]),
         (3, [*TRAINING[1:], "-k", "reproducible or (kernel_count and gradient)"]),
+        (1, ["tests/simulation/test_cuda_simulations.py", "-k", "28"]),
     ],
-    ids=["device, late", "device, mixed", "training, late", "training, mixed"],
+    ids=["device, late", "device, mixed", "training, late", "training, mixed", "simulation"],
 )
 def test_what_needs_a_gpu(library, seed, tests):
     """Tests with the marker `cuda`; more of them by ``python tests/stand_in.py SEED ...``."""

@@ -7,14 +7,18 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from cuda_on_host import CUDAOnHost
 from test_benchmark_command import run
 
 from genn_delays import CPU, SimulationCompiler
+from genn_delays.backends import BACKENDS
+from genn_delays.backends.cuda import real
 from genn_delays.benchmarks.options import Options
 from genn_delays.benchmarks.simulation import draw, measure
 from genn_delays.benchmarks.simulation_network import NAME, Point, point_of, simulated_network
 from genn_delays.benchmarks.simulation_options import asked
 from genn_delays.cli import main
+from genn_delays.errors import BackendUnavailableError
 
 TINY = ["--sizes", "100", "--synapses", "10", "--delays", "1,5", "--repeats", "1"]
 SAMPLE = ["--duration", "200", "--threads", "1"]
@@ -112,11 +116,22 @@ def test_pictures_of_what_varies():
         assert [list(line.get_xdata()) for line in axes.lines] == [[64, 100], [64, 100]]
 
 
-def test_reference_without_memory(capsys):
-    found, _ = run(capsys, "simulation", *TINY, "--duration", "20", "--rate", "100", "--backend", "reference")
-    (only,) = found["measurements"]
-    assert (only["backend"], only["threads"], only["bytes"]) == ("reference", None, None)
-    assert only["figures"]["spikes_a_neuron_second"] == pytest.approx(100, rel=0.2)
+def test_cuda_and_reference_without_memory(capsys, monkeypatch):
+    """The host in the place of a GPU; without one there is one clear error."""
+
+    def nothing():
+        raise BackendUnavailableError("the NVIDIA driver sees no GPU")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(real, "gpus", nothing)
+        assert main(["benchmark", "simulation", *TINY, "--backend", "cuda"]) != 0
+    assert "backend 'cuda' cannot run here: the NVIDIA driver sees no GPU" in capsys.readouterr().err
+    monkeypatch.setitem(BACKENDS, "cuda", CUDAOnHost)
+    options = [*TINY, "--duration", "20", "--rate", "100"]
+    for backend in ("cuda", "reference"):
+        (only,) = run(capsys, "simulation", *options, "--backend", backend)[0]["measurements"]
+        assert (only["backend"], only["threads"], only["bytes"]) == (backend, None, None)
+        assert only["figures"]["spikes_a_neuron_second"] == pytest.approx(100, rel=0.2)
 
 
 @pytest.mark.genn

@@ -9,11 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tomli_w
+from cuda_on_host import CUDAOnHost
 from refused import refused
 
 from genn_delays import SimulationCompiler
 from genn_delays.analysis import spike_trains
-from genn_delays.errors import InvalidValueError, RunFolderError
+from genn_delays.backends import BACKENDS
+from genn_delays.backends.cuda import real
+from genn_delays.errors import BackendUnavailableError, InvalidValueError, RunFolderError
 from genn_delays.runs.build_simulation import build_scaled_network, validate_simulation
 from genn_delays.runs.models import load_model, load_simulation_model, model_names
 from genn_delays.runs.settings import with_settings
@@ -296,7 +299,7 @@ def test_bad_input_is_one_clear_error(noisy, old, new, parts):
         (["--scale", "2"], ("--scale", "2")),
         (["--scale", "0.5"], ("scale 0.5 needs the mean rate of population 'e/1'", "rates.e/1")),
         (["--threads", "x"], ("--threads", "x")),
-        (["--backend", "cuda"], ("cuda", "cpu")),
+        (["--backend", "genn"], ("backend of simulations", "genn", "cpu, cuda, reference")),
         (["--seed", "-1"], ("--seed", "-1")),
         (["--dt", "0.1"], ("unknown option of simulate '--dt'", "--set simulation.dt=VALUE")),
         (["--set", "training.dataset=digits"], ("training", "simulation")),
@@ -309,6 +312,27 @@ def test_bad_options_are_one_clear_error(call, noisy, tmp_path, options, parts):
     assert done.status == 2 and done.out == "" and done.err.count("\n") == 1
     assert all(part in done.err for part in parts), done.err
     assert not (tmp_path / "run").exists()
+
+
+def test_cuda_gives_the_same_folder(call, noisy, tmp_path, monkeypatch):
+    """The host in the place of a GPU; without one there is one clear error, and no folder."""
+    out = {name: tmp_path / name for name in ("cpu", "cuda", "nothing")}
+
+    def nothing():
+        raise BackendUnavailableError("the NVIDIA driver sees no GPU")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(real, "gpus", nothing)
+        done = call("simulate", noisy(), "--out", out["nothing"], "--backend", "cuda")
+    assert done.status == 2 and "sees no GPU" in done.err and done.err.count("\n") == 1
+    assert not out["nothing"].exists()
+    monkeypatch.setitem(BACKENDS, "cuda", CUDAOnHost)
+    for name in ("cpu", "cuda"):
+        done = call("simulate", noisy(), "--out", out[name], "--backend", name, "--quiet", "--json")
+        assert done.status == 0 and json.loads(done.out)["backend"] == name, done.err
+    found, expected = contents(out["cuda"]), contents(out["cpu"])
+    assert found.keys() == expected.keys() and len(found) > 3
+    assert all(np.array_equal(array, expected[name]) for name, array in found.items())
 
 
 def test_what_is_no_model(tmp_path, noisy):

@@ -24,6 +24,7 @@ from genn_delays.rewiring import REWIRING
 from genn_delays.selftest import FEATURES, Report, Row, run, selftest
 from genn_delays.selftest.cases import CASES
 from genn_delays.selftest.checks import DifferenceError, Findings, compare, invariants, passes, trained
+from genn_delays.selftest.simulations import LATER, SIMULATIONS, STEPS, simulated
 
 HERE = ["surrogate gradient, spike inputs", "EventProp, spike inputs", "DEEP R", "optimiser Adam", run.DIGITS]
 """Features of the tests that need a few."""
@@ -36,14 +37,35 @@ def test_everything_passes_on_cpu():
     assert [row.name for row in report.rows] == [row.name for row in rows] == list(FEATURES)
     assert all(row.ok and row.note == "" for row in rows[:-1])
     assert "training accuracy" in rows[-1].note
-    assert all(row.deviation is not None and 0 < row.deviation < 1e-4 for row in rows[:-1])
+    assert all(row.deviation is not None and 0 < row.deviation < 1e-4 for row in rows[: len(CASES)])
     assert {"device", "compiler", "python", "numpy", "genn_delays"} <= report.machine.keys()
 
 
 def test_the_quick_form_passes_on_the_host_in_place_of_a_gpu():
     report = selftest(CUDAOnHost(), quick=True)
     assert report.ok, report.failed()
-    assert len(report.rows) == sum(case.quick for case in CASES) + 1
+    assert len(report.rows) == sum(case.quick for case in (*CASES, *SIMULATIONS)) + 1
+
+
+def test_simulations_pass_on_the_host_in_place_of_a_gpu():
+    report = selftest(CUDAOnHost("shuffled"), only=[case.name for case in SIMULATIONS])
+    assert report.ok and len(report.rows) == len(SIMULATIONS)
+
+
+@pytest.mark.parametrize("case", SIMULATIONS, ids=lambda case: case.name)
+def test_simulations_are_lively(case):
+    """The state that is compared is no rest, and every population spikes before the end."""
+    found, network = simulated(case, "reference").exact, case.network()
+    for p in network.populations:
+        spikes = sum(found[f"neurons that spike of {p.name} of part {part}"].size for part in (0, 1))
+        assert 20 < spikes < 0.4 * p.size * (STEPS + LATER), p.name
+    assert np.count_nonzero(found["input on its way after part 0"]) > 20
+
+
+def test_a_backend_without_simulations_says_so():
+    backend = SimpleNamespace(name="genn", build=print)
+    row = run._row("x", lambda: run._simulation(SIMULATIONS[0], backend), has_gaps=True)
+    assert row.ok is None and "cpu, cuda, reference" in row.note
 
 
 def test_all_that_can_be_registered_is_tested():
@@ -235,6 +257,7 @@ def test_everything_passes_on_cuda():
 def only(monkeypatch, *names):
     """Let the command compute a few features alone."""
     monkeypatch.setattr(run, "CASES", [case for case in CASES if case.name in names])
+    monkeypatch.setattr(run, "SIMULATIONS", [case for case in SIMULATIONS if case.name in names])
 
 
 def test_the_table(capsys, monkeypatch):

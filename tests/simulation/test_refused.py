@@ -69,7 +69,7 @@ BOTH = [PoissonDrive(1.0, 1.0, Exponential(2.0)), Current(1.0)]
 
 BAD: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "dt": (lambda: SimulationCompiler(0.0), ["dt", "(0, inf)", "0"]),
-    "backend": (lambda: SimulationCompiler(backend="genn"), ["backend of simulations", "genn", "cpu, reference"]),
+    "backend": (lambda: SimulationCompiler(backend="genn"), ["backend of simulations", "genn", "cpu, cuda, reference"]),
     "network": (lambda: SimulationCompiler().compile(3), ["Network", "3"]),  # type: ignore[arg-type]
     "nothing": (lambda: SimulationCompiler().compile(Network()), ["no population"]),
     "cycle": (lambda: run(small(delay=UniformInt(0, 3))), ["'b_b'", "cycle", "at least 1", "got 0"]),

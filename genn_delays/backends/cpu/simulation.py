@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ...codegen.simulation import emit_simulation, emit_simulation_structures
 from ...derive.names import derived_name
 from ...errors import BackendUnavailableError, CompileError, OutOfMemoryError
-from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink
+from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink, give_spikes
 from .compiler import load_library
 from .rows import Rows
 from .structs import Arrays, address, structures
@@ -227,16 +227,10 @@ class CPUSimulation:
     def _fetch_spikes(self, sink: Sink) -> None:
         """Give what was recorded since the last time to the sink."""
         found = [a["record"][: v.num_record] for v, a in zip(self._parts, self._part_arrays, strict=True)]
-        record = np.sort(np.concatenate(found))
+        record = np.concatenate(found) + (np.uint64(self._net.begin) << np.uint64(32))
         for view in self._parts:
             view.num_record = 0
-        step = self._net.begin + (record >> np.uint64(32)).astype(np.int64)
-        neuron = (record & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        for index in self.recording.spikes:
-            p = self.plan.populations[index]
-            own = (neuron >= p.first) & (neuron < p.first + p.size)
-            if own.any():
-                sink.spikes(index, step[own], (neuron[own] - p.first).astype(np.int32))
+        give_spikes(self.plan, self.recording, record, sink)
 
     # --- reading and writing -----------------------------------------------------------------------------------------
 

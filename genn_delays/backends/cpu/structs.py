@@ -20,6 +20,8 @@ _LINE = 64
 _NUMBERS: dict[str, Any] = {
     "float": ctypes.c_float, "double": ctypes.c_double,
     **{f"{sign}int{bits}_t": getattr(ctypes, f"c_{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    # the names of CUDA C++
+    "int": ctypes.c_int32, "u32": ctypes.c_uint32, "i64": ctypes.c_int64, "u64": ctypes.c_uint64,
 }  # fmt: skip
 _COMMENT = re.compile(r"//[^\n]*")
 _STRUCT = re.compile(r"\bstruct (\w+) \{([^{}]*)\};")

@@ -40,25 +40,30 @@ class CPUWiring(Rows):
     lines: int = 1
 
 
-def connect(places: Places, threads: int) -> CPUWiring:
+def connect(places: Places, threads: int, parts_of_network: int | None = None) -> CPUWiring:
     """The rows of a network, every thread's part those onto its neurons. Synapses that a connection has already, drawn
     or given, are taken as they are.
+
+    Args:
+        places: where neurons and what arrives at them are.
+        threads: that work.
+        parts_of_network: as many as threads where not given.
 
     Raises:
         OutOfMemoryError: they do not fit, or cannot be numbered.
     """
-    network = places.network
-    if threads > MOST_PARTS:
+    network, number = places.network, parts_of_network or threads
+    if number > MOST_PARTS:
         raise InvalidValueError(f"threads of a simulation must be at most {MOST_PARTS}, got {threads}")
-    window, lines = window_of(places, threads)
+    window, lines = window_of(places, number)
     numbered = (places.longest + 2 * window) * places.columns
     if numbered > MOST_PLACES:
         raise OutOfMemoryError(
             f"delays of up to {places.longest:,} steps onto {places.columns:,} inputs of neurons are {numbered:,} "
             f"places where a spike may arrive, allowed are at most {MOST_PLACES:,}: use shorter delays or fewer neurons"
         )
-    bounds = [[part_of(p.size, k, threads) for p in network.populations] for k in range(threads)]
-    parts = np.array(bounds, np.int64).reshape(threads, len(network.populations), 2)
+    bounds = [[part_of(p.size, k, number) for p in network.populations] for k in range(number)]
+    parts = np.array(bounds, np.int64).reshape(number, len(network.populations), 2)
     layout = Layout(
         places.first, places.neurons, places.column, places.columns, places.longest + 1, parts[:, :, 0], parts[:, :, 1]
     )
@@ -67,7 +72,7 @@ def connect(places: Places, threads: int) -> CPUWiring:
     return CPUWiring(**vars(rows), window=window, lines=lines)
 
 
-def window_of(places: Places, threads: int) -> tuple[int, int]:
+def window_of(places: Places, parts: int) -> tuple[int, int]:
     """Steps of a window, and cache lines of a row that are fetched ahead.
 
     A spike shall find :data:`VISIT` synapses in a window, as far as the caches hold what arrives in it; a window is not
@@ -77,7 +82,7 @@ def window_of(places: Places, threads: int) -> tuple[int, int]:
     for p in places.network.populations:  # synapses that a spike finds in a step, on average over all synapses
         synapses = sum(c.num_synapses for c in p.outgoing)
         spans = [c.connectivity.delay_initializer.high - c.connectivity.delay_initializer.low + 1 for c in p.outgoing]
-        found = sum(c.num_synapses / span for c, span in zip(p.outgoing, spans, strict=True)) / (p.size * threads)
+        found = sum(c.num_synapses / span for c, span in zip(p.outgoing, spans, strict=True)) / (p.size * parts)
         total += synapses
         weighted += synapses * found
     found = weighted / total if total else 0.0

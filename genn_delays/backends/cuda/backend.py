@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...errors import BackendUnavailableError, check_choice, check_count, keep
 from ...plan.plan import Plan
 from ...plan.protocol import Availability, Engine
+from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from ..cpu.backend import available_processors
+
+if TYPE_CHECKING:
+    from .wiring import CUDAWiring
 
 TAPES = ("float32", "float16")
 
@@ -64,6 +68,24 @@ class CUDA:
         try:
             return CUDAEngine(plan, device, self.tape)
         except BaseException:  # a smaller batch may be tried next, and shall find the memory free
+            device.close()
+            raise
+
+    def connect_simulation(self, places: Places) -> CUDAWiring:
+        from .real import CudaDevice
+        from .wiring import connect
+
+        with CudaDevice(self.device) as device:
+            return connect(places, device)
+
+    def build_simulation(self, plan: SimulationPlan, wiring: CUDAWiring, recording: Recording) -> SimulationEngine:
+        from .real import CudaDevice
+        from .simulation import CUDASimulation
+
+        device = CudaDevice(self.device)
+        try:
+            return CUDASimulation(plan, wiring, recording, device)
+        except BaseException:
             device.close()
             raise
 

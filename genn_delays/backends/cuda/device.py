@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -138,9 +139,11 @@ class Module(ABC):
 
     Attributes:
         signatures: what they take, by name.
+        path: of their source, as it was compiled.
         compiled: whether the source had to be compiled.
     """
 
+    path: Path
     compiled: bool
 
     def __init__(self, device: Device, source: str) -> None:
@@ -236,8 +239,7 @@ class Device(ABC):
         calls: launches so far, a graph being one.
         kernels: kernels run by them, and buffers cleared.
         deferred: launches work that its setter has deferred, to be launched together with what comes next; called
-        before
-            anything else is launched, copied or waited for.
+            before anything else is launched, copied or waited for.
         early: buffers that were given something since then.
     """
 

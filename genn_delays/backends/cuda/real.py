@@ -223,6 +223,7 @@ class CudaModule(Module):
         super().__init__(device, source)
         self.gpu = device
         path, self.compiled = cubin_file(source, device.arch)
+        self.path = path.with_suffix(".cu")
         if (device.index, path) not in _loaded:
             with _told(str(path)):
                 code = device.core.ObjectCode.from_cubin(path.read_bytes())
@@ -357,9 +358,7 @@ class CudaDevice(Device):
 
     def load_function(self, kernel: Any) -> None:
         """Make the driver load a kernel now. Otherwise it may load it at the first launch, possibly within a recording,
-        where
-        loading is not allowed because it can wait for running work.
-        """
+        where loading is not allowed because it can wait for running work."""
         (function,) = self.do("cuKernelGetFunction", kernel.handle)
         if self._loads:
             self.do("cuFuncLoad", function)

@@ -211,6 +211,7 @@ class ShimModule(Module):
         super().__init__(device, source)
         self.shim = device
         path, self.compiled = compile_host(source)
+        self.path = path.with_suffix(".cpp")
         try:
             self.library = ctypes.CDLL(str(path))
         except OSError as error:

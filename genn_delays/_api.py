@@ -80,6 +80,7 @@ from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
 from .training.folding import Folded, fold_batch_norm
+from .training.inference_compiler import InferenceCompiler
 from .training.surrogate_compiler import SurrogateCompiler
 
 __all__ = [
@@ -127,6 +128,7 @@ __all__ = [
     "GeNN",
     "GennDelaysError",
     "HodgkinHuxley",
+    "InferenceCompiler",
     "Initializer",
     "Input",
     "Izhikevich",

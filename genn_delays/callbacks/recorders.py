@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..errors import InvalidValueError, shown
 from ..network import Population
+from ..plan.protocol import KeepsSpikes
 from .callback import Callback
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class SpikeRecorder(Callback):
         if not self.population.spiking:
             raise InvalidValueError(f"SpikeRecorder needs a population that spikes, got {self.population.name!r}")
         self._times, self._neurons = [], []  # every call of train or evaluate returns its own
+        if isinstance(compiled_network.engine, KeepsSpikes):
+            compiled_network.engine.keep_spikes(self.population.index)
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
         spikes = self.compiled_network.engine.spikes(self.population.index)

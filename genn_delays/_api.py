@@ -75,7 +75,7 @@ from .neurons import (
 )
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
-from .simulation import Simulation, SimulationCompiler, Spikes, Trace
+from .simulation import Simulation, SimulationCompiler, Spikes, Trace, trained_network
 from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
@@ -181,4 +181,5 @@ __all__ = [
     "from_ml_genn",
     "register",
     "to_ml_genn",
+    "trained_network",
 ]

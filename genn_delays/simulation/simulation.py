@@ -171,8 +171,16 @@ class Simulation:
         self.engine.set_pending(pending, now)
 
     @in_turn
-    def reset(self) -> None:
-        """Back to step 0: variables as they were at first, nothing on its way, recordings empty."""
+    def reset(self, *, keep_time: bool = False) -> None:
+        """Back to step 0: variables as they were at first, nothing on its way, recordings empty.
+
+        Args:
+            keep_time: between two examples: time goes on, and with it recordings, random numbers and step currents.
+        """
+        if check_switch("keep_time", keep_time):
+            now = self.engine.now
+            self._restore(now, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))
+            return
         if isinstance(self._sink, InFile):
             raise InvalidValueError("reset: recordings are written to a file; compile the network again with another")
         self._restore(0, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))

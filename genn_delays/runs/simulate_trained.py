@@ -109,7 +109,8 @@ def simulate_trained(
         folder, checkpoint, data_dir, data, progress: see :func:`.evaluate.evaluate`.
         examples: the first so many of the test set; all of them where not given.
         backend: of the simulation, ``"cpu"`` where not given.
-        threads: of the cpu backend.
+        threads: of the cpu backend; one where not given, as threads that meet in every step of a small network wait
+            longer than they compute.
 
     Raises:
         GennDelaysError: something does not fit, before anything is computed.
@@ -121,6 +122,7 @@ def simulate_trained(
         raise unknown("--backend (of simulations)", backend, BACKENDS)
     config = with_data_dir(folder.read_config(), data_dir, data)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
+    config = replace(config, compiler=replace(config.compiler, threads=1 if threads is None else threads))
     validate(config)
     found = load_data(config, quiet=not progress)
     number = len(found.y_test)

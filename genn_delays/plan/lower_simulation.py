@@ -176,7 +176,10 @@ def _on_grids(
     """The receptors with the grids of their weights, to which those of synapses are rounded."""
     for c in network.connections:
         if not np.isfinite(wiring.largest[c.index]):
-            raise InvalidValueError(f"connection {c.name!r}: a weight is not finite in single precision")
+            raise InvalidValueError(
+                f"connection {c.name!r}: a weight is not finite in single precision; allowed are up to 3.4e+38 of "
+                "either sign"
+            )
     scale = np.ones(_next_column(network, receptors))
     found: list[tuple[slice, int, list[tuple[npt.NDArray[np.float64], int]]]] = []
     for p in network.populations:

@@ -24,10 +24,12 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
     VarRecorder,
+    memory,
 )
 from genn_delays.backends.cpu import engine, inference
-from genn_delays.errors import InvalidValueError, RunFolderError
+from genn_delays.errors import InvalidValueError, OutOfMemoryError, RunFolderError
 
+PIECE, ROW_FLOATS = inference.PIECE, engine.ROW_FLOATS
 CASES = {
     "recurrent": Case.numbered(1),
     "deep": Case.numbered(2),
@@ -46,6 +48,11 @@ def short_pieces(monkeypatch):
     """Short examples have several pieces and tiles too."""
     monkeypatch.setattr(inference, "PIECE", 4)
     monkeypatch.setattr(engine, "ROW_FLOATS", 1)
+
+
+def as_they_are(monkeypatch):
+    monkeypatch.setattr(inference, "PIECE", PIECE)
+    monkeypatch.setattr(engine, "ROW_FLOATS", ROW_FLOATS)
 
 
 def compiled_for(case, backend="cpu"):
@@ -139,12 +146,28 @@ def spikes(steps, examples, seed=0):
 
 
 def test_memory_does_not_grow_with_time(monkeypatch):
-    monkeypatch.undo()  # pieces as they are
+    as_they_are(monkeypatch)
     with small(100) as short, small(10_000) as long, small(10_000, inference=False) as trained:
         held = [compiled.engine.bytes_held()[1] for compiled in (short, long, trained)]
         assert held[0] == held[1] < held[2] / 50
         inner = [sum(a.nbytes for owner in c.engine._population_arrays for a in owner.values()) for c in (short, long)]
         assert inner[0] == inner[1]
+
+
+def test_memory_is_foreseen_by_part(monkeypatch):
+    """Before anything is compiled or allocated; what training would need of the same network does not count."""
+    as_they_are(monkeypatch)
+    monkeypatch.setattr(memory, "host_memory", lambda: (17_000_000, "a machine which has"))
+    small(10_000).__exit__(None, None, None)
+    with pytest.raises(OutOfMemoryError, match=r"MB in this process, a machine which has 17 MB free; the largest: "):
+        small(10_000, inference=False, batch_size=64)
+    network = Network()
+    with network:
+        a = Population(SpikeInput(), 80_000, "in")
+        b = Population(LeakyIntegrate(tau_mem=20.0, readout="sum_var"), 3, "out")
+        Connection(a, b, FixedNumber(sparsity=0.9))
+    with pytest.raises(OutOfMemoryError, match=r"the largest: event_start of population 'in' 21 MB"):
+        InferenceCompiler(1000, batch_size=64).compile(network)
 
 
 def test_recorders_get_all_steps_of_what_they_ask_for():

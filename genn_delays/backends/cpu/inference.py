@@ -235,7 +235,9 @@ class CPUInference(Contents):
                 for v, s in enumerate(p.model.states):
                     initial = self._population_arrays[p.index][f"par.initial__{s}"]
                     carry[:, v * live : (v + 1) * live] = initial[:, None]
-        events = {i: _Windows(d, examples) for i, d in self._inputs.items() if isinstance(d, EventData)}
+        events = {
+            i: _Windows(d, examples, plan.time_steps) for i, d in self._inputs.items() if isinstance(d, EventData)
+        }
         for passed in range(0, plan.time_steps, net.T - net.history):
             steps = min(net.T - net.history, plan.time_steps - passed)
             net.passed, net.end = passed, net.history + steps
@@ -377,19 +379,17 @@ class _Windows:
     They are sorted by lane and step once, so that a piece costs its own spikes.
     """
 
-    def __init__(self, data: EventData, examples: npt.NDArray[np.int64]) -> None:
+    def __init__(self, data: EventData, examples: npt.NDArray[np.int64], steps: int) -> None:
         part = data.part(examples)
-        lane = np.repeat(np.arange(len(examples)), np.diff(part.start))
-        order = np.lexsort((part.step, lane))
-        self.neuron, self.step, self.start = part.neuron[order], part.step[order], part.start
+        place = np.repeat(np.arange(len(examples)) * steps, np.diff(part.start)) + part.step
+        order = np.argsort(place, kind="stable")
+        self.neuron, self.step, self.place = part.neuron[order], part.step[order], place[order]
+        self.steps, self.lane = steps, np.arange(len(examples)) * steps
 
     def cut(self, begin: int, end: int) -> EventData:
         """The spikes of steps `begin` (maybe before the first one) to `end`, counted from `begin`."""
-        spans = [
-            first + np.searchsorted(self.step[first:last], (begin, end))
-            for first, last in zip(self.start[:-1], self.start[1:], strict=True)
-        ]
-        own = np.concatenate([np.arange(*span) for span in spans])
-        start = np.concatenate([[0], np.cumsum([span[1] - span[0] for span in spans])]).astype(np.int64)
-        step = (self.step[own] - begin).astype(np.int32)
-        return EventData(start, np.ascontiguousarray(self.neuron[own]), step, passing=True)
+        first = np.searchsorted(self.place, self.lane + max(begin, 0))
+        count = np.searchsorted(self.place, self.lane + min(end, self.steps)) - first
+        start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+        own = np.repeat(first - start[:-1], count) + np.arange(start[-1])
+        return EventData(start, self.neuron[own], self.step[own] - np.int32(begin), passing=True)

@@ -130,7 +130,8 @@ def _trained_summary(r: TrainedSimulation) -> str:
     ]
     lines = [r.model, *(f"  {name:<10}  {text}" for name, text in rows)]
     width = max([10, *(len(p.name) for p in r.populations)])
-    lines.append(f"  {'population':<{width}}     spikes  by predict  equal")
+    if r.populations:
+        lines.append(f"  {'population':<{width}}     spikes  by predict  equal")
     lines += [
         f"  {p.name:<{width}}  {p.simulated:>9,}  {p.predicted:>10,}  {100 * p.equal:.4f} %" for p in r.populations
     ]

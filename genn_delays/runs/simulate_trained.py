@@ -132,46 +132,44 @@ def simulate_trained(
     check_evaluable(folder, path, config)
     c, network = config.compiler, build_network(config)
     source, output = check_data(config, network, found)
-    compiler = InferenceCompiler(
-        c.example_timesteps,
-        c.dt,
-        c.batch_size,
-        losses=build_compiler(config).losses,
-        backend=backend_of(backend, c.threads),
-    )
+    losses, on = build_compiler(config).losses, backend_of(backend, c.threads)
+    compiler = InferenceCompiler(c.example_timesteps, c.dt, c.batch_size, losses=losses, backend=on)
     x, y = take(found.x_test, np.arange(number)), found.y_test[:number]
     with compiler.compile(network) as compiled:
         compiled.load(path)
         predicted = _predicted(compiled, source, output, x, progress)
         build, run, simulated = _simulated(compiled, source, output, x, config, progress)
-        epoch = compiled.epoch
-    z, truth = (
-        np.where(as_readout(output.neuron.readout).best == "largest", o.z, -o.z) for o in (simulated, predicted)
-    )
-    answers, theirs = z.argmax(axis=1), truth.argmax(axis=1)
-    labelled = found.labelled and np.ndim(y) == 1
-    largest = float(np.abs(predicted.z).max())
-    shares = _equal(simulated, predicted)
-    both = sum(s.simulated + s.predicted for s in shares)
+    labels = y if found.labelled and np.ndim(y) == 1 else None
+    populations, equal_spikes = _equal(simulated, predicted)
     return TrainedSimulation(
         model=config.model.name,
         dataset=config.training.dataset,
         backend=backend,
         checkpoint=checkpoint,
-        epoch=epoch,
+        epoch=compiled.epoch,
         examples=number,
         example_ms=c.example_timesteps * c.dt,
-        accuracy=float((answers == y).mean()) if labelled else None,
-        predicted_accuracy=float((theirs == y).mean()) if labelled else None,
-        equal_answers=float((answers == theirs).mean()),
-        equal_spikes=_share(sum(_common(s) for s in shares), both),
-        largest_difference=float(np.abs(simulated.z - predicted.z).max()) / largest if largest else 0.0,
-        populations=shares,
+        equal_spikes=equal_spikes,
+        populations=populations,
         build_seconds=round(build, 3),
         run_seconds=round(run, 4),
         real_time_factor=float(f"{1000.0 * run / (number * c.example_timesteps * c.dt):.4g}"),
         out=str(folder),
+        **_compared(output, simulated.z, predicted.z, labels),
     )
+
+
+def _compared(output: Population, z: npt.NDArray[Any], predicted: npt.NDArray[Any], labels: Any) -> dict[str, Any]:
+    """The figures of outputs ``[example, neuron]``."""
+    sign = 1 if as_readout(output.neuron.readout).best == "largest" else -1
+    answers, theirs = ((sign * values).argmax(axis=1) for values in (z, predicted))
+    largest = float(np.abs(predicted).max())
+    return {
+        "accuracy": None if labels is None else float((answers == labels).mean()),
+        "predicted_accuracy": None if labels is None else float((theirs == labels).mean()),
+        "equal_answers": float((answers == theirs).mean()),
+        "largest_difference": float(np.abs(z - predicted).max()) / largest if largest else 0.0,
+    }
 
 
 # --- activity --------------------------------------------------------------------------------------------------------
@@ -249,19 +247,17 @@ def _run(simulation: Simulation, source: str, x: Any, examples: int, steps: int,
         simulation.run(duration, {source: tuple(x[number])} if spiking else None, progress=False)
 
 
-def _equal(simulated: _Activity, predicted: _Activity) -> tuple[EqualSpikes, ...]:
-    found = []
+def _equal(simulated: _Activity, predicted: _Activity) -> tuple[tuple[EqualSpikes, ...], float]:
+    """By population, and the share of all together."""
+    found, common, both = [], 0, 0
     for name, own in simulated.spikes.items():
         theirs = predicted.spikes[name]
-        common = np.intersect1d(own, theirs, assume_unique=True).size
-        found.append(EqualSpikes(name, own.size, theirs.size, _share(common, own.size + theirs.size)))
-    return tuple(found)
+        equal, every = np.intersect1d(own, theirs, assume_unique=True).size, own.size + theirs.size
+        found.append(EqualSpikes(name, own.size, theirs.size, _share(equal, every)))
+        common, both = common + equal, both + every
+    return tuple(found), _share(common, both)
 
 
-def _share(common: float, both: int) -> float:
+def _share(common: int, both: int) -> float:
     """The share of the common ones among those that either has."""
     return common / (both - common) if both else 1.0
-
-
-def _common(s: EqualSpikes) -> float:
-    return s.equal * (s.simulated + s.predicted) / (1.0 + s.equal)

@@ -79,11 +79,12 @@ from .neurons import (
 )
 from .registry import register
 from .rewiring import SET, DeepR, RewiringRule, RigL, SignedRigL
-from .simulation import Simulation, SimulationCompiler, Spikes, Trace
+from .simulation import Simulation, SimulationCompiler, Spikes, Trace, trained_network
 from .synapses import Alpha, Conductance, Delta, Exponential
 from .training.compiled_network import CompiledNetwork
 from .training.event_prop_compiler import EventPropCompiler
 from .training.folding import Folded, fold_batch_norm
+from .training.inference_compiler import InferenceCompiler
 from .training.surrogate_compiler import SurrogateCompiler
 
 __all__ = [
@@ -131,6 +132,7 @@ __all__ = [
     "GeNN",
     "GennDelaysError",
     "HodgkinHuxley",
+    "InferenceCompiler",
     "Initializer",
     "Input",
     "InputLayer",
@@ -189,4 +191,5 @@ __all__ = [
     "from_ml_genn",
     "register",
     "to_ml_genn",
+    "trained_network",
 ]

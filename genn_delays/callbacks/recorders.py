@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..errors import InvalidValueError, check_switch, shown
 from ..network import Population
+from ..plan.protocol import KeepsSpikes
 from .callback import Callback
 from .filters import ExampleFilter, Examples, NeuronFilter, chosen_neurons
 
@@ -88,6 +89,8 @@ class SpikeRecorder(_Recorder):
         if not self.population.spiking:
             raise InvalidValueError(f"SpikeRecorder needs a population that spikes, got {self.population.name!r}")
         self._times, self._neurons, self._counts = [], [], []  # every call of train or evaluate returns its own
+        if isinstance(compiled_network.engine, KeepsSpikes):
+            compiled_network.engine.keep_spikes(self.population.index)
 
     def on_batch_end(self, batch: int, metrics: Metrics) -> None:
         lanes = self._lanes(batch)

@@ -62,7 +62,7 @@ def emit(plan: Plan) -> str:
             templates.get_template(f"{template}.cpp.j2").render(version=__version__, purpose=Purpose, **values)
         )
 
-    models = _models(plan)
+    models = models_of(plan)
     views = [_view(plan, p, models) for p in plan.populations]
     groups = [[views[i] for i in group] for group in plan.groups]
     outputs = [views[p.index] for p in plan.outputs]
@@ -96,16 +96,16 @@ def emit(plan: Plan) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
 
 
-def _of_structures(plan: Plan) -> dict[str, Any]:
+def structure_values(plan: Plan) -> dict[str, Any]:
     """The values that the template of the structures reads."""
     numbers = [mangled(name) for name in number_names(plan.every_optimiser)]
     named = {"optimiser_numbers": numbers, "rule_numbers": rule_numbers(plan), "output_numbers": output_members(plan)}
-    return {**named, "kept": kept_on_cpu(), **limits(plan)}
+    return {**named, "kept": kept_on_cpu(), "pieces": plan.forward_only, **limits(plan)}
 
 
 def emit_structures(plan: Plan) -> str:
     """The beginning of a plan's source, with the structures that kernels get."""
-    return environment("cpu").get_template("prelude.cpp.j2").render(version=__version__, **_of_structures(plan))
+    return environment("cpu").get_template("prelude.cpp.j2").render(version=__version__, **structure_values(plan))
 
 
 def _add_passes(add: Callable[..., None], plan: Plan) -> None:
@@ -116,7 +116,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
     forms = sorted({c.gradient_form or "" for c in plan.connections})
-    add("prelude", **_of_structures(plan))
+    add("prelude", **structure_values(plan))
     if any_few(plan):
         add("few", neurons=NEURONS, lanes=FEW_LANES)
     add("tile", **limits(plan))
@@ -269,7 +269,7 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     rises = bool(plan.event_prop and distance)
     words = words_of(distance)
     computed: dict[str, Any] = {
-        "m": m, "model": model, "parameters": _used(p, reads, initial), "rises": rises,
+        "m": m, "model": model, "parameters": used_numbers(p, reads, initial), "rises": rises,
         "distance_reads": [s for s in model.states if s in words],
     }  # fmt: skip
     same = [q for q in plan.populations if q.model == model]
@@ -285,18 +285,18 @@ def _add_model(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) 
     backward = [*model.back.values(), *model.adjoint.values(), model.gradient, *distance, *filter(None, [model.hold])]
     later = words_of(backward)
     plain = {"suffix": "", "slopes": [], "current": False, "batch_norm": False}
-    add("adjoint", m=m, model=model, parameters=_used(p, backward), later=later, **plain)
+    add("adjoint", m=m, model=model, parameters=used_numbers(p, backward), later=later, **plain)
     learned = {_suffix(q): q for q in plan.populations if q.slopes and q.model == model}
     for suffix, q in sorted(learned.items()):
         add(
             "adjoint", m=m, model=model, suffix=suffix, later=later, batch_norm=q.batch_norm is not None,
-            parameters=_used(p, [*backward, *model.jump.values()], initial),
+            parameters=used_numbers(p, [*backward, *model.jump.values()], initial),
             slopes=[{"name": c, "term": slope_term(model, c)} for c in q.slopes],
             current=any(c.startswith(derived_name("b", "")) for c in q.slopes),
         )  # fmt: skip
     support = _support(plan)
     if distance and support is not None:
-        add("active", m=m, model=model, parameters=_used(p, distance), support=f"{float(support)}f")
+        add("active", m=m, model=model, parameters=used_numbers(p, distance), support=f"{float(support)}f")
 
 
 def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationPlan) -> None:
@@ -322,7 +322,7 @@ def _add_event_prop(add: Callable[..., None], plan: Plan, m: int, p: PopulationP
         q = used[form, suffix]
         add(
             f"{form}adjoint_event_prop", m=m, model=model, transitions=transitions, suffix=suffix, kept=kept,
-            parameters=_used(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
+            parameters=used_numbers(p, reads, always), reads=_reads_variable(q), regularised=q.regularised,
             used_at_spike=words_of(at_spike), used_at_release=words_of(at_release),
         )  # fmt: skip
 
@@ -332,7 +332,7 @@ def _reads_variable(p: PopulationPlan) -> bool:
     return p.reads == "variable"
 
 
-def _models(plan: Plan) -> list[PopulationPlan]:
+def models_of(plan: Plan) -> list[PopulationPlan]:
     """One population for every different neuron model, in order of first use."""
     found: list[PopulationPlan] = []
     for p in plan.populations:
@@ -341,7 +341,7 @@ def _models(plan: Plan) -> list[PopulationPlan]:
     return found
 
 
-def _used(p: PopulationPlan, expressions: list[Printed], always: Sequence[str] = ()) -> list[tuple[int, str]]:
+def used_numbers(p: PopulationPlan, expressions: list[Printed], always: Sequence[str] = ()) -> list[tuple[int, str]]:
     """The per-neuron numbers that expressions read, with their place in the population's list."""
     words = words_of(expressions) | set(always)
     return [(index, name) for index, name in enumerate(p.parameters) if name in words]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -176,7 +176,10 @@ def _on_grids(
     """The receptors with the grids of their weights, to which those of synapses are rounded."""
     for c in network.connections:
         if not np.isfinite(wiring.largest[c.index]):
-            raise InvalidValueError(f"connection {c.name!r}: a weight is not finite in single precision")
+            raise InvalidValueError(
+                f"connection {c.name!r}: a weight is not finite in single precision; allowed are up to 3.4e+38 of "
+                "either sign"
+            )
     scale = np.ones(_next_column(network, receptors))
     found: list[tuple[slice, int, list[tuple[npt.NDArray[np.float64], int]]]] = []
     for p in network.populations:
@@ -277,6 +280,41 @@ def _unknown_drive(p: Population, drive: Drive) -> InvalidValueError:
 
 def _single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return values.astype(np.float32)
+
+
+def settable_parameters(p: Population) -> dict[str, npt.NDArray[np.float64]]:
+    """The parameters of a population ``[neuron]`` each, as they were sampled: of its equations, those of its synapses
+    included, and its bias where it has one."""
+    if not isinstance(p.neuron, DynamicNeuron):
+        return {}
+    both = joined(p)
+    return {name: value for name, value in both.values.items() if name in (*both.equations.parameters, "bias")}
+
+
+def with_parameters(
+    plan: SimulationPlan, p: Population, values: Mapping[str, npt.NDArray[np.float64]]
+) -> SimulationPlan:
+    """The plan with other parameters of a population ``[neuron]`` each, all of :func:`settable_parameters`.
+
+    Raises:
+        InvalidValueError: they do not fit the neuron, or the time step is too long for them.
+    """
+    assert isinstance(p.neuron, DynamicNeuron)
+    planned, both = plan.populations[p.index], joined(p)
+    model = planned.model
+    assert model is not None
+    for name, value in values.items():
+        if name.startswith("tau") and not (value > 0).all():
+            raise InvalidValueError(f"{name} of population {p.name!r} must be above 0 ms, got {value.min():g}")
+    own = {name: value for name, value in values.items() if name in p.neuron.parameter_values()}
+    changed = p.neuron.with_parameters(own)
+    known = {**both.values, **values}
+    changed.check_sampled(p.name, known)
+    numbers = {**planned.parameters, **_coefficients(p, model, known, plan.dt)}
+    numbers |= {name: known[name] for name in model.step_parameters}
+    bias = _single(known["bias"]) if "bias" in known else None
+    new = replace(planned, parameters={name: numbers[name] for name in planned.parameters}, bias=bias)
+    return replace(plan, populations=tuple(new if q.index == p.index else q for q in plan.populations))
 
 
 def _population(p: Population, own: list[int], first: int, level: int, dt: float) -> SimulatedPopulation:

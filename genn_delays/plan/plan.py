@@ -308,8 +308,8 @@ class Plan:
         batch_size: lanes at most.
         regularisation: of hidden neurons' spike counts, None for none.
         clip_norm: gradients are scaled down to this norm where theirs is larger, None for never.
-        surrogate, surrogate_code: replacement of the spike's derivative; None under EventProp.
-        event_prop: how gradients at spikes are computed; None with a surrogate.
+        surrogate, surrogate_code: replacement of the spike's derivative; None under EventProp and for inference.
+        event_prop: how gradients at spikes are computed; None with a surrogate and for inference.
         max_spikes: a neuron may spike this often in an example, None for any number.
         network: source of the plan, only for a backend that gives it to another library.
         alphas: learning rates that were set while training, by what learns; the only part that changes.
@@ -336,6 +336,11 @@ class Plan:
     def outputs(self) -> list[PopulationPlan]:
         """Populations with a readout, in order of creation."""
         return [p for p in self.populations if p.readout is not None]
+
+    @property
+    def forward_only(self) -> bool:
+        """True if it was made for inference: it says of no gradient how it would be computed."""
+        return self.surrogate is None and self.event_prop is None
 
     @property
     def learns(self) -> bool:

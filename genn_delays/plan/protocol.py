@@ -356,6 +356,22 @@ class TellsBytes(Protocol):
         """The name of its backend, and the bytes of all arrays."""
 
 
+@runtime_checkable
+class KeepsSpikes(Protocol):
+    """An engine that keeps the spikes of the populations that it is told of, and of no others."""
+
+    def keep_spikes(self, population: int) -> None:
+        """Keep the spikes of a population from now on, to be read by :meth:`Engine.spikes`."""
+
+
+@runtime_checkable
+class Infers(Protocol):
+    """A backend that runs plans without gradients (:attr:`~genn_delays.plan.plan.Plan.forward_only`)."""
+
+    def build_inference(self, plan: Plan) -> Engine:
+        """Generate, compile (or take from the cache), allocate."""
+
+
 class Backend(Protocol):
     """A way to run plans."""
 

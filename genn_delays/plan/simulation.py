@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -295,6 +295,14 @@ def give_spikes(plan: SimulationPlan, recording: Recording, record: npt.NDArray[
 
 Given = Mapping[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]
 """Spikes of populations as steps and neurons, sorted by both."""
+
+
+@runtime_checkable
+class TakesParameters(Protocol):
+    """An engine whose neurons' parameters can change while it runs."""
+
+    def take_parameters(self, plan: SimulationPlan, population: int) -> None:
+        """Go on with the parameters and the bias that a population has in this plan, which is the same otherwise."""
 
 
 class SimulationEngine(Protocol):

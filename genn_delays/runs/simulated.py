@@ -68,7 +68,8 @@ class SimulationConfig:
         if "simulation" not in check:
             trained = "training" in check or "compiler" in check
             raise InvalidValueError(
-                "this is a model to be trained, with [training] and without [simulation]: `genn-delays train` trains it"
+                "this is a model to be trained, with [training] and without [simulation]: `genn-delays train` trains "
+                "it, and `genn-delays simulate` takes the folder of its run"
                 if trained
                 else "a model lacks its section [simulation]"
             )

@@ -3,5 +3,6 @@
 from .compiler import SimulationCompiler
 from .recording import Spikes, Trace
 from .simulation import Simulation
+from .trained import trained_network
 
-__all__ = ["Simulation", "SimulationCompiler", "Spikes", "Trace"]
+__all__ = ["Simulation", "SimulationCompiler", "Spikes", "Trace", "trained_network"]

@@ -10,12 +10,14 @@ from ..backends import as_backend, simulating
 from ..errors import InvalidValueError, check_count, check_path, check_real, shown, unknown
 from ..floating import usual_errors
 from ..memory import told
-from ..network import Network
+from ..network import Network, Population
 from ..plan.lower_simulation import lower_simulation
 from ..plan.simulation_memory import foresee_simulation
 from ..random import MAX_SEED
+from ..training.compiled_network import CompiledNetwork
 from .recording import as_recording
 from .simulation import Simulation
+from .trained import trained_network
 
 
 class SimulationCompiler:
@@ -51,12 +53,17 @@ class SimulationCompiler:
         self.rng_seed = check_count("rng_seed", rng_seed, 0, MAX_SEED)
 
     def compile(
-        self, network: Network, record: Mapping[Any, Any] | None = None, *, record_to: str | Path | None = None
+        self,
+        network: Network | CompiledNetwork,
+        record: Mapping[Any, Any] | None = None,
+        *,
+        record_to: str | Path | None = None,
     ) -> Simulation:
         """A network ready to run, at step 0.
 
         Args:
-            network: its description.
+            network: its description; or a compiled one, whose trained network is simulated
+                (:func:`~genn_delays.trained_network`), in steps of the same dt.
             record: by population (or its name) what is recorded of it: ``"spikes"``, the name of a variable, a
                 :class:`~genn_delays.Spikes` or :class:`~genn_delays.Trace`, or a list of these.
             record_to: an HDF5 file to which recordings are written as they are made, in place of being kept in memory;
@@ -68,6 +75,14 @@ class SimulationCompiler:
             CompileError: the generated code did not compile.
             OutOfMemoryError: the network needs more memory than there is; nothing has been built.
         """
+        if isinstance(network, CompiledNetwork):
+            if network.dt != self.dt:
+                raise InvalidValueError(
+                    f"dt must be {network.dt:g} ms, that of the trained network, whose delays are in its steps; got "
+                    f"{self.dt:g}"
+                )
+            record = _by_name(network.network, record)
+            network = trained_network(network)
         if not isinstance(network, Network):
             raise InvalidValueError(f"compile needs a Network, got {shown(network)}")
         if not network.populations:
@@ -83,3 +98,10 @@ class SimulationCompiler:
 
     def __repr__(self) -> str:
         return f"<SimulationCompiler: steps of {self.dt:g} ms, backend {self.backend.name}>"
+
+
+def _by_name(network: Network, record: Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
+    """The same with names in place of a network's own populations."""
+    if not isinstance(record, Mapping):
+        return record
+    return {p.name if isinstance(p, Population) and p.network is network else p: what for p, what in record.items()}

@@ -15,8 +15,16 @@ from ..errors import InvalidValueError, check_choice, check_path, check_real, ch
 from ..initializers import as_array, real_array
 from ..network import Network, Population
 from ..neurons.spike_source import given_spikes
-from ..plan.lower_simulation import spikes_in_steps
-from ..plan.simulation import LAST_STEP, Given, Recording, SimulatedPopulation, SimulationEngine, SimulationPlan
+from ..plan.lower_simulation import settable_parameters, spikes_in_steps, with_parameters
+from ..plan.simulation import (
+    LAST_STEP,
+    Given,
+    Recording,
+    SimulatedPopulation,
+    SimulationEngine,
+    SimulationPlan,
+    TakesParameters,
+)
 from ..training.data import find_population
 from ..training.turns import Turns, in_turn
 from .checkpoints import load_simulation, save_simulation
@@ -49,6 +57,7 @@ class Simulation:
         self._began = {(p.index, s): engine.variable(p.index, s) for p in plan.populations for s in p.states}
         self._sink = InMemory(recording) if path is None else InFile(path, plan, recording)
         self._recorded_from = 0
+        self._set: dict[int, dict[str, npt.NDArray[np.float64]]] = {}
         self._turns = Turns(engine)  # type: ignore[arg-type]
         self._closed = False
 
@@ -171,8 +180,16 @@ class Simulation:
         self.engine.set_pending(pending, now)
 
     @in_turn
-    def reset(self) -> None:
-        """Back to step 0: variables as they were at first, nothing on its way, recordings empty."""
+    def reset(self, *, keep_time: bool = False) -> None:
+        """Back to step 0: variables as they were at first, nothing on its way, recordings empty.
+
+        Args:
+            keep_time: between two examples: time goes on, and with it recordings, random numbers and step currents.
+        """
+        if check_switch("keep_time", keep_time):
+            now = self.engine.now
+            self._restore(now, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))
+            return
         if isinstance(self._sink, InFile):
             raise InvalidValueError("reset: recordings are written to a file; compile the network again with another")
         self._restore(0, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))
@@ -185,25 +202,54 @@ class Simulation:
         """A population, given itself or by name."""
         return find_population(self.network, key)
 
-    def _variable(self, key: Population | str, name: str) -> SimulatedPopulation:
+    def _named(self, key: Population | str, name: str) -> SimulatedPopulation:
+        """The population that has a variable or parameter of this name."""
         p = self.plan.populations[self.population(key).index]
-        check_choice(f"variable of population {p.name!r}", name, p.states)
+        known = (*p.states, *(n for n in self._parameters(p.index) if n not in p.states))
+        check_choice(f"variable of population {p.name!r}, or parameter,", name, known)
         return p
+
+    def _parameters(self, index: int) -> dict[str, npt.NDArray[np.float64]]:
+        """The parameters of a population as they are now."""
+        if index not in self._set:
+            self._set[index] = settable_parameters(self.network.populations[index])
+        return self._set[index]
 
     @in_turn
     def get(self, population: Population | str, variable: str) -> npt.NDArray[np.float32]:
-        """A variable of all neurons ``[neuron]`` as it is now, after the jumps of spikes: ``get(e, "v")``. The current
-        of an exponential synapse is ``"i_syn"``, of a second one onto the population ``"i_syn_2"``."""
-        return self.engine.variable(self._variable(population, variable).index, variable)
+        """A variable of all neurons ``[neuron]`` as it is now, after the jumps of spikes: ``get(e, "v")``; or one of
+        their parameters: ``get(e, "tau_mem")``. The current of an exponential synapse is ``"i_syn"``, of a second one
+        onto the population ``"i_syn_2"``; its time constant is ``"tau_syn"``, or ``"tau_syn_2"``."""
+        p = self._named(population, variable)
+        if variable in p.states:
+            return self.engine.variable(p.index, variable)
+        return self._parameters(p.index)[variable].astype(np.float32)
 
     @in_turn
     def set(self, population: Population | str, variable: str, values: Any) -> None:
-        """Give a variable other values, a number or an array ``[neuron]``; time goes on from them."""
-        p = self._variable(population, variable)
+        """Give a variable or a parameter other values, a number or an array ``[neuron]``; time goes on with them.
+
+        Parameters stay as they are set over :meth:`reset`. A checkpoint is of a network with these parameters: set them
+        before it is loaded into another simulation. On ``"cpu"`` code may be compiled anew, where a parameter was
+        one number for all neurons and is no longer.
+
+        Raises:
+            InvalidValueError: there is none of this name, or values do not fit it or the time step.
+        """
+        p = self._named(population, variable)
         what = f"{variable} of population {p.name!r}"
         if as_array(what, values).ndim == 0:
             values = np.full(p.size, check_real(what, values))
-        self.engine.set_variable(p.index, variable, real_array(what, values, (p.size,)).astype(np.float32))
+        found = real_array(what, values, (p.size,))
+        if variable in p.states:
+            self.engine.set_variable(p.index, variable, found.astype(np.float32))
+            return
+        if not isinstance(self.engine, TakesParameters):
+            raise InvalidValueError(f"{what} cannot be set: this backend keeps parameters as they were compiled")
+        changed = {**self._parameters(p.index), variable: found.astype(np.float64)}
+        plan = with_parameters(self.plan, self.network.populations[p.index], changed)
+        self.engine.take_parameters(plan, p.index)
+        self.plan, self.source, self._set[p.index] = plan, self.engine.source, changed
 
     @in_turn
     def save(self, path: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..network import Connection, Population
 from ..overview import Overview, Summarised
 from ..plan.compiled import Compiled
 from ..plan.finite import not_finite, refuse
+from ..plan.plan import Plan
 from ..plan.populations import PopulationState
 from ..plan.protocol import Learner, TellsBytes
 from ..plan.summary import overview
@@ -129,6 +131,10 @@ class Contents(Summarised, Compiled):
         refuse(f"and no checkpoint {target} is written", *[f"{what} of {owner}" for owner, what in owners if what])
         save_checkpoint(target, self.plan, Checkpoint(states, populations, progress))
 
+    def _as_trained(self) -> Sequence[Plan]:
+        """Plans of this network whose checkpoints it loads besides those of its own plan."""
+        return ()
+
     @in_turn
     def load(self, path: str | Path | tuple[Any, ...], serialiser: Numpy | None = None) -> None:
         """Take over a checkpoint of the same network; ``train`` goes on from there with the same bits.
@@ -139,7 +145,8 @@ class Contents(Summarised, Compiled):
         Raises:
             RunFolderError: it is missing, damaged or of another network. The network is left as it was.
         """
-        checkpoint = load_checkpoint(checkpoint_file(path, serialiser), self.plan)
+        file = checkpoint_file(path, serialiser)
+        checkpoint = load_checkpoint(file, self.plan, self._as_trained())
         for c in self.plan.connections:
             self.engine.set_state(c.index, fitting(checkpoint.states[c.name], c))
         for p in self.plan.populations:

@@ -49,8 +49,7 @@ def fold_batch_norm(compiled: CompiledNetwork) -> Folded:
                 scale, shift, mean, var = (values[f"batch_norm_{n}"] for n in ("scale", "shift", "mean", "var"))
                 factors[p.index], bias = factor_and_offset(scale, shift, mean, var, plan.batch_norm.epsilon)
             neuron = p.neuron
-            learned = {name: values[name].astype(np.float64) for name in plan.learned if name in values}
-            learned = {name: value for name, value in learned.items() if not name.startswith("batch_norm")}
+            learned = {n: v.astype(np.float64) for n, v in values.items() if not n.startswith("batch_norm")}
             synapses.append(p.synapse.with_parameters(learned))
             own = {name: value for name, value in learned.items() if name not in p.synapse.parameter_values()}
             if own and isinstance(neuron, DynamicNeuron):

@@ -24,6 +24,17 @@ def describe(plan: Plan) -> dict[str, Any]:
     }
 
 
+def describe_like(plan: Plan, theirs: Any) -> dict[str, Any]:
+    """The same, with the fingerprint of `theirs` where it includes how strongly phantom spikes push: inference has
+    none."""
+    found, populations = describe(plan), theirs.get("populations") if isinstance(theirs, dict) else None
+    for p in plan.populations:
+        other = populations.get(p.name) if isinstance(populations, dict) else None
+        if p.has_phantoms and isinstance(other, dict):
+            found["populations"][p.name]["parameters"] = other.get("parameters")
+    return found
+
+
 def _population(p: PopulationPlan) -> dict[str, Any]:
     return {
         "size": p.size,

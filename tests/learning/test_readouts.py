@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import exp
 
 import numpy as np
 import pytest
-from networks import Case
+from networks import Case, largest_difference
+from own_classes import registered
 from refused import refused
 
-from genn_delays.learning.readouts import READOUTS
+from genn_delays.learning.readouts import READOUTS, Readout
 from genn_delays.runs.build import validate
 from genn_delays.runs.config import Config
 from genn_delays.runs.models import load_model
@@ -100,3 +101,39 @@ def test_readouts_in_a_model_file(readout):
             allowed = "'avg_var_exp_weight'" if readout == "spike_count" else "'spike_count'"
             with refused("[[populations]] 'digit'", f"readout {readout!r}", kind, allowed):
                 validate(config)
+
+
+@dataclass(frozen=True)
+class SumAndTop(Readout):
+    """``z_i`` is the sum and the maximum over time; not its derivative, which reads both, of 8 and of 4 bytes."""
+
+    begin = """
+        total = double(0)
+        top = real(0)
+        """
+    each = """
+        total = total + double(v)
+        top = max(top, v)
+        """
+    end = "z = real(total) + top"
+    back = "dv = dz * (real(total) + 3 * top)"
+
+
+@dataclass(frozen=True)
+class SoftSumAndTop(SumAndTop):
+    """The same of the softmax."""
+
+    reads = "softmax"
+
+
+@pytest.mark.parametrize("kind", [SumAndTop, SoftSumAndTop])
+def test_numbers_of_different_sizes_are_carried_to_the_backward_pass(kernels, kind):
+    """Each has memory of its own."""
+    case = replace(Case.numbered(3), readout="sum_and_top")
+    gradients = []
+    with registered({"sum_and_top": kind}):
+        for backend in ("reference", kernels):
+            with case.compile(backend) as compiled:
+                gradients.append(compiled.gradients(*case.data())[1].values())
+    for expected, found in zip(*gradients, strict=True):
+        assert largest_difference(found, expected) < 1e-5

@@ -55,6 +55,11 @@ class CPU:
 
         return CPUEngine(plan, self.num_threads)
 
+    def build_inference(self, plan: Plan) -> Engine:
+        from .inference import CPUInference
+
+        return CPUInference(plan, self.num_threads)
+
     def connect_simulation(self, places: Places) -> CPUWiring:
         from .wiring import connect
 

@@ -36,7 +36,8 @@ class CPUSimulation:
 
     def __init__(self, plan: SimulationPlan, wiring: CPUWiring, recording: Recording, threads: int) -> None:
         self.plan, self.recording, self.threads, self.now = plan, recording, threads, 0
-        self._library, library_path, self.compiled = load_library(emit_simulation(plan, recording))
+        self._text = emit_simulation(plan, recording)
+        self._library, library_path, self.compiled = load_library(self._text)
         self.source: Path = library_path.with_suffix(".cpp")
         kinds = structures(emit_simulation_structures(plan))
         net = self._net = kinds["Network"]()
@@ -239,6 +240,22 @@ class CPUSimulation:
 
     def set_variable(self, population: int, name: str, values: npt.NDArray[np.float32]) -> None:
         self._population_arrays[population][f"var {name}"][...] = values
+
+    def take_parameters(self, plan: SimulationPlan, population: int) -> None:
+        """See :class:`~genn_delays.plan.simulation.TakesParameters`.
+
+        Where a parameter was one number for all neurons and no longer is, or has become one, the code is another.
+        """
+        text = emit_simulation(plan, self.recording)
+        if text != self._text:
+            self._library, library_path, self.compiled = load_library(text)
+            self.source, self._text = library_path.with_suffix(".cpp"), text
+            self._declare()
+        self.plan, p, arrays = plan, plan.populations[population], self._population_arrays[population]
+        for name, values in p.parameters.items():
+            arrays[f"par {name}"][...] = values
+        if p.bias is not None:
+            arrays["bias"][...] = p.bias
 
     def pending(self) -> npt.NDArray[np.int32]:
         found = np.zeros((self.plan.longest, self.plan.columns), np.int32)

@@ -44,6 +44,9 @@ class Reference:
     def build(self, plan: Plan) -> ReferenceEngine:
         return ReferenceEngine(plan, self.dtype, self.smooth_spikes)
 
+    def build_inference(self, plan: Plan) -> ReferenceEngine:
+        return self.build(plan)
+
     def connect_simulation(self, places: Places) -> ReferenceWiring:
         return ReferenceWiring(places)
 

@@ -142,6 +142,11 @@ class ReferenceSimulation:
     def set_variable(self, population: int, name: str, values: npt.NDArray[np.float32]) -> None:
         self.state[population][name] = values.astype(np.float32)
 
+    def take_parameters(self, plan: SimulationPlan, population: int) -> None:
+        """See :class:`~genn_delays.plan.simulation.TakesParameters`."""
+        self.plan = plan
+        self.numbers[population] = {n: v.astype(np.float32) for n, v in plan.populations[population].parameters.items()}
+
     def pending(self) -> npt.NDArray[np.int32]:
         return self.ring[(self.now + np.arange(self.plan.longest)) % self.slots]
 

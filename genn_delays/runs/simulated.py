@@ -31,7 +31,7 @@ from .tables import Table, as_table, check_keys, plain
 SIMULATION_SECTIONS = ("model", "network", "populations", "connections", "simulation", "versions")
 SPIKES = "spikes"
 SCALINGS = ("synapses", "neurons")
-"""What a scale below 1 makes fewer: neurons and the synapses of each, or neurons alone."""
+"""A scale below 1 makes neurons and the synapses of each fewer, or neurons alone."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ EVALUATORS = {"genn"}
 
 AS_SHIPPED = {
     "test_against_reference.py", "test_few_lanes.py", "test_one_pass.py", "test_reproducible.py", "test_rewiring.py",
-    "test_emit.py", "test_nonlinear.py", "test_every_bit.py",
+    "test_emit.py", "test_nonlinear.py", "test_every_bit.py", "test_vectors.py",
 }  # fmt: skip
 """Tests that hold kernels against `reference`, compiled with the flags that users get, as the self-test is by CI."""
 

@@ -152,8 +152,12 @@ def _summary(r: SimulationResult) -> str:
     lines = [r.model, *(f"  {name:<10}  {text}" for name, text in rows)]
     if r.populations:
         width = max(10, *(len(p.name) for p in r.populations))
-        lines.append(f"  {'population':<{width}}  neurons  rate (Hz)  CV of ISI  synchrony   silent")
+        heads = "neurons  rate (Hz)  CV of ISI  synchrony  correlation  rhythm (Hz)   silent"
+        lines.append(f"  {'population':<{width}}  {heads}")
         for p in r.populations:
             cv, synchrony = (f"{'-' if v is None else f'{v:.3f}':>9}" for v in (p.cv_isi, p.synchrony))
-            lines.append(f"  {p.name:<{width}}  {p.neurons:>7}  {p.rate:>9.3f}  {cv}  {synchrony}  {p.silent:>7}")
+            correlation = f"{'-' if p.correlation is None else f'{p.correlation:.4f}':>11}"
+            rhythm = f"{'-' if p.rhythm is None else f'{p.rhythm:.0f}':>11}"
+            figures = f"{p.neurons:>7}  {p.rate:>9.3f}  {cv}  {synchrony}  {correlation}  {rhythm}  {p.silent:>7}"
+            lines.append(f"  {p.name:<{width}}  {figures}")
     return "\n".join([*lines, f"  {'folder':<10}  {r.out}"])

@@ -12,6 +12,13 @@ where tau is the time constant of the synapse, and the length of a step for delt
 over time that one spike of weight 1 makes. Poisson drives have rate s nu and weight w / sqrt(s), likewise. Delays,
 neurons and other drives do not change. Correlations between neurons do: they grow as the network shrinks, as fewer
 neurons share their inputs, so a small network is not the large one in everything.
+
+Where nothing but the network itself keeps it going, a current in the place of a part of its input silences it. Models
+of such networks say ``scaling = "neurons"``: populations have ``s N`` neurons, and every neuron keeps its K synapses of
+each connection, with their weights, and so its input; correlations grow more than above, and there is a smallest scale,
+at which neurons have synapses from all others.
+
+Populations of given spikes (``spike_source``) keep their neurons.
 """
 
 from __future__ import annotations
@@ -42,7 +49,10 @@ def scaled(config: SimulationConfig) -> SimulationConfig:
     if s == 1.0:
         return config
     sizes = {p.name: check_count(f"{p.section} size", p.size) for p in config.populations}
-    smaller = {name: max(1, round(s * size)) for name, size in sizes.items()}
+    given = [p.name for p in config.populations if p.neuron["neuron"] == "spike_source"]
+    smaller = {name: size if name in given else max(1, round(s * size)) for name, size in sizes.items()}
+    if config.simulation.scaling == "neurons":
+        return _fewer_neurons(config, sizes, smaller)
     missing = dict.fromkeys(sizes, 0.0)
     connections = []
     for c in config.connections:
@@ -58,6 +68,51 @@ def scaled(config: SimulationConfig) -> SimulationConfig:
     populations = [_population(p, smaller[p.name], s, missing[p.name], config) for p in config.populations]
     settings = replace(config.simulation, scale=1.0)
     return replace(config, populations=tuple(populations), connections=tuple(connections), simulation=settings)
+
+
+def _fewer_neurons(config: SimulationConfig, sizes: dict[str, int], smaller: dict[str, int]) -> SimulationConfig:
+    """The network of fewer neurons with the synapses that they have at full size."""
+    connections = []
+    for c in config.connections:
+        if c.source not in sizes or c.target not in sizes:
+            return config  # building the network says that there is no such population
+        connections.append(_kept_degree(c, config.simulation.scale, sizes, smaller))
+    populations = [replace(p, size=smaller[p.name]) for p in config.populations]
+    settings = replace(config.simulation, scale=1.0)
+    return replace(config, populations=tuple(populations), connections=tuple(connections), simulation=settings)
+
+
+def _kept_degree(c: ConnectionConfig, s: float, sizes: dict[str, int], smaller: dict[str, int]) -> ConnectionConfig:
+    """A connection that gives every target as many synapses from fewer sources."""
+    table, kind = dict(c.connectivity), c.connectivity["connectivity"]
+    pre, post = smaller[c.source], smaller[c.target]
+    share = sizes[c.source] / pre
+    if kind == "fixed_probability":
+        table["p"] = needed = table["p"] * share
+        most, of = 1.0, "probability"
+    elif kind in ("fixed_in_degree", "fixed_out_degree", "fixed_total_number"):
+        n, by_source = check_count(f"{c.section} n", table["n"]), kind == "fixed_out_degree"
+        if by_source:  # its targets keep what they get, so a source has more where it shrinks and they do not
+            n = max(1, round(n * share * post / sizes[c.target]))
+        elif kind == "fixed_total_number":
+            n = max(1, round(n * post / sizes[c.target]))
+        table["n"] = n
+        others = 0 if table.get("allow_self_connections", True) else 1
+        needed, of = float(n), "synapses"
+        most = float((pre * (post - others)) if kind == "fixed_total_number" else (post if by_source else pre) - others)
+        if table.get("multapses", False):
+            most = float("inf")
+    else:
+        raise InvalidValueError(
+            f"{c.section}: connectivity {kind!r} has no form with fewer neurons and as many synapses of each; use it "
+            "at scale 1"
+        )
+    if needed > most:
+        raise InvalidValueError(
+            f"{c.section}: at scale {s:g}, scaling 'neurons', {pre:,} sources and {post:,} targets are too few for the "
+            f"synapses that every neuron keeps: {of} of {needed:.4g} where {most:.4g} is the most; use a larger scale"
+        )
+    return replace(c, connectivity=table)
 
 
 def _rate(config: SimulationConfig, population: str) -> float:

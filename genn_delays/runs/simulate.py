@@ -42,7 +42,7 @@ class PopulationFigures:
     Attributes:
         rate: mean over neurons, in Hz.
         cv_isi: coefficient of variation of inter-spike intervals, mean over neurons with three spikes or more.
-        synchrony: see :class:`~genn_delays.analysis.SpikeTrains`.
+        synchrony, correlation, rhythm: see :class:`~genn_delays.analysis.SpikeTrains`; the rhythm in Hz.
         silent: neurons without a spike.
     """
 
@@ -52,6 +52,8 @@ class PopulationFigures:
     rate: float
     cv_isi: float | None
     synchrony: float | None
+    correlation: float | None
+    rhythm: float | None
     silent: int
 
 
@@ -152,10 +154,8 @@ def _remarks(config: SimulationConfig, note: Note) -> None:
     if s.backend != "cpu" and (s.threads or 1) > 1:
         note(f"threads are the cpu backend's; threads = {s.threads} changes nothing")
     if s.scale < 1:
-        note(
-            f"scale {s.scale:g}: a smaller network with the mean and the variance of every neuron's input kept; "
-            "correlations are larger than at full size"
-        )
+        kept = "synapses" if s.scaling == "neurons" else "mean and the variance of its input"
+        note(f"scale {s.scale:g}: a smaller network, every neuron keeps the {kept}; correlations are larger")
 
 
 def _write_config(folder: RunFolder, config: SimulationConfig) -> None:
@@ -232,8 +232,9 @@ def _figures(t: SpikeTrains) -> PopulationFigures:
         return None if math.isnan(value) else round(value, 4)
 
     return PopulationFigures(
-        t.population, t.counts.size, int(t.counts.sum()), round(t.rate, 4), known(t.cv), known(t.synchrony), t.silent
-    )
+        t.population, t.counts.size, int(t.counts.sum()), round(t.rate, 4), known(t.cv), known(t.synchrony),
+        known(t.correlation), known(t.rhythm), t.silent,
+    )  # fmt: skip
 
 
 def _draw(

@@ -6,12 +6,13 @@ one table or a list of them. Times are in ms, delays in time steps of dt::
     [[populations]]     ..., drives = { kind = "poisson_drive", rate = 8000.0, weight = 0.1, synapse = "delta" }
                         or "current", "noise_current", "step_current"; neurons also "poisson_input", "spike_source"
     [simulation]        duration (ms, a multiple of dt), dt (0.1), transient (ms at the beginning that figures leave
-                        out), backend, threads, rng_seed, scale, rates, record
+                        out), backend, threads, rng_seed, scale, scaling, rates, record
     [simulation.rates]  population = its mean rate (Hz) in the network of full size, for a scale below 1
     [simulation.record] population = "spikes", a variable's name, { variable, neurons, every }, or a list of these;
                         all spikes where not given
 
-A model describes the network at its full size; ``scale`` makes it smaller, see :mod:`.scaling`.
+A model describes the network at its full size; ``scale`` makes it smaller, see :mod:`.scaling`: `scaling` says whether
+neurons have fewer synapses then ("synapses") or keep them ("neurons").
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ..backends import BACKENDS
-from ..errors import InvalidValueError, check_count, check_real, unknown
+from ..errors import InvalidValueError, check_choice, check_count, check_real, unknown
 from ..random import MAX_SEED
 from .config import network_tables, plain_tables, read_network
 from .sections import ConnectionConfig, ModelConfig, PopulationConfig, registered
@@ -29,6 +30,8 @@ from .tables import Table, as_table, check_keys, plain
 
 SIMULATION_SECTIONS = ("model", "network", "populations", "connections", "simulation", "versions")
 SPIKES = "spikes"
+SCALINGS = ("synapses", "neurons")
+"""A scale below 1 makes neurons and the synapses of each fewer, or neurons alone."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class SimulationSettings:
     threads: int | None = None
     rng_seed: int = 0
     scale: float = 1.0
+    scaling: str = "synapses"
     rates: dict[str, float] = field(default_factory=dict)
     record: dict[str, list[Any]] | None = None
 
@@ -126,6 +130,7 @@ def read_simulation(table: Table) -> SimulationSettings:
         check_count(f"{section} threads", table["threads"], 1, 1024)
     found["rng_seed"] = check_count(f"{section} rng_seed", table.get("rng_seed", 0), 0, MAX_SEED)
     found["scale"] = check_scale(f"{section} scale", table.get("scale", 1.0))
+    found["scaling"] = check_choice(f"{section} scaling", table.get("scaling", "synapses"), SCALINGS)
     rates = as_table(f"{section} rates", table.get("rates", {}))
     found["rates"] = {name: check_real(f"{section} rates {name}", rate, 0.0) for name, rate in rates.items()}
     if "record" in table:

@@ -127,6 +127,44 @@ def test_driven_neurons_spike_as_often_at_a_smaller_scale(call, tmp_path, weight
     assert rates[0] > 3 and rates[1] == pytest.approx(rates[0], rel=0.05)
 
 
+@pytest.mark.parametrize("rule", RULES[:5], ids=lambda rule: rule["connectivity"])
+def test_fewer_neurons_keep_their_synapses(rule):
+    """With their weights and drives, and no rates are asked for."""
+    drive = {"kind": "poisson_drive", "rate": 50.0, "weight": 0.2, "synapse": "delta"}
+    full = model(rule, drives=[drive], scale=0.5, scaling="neurons", rates={})
+    small = scaled(full)
+    assert [p.size for p in small.populations] == [200, 150]
+    assert degree(small) == pytest.approx(degree(full)) and small.populations[1].drives == full.populations[1].drives
+    assert small.connections[0].connectivity["weight"] == 0.3 and scaled(small) == small
+
+
+def test_given_spikes_keep_their_neurons():
+    """And what comes from them stays."""
+    tables = model({"connectivity": "fixed_out_degree", "n": 90}, scale=0.5, scaling="neurons").tables()
+    tables["populations"][0] = {
+        "name": "a", "neuron": "spike_source", "size": 400, "times": [1.0], "neurons": [399],
+    }  # fmt: skip
+    small = scaled(SimulationConfig.from_tables(tables))
+    assert [p.size for p in small.populations] == [400, 150]
+    assert small.connections[0].connectivity["n"] == 45  # 120 synapses of a target, as before
+    by_chance = {"connectivity": "fixed_probability", "p": 0.1, "weight": 0.3, "delay": 3}
+    tables["connections"] = [{"source": "a", "target": "b", **by_chance}]
+    assert scaled(SimulationConfig.from_tables(tables)).connections[0].connectivity["p"] == 0.1
+
+
+def test_the_smallest_scale_at_which_neurons_keep_their_synapses():
+    for rule, text in zip(RULES, ("100", None, "80", None, "probability of 2", *[None] * 2), strict=True):
+        small = model(rule, scale=0.1, scaling="neurons")
+        if text is not None:
+            with refused("[[connections]] 'a -> b'", "at scale 0.1", "40 sources and 30 targets", text, "larger scale"):
+                scaled(small)
+    assert scaled(model(RULES[1], scale=0.1, scaling="neurons")).connections[0].connectivity["n"] == 100  # multapses
+    with refused("connectivity 'dense'", "fewer neurons"):
+        scaled(model(RULES[6], scale=0.5, scaling="neurons"))
+    with refused("[simulation] scaling", "'neuron'", "neurons", "synapses"):
+        model(RULES[0], scaling="neuron")
+
+
 def test_what_has_no_smaller_form():
     with refused("connectivity 'one_to_one' has no smaller form", "'a -> b'"):
         scaled(model({"connectivity": "one_to_one"}, scale=0.5))

@@ -193,8 +193,8 @@ def test_models_of_the_library_go_round_and_can_be_built(name):
     assert config.model.name == name
     assert config.model.description and config.model.citation and config.model.expected
     validate_simulation(config)
-    if config.simulation.rates:
-        validate_simulation(SimulationOverrides(scale=0.1).apply(config))
+    if config.simulation.rates or config.simulation.scaling == "neurons":
+        validate_simulation(SimulationOverrides(scale=0.2).apply(config))
 
 
 @pytest.mark.parametrize("name", ["brunel", "vogels_abbott_cuba"])
@@ -204,6 +204,27 @@ def test_every_key_can_be_set_to_its_own_value(name):
     settings = {f"simulation.{key}": value for key, value in tables["simulation"].items()}
     settings |= {f"populations.{p['name']}.{k}": v for p in tables["populations"] for k, v in p.items()}
     assert with_settings(config, settings) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "duration", "rates", "irregular", "rhythm"),
+    [
+        ("vogels_abbott_coba", 1700, (14, 24), 1.2, None),
+        ("vogels_abbott_cuba", 2200, (4.5, 6.5), 0.5, None),
+        ("izhikevich_1000", 2500, (4, 7), 0.4, 4),
+    ],
+)
+def test_networks_that_keep_themselves_going(call, tmp_path, name, duration, rates, irregular, rhythm):
+    """At half their size they have the published state: rates, irregular spikes, the rhythm of the first one that has
+    one."""
+    args = ("--scale", 0.5, "--duration", duration, "--out", tmp_path / "run", "--json", "--quiet")
+    done = call("simulate", name, *args)
+    assert done.status == 0, done.err
+    result = json.loads(done.out)
+    e, i = result["populations"]
+    assert [e["name"], i["name"]] == ["E", "I"] and result["scale"] == 0.5
+    assert rates[0] < e["rate"] < rates[1] and e["cv_isi"] > irregular and abs(e["correlation"]) < 0.1
+    assert rhythm is None or 1 <= e["rhythm"] <= rhythm
 
 
 def test_models_have_a_kind(call):

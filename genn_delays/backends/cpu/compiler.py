@@ -21,6 +21,9 @@ FLAGS = (
     "-std=c++17", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fopenmp-simd", "-fno-exceptions",
     "-fno-rtti", "-fPIC", "-shared", "-pthread", "-x", "c++",
 )  # fmt: skip
+NO_TRAPS = ("-fno-trapping-math",)
+"""With this too a loop becomes vectors in which a choice has a side that may divide by 0: as no operation stops the
+program, both sides may be computed. Values are the same."""
 
 
 @dataclass(frozen=True)
@@ -98,26 +101,26 @@ def processor() -> str:
     return hashlib.sha256(f"{platform.machine()} {text}".encode()).hexdigest()[:16]
 
 
-def compile_source(source: str) -> tuple[Path, bool]:
+def compile_source(source: str, more: tuple[str, ...] = ()) -> tuple[Path, bool]:
     """A shared library of the source, compiled or from the cache, and whether it had to be compiled.
 
-    The key is the source, the compiler, its version and flags, and the processor.
+    Flags are :data:`FLAGS` and `more`. The key is the source, the compiler, its version and flags, and the processor.
 
     Raises:
         BackendUnavailableError: no compiler.
         CompileError: the compiler refused the source.
     """
-    tool = compiler()
+    tool, flags = compiler(), (*more, *FLAGS)
 
     def build(text: Path, part: Path) -> None:
-        run_compiler([*tool.command, *FLAGS, str(text), "-o", str(part)], text, part)
+        run_compiler([*tool.command, *flags, str(text), "-o", str(part)], text, part)
 
-    return cached("kernels", source, (*tool.command, tool.version, *FLAGS, processor()), (".cpp", ".so"), build)
+    return cached("kernels", source, (*tool.command, tool.version, *flags, processor()), (".cpp", ".so"), build)
 
 
-def load_library(source: str) -> tuple[ctypes.CDLL, Path, bool]:
-    """The loaded library of a source, its path, and whether it had to be compiled."""
-    path, compiled = compile_source(source)
+def load_library(source: str, more: tuple[str, ...] = ()) -> tuple[ctypes.CDLL, Path, bool]:
+    """The loaded library of a source, its path, and whether it had to be compiled; see :func:`compile_source`."""
+    path, compiled = compile_source(source, more)
     try:
         return ctypes.CDLL(str(path)), path, compiled
     except OSError as error:

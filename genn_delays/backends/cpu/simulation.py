@@ -15,7 +15,7 @@ from ...codegen.simulation import emit_simulation, emit_simulation_structures
 from ...derive.names import derived_name
 from ...errors import BackendUnavailableError, CompileError, OutOfMemoryError
 from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink, give_spikes
-from .compiler import load_library
+from .compiler import NO_TRAPS, load_library
 from .rows import Rows
 from .structs import Arrays, address, structures
 from .wiring import CPUWiring, part_of
@@ -37,7 +37,7 @@ class CPUSimulation:
     def __init__(self, plan: SimulationPlan, wiring: CPUWiring, recording: Recording, threads: int) -> None:
         self.plan, self.recording, self.threads, self.now = plan, recording, threads, 0
         self._text = emit_simulation(plan, recording)
-        self._library, library_path, self.compiled = load_library(self._text)
+        self._library, library_path, self.compiled = load_library(self._text, NO_TRAPS)
         self.source: Path = library_path.with_suffix(".cpp")
         kinds = structures(emit_simulation_structures(plan))
         net = self._net = kinds["Network"]()

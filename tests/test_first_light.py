@@ -29,12 +29,13 @@ def test_versions_that_the_library_refuses(script):
     fine = {"python": "3.12.3", "numpy": "2.1.0", "cuda-core": "1.2.2", "cuda-bindings": "13.2.0", "torch": "2.11"}
     older = {"cuda-bindings": "12.9.4", "pygenn": None}  # an extra for older drivers wants it
     assert script.proofs.refused({**fine, **older}) == []
-    (python, numpy, core, bindings) = script.proofs.refused(
+    (python, numpy, core, bindings, torch) = script.proofs.refused(
         {"python": "3.10.1", "numpy": "1.25", "cuda-core": "0.7.0", "cuda-bindings": "14.0", "torch": "1.0"}
     )
     assert python == "python 3.10.1 (wanted: >=3.11)" and numpy.startswith("numpy 1.25 (wanted: >=")
     assert core.startswith("cuda-core 0.7.0 (wanted: ") and ">=1" in core
     assert bindings.startswith("cuda-bindings 14.0 (wanted: ") and " or " in bindings
+    assert torch == "torch 1.0 (wanted: >=2.4)"
 
 
 def test_what_needs_a_gpu_is_skipped_without_one(script, monkeypatch, tmp_path, capsys):

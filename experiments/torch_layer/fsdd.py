@@ -20,7 +20,7 @@ from torch import nn
 
 from genn_delays import DeepR, KaimingUniform, UniformInt
 from genn_delays.datasets import load_dataset
-from genn_delays.torch import SparseDelayed, rewire, shrink
+from genn_delays.torch import Adam, SparseDelayed, rewire, shrink
 
 DECAY, ALPHA = 1 - 1 / 10.05, 5.0
 
@@ -37,29 +37,6 @@ class Spike(torch.autograd.Function):
     def backward(ctx: Any, gradient: Any) -> Any:
         (u,) = ctx.saved_tensors
         return gradient * (ALPHA / 2) / (1 + (math.pi * ALPHA / 2 * u) ** 2)
-
-
-class OwnCount(torch.optim.Optimizer):
-    """Adam with a count of steps for every synapse, as this library's own training has it: a state like others, which
-    rewire takes along and sets to zero at birth."""
-
-    def __init__(self, parameters: Any, lr: float) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": (0.9, 0.999)})
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """One step."""
-        for group in self.param_groups:
-            (b1, b2), lr = group["betas"], group["lr"]
-            for p in group["params"]:
-                s = self.state[p]
-                if not s:
-                    s |= {name: torch.zeros_like(p) for name in ("exp_avg", "exp_avg_sq", "steps")}
-                s["steps"] += 1
-                s["exp_avg"].lerp_(p.grad, 1 - b1)
-                s["exp_avg_sq"].mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-                v = (s["exp_avg_sq"] / (1 - b2 ** s["steps"])).sqrt_().add_(1e-8)
-                p.addcdiv_(s["exp_avg"] / (1 - b1 ** s["steps"]), v, value=-lr)
 
 
 class FSDD(nn.Module):
@@ -133,7 +110,7 @@ def train(seed: int, epochs: int, sparsity: float, data_dir: str | None, kind: A
     return {
         "seed": seed,
         "epochs": epochs,
-        "optimizer": kind.__name__,
+        "optimizer": f"{kind.__module__.split('.')[0]} {kind.__name__}",
         "sparsity": sparsity,
         "last": found[-1],
         "best": max(found),
@@ -151,14 +128,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--sparsity", type=float, default=0.875)
     parser.add_argument("--data-dir")
-    parser.add_argument("--own-count", action="store_true", help="Adam that counts the steps of every synapse")
+    parser.add_argument(
+        "--own-count", action="store_true", help="genn_delays.torch.Adam, which counts the steps of every synapse"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "fsdd.json")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     runs = []
     for seed in options.seeds.split(","):
-        kind = OwnCount if options.own_count else torch.optim.Adam
+        kind = Adam if options.own_count else torch.optim.Adam
         runs.append(train(int(seed), options.epochs, options.sparsity, options.data_dir, kind))
         options.out.write_text(json.dumps(runs, indent=1) + "\n")
 

@@ -23,8 +23,8 @@ def rewire(
     """Drop synapses by a rule and grow as many elsewhere. Call it after every ``optimizer.step()``.
 
     Weights, delays and everything that the optimiser keeps of each synapse go with their synapse; a newborn one begins
-    with a weight of 1e-12 and an optimiser's state of zero. The optimiser's count of steps is one for all synapses in
-    PyTorch, so its first steps under Adam are larger, up to three times with the usual betas.
+    with a weight of 1e-12 and an optimiser's state of zero. PyTorch's Adam counts steps once for all synapses, which
+    is wrong for newborn ones; :class:`genn_delays.torch.Adam` has one for each.
 
     Rules that keep signs (DEEP R) do so here: a weight whose sign the step has changed is set to zero. Their `l1` is
     added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).

@@ -13,7 +13,7 @@ from genn_delays.backends.reference.rewiring import rewired_state  # noqa: E402
 from genn_delays.errors import InvalidValueError  # noqa: E402
 from genn_delays.learning.schedules import Progress  # noqa: E402
 from genn_delays.plan.protocol import ConnectionState, Pass  # noqa: E402
-from genn_delays.torch import SparseDelayed, rewire  # noqa: E402
+from genn_delays.torch import Adam, SparseDelayed, rewire  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -92,12 +92,12 @@ def by_synapse(own, values):
     return dict(zip(zip(s.pre, s.post, strict=True), values.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "RMSprop", "NAdam"])
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "RMSprop", "NAdam", "ours"])
 def test_the_optimisers_state_goes_with_its_synapse(kind):
     """Newborn synapses begin with none, all others keep theirs."""
     options = {"momentum": 0.9} if kind == "SGD" else {"amsgrad": True} if kind.startswith("Adam") else {}
     own = layer(delay_kernel="gaussian")
-    optimizer = getattr(torch.optim, kind)(own.parameters(), 0.2, **options)
+    optimizer = (Adam if kind == "ours" else getattr(torch.optim, kind))(own.parameters(), 0.2, **options)
     for k in range(3):
         step(own, optimizer, k)
     before = {
@@ -117,6 +117,42 @@ def test_the_optimisers_state_goes_with_its_synapse(kind):
         assert all(after[key] == 0 for key in born)
     assert all(abs(now[key]) == pytest.approx(1e-12) for key in born)
     step(own, optimizer, 3)  # and training goes on
+
+
+def test_our_adam_is_pytorchs_for_synapses_of_one_age():
+    found = []
+    for kind in (Adam, torch.optim.Adam):
+        own = layer(delay_kernel="gaussian")
+        optimizer = kind(own.parameters(), 0.02, betas=(0.8, 0.99))
+        for k in range(5):
+            step(own, optimizer, k)
+        found.append(own)
+    assert torch.allclose(found[0].weight, found[1].weight, atol=1e-6)
+    assert torch.allclose(found[0].delay, found[1].delay, atol=1e-5)
+
+
+def test_our_adam_takes_a_newborn_synapse_for_young():
+    """Its first step is as long as every synapse's first step, the learning rate; PyTorch's is not."""
+    longest = {}
+    for kind in (Adam, torch.optim.Adam):
+        own = layer()
+        optimizer = kind(own.parameters(), 0.01, betas=(0.5, 0.99))
+        for k in range(60):
+            step(own, optimizer, k)
+        known = by_synapse(own, own.weight.detach()).keys()
+        rewire(own, gd.SET(interval=1), optimizer)
+        before = by_synapse(own, own.weight.detach())
+        step(own, optimizer, 60)
+        after = by_synapse(own, own.weight.detach())
+        longest[kind] = max(abs(after[key] - before[key]) for key in before.keys() - known)
+    assert longest[Adam] == pytest.approx(0.01, rel=1e-3)
+    assert longest[torch.optim.Adam] > 0.03
+
+
+@pytest.mark.parametrize("options", [{"lr": -1.0}, {"betas": (0.9, 1.0)}, {"betas": 0.9}, {"eps": -1.0}])
+def test_our_adam_refuses_bad_numbers(options):
+    with pytest.raises(InvalidValueError, match=r"Adam (lr|betas|eps) must"):
+        Adam(layer().parameters(), **options)
 
 
 def test_invariants_of_long_training():

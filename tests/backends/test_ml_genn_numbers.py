@@ -105,3 +105,22 @@ def test_what_is_recorded_is_after_the_reset() -> None:
     )
     assert not found.any()
     assert of_ours(lambda: gd.LeakyIntegrateFire(readout="spike_count"), "delta", [3.0], 1.2, 1.0, {}).max() > 1.0
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.5])
+def test_integrate_fire_is_read_as_ours(dt: float) -> None:
+    """As ``from_ml_genn`` reads it: the same potentials where nothing is reset, to rounding."""
+    network = ml_genn.Network()
+    with network:
+        x = ml_genn.Population(neurons.SpikeInput(max_spikes=100), 1)
+        h = ml_genn.Population(neurons.IntegrateFire(v_thresh=5.0, readout="spike_count"), 1, name="h")
+        ml_genn.Connection(x, h, connectivity.Dense(0.7))
+    read = gd.from_ml_genn(network, dt)
+    times = [2 * dt, 4 * dt]
+    found = of_ml_genn(
+        lambda: neurons.IntegrateFire(v_thresh=5.0, readout="spike_count"), lambda: "delta", times, 0.7, dt, {}
+    )
+    compiled = gd.SurrogateCompiler(T, dt=dt, backend="reference").compile(read)
+    spikes = (np.array(times), np.zeros(2, int))
+    mine = compiled.predict({read.inputs[0]: [spikes]}, callbacks=[gd.VarRecorder("h", key="v")])[1]["v"][0][:, 0]
+    assert mine == pytest.approx(found, abs=1e-6) and mine[-1] == pytest.approx(1.4)

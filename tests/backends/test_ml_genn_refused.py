@@ -100,7 +100,7 @@ def reading(neuron: Any = None, synapse: Any = None, connect: Any = None) -> Net
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ({"neuron": neurons.IntegrateFire()}, ("population 'h'", "IntegrateFire", "LeakyIntegrateFire")),
+        ({"neuron": neurons.FewSpikeRelu()}, ("population 'h'", "FewSpikeRelu", "LeakyIntegrateFire")),
         ({"neuron": neurons.LeakyIntegrateFire(v_reset=0.5)}, ("'h'", "relative_reset", "v_reset 0.5", "v_reset 0")),
         ({"neuron": neurons.LeakyIntegrateFire(tau_refrac=2.0)}, ("'h'", "integrate_during_refrac")),
         ({"neuron": neurons.LeakyIntegrate(bias=0.5, readout="var")}, ("'h'", "bias 0.5", "0")),

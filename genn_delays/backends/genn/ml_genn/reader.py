@@ -15,7 +15,14 @@ from ....delays import NormalInt, UniformInt
 from ....errors import InvalidValueError, check_real
 from ....initializers import Normal, Uniform
 from ....network import Connection, Network, Population
-from ....neurons import AdaptiveLeakyIntegrateFire, DynamicNeuron, LeakyIntegrate, LeakyIntegrateFire, SpikeInput
+from ....neurons import (
+    AdaptiveLeakyIntegrateFire,
+    DynamicNeuron,
+    IntegrateFire,
+    LeakyIntegrate,
+    LeakyIntegrateFire,
+    SpikeInput,
+)
 from ....plan.order import computation_order
 from ....synapses import Delta, Exponential, Synapse
 from .network import MLGeNNNetwork, load
@@ -27,7 +34,7 @@ READOUTS = {
     "MaxVar": "max_var", "SpikeCount": "spike_count", "SumVar": "sum_var", "Var": "var",
 }  # fmt: skip
 """Our names of mlGeNN's readouts."""
-NEURONS = ("SpikeInput", "LeakyIntegrateFire", "LeakyIntegrate", "AdaptiveLeakyIntegrateFire")
+NEURONS = ("SpikeInput", "LeakyIntegrateFire", "LeakyIntegrate", "AdaptiveLeakyIntegrateFire", "IntegrateFire")
 CONNECTIVITY = ("Dense", "FixedProbability", "OneToOne")
 
 
@@ -97,6 +104,9 @@ def _population(p: Any, name: str | None, dt: float) -> Population:
 
 
 def _neuron(what: str, neuron: Any, kind: str, dt: float) -> DynamicNeuron:
+    if kind == "IntegrateFire":
+        values = {name: _value(what, getattr(neuron, name)) for name in ("v", "v_thresh", "v_reset")}
+        return IntegrateFire(**values, readout=_readout(what, neuron))
     read: dict[str, Any] = {"tau_mem": _value(what, neuron.tau_mem), "v": _value(what, neuron.v)}
     read |= {"integration": "exact", "readout": _readout(what, neuron)}
     if kind != "AdaptiveLeakyIntegrateFire":
@@ -194,6 +204,8 @@ def _synapse(what: str, synapse: Any) -> Synapse:
 
 def _membrane_factor(neuron: Any, dt: float) -> Any:
     """The factor of weights onto a neuron with which a step's current moves our potential as mlGeNN's."""
+    if type(neuron).__name__ == "IntegrateFire":
+        return 1 / dt  # ours multiplies the current by dt
     tau = neuron.tau_mem
     return 1.0 if getattr(neuron, "scale_i", False) else 1 / (tau * (1 - np.exp(-dt / tau)))
 

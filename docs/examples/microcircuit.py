@@ -9,15 +9,14 @@ On the command line it is ``genn-delays simulate potjans_diesmann --scale 0.05 -
 simulation.transient=200``. ``main`` is that command as a function.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
 from genn_delays.cli import main
 
-os.chdir(tempfile.mkdtemp())  # the command makes the folder "microcircuit" here
+folder = Path(tempfile.mkdtemp()) / "microcircuit"
 options = "--scale 0.05 --duration 600 --set simulation.transient=200 --quiet"
-assert main(["simulate", "potjans_diesmann", *options.split(), "--out", "microcircuit"]) == 0
+assert main(["simulate", "potjans_diesmann", *options.split(), "--out", str(folder)]) == 0
 
 # %%
 # The folder holds the spikes of every population, among others. The CV is not a number (``nan``) where no neuron spiked
@@ -29,7 +28,6 @@ import numpy as np
 
 from genn_delays.analysis import spike_trains
 
-folder = Path("microcircuit")
 result = json.loads((folder / "result.json").read_text())
 names = [population["name"] for population in result["populations"]]
 sizes = {population["name"]: population["neurons"] for population in result["populations"]}

@@ -25,8 +25,8 @@ from genn_delays import (
 )
 
 # %%
-# Inputs 0 to 9 or 10 to 19 spike in the first 10 ms, inputs 20 to 29 (the question) from 110 to 120 ms. The answer is read
-# at the end of the example (``readout="end_var"``).
+# Inputs 0 to 9 or 10 to 19 spike in the first 10 ms, inputs 20 to 29 (the question) from 110 to 120 ms. The answer is
+# read at the end of the example (``readout="end_var"``).
 
 draws = np.random.default_rng(0)
 steps, examples = 130, 800

@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "experiment_pages",
     "public_names",
     "registered_names",
 ]
@@ -97,7 +98,7 @@ sphinx_gallery_conf = {
     "reset_modules": ("matplotlib",),
     "backreferences_dir": "api/examples",
     "doc_module": ("genn_delays",),
-    "write_computation_times": True,
+    "write_computation_times": False,
 }
 
 # --- how it looks ----------------------------------------------------------------------------------------------------

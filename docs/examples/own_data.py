@@ -49,8 +49,8 @@ compiler = SurrogateCompiler(example_timesteps=steps, batch_size=32)
 compiled = compiler.compile(network, optimisers={"all_connections": {"weight": Adam(3e-3)}})
 
 # %%
-# The first 480 examples are learned, a tenth of them held out for validation; the others are for the test. What does not
-# fit is an error before anything is computed, for example a wrong number of channels:
+# The first 480 examples are learned, a tenth of them held out for validation; the others are for the test. What does
+# not fit is an error before anything is computed, for example a wrong number of channels:
 
 from genn_delays import GennDelaysError
 

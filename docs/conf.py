@@ -23,12 +23,12 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "experiment_pages",
+    "other_pages",
     "public_names",
     "registered_names",
 ]
 exclude_patterns = ["examples/README.rst", "examples/*.py"]
 suppress_warnings = [
-    "toc.empty_glob",  # pages of optional parts are taken into the tree where they exist
     "ref.python",  # two classes of one name, in a signature
     "config.cache",  # functions that order the gallery are not kept between builds
 ]

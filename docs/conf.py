@@ -25,6 +25,7 @@ extensions = [
     "experiment_pages",
     "other_pages",
     "public_names",
+    "reference",
     "registered_names",
 ]
 exclude_patterns = ["examples/README.rst", "examples/*.py"]
@@ -47,7 +48,7 @@ default_role = "literal"  # docstrings name arguments and values in single backt
 
 # --- the reference ---------------------------------------------------------------------------------------------------
 
-autosummary_generate = True
+autosummary_generate = False  # the directive `reference` shows everything on the page of its kind
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -96,8 +97,7 @@ sphinx_gallery_conf = {
     "copyfile_regex": "",
     "remove_config_comments": True,
     "reset_modules": ("matplotlib",),
-    "backreferences_dir": "api/examples",
-    "doc_module": ("genn_delays",),
+    "reference_url": {"genn_delays": None},  # names in the code of examples lead to the reference
     "write_computation_times": False,
 }
 
@@ -107,7 +107,6 @@ html_theme = "furo"
 html_title = f"genn_delays {release}"
 html_static_path = ["_static"]
 html_css_files = ["page.css"]
-templates_path = ["_templates"]
 html_copy_source = False
 html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"

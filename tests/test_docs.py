@@ -158,7 +158,7 @@ def reference() -> list[tuple[str, str]]:
     found = []
     for path in sorted((DOCS / "api").glob("*.md")):
         for block in path.read_text(encoding="utf-8").split("```{eval-rst}")[1:]:
-            module = re.search(r"currentmodule:: ([\w.]+)", block)
+            module = re.search(r"reference:: ([\w.]+)", block)
             assert module is not None
             found += [(module[1], name) for name in re.findall(r"^   (\w+)$", block, re.MULTILINE)]
     return found

@@ -52,7 +52,6 @@ autosummary_generate = False  # the directive `reference` shows everything on th
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
 maximum_signature_line_length = 88

@@ -10,6 +10,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
+import genn_delays
+
 INHERITED = ("CompiledNetwork",)
 """Classes that are shown with the methods of their base."""
 
@@ -33,7 +35,9 @@ class Reference(Directive):
                 kind = "exception"
             lines += ["", f".. auto{kind}:: {name}"]
             if kind == "class":
-                lines += ["   :members:", "   :show-inheritance:"]
+                lines.append("   :members:")
+                if any(base.__name__ in genn_delays.__all__ for base in value.__bases__):
+                    lines.append("   :show-inheritance:")
             if name in INHERITED:
                 lines += ["   :inherited-members: object"]
         node = nodes.Element()

@@ -55,12 +55,19 @@ def learn(compiler, delay_kernel=None):
         readout = LeakyIntegrate(tau_mem=10.0, scale_i=True, integration="exact", readout="max_var")
         order = Population(readout, 2, name="order")
         Connection(
-            inputs, order, Dense(weight=1.0, delay=0), Exponential(5.0), max_delay_steps=15, delay_kernel=delay_kernel
+            inputs,
+            order,
+            Dense(weight=1.0, delay=0),
+            Exponential(5.0),
+            max_delay_steps=15,
+            delay_kernel=delay_kernel,
         )
     kept = Delays()
     optimisers = {"all_connections": {"delay": Adam(0.5)}}
     with compiler.compile(network, optimisers=optimisers) as compiled:
-        compiled.train({inputs: data.x_train}, {order: data.y_train}, num_epochs=30, callbacks=[kept])
+        compiled.train(
+            {inputs: data.x_train}, {order: data.y_train}, num_epochs=30, callbacks=[kept]
+        )
         metrics, _ = compiled.evaluate({inputs: data.x_test}, {order: data.y_test})
     return kept.values, metrics[order].accuracy
 

@@ -28,7 +28,9 @@ from genn_delays.datasets import load_dataset
 digits = load_dataset("digits")
 times, pixels_of = digits.x_test[0]
 print(digits)
-print(f"the first test example is a {digits.y_test[0]}: {times.size} spikes from {times.min()} to {times.max()} ms")
+print(
+    f"the first test example is a {digits.y_test[0]}: {times.size} spikes from {times.min()} to {times.max()} ms"
+)
 
 # %%
 # The network is described first. ``sparsity=0.75`` leaves out 75 % of all pairs of neurons; delays are drawn from 0 to

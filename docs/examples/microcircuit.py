@@ -36,7 +36,9 @@ for name in names:
     with np.load(folder / "spikes" / f"{name}.npz") as file:
         spikes[name] = file["times"], file["neurons"]
     found = spike_trains(*spikes[name], size=sizes[name], start=200.0, stop=600.0)
-    print(f"{name:5} {sizes[name]:5} neurons, {found.rate:5.2f} Hz, CV of inter-spike intervals {found.cv:.2f}")
+    print(
+        f"{name:5} {sizes[name]:5} neurons, {found.rate:5.2f} Hz, CV of inter-spike intervals {found.cv:.2f}"
+    )
 
 # %%
 # All spikes of the last 200 ms. A small network has the rates of the large one, but stronger correlations.
@@ -45,7 +47,10 @@ from matplotlib import pyplot as plt
 
 from genn_delays import plots
 
-late = {name: (times[times >= 400.0] - 400.0, neurons[times >= 400.0]) for name, (times, neurons) in spikes.items()}
+late = {
+    name: (times[times >= 400.0] - 400.0, neurons[times >= 400.0])
+    for name, (times, neurons) in spikes.items()
+}
 figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
 plots.raster(late, axes, sizes=sizes, duration=200.0)
 plt.show()

@@ -42,7 +42,9 @@ with network:
     sound = Population(Input(), channels, name="sound")
     hidden = Population(LeakyIntegrateFire(tau_mem=5.0), 96, name="hidden")
     motion = Population(LeakyIntegrate(tau_mem=20.0, readout="sum_var"), 3, name="motion")
-    Connection(sound, hidden, FixedNumber(sparsity=0.5, weight=Uniform(-0.5, 0.5), delay=UniformInt(0, 15)))
+    Connection(
+        sound, hidden, FixedNumber(sparsity=0.5, weight=Uniform(-0.5, 0.5), delay=UniformInt(0, 15))
+    )
     Connection(hidden, motion, Dense(weight=Uniform(-0.1, 0.1)))
 
 compiler = SurrogateCompiler(example_timesteps=steps, batch_size=32)
@@ -59,7 +61,9 @@ with compiled:
         compiled.train({sound: x[:, :, :10]}, {motion: y}, num_epochs=1)
     except GennDelaysError as error:
         print(f"error: {error}")
-    compiled.train({sound: x[:480]}, {motion: y[:480]}, num_epochs=15, validation_split=0.1, callbacks=[])
+    compiled.train(
+        {sound: x[:480]}, {motion: y[:480]}, num_epochs=15, validation_split=0.1, callbacks=[]
+    )
     metrics, _ = compiled.evaluate({sound: x[480:]}, {motion: y[480:]})
     from genn_delays import analysis
 

@@ -33,7 +33,9 @@ with SimulationCompiler(dt=0.5).compile(network, record=record) as simulation:
     _, a = simulation.trace(cell, "a")
 
 intervals = times[1:] - times[:-1]
-print(f"{times.size} spikes; the first interval is {intervals[0]:g} ms, the last {intervals[-1]:g} ms")
+print(
+    f"{times.size} spikes; the first interval is {intervals[0]:g} ms, the last {intervals[-1]:g} ms"
+)
 
 # %%
 # A neuron that uses a word with no meaning is refused when its network is compiled:
@@ -41,7 +43,9 @@ print(f"{times.size} spikes; the first interval is {intervals[0]:g} ms, the last
 from genn_delays import GennDelaysError
 
 with Network() as wrong:
-    mistaken = UserNeuron(vars={"v": ("-v / tau + Isyn", "0")}, threshold="v - 1", param_vals={"tau_mem": 10.0})
+    mistaken = UserNeuron(
+        vars={"v": ("-v / tau + Isyn", "0")}, threshold="v - 1", param_vals={"tau_mem": 10.0}
+    )
     Population(mistaken, 1, "cell")
 try:
     SimulationCompiler(dt=0.5).compile(wrong)

@@ -44,14 +44,24 @@ def learn(recurrent):
         cues = Population(SpikeInput(), 30, name="cues")
         hidden = Population(LeakyIntegrateFire(tau_mem=10.0), 128, name="hidden")
         answer = Population(LeakyIntegrate(tau_mem=10.0, readout="end_var"), 2, name="answer")
-        Connection(cues, hidden, FixedNumber(0.5, weight=KaimingUniform(1.5), delay=UniformInt(0, 5)))
+        Connection(
+            cues, hidden, FixedNumber(0.5, weight=KaimingUniform(1.5), delay=UniformInt(0, 5))
+        )
         if recurrent:
-            Connection(hidden, hidden, FixedNumber(0.75, weight=KaimingUniform(1.5), delay=UniformInt(5, 20)))
+            Connection(
+                hidden,
+                hidden,
+                FixedNumber(0.75, weight=KaimingUniform(1.5), delay=UniformInt(5, 20)),
+            )
         Connection(hidden, answer, Dense(weight=KaimingUniform(0.5)))
     compiler = SurrogateCompiler(example_timesteps=steps, batch_size=32)
-    with compiler.compile(network, optimisers={"all_connections": {"weight": Adam(5e-3)}}) as compiled:
+    with compiler.compile(
+        network, optimisers={"all_connections": {"weight": Adam(5e-3)}}
+    ) as compiled:
         compiled.train({cues: x[:600]}, {answer: y[:600]}, num_epochs=15, callbacks=[])
-        metrics, recorded = compiled.evaluate({cues: x[600:]}, {answer: y[600:]}, callbacks=[SpikeRecorder(hidden)])
+        metrics, recorded = compiled.evaluate(
+            {cues: x[600:]}, {answer: y[600:]}, callbacks=[SpikeRecorder(hidden)]
+        )
     return metrics[answer].accuracy, recorded["hidden_spikes"]
 
 

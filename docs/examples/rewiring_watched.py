@@ -61,7 +61,9 @@ compiled = compiler.compile(
     rewiring={"pixels_hidden": DeepR(l1=1e-3)},
 )
 with compiled:
-    compiled.train({pixels: digits.x_train}, {digit: digits.y_train}, num_epochs=15, callbacks=[watch])
+    compiled.train(
+        {pixels: digits.x_train}, {digit: digits.y_train}, num_epochs=15, callbacks=[watch]
+    )
     metrics, _ = compiled.evaluate({pixels: digits.x_test}, {digit: digits.y_test})
 
 before = np.bincount(network.connections[0].synapses.pre, minlength=64)
@@ -83,7 +85,10 @@ for _, neurons in digits.x_train:
     mean[neurons] += 1
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for ax, values, title in zip(
-    axes, (before, after, mean), ("synapses, before", "synapses, after", "spikes of the pixels"), strict=True
+    axes,
+    (before, after, mean),
+    ("synapses, before", "synapses, after", "spikes of the pixels"),
+    strict=True,
 ):
     drawn = ax.imshow(values.reshape(8, 8), vmin=0, cmap="cividis")
     ax.set(title=title, xticks=[], yticks=[])

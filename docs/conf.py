@@ -57,6 +57,7 @@ python_display_short_literal_types = True
 maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the signature above has the types
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
 

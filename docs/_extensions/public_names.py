@@ -56,6 +56,25 @@ def resolved(app: Any, env: Any, node: Any, content: Any) -> Any:
     return content if known else None
 
 
+ARRAY = re.compile(
+    r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], "
+    r"~?(?:numpy\.)?dtype\[~?(?:numpy\.)?((?:[\w.~]|\[[^\]]*\])+)\]\]"
+)
+ARRAY_LIKE = re.compile(r"(?:~?[\w.]*_Buffer) \| .*?bytes \| str\]")
+
+
+def short_types(text: str | None) -> str | None:
+    """An annotation with NumPy's names for its long types."""
+    if text is None:
+        return None
+    return ARRAY_LIKE.sub("ArrayLike", ARRAY.sub(r"NDArray[\1]", text))
+
+
+def signed(app: Any, what: str, name: str, value: Any, options: Any, *signature: str | None) -> Any:
+    """A signature, its arguments and what it returns, that can be read."""
+    return tuple(short_types(part) for part in signature)
+
+
 def before(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Keep the docstring of an attribute: Napoleon would take the words before its first colon for a type."""
     _kept[:] = lines
@@ -71,9 +90,16 @@ def after(app: Any, what: str, name: str, value: Any, options: Any, lines: list[
         lines[number] = RETURNED.sub(r"\1\2: ", lines[number])
 
 
+def skipped(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """True for the fields of a NamedTuple, which the docstring of its class describes."""
+    return True if str(getattr(value, "__doc__", "")).startswith("Alias for field number") else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("missing-reference", resolved)
+    app.connect("autodoc-process-signature", signed)
+    app.connect("autodoc-skip-member", skipped)
     app.connect("autodoc-process-docstring", before, priority=400)
     app.connect("autodoc-process-docstring", after, priority=600)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -74,7 +76,19 @@ GALLERY = [
     "microcircuit.py",
     "training_to_chip.py",
 ]
-"""Examples in the order in which they are shown; examples of optional parts are left out where they do not exist."""
+"""Examples in the order in which they are shown."""
+NEEDS = {"layer_in_pytorch.py": ("torch", "genn_delays.torch"), "training_to_chip.py": ("nir", "genn_delays.export")}
+"""A package that an example needs, and its part of the library. Without the package it is shown and does not run; where
+this version does not have the part it is left out."""
+
+
+def found(module: str) -> bool:
+    """True for what can be imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+shown_alone = [name for name, (package, _) in NEEDS.items() if not found(package)]
+left_out = [name for name, (_, part) in NEEDS.items() if not found(part)]
 
 
 def position(name: str) -> int:
@@ -86,7 +100,8 @@ def position(name: str) -> int:
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": "^" + "".join(f"(?!.*{re.escape(name)})" for name in shown_alone) + r".*\.py$",
+    "ignore_pattern": "|".join(re.escape(name) for name in left_out) or "^$",
     "within_subsection_order": position,
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,

@@ -100,6 +100,13 @@ def test_the_optimiser_of_ones_own_runs_on_every_backend(tmp_path):
     assert one == other and "4" in one
 
 
+def test_links_between_pages_lead_to_files():
+    """In the source too, where pages are read as they are; the build of the documentation checks sections."""
+    for path in [*DOCS.glob("*.md"), *DOCS.glob("api/*.md")]:
+        for target in re.findall(r"(?<!!)\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
 # --- model files -----------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,8 @@
-"""A page for the README of every folder of ``experiments/``, made when the documentation is built."""
+"""A page for the README of every folder of ``experiments/``, and links that lead to files in the source as well.
+
+Pages link to what lies in the source (``../experiments/figure3/README.md``, ``examples/first_network.py``), so that they
+can be read there. When the documentation is built such a link leads to the page that is made of the file.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,22 @@ from pathlib import Path
 from typing import Any
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+PAGES = (
+    (re.compile(r"\]\(\.\./experiments/(\w+)(?:/README\.md)?/?(#[^)]*)?\)"), r"](experiments/\1.md\2)"),
+    (re.compile(r"\]\(examples/(\w+)\.py\)"), r"](gallery/\1.rst)"),
+    (re.compile(r"\]\(examples/?\)"), "](gallery/index.rst)"),
+    (re.compile(r"\]\(\.\./(CONTRIBUTING|CHANGELOG)\.md(#[^)]*)?\)"), lambda m: f"]({m[1].lower()}.md{m[2] or ''})"),
+    (re.compile(r"\]\(\.\./README\.md\)"), "](index.md)"),
+)
+"""Links to files in the source, and to the pages that are made of them."""
+
+
+def link_pages(app: Any, name: str, content: list[str]) -> None:
+    """Links of a page of the top folder."""
+    if "/" not in name:
+        for link, page in PAGES:
+            content[0] = link.sub(page, content[0])
 
 
 def page_of(readme: Path, page: Path, experiments: Path) -> str:
@@ -45,4 +65,5 @@ def write_pages(app: Any) -> None:
 def setup(app: Any) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("builder-inited", write_pages)
+    app.connect("source-read", link_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
 """A page for the README of every folder of ``experiments/``, and links that lead to files in the source as well.
 
-Pages link to what lies in the source (``../experiments/figure3/README.md``, ``examples/first_network.py``), so that they
-can be read there. When the documentation is built such a link leads to the page that is made of the file.
+Pages link to what lies in the source (``../experiments/figure3/README.md``, ``examples/first_network.py``), and so can
+be read there. When the documentation is built such a link leads to the page that is made of the file.
 """
 
 from __future__ import annotations

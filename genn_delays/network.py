@@ -155,7 +155,7 @@ class Population:
         batch_norm: normalise its input current, ``True`` or a :class:`BatchNorm`.
         drives: input without neurons that send it, for simulations: a list of such as ``PoissonDrive(rate, weight)``.
         dropout: share of its neurons left out of every training example, in [0, 1); the same ones for the whole
-        example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
+            example. Spikes of the others count 1 / (1 - dropout) as much (inverted dropout); evaluation has all.
         network: where it belongs; the one whose ``with`` block is open where not given.
     """
 

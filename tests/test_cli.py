@@ -74,8 +74,9 @@ def test_help_is_never_what_was_meant(capsys, command, option):
     assert repr(option) in line and "Did you mean '--help'" not in line
 
 
-def test_the_commands_that_the_readme_and_the_help_show_are_commands(capsys):
-    shown = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+def test_the_commands_that_the_documentation_and_the_help_show_are_commands(capsys):
+    pages = [Path(__file__).parents[1] / "README.md", *(Path(__file__).parents[1] / "docs").glob("*.md")]
+    shown = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
     with pytest.raises(SystemExit):
         main(["--help"])
     shown += capsys.readouterr().out.splitlines()

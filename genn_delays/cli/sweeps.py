@@ -24,7 +24,7 @@ cluster, and every run gives the bits that `genn-delays train` gives.
 
 Settings are the options of train by their names (batch_size for --batch-size) and
 any key of a model file, as in `train --set`. Tables [[series]] have a name and a
-model, seeds, set and grid of their own; the head of genn_delays/sweeps/spec.py says
+model, seeds, set and grid of their own; docs/command_line.md of the source says
 all. Results are lines of results.jsonl and results.csv in --out, one a run.
 
 The same command goes on where a sweep stopped: finished runs are kept, interrupted

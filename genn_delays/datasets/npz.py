@@ -1,30 +1,6 @@
 """A data set out of one ``.npz`` file, as ``numpy.savez`` writes it.
 
-Dense inputs are ``x [example, time, neuron]``, real numbers; labels are ``y [example]``, whole numbers from 0. Either
-training and test data are apart, or they are together and a share of every class is held out for testing:
-
-=================  =========================================
-dense, apart       ``x_train``, ``y_train``, ``x_test``, ``y_test``
-dense, together    ``x``, ``y``
-spikes, apart      ``times_train``, ``neurons_train``, ``starts_train``, ``y_train``, the same with ``_test``,
-                   ``num_neurons``
-spikes, together   ``times``, ``neurons``, ``starts``, ``y``, ``num_neurons``
-=================  =========================================
-
-Where a model's input takes spikes, dense arrays of 0 and 1 are spikes too, a time step of the model each.
-
-Where a model's loss compares with real values, ``y`` are these, ``[example, neuron]`` of the output, or
-``[example, time, neuron]`` for a loss of every time step.
-
-Spikes of all examples stand one after the other: ``times`` in ms, from 0 at the start of the example, ``neurons`` from
-0 to ``num_neurons - 1``. Example ``i`` has those from ``starts[i]`` to ``starts[i + 1] - 1``, so ``starts`` is one
-longer than ``y``, begins with 0 and ends with the number of spikes.
-
-Any file may have ``num_classes``, where the labels of some classes do not occur; one of spikes ``example_ms``, how long
-an example lasts, where it is longer than its last spike tells. Nothing else may be in the file.
-
-Arrays are loaded whole and kept in single precision; pickled objects are never loaded. Data that do not fit into
-memory can be given to ``compiled.train`` as ``numpy.memmap``.
+The keys of such a file are described in ``docs/data.md``.
 """
 
 from __future__ import annotations
@@ -60,7 +36,7 @@ _CELLS = 1 << 20  # of which a temporary array is made at once
 
 
 def load_npz(path: str | PathLike[str], own: OwnData | None = None) -> Dataset:
-    """The data set in an ``.npz`` file; the head of this module says which keys it has.
+    """The data set in an ``.npz`` file; its keys are described in ``docs/data.md``.
 
     Args:
         path: the file.

@@ -42,7 +42,7 @@ _AMIN = 1e-30  # so that silence is 0 whatever the level, as for the spoken digi
 
 
 def load_wav_folder(path: str | PathLike[str], own: OwnData | None = None) -> Dataset:
-    """The data set in a folder of WAV files; the head of this module says how it is laid out.
+    """The data set in a folder of WAV files; ``docs/data.md`` says how it is laid out.
 
     Args:
         path: the folder.

@@ -28,7 +28,7 @@ def delays_of(words: npt.NDArray[np.uint32], low: int, thresholds: npt.NDArray[n
 
 
 class DelayInitializer(ABC):
-    """A distribution over the delays ``low .. high`` (time steps).
+    """A distribution over the delays from `low` to `high` (time steps).
 
     A new one is a class with `low`, `high` and `cumulative`, registered by a name.
     """

@@ -141,7 +141,7 @@ class Loss:
 
         Args:
             z: of the readout ``[neuron, lane]``, or for a per-timestep loss the variable ``[neuron, time, lane]``. The
-            derivative has the same shape.
+                derivative has the same shape.
             truth: see `ground_truth`.
         """
         read = "v" if self.stepwise else "z"

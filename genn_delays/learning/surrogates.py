@@ -19,7 +19,7 @@ class Surrogate(ABC):
 
     registered_name: ClassVar[str]
     support: float | None = None
-    """S'(x) is zero where |x| >= support; None where it is nowhere zero."""
+    """``S'(x)`` is zero where ``|x| >= support``; None where it is nowhere zero."""
 
     @abstractmethod
     def spike(self, x: Any) -> Any:

@@ -1,24 +1,7 @@
 """The configuration of a run: a model file completed by every default, and written back in the same format.
 
-A model file is TOML. Its tables map onto constructors, their keys onto arguments::
-
-    [model]             name, description, citation, expected
-    [network]           seed
-    [[populations]]     name, neuron = a registered neuron, size, the neuron's parameters, bias, batch_norm, dropout
-    [[connections]]     source, target, connectivity = a registered one, its arguments with weight and delay,
-                        name, synapse, max_delay_steps, delay_kernel
-    [compiler]          kind = "surrogate" or "eventprop", example_timesteps, batch_size, losses, dt, backend, threads,
-                        rng_seed, reg_strength_upper (and so on), clip_norm, max_spikes; surrogate and detach_reset of
-                        the first kind, grad_limit and phantom_spike of the second
-    [training]          dataset, num_epochs, optimiser (of weights and batch norms, "none" where they are fixed),
-                        delay_optimiser (delays are not learned where it is "none" or not given), validation, shuffle,
-                        data_dir; for data of one's own, where dataset is a path: test_share, split_seed, sample_rate
-    [rewiring]          rule = "none" or a registered one, its arguments, connections = names (all where not given)
-
-Whatever a registry names is a text, ``surrogate = "arctan"``, or a table, ``surrogate = {kind = "arctan", alpha = 5}``.
-A run folder's ``config.toml`` has one section more, ``[versions]``, which is not read, and for data of one's own the
-key ``data_sha256`` of ``[training]``: other data than those are an error then. A relative path of such data starts at
-the folder of the model file. Models that are simulated, not trained: see :mod:`.simulated`.
+The format is described in ``docs/model_files.md``, key by key; ``tests/test_docs.py`` compares that page with the
+sections read here. Models that are simulated, not trained: see :mod:`.simulated`.
 """
 
 from __future__ import annotations

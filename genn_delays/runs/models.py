@@ -1,30 +1,7 @@
 """Models: by name out of the library's own, or by path, a TOML or a Python file.
 
-A Python file defines ``build() -> dict``: the same tables that a TOML file holds (see :mod:`.config`), so that a
-program can make what a table cannot say, for example explicit synapses::
-
-    def build():
-        return {
-            "model": {"name": "ring"},
-            "populations": [{"name": "in", "neuron": "spike_input", "size": 64}, ...],
-            "connections": [{"source": "in", "target": "out", "connectivity": "sparse", "pre": pre, "post": post}],
-            "compiler": {"example_timesteps": 30, "batch_size": 32},
-            "training": {"dataset": "digits", "num_epochs": 10},
-        }
-
-What it returns is kept in the run folder as TOML; the Python file is not needed again. A Python file is a program and
-runs with all rights of its user: take it from people you trust. A TOML file, a run folder, a checkpoint or an
-archive of data never runs anything; its equations are arithmetic (see :mod:`genn_delays.grammar`).
-
-A TOML file may build on another of the library's models and say only what differs: ``extends`` in its section [model]
-names that model, [overrides] has settings of the command line, and the keys of other sections replace the model's::
-
-    [model]
-    name = "shd_dcls_2l_2kc"
-    extends = "shd_dcls_2l_1kc"
-
-    [overrides]
-    kernel_count = 2
+``docs/model_files.md`` describes all three: the tables of a TOML file, the ``build()`` of a Python file, and a TOML
+file that builds on another model.
 """
 
 from __future__ import annotations

@@ -1,17 +1,8 @@
 """Any key of a model file set for one run: ``--set KEY=VALUE`` of the command line, and the settings of sweeps.
 
-A setting is a dotted path through the tables of a model file (see :mod:`.config`), completed by every default::
-
-    network.seed=3
-    training.optimiser.l1=0.001
-    training.optimiser="sgd"                    a text or a table replaces the whole table; what it lacks has defaults
-    populations.hidden.size=128                 populations and connections by name
-    connections.mel_hidden.delay_kernel.sigma=6 a connection's name is source_target where the model gives none
-    connections.*.delay_kernel="none"           all that have the key, or may have it
-    compiler.kind=eventprop                     another kind keeps the arguments that both have
-
-Values are TOML; a word that is none is a text. A key without a dot is an option of the command line by its name
-(:class:`~.overrides.Overrides`): ``sparsity``, ``delays``, ``batch_size``. Options are applied before the others.
+A setting is a dotted path through the tables of a model file, completed by every default; ``docs/model_files.md`` has
+examples ("Setting any key"). A key without a dot is an option of the command line by its name
+(:class:`~.overrides.Overrides`). Options are applied before the others.
 """
 
 from __future__ import annotations

@@ -1,18 +1,7 @@
 """The configuration of a simulation: a model file with ``[simulation]`` in place of what training needs.
 
-The other sections are those of models that are trained, see :mod:`.config`; populations may have ``drives`` as well,
-one table or a list of them. Times are in ms, delays in time steps of dt::
-
-    [[populations]]     ..., drives = { kind = "poisson_drive", rate = 8000.0, weight = 0.1, synapse = "delta" }
-                        or "current", "noise_current", "step_current"; neurons also "poisson_input", "spike_source"
-    [simulation]        duration (ms, a multiple of dt), dt (0.1), transient (ms at the beginning that figures leave
-                        out), backend, threads, rng_seed, scale, scaling, rates, record
-    [simulation.rates]  population = its mean rate (Hz) in the network of full size, for a scale below 1
-    [simulation.record] population = "spikes", a variable's name, { variable, neurons, every }, or a list of these;
-                        all spikes where not given
-
-A model describes the network at its full size; ``scale`` makes it smaller, see :mod:`.scaling`: `scaling` says whether
-neurons have fewer synapses then ("synapses") or keep them ("neurons").
+The format is described in ``docs/model_files.md``. A model describes the network at its full size; ``scale`` makes it
+smaller, see :mod:`.scaling`.
 """
 
 from __future__ import annotations

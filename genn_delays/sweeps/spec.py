@@ -1,32 +1,6 @@
 """Sweep files: a model, lists of settings and seeds, read into runs.
 
-A sweep file is TOML::
-
-    [sweep]
-    model = "fsdd_paper"        # a name, or the path of a model file, beside this file
-    name = "figure3"            # names the folder of its results; the file's own name where it is not given
-    seeds = [0, 1, 2]           # of network and training; the model's own where there is no list
-
-    [set]                       # settings of all runs
-    epochs = 60
-    training.optimiser.l1 = 0.0
-
-    [grid]                      # lists of settings: every combination is a run
-    sparsity = [0.5, 0.875]
-
-    [[series]]                  # several series in one file; none is needed
-    name = "learned"
-    set = { rewiring = "deep_r_rigl", dale = true }
-
-    [[series]]
-    name = "fixed"
-    set = { rewiring = "none" }
-    grid = { delays = ["fixed", "learned"] }
-
-A series has a `name` and may have a `model`, `seeds`, `set` and `grid` of its own; a setting of a series takes the
-place of the same setting of the whole sweep, in [set] or [grid]. Settings are options of ``genn-delays train`` by their
-names (``batch_size`` for ``--batch-size``) and any key of a model file (see :mod:`..runs.settings`). A table with a
-``kind`` is one value, and replaces the whole table.
+The format is described in ``docs/command_line.md`` ("Sweep files").
 """
 
 from __future__ import annotations

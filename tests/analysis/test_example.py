@@ -1,4 +1,4 @@
-"""The example of the README on networks that are there in a moment."""
+"""The example of the page "Looking inside" on networks that are there in a moment."""
 
 import re
 from pathlib import Path
@@ -16,11 +16,11 @@ from genn_delays import (
     UniformInt,
 )
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "looking_inside.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_the_readme(tmp_path, monkeypatch, capsys):
-    found = re.search(r"```python\n(from genn_delays import analysis, plots.*?)```", README, re.DOTALL)
+def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
+    found = re.search(r"```python\n(from genn_delays import analysis, plots.*?)```", PAGE, re.DOTALL)
     assert found is not None
     network = Network()
     with network:

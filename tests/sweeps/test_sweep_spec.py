@@ -78,11 +78,13 @@ def test_runs_are_the_combinations_of_each_series_in_order(sweep):
     assert read_sweep(sweep(), threads=2).runs[0].config.compiler.threads == 2
 
 
-def test_the_example_of_the_readme_is_a_sweep(sweep):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (example,) = (block.split("```")[0] for block in readme.split("```toml\n")[1:] if "[sweep]" in block)
-    runs = read_sweep(sweep(text=example)).runs
+def test_the_examples_of_the_documentation_are_sweeps(sweep):
+    page = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text(encoding="utf-8")
+    short, full = (block.split("```")[0] for block in page.split("```toml\n")[1:] if "[sweep]" in block)
+    runs = read_sweep(sweep(text=short)).runs
     assert len(runs) == 18 and runs[-1].folder == "sparsity=0.97_l1=0.01_seed=2"
+    found = read_sweep(sweep(text=full))
+    assert found.name == "figure3" and len(found.runs) == 2 * 3 + 2 * 2 * 3
 
 
 def test_without_series_seeds_or_grid_there_is_one_run_of_the_model(sweep):

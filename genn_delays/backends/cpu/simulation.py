@@ -248,7 +248,7 @@ class CPUSimulation:
         """
         text = emit_simulation(plan, self.recording)
         if text != self._text:
-            self._library, library_path, self.compiled = load_library(text)
+            self._library, library_path, self.compiled = load_library(text, NO_TRAPS)
             self.source, self._text = library_path.with_suffix(".cpp"), text
             self._declare()
         self.plan, p, arrays = plan, plan.populations[population], self._population_arrays[population]

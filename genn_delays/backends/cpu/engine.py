@@ -6,6 +6,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ from .buffers import (
 from .compiler import load_library
 from .contents import Contents
 from .finder import Finder
+from .leaves import Sharing, leaf_lanes
 from .structs import Arrays, address, network_type, set_members
 
 BUSY = 1 / 8
@@ -107,8 +109,20 @@ def _tile(plan: Plan) -> int:
 def bytes_held(plan: Plan, threads: int = 1) -> dict[tuple[str, str], int]:
     """Bytes by owner and array of all that an engine for a plan allocates; nothing is."""
     trial = network_type(plan)()
-    trial.T, trial.tile = plan.time_steps, _tile(plan)
-    return foreseen(plan, trial, threads)
+    return foreseen(_set_shapes(plan, trial, _sharing(plan)), trial, threads)
+
+
+def _sharing(plan: Plan) -> Sharing:
+    """How batches of a plan are cut into tiles and partial sums."""
+    tile = _tile(plan)
+    return Sharing(plan.batch_size, tile, leaf_lanes(tile, plan.batch_size, plan.time_steps))
+
+
+def _set_shapes(plan: Plan, net: Any, sharing: Sharing) -> Plan:
+    """Set the sizes of a structure on which its arrays depend; returns the plan with the lanes that there is room
+    for."""
+    net.T, net.tile, net.leaf, net.levels = plan.time_steps, sharing.tile, sharing.leaf, sharing.levels
+    return replace(plan, batch_size=sharing.most_lanes)
 
 
 class CPUEngine(Contents):
@@ -129,15 +143,19 @@ class CPUEngine(Contents):
         self.busy = BUSY
         structure = network_type(plan)
         net = self._net = structure()
-        net.T, net.tile = plan.time_steps, _tile(plan)
+        self._sharing = _sharing(plan)
+        self._share = self._sharing.of(plan.batch_size)
+        _set_shapes(plan, net, self._sharing)
         foresee(plan, bytes_held(plan, threads), copies=0)
         self._library, library_path, self.compiled = load_library(emit(plan))
         self.source = library_path.with_suffix(".cpp")
         self._declare()
         self._population_arrays = [
-            allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
+            allocate_population(plan, p, net.whole[p.index], net, Arrays) for p in plan.populations
         ]
-        self._connection_arrays = [allocate_connection(plan, c, net.c[c.index], Arrays) for c in plan.connections]
+        self._connection_arrays = [
+            allocate_connection(plan, c, net.c[c.index], net.levels, Arrays) for c in plan.connections
+        ]
         self.finder = Finder(plan, net, self._connection_arrays)
         self._arrays = allocate_network(plan, net, threads, Arrays)
         self._scratch = Arrays(REWIRING)
@@ -206,7 +224,9 @@ class CPUEngine(Contents):
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
         net, lanes = self._net, len(examples)
-        net.live, net.busy_share = lanes, self.busy
+        net.busy_share = self.busy
+        if lanes != net.live:
+            self._cut(lanes)
         self._arrays["examples"][:lanes] = examples
         for index, data in inputs.items():
             net.input = index
@@ -221,6 +241,15 @@ class CPUEngine(Contents):
                     exact = int((data.start[examples + 1] - data.start[examples]).sum())
                     self._reserve_events(index, known.most * lanes if lanes <= FEW_LANES else exact)
                 self._library.load_events(ctypes.byref(net), *known.addresses)
+
+    def _cut(self, lanes: int) -> None:
+        """Cut a batch into tiles and partial sums."""
+        net, share = self._net, self._sharing.of(lanes)
+        self._share = share
+        net.live, net.all_lanes, net.lanes_before = share.lanes, share.total, share.before
+        net.num_tiles, net.num_leaves = share.starts.size - 1, share.counts[self._sharing.rank]
+        for name, numbers in (("tile_first", share.starts), ("tile_leaf", share.leaf_starts)):
+            self._arrays[name][: numbers.size] = numbers
 
     def _reserve_events(self, population: int, count: int) -> None:
         arrays = self._population_arrays[population]

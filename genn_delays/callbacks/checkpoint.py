@@ -26,7 +26,7 @@ class Checkpoint(Callback):
         monitor: called with the epoch's metrics for another figure, the higher the better.
     """
 
-    runs_last = True
+    runs_last = writes = True
 
     def __init__(self, folder: str | Path, monitor: Callable[[Metrics], float] | None = None) -> None:
         if monitor is not None and not callable(monitor):

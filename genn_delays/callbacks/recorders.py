@@ -39,6 +39,8 @@ class SpikeRecorder(Callback):
         key: under which name the data are returned; ``<population>_spikes`` where not given.
     """
 
+    reads_activity = True
+
     def __init__(self, population: Population | str, key: str | None = None) -> None:
         self._population = check_population("SpikeRecorder", population)
         self.key = check_key("SpikeRecorder", key)
@@ -73,6 +75,8 @@ class VarRecorder(Callback):
         var: name of the variable.
         key: under which name the data are returned; ``<population>_<var>`` where not given.
     """
+
+    reads_activity = True
 
     def __init__(self, population: Population | str, var: str = "v", key: str | None = None) -> None:
         self._population = check_population("VarRecorder", population)

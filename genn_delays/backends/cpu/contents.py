@@ -35,7 +35,7 @@ class Contents:
 
     def _untiled(self, array: npt.NDArray[Any], size: int, steps: int = 1) -> npt.NDArray[Any]:
         """An array stored tile by tile as ``[neuron, time, lane]``."""
-        parts = []
+        parts = [np.empty((size, steps, 0), array.dtype)] if self._net.live == 0 else []
         for first, lanes in self._share.tiles:
             start = size * steps * first
             parts.append(array[start : start + size * steps * lanes].reshape(size, steps, lanes))

@@ -64,7 +64,7 @@ class Share:
         before, lanes, total: lanes of the processes before it, its own, and those of all.
         starts: the first lane of every tile of its own, and the end, int64 ``[tile + 1]``.
         leaf_starts: the same of leaves.
-        counts: leaves of every process.
+        counts, sizes: leaves and lanes of every process.
     """
 
     before: int
@@ -73,6 +73,7 @@ class Share:
     starts: npt.NDArray[np.int64]
     leaf_starts: npt.NDArray[np.int64]
     counts: tuple[int, ...]
+    sizes: tuple[int, ...]
 
     @property
     def tiles(self) -> Iterator[tuple[int, int]]:
@@ -113,9 +114,10 @@ class Sharing:
             starts.append(starts[-1] + here)
             leaf_starts.append(end - first)
         counts = tuple(e - f for f, e in spans)
+        lanes_of = tuple(sum(sizes[f:e]) for f, e in spans)
         before = sum(sizes[:first])
         own = [np.array(numbers, np.int64) for numbers in (starts, leaf_starts)]
-        return Share(before, sum(sizes[first:end]), lanes, own[0], own[1], counts)
+        return Share(before, sum(sizes[first:end]), lanes, own[0], own[1], counts, lanes_of)
 
     @cached_property
     def most_leaves(self) -> int:

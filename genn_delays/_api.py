@@ -12,6 +12,7 @@ from .callbacks import (
     SpikeRecorder,
     VarRecorder,
 )
+from .communicators import MPI
 from .connectivity import (
     Dense,
     DistanceDependent,
@@ -85,6 +86,7 @@ from .training.surrogate_compiler import SurrogateCompiler
 __all__ = [
     "CPU",
     "CUDA",
+    "MPI",
     "SET",
     "SGD",
     "Adam",

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "genn_delays"
 ROOMS = (
     # the ground: single files, each using those before it at most
     "version", "errors", "syntax", "bodies", "registry", "floating", "chunks", "random", "streams", "interrupts",
-    "memory", "paths", "private", "grammar", "arguments", "initializers",
+    "memory", "paths", "private", "grammar", "arguments", "initializers", "communicators",
     # what learning is, and what a network is described by
     "learning", "delays", "neurons", "synapses", "drives", "connectivity", "overview", "network", "metrics", "rewiring",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained

@@ -1,9 +1,9 @@
 """The base of communicators: sums, and agreement, among ranks, in terms of messages between two of them.
 
-A sum over the examples of a batch is a balanced binary tree of partial sums (``backends/cpu/leaves.py``). Every rank has
-added up a subtree of it. Ranks go up the tree together by recursive doubling: in round k, ranks that differ in bit k
-exchange what they have, and both add the lower rank's to the upper one's, left to right. As ``a + b`` is ``b + a`` in
-floating point, all get the same bits, for as many messages as any other sum of all ranks takes.
+A sum over the examples of a batch is a balanced binary tree of partial sums (``backends/cpu/leaves.py``). Every rank
+has added up a subtree of it. Ranks go up the tree together by recursive doubling: in round k, ranks that differ in bit
+k exchange what they have, and both add the two, the lower rank's first. So all get the same bits, for as many messages
+as any other sum of all ranks takes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ class Communicator(ABC):
 
     Attributes:
         rank, size: number of this process, from 0, and of all.
+        neighbours: ranks on this machine, this one included.
         bytes_sent: by what they were, bytes that this rank has sent.
         starting: true until the first training step: ranks may be late then.
     """
 
     rank: int
     size: int
+    neighbours: int
     starting = True
 
     def __init__(self) -> None:
@@ -114,7 +116,7 @@ class Communicator(ABC):
     # --- agreement ----------------------------------------------------------------------------------------------------
 
     def everyone(self, what: str, value: Any) -> list[Any]:
-        """What every rank says, in order of ranks: values that JSON can hold."""
+        """The answers of every rank, in order of ranks: values that JSON can hold."""
         text = np.frombuffer(json.dumps(value).encode(), np.uint8)
         sizes = self.gather(what, np.array([text.size], np.int64), [1] * self.size)
         words = self.gather(what, text, sizes.tolist()).tobytes()

@@ -26,7 +26,7 @@ PATIENCE = 3.0
 LOOKS = 500
 """So often a rank looks for a message before it begins to sleep in between."""
 ERROR_STATUS = 2
-"""What mpiexec is told where ranks are ended, the command line's status of an error."""
+"""The status that mpiexec is told where ranks are ended, the command line's status of an error."""
 
 
 class MPI(Communicator):
@@ -46,6 +46,7 @@ class MPI(Communicator):
         self._mpi = _mpi4py()
         self._world = self._mpi.COMM_WORLD.Dup()
         self.rank, self.size = int(self._world.Get_rank()), int(self._world.Get_size())
+        self.neighbours = int(self._world.Split_type(self._mpi.COMM_TYPE_SHARED).Get_size())
         self._ending = self._failed = False
         self._patience = 0.2
         self._told: list[Any] = []  # messages on their way
@@ -160,7 +161,7 @@ def _bytes(array: Array) -> Array:
 
 def _mpi4py() -> Any:
     try:
-        from mpi4py import MPI as found
+        from mpi4py import MPI as found  # noqa: N811
     except (ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise BackendUnavailableError(

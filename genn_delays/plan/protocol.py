@@ -357,9 +357,7 @@ class SharedEngine(Engine, Protocol):
     def share(self, lanes: int) -> tuple[int, int]:
         """The first and the last (exclusive) example of a batch of so many that are this rank's."""
 
-    def load_share(
-        self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64], lanes: int
-    ) -> None:
+    def load_share(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64], lanes: int) -> None:
         """:meth:`Engine.load` for this rank's share of a batch of `lanes` examples; it may be empty."""
 
     def gathered(self, what: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

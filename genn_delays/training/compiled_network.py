@@ -138,7 +138,7 @@ class CompiledNetwork(Fed):
         check_switch("shuffle", shuffle)
         augmentations = augmentations_of(self.network, augment, self.plan.training_seed)
         data, validation = self._hold_out(self._data(x, y, augmentations), validation_x, validation_y, validation_split)
-        self._agree(data, validation)
+        self._agree(data, validation, num_epochs, shuffle)
         for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
@@ -199,11 +199,16 @@ class CompiledNetwork(Fed):
         """The engine of one rank of several."""
         return cast(SharedEngine, self.engine)
 
-    def _agree(self, data: Data, validation: Data | None) -> None:
+    def _agree(self, data: Data, validation: Data | None, num_epochs: int, shuffle: bool) -> None:
         """Raise an error if ranks have different data, or are not at the same point of training."""
         if self.communicator is not None:
             held_out = None if validation is None else digest_of_data(validation)
-            alike = {"the training data": digest_of_data(data), "the validation data": held_out, "the epoch": self.epoch}
+            alike = {
+                "the training data": digest_of_data(data),
+                "the validation data": held_out,
+                "the epoch": self.epoch,
+            }
+            alike |= {"num_epochs": num_epochs, "shuffle": shuffle}
             alike["the state of synapses"] = digest_of_state(self.engine, self.plan)
             self.communicator.check_alike("before training", alike)
             self.communicator.starting = False

@@ -56,7 +56,7 @@ def build_engine(backend: Any, plan: Plan, communicator: Communicator | None) ->
 
 
 def fingerprint(plan: Plan) -> dict[str, Any]:
-    """What all ranks must have in common: versions, seeds, the network and how it learns."""
+    """All that ranks must have in common: versions, seeds, the network and how it learns."""
     network = hashlib.sha256(repr(sorted(describe(plan).items())).encode())
     for c in plan.connections:
         for array in c.initial_synapses():
@@ -143,5 +143,7 @@ def own_callbacks(callbacks: list[Callback], communicator: Communicator | None) 
         return callbacks
     for callback in callbacks:
         if callback.reads_activity:
-            raise InvalidValueError(f"{callback!r} records activity, of which a rank has a share: use it in one process")
+            raise InvalidValueError(
+                f"{callback!r} records activity, of which a rank has a share: use it in one process"
+            )
     return [callback for callback in callbacks if communicator.rank == 0 or not callback.writes]

@@ -59,7 +59,8 @@ class CPU:
     def build_share(self, plan: Plan, communicator: Communicator) -> SharedEngine:
         from .engine import CPUEngine
 
-        return CPUEngine(plan, self.num_threads, communicator)
+        threads = self.threads or max(1, available_processors() // communicator.neighbours)
+        return CPUEngine(plan, threads, communicator)
 
     def connect_simulation(self, places: Places) -> CPUWiring:
         from .wiring import connect

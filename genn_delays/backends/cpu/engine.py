@@ -115,7 +115,7 @@ def bytes_held(plan: Plan, threads: int = 1, communicator: Communicator | None =
 
 
 def _sharing(plan: Plan, communicator: Communicator | None = None) -> Sharing:
-    """How batches of a plan are cut into tiles and partial sums, and shared among ranks."""
+    """The way in which batches of a plan are cut into tiles and partial sums, and shared among ranks."""
     tile = _tile(plan)
     leaf = leaf_lanes(tile, plan.batch_size, plan.time_steps)
     rank, size = (0, 1) if communicator is None else (communicator.rank, communicator.size)

@@ -1,4 +1,4 @@
-"""The order in which sums over the examples of a batch are added up: gradients, batch norm's sums, scores of free slots.
+"""The order of sums over the examples of a batch: gradients, batch norm's sums, scores of free slots.
 
 A tile of lanes gives one partial sum, or several of a fixed number of lanes, the *leaves*: at least four a batch where
 its tiles are fewer. They are combined as a balanced binary tree, the larger half of them first. Tiles and leaves depend
@@ -83,7 +83,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Sharing:
-    """How batches are shared out.
+    """The way in which batches are shared out.
 
     Attributes:
         batch_size: of all processes.

@@ -12,12 +12,16 @@ from ...communicators import Communicator
 from .structs import Arrays
 
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
-WHAT = (("batch norm", np.float64), ("scores of candidates", np.float32), ("scores of delays", np.float32))
+WHAT: tuple[tuple[str, Any], ...] = (
+    ("batch norm", np.float64),
+    ("scores of candidates", np.float32),
+    ("scores of delays", np.float32),
+)
 """Names and numbers of the sums that generated code asks for, in the order of its constants."""
 
 
 class SharedSums:
-    """What an engine of one rank adds up with the others.
+    """All that an engine of one rank adds up with the others.
 
     Attributes:
         counts: partial sums of every rank in this batch.
@@ -37,7 +41,7 @@ class SharedSums:
         try:
             name, dtype = WHAT[what]
             memory = (ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(place)
-            self.communicator.add(name, [np.frombuffer(memory, dtype)], self.counts)
+            self.communicator.add(name, [np.frombuffer(memoryview(memory), dtype)], self.counts)
         except BaseException as error:
             self._error = error
 

@@ -67,6 +67,7 @@ def fingerprint(plan: Plan) -> dict[str, Any]:
     return {
         "the version of genn_delays": __version__,
         "the version of numpy": np.__version__,
+        "the network seed": plan.network_seed,
         "the network": network.hexdigest()[:12],
         "rng_seed": plan.training_seed,
         "batch_size": plan.batch_size,

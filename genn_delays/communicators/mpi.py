@@ -23,7 +23,7 @@ TURN = 0.3
 """Seconds that a rank with an error waits for that of a lower rank, which is reported in its place."""
 PATIENCE = 3.0
 """Seconds in which a rank that has nothing to report waits for another to report and to end all."""
-LOOKS = 500
+LOOKS = 100
 """So often a rank looks for a message before it begins to sleep in between."""
 ERROR_STATUS = 2
 """The status that mpiexec is told where ranks are ended, the command line's status of an error."""
@@ -76,7 +76,7 @@ class MPI(Communicator):
             self._listen()
             if time.monotonic() - begun > limit:
                 self._call_the_roll(what, limit)
-            time.sleep(5e-5)
+            time.sleep(1e-4)
 
     # --- ranks that fail ----------------------------------------------------------------------------------------------
 

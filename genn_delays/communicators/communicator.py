@@ -9,6 +9,7 @@ as any other sum of all ranks takes.
 from __future__ import annotations
 
 import json
+import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Communicator(ABC):
     Attributes:
         rank, size: number of this process, from 0, and of all.
         neighbours: ranks on this machine, this one included.
-        bytes_sent: by what they were, bytes that this rank has sent.
+        bytes_sent, seconds: by what they were, bytes that this rank has sent, and seconds that it spent on messages.
         starting: true until the first training step: ranks may be late then.
     """
 
@@ -39,6 +40,7 @@ class Communicator(ABC):
 
     def __init__(self) -> None:
         self.bytes_sent: defaultdict[str, int] = defaultdict(int)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     # --- what a kind of communicator does -----------------------------------------------------------------------------
 
@@ -85,7 +87,7 @@ class Communicator(ABC):
             received = np.empty_like(own)
             sends, receives = [(partner, own)] if mine else [], [(partner, received)] if theirs else []
             self.bytes_sent[what] += own.nbytes if mine else 0
-            self.exchange(what, sends, receives)
+            self._timed(what, sends, receives)
             if mine and theirs:
                 own = own + received if self.rank < partner else received + own
             elif theirs:
@@ -110,8 +112,13 @@ class Communicator(ABC):
         receives = [(rank, whole[starts[rank] : starts[rank + 1]]) for rank in others if sizes[rank]]
         sends = [(rank, own) for rank in others] if sizes[self.rank] else []
         self.bytes_sent[what] += own.nbytes * len(sends)
-        self.exchange(what, sends, receives)
+        self._timed(what, sends, receives)
         return whole
+
+    def _timed(self, what: str, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
+        start = time.perf_counter()
+        self.exchange(what, sends, receives)
+        self.seconds[what] += time.perf_counter() - start
 
     # --- agreement ----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from .callbacks import (
     TensorBoard,
     VarRecorder,
 )
+from .communicators import MPI
 from .connectivity import (
     Dense,
     DistanceDependent,
@@ -90,6 +91,7 @@ from .training.surrogate_compiler import SurrogateCompiler
 __all__ = [
     "CPU",
     "CUDA",
+    "MPI",
     "SET",
     "SGD",
     "Adam",

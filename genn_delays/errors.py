@@ -60,6 +60,18 @@ class OutOfMemoryError(GennDelaysError, MemoryError):
     """A network needs more memory than there is."""
 
 
+class CommunicationError(GennDelaysError, RuntimeError):
+    """Ranks that train together cannot go on together.
+
+    Attributes:
+        told: another rank has reported it, so that this one need not.
+    """
+
+    def __init__(self, message: str, *, told: bool = False) -> None:
+        super().__init__(message)
+        self.told = told
+
+
 class InUseError(GennDelaysError, RuntimeError):
     """A compiled network is used by another thread, or belongs to another process."""
 

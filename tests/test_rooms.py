@@ -14,11 +14,11 @@ PACKAGE = Path(__file__).parent.parent / "genn_delays"
 ROOMS = (
     # the ground: single files, each using those before it at most
     "version", "errors", "syntax", "bodies", "registry", "floating", "chunks", "random", "streams", "interrupts",
-    "memory", "paths", "private", "grammar", "arguments", "porting", "initializers",
+    "memory", "paths", "private", "grammar", "arguments", "porting", "initializers", "communicators",
     # what learning is, and what a network is described by
     "learning", "delays", "neurons", "synapses", "drives", "connectivity", "overview", "network", "metrics", "rewiring",
     # under mlGeNN's names
-    "layers", "losses", "optimisers", "readouts", "serialisers", "communicators",
+    "layers", "losses", "optimisers", "readouts", "serialisers",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
     "derive", "plan", "callbacks", "codegen", "backends", "ops", "datasets", "training", "simulation", "compilers",
     "torch", "utils",

@@ -23,6 +23,10 @@ class Callback:
     compiled_network: Compiled
     num_epochs: int
     num_batches: int
+    writes = False
+    """True if it writes or shows something: of several ranks only the first calls it."""
+    reads_activity = False
+    """True if it reads spikes or variables, of which each of several ranks has those of its share of a batch."""
     runs_last = False
     """True if its hooks are called after those of the others, whose state it keeps."""
 

@@ -33,7 +33,7 @@ class Checkpoint(Callback):
         epoch_interval: keep the checkpoints of every so many epochs, at least 1; none of them where not given.
     """
 
-    runs_last = True
+    runs_last = writes = True
 
     def __init__(
         self,

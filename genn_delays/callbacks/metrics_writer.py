@@ -31,6 +31,8 @@ class MetricsWriter(Callback):
         extra: called with the epoch and its metrics for more figures to write, if given.
     """
 
+    writes = True
+
     def __init__(self, path: str | Path, extra: Any = None) -> None:
         if extra is not None and not callable(extra):
             raise InvalidValueError(

@@ -27,6 +27,8 @@ class BatchProgressBar(Callback):
     over. Where it cannot be written nothing is said, and training goes on.
     """
 
+    writes = True
+
     def __init__(self) -> None:
         self._bar: _Bar | _Line | None = None
         self._epoch: int | None = None

@@ -34,6 +34,8 @@ def check_key(what: str, value: Any) -> str | None:
 class _Recorder(Callback):
     """Base of recorders: of a population, of chosen examples and neurons."""
 
+    reads_activity = True
+
     def __init__(
         self, population: Population | str, key: str | None, example_filter: ExampleFilter, neuron_filter: NeuronFilter
     ) -> None:

@@ -8,15 +8,19 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidValueError
+from ..errors import CommunicationError, GennDelaysError, InvalidValueError
 from ..interrupts import INTERRUPTED, raise_again
 from ..paths import expanded
 from ..streams import say
 from .values import own_data
 
 if TYPE_CHECKING:
+    from ..communicators import Communicator
     from ..runs.evaluate import Evaluation
     from ..runs.result import Result
+
+FAILED = 2
+"""The exit status of an error."""
 
 
 def _note(text: str) -> None:
@@ -24,14 +28,37 @@ def _note(text: str) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
-    """Train a model, or go on with a run, and print the result."""
+    """Train a model, or go on with a run, and print the result; with --distributed as one of several processes."""
+    raise_again()
+    if not args.distributed:
+        if args.timeout is not None:
+            raise InvalidValueError("--timeout is for --distributed: seconds that a process may be late")
+        return _train(args, None)
+    from ..communicators import MPI
+
+    communicator = MPI() if args.timeout is None else MPI(args.timeout)
+    try:
+        return _train(args, communicator)
+    except BaseException as error:
+        communicator.fail(error)  # the others are told, and one of them all reports it
+        if not isinstance(error, GennDelaysError):
+            raise
+        if not communicator.speaks(error):
+            return FAILED
+        if communicator.rank == 0:
+            raise
+        raise CommunicationError(f"rank {communicator.rank} ({communicator.place()}): {error}") from error
+
+
+def _train(args: argparse.Namespace, communicator: Communicator | None) -> int:
+    """Train as the only process, or as one of several ranks."""
     from ..runs.folder import RunFolder
     from ..runs.overrides import Overrides
+    from ..runs.ranks import check_shared
     from ..runs.resume import new_config, resumed_config
     from ..runs.settings import read_setting
     from ..runs.train import train as train_and_keep
 
-    raise_again()
     overrides = Overrides(
         args.sparsity, args.epochs, args.seed, args.batch_size, args.threads, args.backend, args.rewiring,
         args.growth_delay, args.dale, args.validation,
@@ -44,9 +71,14 @@ def train(args: argparse.Namespace) -> int:
     if args.resume:
         if folder is None:
             raise InvalidValueError("--resume needs --out DIR, the folder of the run to resume")
+        check_shared(communicator, folder)
         config = resumed_config(args.model, overrides, folder, settings)
     config = config or new_config(args.model, overrides, settings)
-    result = train_and_keep(config, folder, resume=args.resume, progress=not args.quiet, note=_note)
+    result = train_and_keep(
+        config, folder, resume=args.resume, progress=not args.quiet, note=_note, communicator=communicator
+    )
+    if result is None:  # another rank prints it
+        return 0
     print(result.json() if args.json else _summary(result))
     return 0
 

@@ -192,6 +192,15 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--threads", type=whole, metavar="N", help="threads of the cpu backend; results do not depend on them"
     )
+    how.add_argument(
+        "--distributed", action="store_true",
+        help="be one of the processes that mpiexec has started, which share every batch: mpiexec -n 4 genn-delays "
+        "train MODEL --distributed gives the files of one process, bit for bit; needs mpi4py",
+    )  # fmt: skip
+    how.add_argument(
+        "--timeout", type=real, metavar="SECONDS",
+        help="with --distributed: a process that is this late in a step hangs, and all end (default 30)",
+    )  # fmt: skip
     files = parser.add_argument_group("files and output")
     _data_option(files)
     files.add_argument("--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)")

@@ -38,6 +38,8 @@ SPAN = 128
 """Offsets of a row that are smoothed by a delay kernel and scored at once."""
 SLOT_PIECE = 1 << 16
 """Free slots that are scored at once at most."""
+MOST_LEAVES = 16
+"""Partial sums that a tile has at most."""
 
 
 def limits(plan: Plan) -> dict[str, int]:
@@ -49,6 +51,7 @@ def limits(plan: Plan) -> dict[str, int]:
         "num_connections": len(plan.connections),
         "max_moments": max(plan.most_moments, 1),
         "span": SPAN,
+        "most_leaves": MOST_LEAVES,
     }
 
 
@@ -119,6 +122,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     add("prelude", **structure_values(plan))
     if any_few(plan):
         add("few", neurons=NEURONS, lanes=FEW_LANES)
+    add("sums", most_leaves=MOST_LEAVES)
     add("tile", **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]

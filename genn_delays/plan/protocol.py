@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from ..communicators import Communicator
 from ..connectivity import Synapses
 from ..learning.losses import Truth
 from ..learning.optimisers import Optimisers
@@ -349,6 +350,21 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class SharedEngine(Engine, Protocol):
+    """An engine of one rank of several, which computes its share of every batch. Sums over a batch are those of all
+    ranks; examples, activity and :meth:`Engine.output` are of the share."""
+
+    def share(self, lanes: int) -> tuple[int, int]:
+        """The first and the last (exclusive) example of a batch of so many that are this rank's."""
+
+    def load_share(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64], lanes: int) -> None:
+        """:meth:`Engine.load` for this rank's share of a batch of `lanes` examples; it may be empty."""
+
+    def gathered(self, what: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values of the lanes of all ranks, along the first axis, where each has those of its share."""
+
+
+@runtime_checkable
 class TellsBytes(Protocol):
     """An engine that knows the bytes it has allocated."""
 
@@ -389,6 +405,14 @@ class Backend(Protocol):
 
     def build(self, plan: Plan) -> Engine:
         """Generate, compile (or take from the cache), allocate."""
+
+
+@runtime_checkable
+class SharesBatches(Protocol):
+    """A backend whose engines can share batches among ranks."""
+
+    def build_share(self, plan: Plan, communicator: Communicator) -> SharedEngine:
+        """:meth:`Backend.build` for one rank."""
 
 
 @runtime_checkable

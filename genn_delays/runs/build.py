@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import BACKENDS
+from ..communicators import Communicator
 from ..connectivity.connectivity import CONNECTIVITY
 from ..datasets import Dataset, Examples, load_dataset, stratified_split
 from ..datasets.own import is_path
@@ -72,7 +73,7 @@ def backend_of(name: str, threads: int | None) -> Any:
     return BACKENDS[name](**({"threads": threads} if has_threads else {}))
 
 
-def build_compiler(config: Config) -> Compiler:
+def build_compiler(config: Config, communicator: Communicator | None = None) -> Compiler:
     """The compiler."""
     c = config.compiler
     method = {key: value for key in METHOD_KEYS[c.kind] if (value := getattr(c, key)) is not None}
@@ -82,7 +83,8 @@ def build_compiler(config: Config) -> Compiler:
         "[compiler]", COMPILERS[c.kind], c.example_timesteps, c.batch_size,
         construct(LOSSES, "[compiler] losses", c.losses), dt=c.dt, backend=build_backend(config), rng_seed=c.rng_seed,
         reg_strength_upper=c.reg_strength_upper, reg_strength_lower=c.reg_strength_lower, reg_nu_upper=c.reg_nu_upper,
-        reg_nu_lower=c.reg_nu_lower, clip_norm=c.clip_norm, max_spikes=c.max_spikes, **method,
+        reg_nu_lower=c.reg_nu_lower, clip_norm=c.clip_norm, max_spikes=c.max_spikes, communicator=communicator,
+        **method,
     )  # fmt: skip
     return compiler
 
@@ -111,10 +113,10 @@ def compile_arguments(config: Config, network: Network) -> dict[str, Any]:
     return arguments
 
 
-def compile_network(config: Config) -> CompiledNetwork:
+def compile_network(config: Config, communicator: Communicator | None = None) -> CompiledNetwork:
     """The compiled network of a configuration."""
     network = build_network(config)
-    return build_compiler(config).compile(network, **compile_arguments(config, network))
+    return build_compiler(config, communicator).compile(network, **compile_arguments(config, network))
 
 
 def plan_of(config: Config) -> Plan:

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..callbacks import BatchProgressBar, Callback, Checkpoint, MetricsWriter
 from ..callbacks.metrics_writer import read_metrics
+from ..communicators import Communicator
 from ..datasets import Dataset
 from ..errors import GennDelaysError, GennDelaysWarning, RunFolderError
 from ..metrics import Metrics
@@ -24,6 +26,7 @@ from .config import Config
 from .figures import check_figures
 from .folder import RUNS, RunFolder, numbered_folder, versions
 from .lock import Lock
+from .ranks import first_then_others, is_first, share_folder
 from .result import Result
 from .resume import Configuration, check_resumable
 from .sections import NO_OPTIMISER
@@ -52,13 +55,13 @@ class Guard(Callback):
 class _Observer(Callback):
     """Evaluates the test set after every epoch and keeps the time. It has to come before what writes its figures."""
 
-    def __init__(self, x: Any, y: Any, seconds: float, start: float) -> None:
-        self.x, self.y, self._seconds, self._start = x, y, seconds, start
+    def __init__(self, test: tuple[Any, Any], seconds: float, start: float) -> None:
+        self._test, self._seconds, self._start = test, seconds, start
         self.accuracy = self.loss = self.score = float("nan")
         self.steps: list[float] = []
 
     def on_epoch_end(self, epoch: int, metrics: Metrics) -> None:
-        test, _ = self.compiled_network.evaluate(self.x, self.y)
+        test, _ = self.compiled_network.evaluate(*self._test)
         self.accuracy, self.loss, self.score = test.accuracy, test.loss, test.score
         self.steps += metrics.step_seconds
 
@@ -79,7 +82,8 @@ def train(
     resume: bool = False,
     progress: bool = False,
     note: Callable[[str], None] = lambda text: None,
-) -> Result:
+    communicator: Communicator | None = None,
+) -> Result | None:
     """Train, or resume training, and keep everything in a run folder.
 
     Args:
@@ -88,21 +92,27 @@ def train(
         resume: continue from the folder's last checkpoint, or from the beginning if there is none yet.
         progress: show a progress bar on standard error, and what loading the data does that takes seconds.
         note: called with remarks for the user, one line each.
+        communicator: of ranks that train the network together. Only the first writes the folder, shows progress and
+            has the result; others have None.
 
     Raises:
         GennDelaysError: something does not fit or cannot be written, before anything is computed.
         Interrupted: by the keyboard.
     """
     validate(config)
-    if folder is None:
+    first = is_first(communicator)
+    progress, note = progress and first, note if first else lambda text: None
+    if not first:
+        pass
+    elif folder is None:
         RunFolder(RUNS / config.model.name).check_writable()
     elif not resume:
         folder.check_new()
     start = time.perf_counter()
-    with _compiled(config, note) as compiled:
+    with _compiled(config, note, communicator) as compiled:
         compiled.engine.check_learning(training=True)  # before anything is downloaded, and before there is a folder
         seconds = time.perf_counter() - start
-        data = load_data(config, quiet=not progress)
+        data = first_then_others(communicator, partial(load_data, config, quiet=not progress))
         check_data(config, compiled.network, data)
         config = replace(config, training=replace(config.training, data_sha256=data.sha256))
         learned = len(split(config, data)[0])
@@ -112,6 +122,9 @@ def train(
             note(f"batch_size is {config.compiler.batch_size}: all {learned} training examples are one batch")
         _remarks(config, folder if resume else None, steps, note)
         start = time.perf_counter() - seconds
+        if not first:
+            _follow(config, share_folder(communicator, None), compiled, data, resume)
+            return None
         folder = folder or numbered_folder(config.model.name)
         folder.create()
         try:
@@ -125,6 +138,7 @@ def train(
                 if compiled.epoch > (asked := config.training.num_epochs):
                     done = f"{compiled.epoch} epochs are done; set it back"
                     raise RunFolderError(f"num_epochs in {folder.config} is {asked}, but {done}")
+                share_folder(communicator, folder)
                 try:
                     return _train(config, folder, lock, compiled, data, before, start, progress, note)
                 except GennDelaysError:
@@ -134,11 +148,18 @@ def train(
             raise Interrupted(folder) from None
 
 
-def _compiled(config: Config, note: Callable[[str], None]) -> CompiledNetwork:
+def _follow(config: Config, folder: RunFolder, compiled: CompiledNetwork, data: Dataset, resume: bool) -> None:
+    """The part of a rank that writes nothing: it takes over the checkpoint that the first has found, and trains."""
+    if resume and folder.last.is_file():
+        compiled.load(folder.last)
+    _learn(config, compiled, data, _Observer(_test_data(config, compiled, data), 0.0, time.perf_counter()), [])
+
+
+def _compiled(config: Config, note: Callable[[str], None], communicator: Communicator | None = None) -> CompiledNetwork:
     """The compiled network; the library's own warnings become remarks."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GennDelaysWarning)
-        compiled = compile_network(config)
+        compiled = compile_network(config, communicator)
     for warning in caught:
         if issubclass(warning.category, GennDelaysWarning):
             note(str(warning.message))
@@ -192,12 +213,37 @@ def _train(
     start: float, progress: bool, note: Callable[[str], None],
 ) -> Result:  # fmt: skip
     folder.write_config(config)
+    observer = _Observer(_test_data(config, compiled, data), before, start)
+    by_test = split(config, data)[1] is None
+    checkpoint = Checkpoint(folder.checkpoints, (lambda metrics: observer.score) if by_test else None)
+    writers = [
+        Guard(folder, lock),  # before what writes
+        Configuration(config),
+        MetricsWriter(folder.metrics, observer.figures),
+        checkpoint,
+    ]
+    _learn(config, compiled, data, observer, writers, progress)
+    folder.check_kept(lock, begun=True)
+    result = _result(config, folder, compiled, observer, checkpoint)
+    atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
+    _draw(folder, result, note)
+    folder.check_kept(lock, begun=True)
+    return result
+
+
+def _test_data(config: Config, compiled: CompiledNetwork, data: Dataset) -> tuple[Any, Any]:
+    """The test set, prepared once for all epochs."""
+    source, output = check_data(config, compiled.network, data)
+    return compiled.prepare({source: data.x_test}, {output: data.y_test})
+
+
+def _learn(
+    config: Config, compiled: CompiledNetwork, data: Dataset, observer: _Observer, writers: list[Callback],
+    progress: bool = False,
+) -> None:  # fmt: skip
+    """All epochs."""
     source, output = check_data(config, compiled.network, data)
     learned, held_out = split(config, data)
-    test = compiled.prepare({source: data.x_test}, {output: data.y_test})  # once for all epochs
-    observer = _Observer(*test, before, start)
-    by_test = held_out is None
-    checkpoint = Checkpoint(folder.checkpoints, (lambda metrics: observer.score) if by_test else None)
     validation: dict[str, Any] = {} if held_out is None else {
         "validation_x": {source: take(data.x_train, held_out)}, "validation_y": {output: data.y_train[held_out]},
     }  # fmt: skip
@@ -208,22 +254,9 @@ def _train(
             {output: data.y_train[learned]},
             config.training.num_epochs,
             shuffle=config.training.shuffle,
-            callbacks=[
-                *([BatchProgressBar()] if progress else []),
-                observer,
-                Guard(folder, lock),  # before what writes
-                Configuration(config),
-                MetricsWriter(folder.metrics, observer.figures),
-                checkpoint,
-            ],
+            callbacks=[*([BatchProgressBar()] if progress else []), observer, *writers],
             **validation,
         )
-    folder.check_kept(lock, begun=True)
-    result = _result(config, folder, compiled, observer, checkpoint)
-    atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
-    _draw(folder, result, note)
-    folder.check_kept(lock, begun=True)
-    return result
 
 
 def _draw(folder: RunFolder, result: Result, note: Callable[[str], None]) -> None:

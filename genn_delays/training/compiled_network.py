@@ -8,24 +8,26 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..callbacks import Callback, as_callbacks, by_kind, recorded, take_state
+from ..communicators import Communicator
 from ..errors import GennDelaysWarning, InvalidValueError, check_count, check_real, check_switch, shown, unknown
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
 from ..plan.finite import Faults
 from ..plan.plan import Plan
-from ..plan.protocol import Engine, Pass, Rewired
+from ..plan.protocol import Engine, Pass, Rewired, SharedEngine
 from ..porting import refuse_arguments, refuse_attribute
 from ..random import Draws, permutation
 from .data import Batch, Data, augmentations_of, inputs_of
 from .fed import Fed, Inputs, Labels
 from .learner import HostLearner
+from .ranks import digest_of_data, digest_of_state, own_callbacks, together
 from .result import BatchResult
 from .turns import Turns, in_turn
 
@@ -41,11 +43,15 @@ class CompiledNetwork(Fed):
         plan: that it runs.
         engine: the backend's engine that runs it.
         epoch, step: epochs and training steps done.
+        communicator: the ranks that train it together; None where this process does alone.
         stop_training: set by a callback to end training after the current epoch.
     """
 
-    def __init__(self, network: Network, plan: Plan, engine: Engine, dt: float) -> None:
+    def __init__(
+        self, network: Network, plan: Plan, engine: Engine, dt: float, communicator: Communicator | None = None
+    ) -> None:
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
+        self.communicator = communicator
         self.epoch = self.step = 0
         self._learner = engine.learner or HostLearner(plan, engine)
         self._faults = Faults(plan, engine, self._learner)
@@ -88,6 +94,7 @@ class CompiledNetwork(Fed):
     # --- training ----------------------------------------------------------------------------------------------------
 
     @in_turn
+    @together
     def train(
         self,
         /,
@@ -143,6 +150,7 @@ class CompiledNetwork(Fed):
         check_switch("shuffle", shuffle)
         augmentations = augmentations_of(self.network, augment, self.plan.training_seed)
         data, validation = self._hold_out(self._data(x, y, augmentations), validation_x, validation_y, validation_split)
+        self._agree(data, validation, num_epochs, shuffle)
         for schedule in self.plan.schedules():
             schedule.check(num_epochs, -(-data.examples.size // self.plan.batch_size))
         active = self._begin(callbacks, num_epochs, data.examples.size)
@@ -158,6 +166,7 @@ class CompiledNetwork(Fed):
             self._faults.look(learned=True)
             metrics.settle()  # an epoch whose loss is NaN does not count as done
             self._faults.refuse(f"after epoch {self.epoch + 1} (the first is 1)")
+            self._check_alike()
             if validation is not None:
                 metrics.validation = self._run(validation, [])
             metrics.remember(self._history, self.epoch)
@@ -183,13 +192,45 @@ class CompiledNetwork(Fed):
                 start = time.perf_counter()
                 self._progress = Progress(self.epoch, num_epochs, number, num_batches)
                 self._pass_both_ways(batch, metrics)
-                rewired = self._learner.step(self.step, self._progress, batch.examples.size)
+                rewired = self._learner.step(self.step, self._progress, batch.size)
                 metrics.expect(partial(self._count_rewired, rewired, metrics))
                 self.step += 1
                 metrics.step_seconds.append(time.perf_counter() - start)
                 for callback in callbacks:
                     callback.on_batch_end(number, metrics)
         return metrics
+
+    def _load(self, batch: Batch) -> None:
+        """Put a batch, or this rank's share of it, into the engine."""
+        if batch.total is None:
+            self.engine.load(batch.inputs, batch.examples)
+        else:
+            self._shared.load_share(batch.inputs, batch.examples, batch.total)
+
+    @property
+    def _shared(self) -> SharedEngine:
+        """The engine of one rank of several."""
+        return cast(SharedEngine, self.engine)
+
+    def _agree(self, data: Data, validation: Data | None, num_epochs: int, shuffle: bool) -> None:
+        """Raise an error if ranks have different data, or are not at the same point of training."""
+        if self.communicator is not None:
+            held_out = None if validation is None else digest_of_data(validation)
+            alike = {
+                "the training data": digest_of_data(data),
+                "the validation data": held_out,
+                "the epoch": self.epoch,
+            }
+            alike |= {"num_epochs": num_epochs, "shuffle": shuffle}
+            alike["the state of synapses"] = digest_of_state(self.engine, self.plan)
+            self.communicator.check_alike("before training", alike)
+            self.communicator.starting = False
+
+    def _check_alike(self) -> None:
+        """Raise an error if ranks have rewired or learned differently in an epoch."""
+        if self.communicator is not None:
+            state = digest_of_state(self.engine, self.plan)
+            self.communicator.check_alike(f"after epoch {self.epoch + 1}", {"the state of synapses": state})
 
     def _pass(self, *, training: bool) -> Pass:
         """The purpose of a forward pass at this point of training."""
@@ -205,19 +246,19 @@ class CompiledNetwork(Fed):
 
     def _forward_loss(self, batch: Batch, metrics: Metrics) -> BatchResult:
         """One batch forward and its loss."""
-        self.engine.load(batch.inputs, batch.examples)
+        self._load(batch)
         self.engine.forward(self._pass(training=False))
         return self._result(batch, metrics, self.engine.loss(batch.labels), {})
 
     def _pass_both_ways(self, batch: Batch, metrics: Metrics) -> BatchResult:
         """One batch forward, its loss and its gradients, as a training step needs them."""
         engine, how = self.engine, self._pass(training=True)
-        engine.load(batch.inputs, batch.examples)
+        self._load(batch)
         if engine.one_pass is not None:
             return self._result(batch, metrics, engine.one_pass(how, batch.labels), {})
         engine.forward(how)
         losses = engine.loss(batch.labels)
-        result = self._result(batch, metrics, losses, self._learner.regularise(batch.examples.size))
+        result = self._result(batch, metrics, losses, self._learner.regularise(batch.size))
         engine.backward()
         return result
 
@@ -226,7 +267,7 @@ class CompiledNetwork(Fed):
     ) -> BatchResult:
         """A batch's losses, counted in the metrics at once or when the engine has them."""
         parts = {index: labels[0].size for index, labels in batch.labels.items()}
-        result = BatchResult(losses, penalties, parts, batch.examples.size, self.step, self.epoch)
+        result = BatchResult(losses, penalties, parts, batch.size, self.step, self.epoch)
         metrics.expect(lambda outputs, _: result.count(self.network.populations, outputs, self._faults.named))
         if not self.engine.runs_ahead:
             metrics.settle()
@@ -239,7 +280,8 @@ class CompiledNetwork(Fed):
 
     def _begin(self, callbacks: Sequence[Any], num_epochs: int, examples: int) -> list[Callback]:
         self._check_open()
-        active = sorted(as_callbacks(callbacks), key=lambda callback: callback.runs_last)
+        every = own_callbacks(as_callbacks(callbacks), self.communicator)
+        active = sorted(every, key=lambda callback: callback.runs_last)
         for callback in active:
             callback.set_params(self, num_epochs, -(-examples // self.plan.batch_size))
         if num_epochs:  # training: callbacks with a restored state take it over, once
@@ -253,6 +295,7 @@ class CompiledNetwork(Fed):
     # --- evaluation --------------------------------------------------------------------------------------------------
 
     @in_turn
+    @together
     def evaluate(
         self, /, x: Inputs, y: Labels, *, callbacks: Sequence[Any] = (), **moved: Any
     ) -> tuple[Metrics, dict[str, Any]]:
@@ -282,6 +325,7 @@ class CompiledNetwork(Fed):
         return metrics
 
     @in_turn
+    @together
     def predict(
         self,
         x: Inputs,
@@ -318,10 +362,11 @@ class CompiledNetwork(Fed):
             for number, batch in enumerate(batches):
                 for callback in active:
                     callback.on_batch_begin(number)
-                self.engine.load(batch.inputs, batch.examples)
+                self._load(batch)
                 self.engine.forward(self._pass(training=False))
                 for p in wanted:
-                    found[p].append(self.engine.output(p.index))
+                    z = self.engine.output(p.index)
+                    found[p].append(z if batch.total is None else self._shared.gathered("outputs", z))
                 for callback in active:
                     callback.on_batch_end(number, metrics)
         self._faults.look()
@@ -331,6 +376,7 @@ class CompiledNetwork(Fed):
         return {p: np.concatenate(parts) for p, parts in found.items()}, recorded(active)
 
     @in_turn
+    @together
     def gradients(
         self, x: Inputs, y: Labels, variable: str = "weight"
     ) -> tuple[float, dict[Any, npt.NDArray[np.float64]]]:
@@ -352,7 +398,7 @@ class CompiledNetwork(Fed):
         loss, sums = 0.0, {owner: np.zeros(size) for owner, size in owners.items()}
         with closing(self._batches(data, data.examples)) as batches:
             for batch in batches:
-                share = batch.examples.size / data.examples.size
+                share = batch.size / data.examples.size
                 found = self._pass_both_ways(batch, self._new_metrics())
                 loss += share * found.mean()
                 for owner, total in sums.items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends import as_backend
+from ..communicators import Communicator, as_communicator
 from ..errors import InvalidValueError, check_count, check_real, shown
 from ..floating import usual_errors
 from ..learning.losses import Loss, as_losses
@@ -23,6 +24,7 @@ from ..random import MAX_SEED
 from ..rewiring import RewiringRule, as_rewiring
 from .compiled_network import CompiledNetwork
 from .outputs import output_losses
+from .ranks import build_engine
 
 
 class Compiler(ABC):
@@ -44,6 +46,8 @@ class Compiler(ABC):
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
         max_spikes: a neuron may spike this often in an example, at least 1; more is an error. Any number where not
             given: memory for spikes grows with them.
+        communicator: of several processes that share every batch, ``MPI()`` under ``mpiexec``; see
+            ``docs/distributed.md``.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Compiler(ABC):
         clip_norm: float | None = None,
         max_spikes: int | None = None,
         rng_seed: int = 0,
+        communicator: Communicator | None = None,
         **moved: Any,
     ) -> None:
         refuse_arguments(moved)
@@ -89,7 +94,7 @@ class Compiler(ABC):
             raise InvalidValueError(f"reg_nu_lower must be at most reg_nu_upper = {reg_nu_upper}, got {reg_nu_lower}")
         self.regularisation = bounds if bounds.lambda_upper > 0 or bounds.lambda_lower > 0 else None
         self.clip_norm = None if clip_norm is None else check_real("clip_norm", clip_norm, 0.0, open_low=True)
-        self.backend = as_backend(backend)
+        self.backend, self.communicator = as_backend(backend), as_communicator(communicator)
         self.rng_seed = check_count("rng_seed", rng_seed, 0, MAX_SEED)
         self.max_spikes = None if max_spikes is None else check_count("max_spikes", max_spikes)
 
@@ -128,7 +133,8 @@ class Compiler(ABC):
             foresee_sampling(network)
         with usual_errors(), told("compile"):
             plan = self.plan(network, optimisers=optimisers, rewiring=rewiring)
-            return CompiledNetwork(network, plan, self.backend.build(plan), self.dt)
+            engine = build_engine(self.backend, plan, self.communicator)
+            return CompiledNetwork(network, plan, engine, self.dt, self.communicator)
 
     def plan(
         self,

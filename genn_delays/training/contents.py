@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..callbacks import Callback, by_kind
+from ..communicators import Communicator
 from ..connectivity import Synapses
 from ..errors import InvalidValueError, unknown
 from ..learning.schedules import Progress
@@ -33,6 +34,7 @@ class Contents(Summarised, Compiled):
     """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that reads, saves and loads its
     state."""
 
+    communicator: Communicator | None
     _learner: Learner
     _progress: Progress
     _rewirings: dict[str, int]
@@ -117,7 +119,11 @@ class Contents(Summarised, Compiled):
         Raises:
             TrainingError: a learned value is not finite. Nothing is written, an old file stays.
             GennDelaysError: the file cannot be written.
+
+        Of several ranks only the first writes it.
         """
+        if self.communicator is not None and self.communicator.rank > 0:
+            return
         target = checkpoint_file(path, serialiser)
         states = {c.name: self.engine.state(c.index) for c in self.plan.connections}
         active = {key: state for key, callback in by_kind(self._callbacks).items() if (state := callback.state())}

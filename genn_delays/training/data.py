@@ -30,11 +30,18 @@ class Batch(NamedTuple):
         inputs: by index of the input population.
         examples: those of the batch, by their places in the inputs, int64 ``[lane]``.
         labels: labels or targets of the lanes, by index of the output.
+        total: examples of the whole batch, of which these are one rank's share; None where they are all.
     """
 
     inputs: dict[int, InputData]
     examples: npt.NDArray[np.int64]
     labels: dict[int, Truth]
+    total: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Examples of the whole batch."""
+        return self.examples.size if self.total is None else self.total
 
 
 class Data(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ..communicators import Communicator
 from ..errors import InvalidValueError, check_real
 from ..learning.readouts import as_readout
 from ..network import Network
@@ -44,6 +45,8 @@ class EventPropCompiler(Compiler):
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
         max_spikes: a neuron may spike this often in an example, at least 1; more is an error. Any number where not
             given: memory for spikes grows with them.
+        communicator: of several processes that share every batch, ``MPI()`` under ``mpiexec``; see
+            ``docs/distributed.md``.
         grad_limit: where a potential only just reaches the threshold, the time of the spike is very sensitive; the
             inverse of the slope is cut at this (ms), above 0.
         phantom_spike: an output neuron with readout ``"first_spike_time"`` that does not spike is pushed as if it had
@@ -72,12 +75,13 @@ class EventPropCompiler(Compiler):
         clip_norm: float | None = None,
         max_spikes: int | None = None,
         rng_seed: int = 0,
+        communicator: Communicator | None = None,
         **moved: Any,
     ) -> None:
         super().__init__(
             example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_strength_upper=reg_strength_upper,
             reg_strength_lower=reg_strength_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
-            clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
+            clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, communicator=communicator, **moved,
         )  # fmt: skip
         self.grad_limit = check_real("grad_limit", grad_limit, 0.0, open_low=True)
         self.phantom_spike = check_real("phantom_spike", phantom_spike, 0.0)

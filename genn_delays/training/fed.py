@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from ..communicators import Communicator
 from ..errors import InvalidValueError
 from ..floating import usual_errors
 from ..learning.losses import Loss
@@ -19,6 +20,7 @@ from .adjusted import Adjusted
 from .ahead import ahead
 from .data import Batch, Data, inputs_of, truths_of
 from .prepared import PreparedInputs, PreparedLabels
+from .ranks import share_of
 from .streamed import Augmentation
 
 Inputs = Mapping[Any, Any] | PreparedInputs
@@ -31,6 +33,7 @@ class Fed(Adjusted):
     """The part of :class:`~genn_delays.training.compiled_network.CompiledNetwork` that takes data."""
 
     dt: float
+    communicator: Communicator | None
     _closed: bool
 
     @overload
@@ -101,12 +104,15 @@ class Fed(Adjusted):
         """
         starts = range(0, examples.size, self.plan.batch_size)
         numbers = [np.ascontiguousarray(examples[i : i + self.plan.batch_size], dtype=np.int64) for i in starts]
+        make = partial(data.batch, epoch=epoch)
+        if self.communicator is not None:
+            make = partial(share_of, self.engine, data, epoch=epoch)
         if not data.streamed:
             for own in numbers:
                 self._between_batches()
-                yield data.batch(own, epoch)
+                yield make(own)
             return
-        with closing(ahead(partial(data.batch, epoch=epoch), numbers)) as batches:
+        with closing(ahead(make, numbers)) as batches:
             for batch in batches:
                 self._between_batches()
                 yield batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..communicators import Communicator
 from ..errors import InvalidValueError, check_switch
 from ..learning.readouts import as_readout
 from ..learning.surrogates import as_surrogate
@@ -33,6 +34,8 @@ class SurrogateCompiler(Compiler):
         rng_seed: order of examples, growth, noise. What the network itself is made of comes from its own seed.
         max_spikes: a neuron may spike this often in an example, at least 1; more is an error. Any number where not
             given: memory for spikes grows with them.
+        communicator: of several processes that share every batch, ``MPI()`` under ``mpiexec``; see
+            ``docs/distributed.md``.
     """
 
     def __init__(
@@ -52,12 +55,13 @@ class SurrogateCompiler(Compiler):
         clip_norm: float | None = None,
         max_spikes: int | None = None,
         rng_seed: int = 0,
+        communicator: Communicator | None = None,
         **moved: Any,
     ) -> None:
         super().__init__(
             example_timesteps, batch_size, losses, dt=dt, backend=backend, reg_strength_upper=reg_strength_upper,
             reg_strength_lower=reg_strength_lower, reg_nu_upper=reg_nu_upper, reg_nu_lower=reg_nu_lower,
-            clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, **moved,
+            clip_norm=clip_norm, max_spikes=max_spikes, rng_seed=rng_seed, communicator=communicator, **moved,
         )  # fmt: skip
         self.surrogate, self.detach_reset = as_surrogate(surrogate), check_switch("detach_reset", detach_reset)
 

@@ -114,7 +114,8 @@ def test_what_is_foreseen_is_what_is_allocated(kind):
         with kind(seed).compile(CPU(threads=2)) as compiled:
             engine, plan = compiled.engine, compiled.plan
             net = network_type(plan)()
-            net.T, net.tile = engine._net.T, engine._net.tile
+            for name in ("T", "tile", "leaf", "levels"):
+                setattr(net, name, getattr(engine._net, name))
             found = foreseen(plan, net, 2)
             arrays = {"the network": engine._arrays}
             arrays |= {f"population {p.name!r}": engine._population_arrays[p.index] for p in plan.populations}

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...communicators import Communicator
 from ...errors import BackendUnavailableError, check_count, keep
 from ...plan.plan import Plan
-from ...plan.protocol import Availability, Engine
+from ...plan.protocol import Availability, Engine, SharedEngine
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from .compiler import compile_source, compiler
@@ -59,6 +60,12 @@ class CPU:
         from .inference import CPUInference
 
         return CPUInference(plan, self.num_threads)
+
+    def build_share(self, plan: Plan, communicator: Communicator) -> SharedEngine:
+        from .engine import CPUEngine
+
+        threads = self.threads or max(1, available_processors() // communicator.neighbours)
+        return CPUEngine(plan, threads, communicator)
 
     def connect_simulation(self, places: Places) -> CPUWiring:
         from .wiring import connect

@@ -3,7 +3,6 @@ pointers to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,14 +38,13 @@ LAG_ROOM = 1 << 18
 
 REWIRING = "the rewiring"
 """The owner of scratch memory for synapses that are dropped and grown."""
-_OF_LEARNING = ("g", "h", "lambda", "grad", "delay_grad")
+_OF_LEARNING = ("g", "h", "lambda", "grad", "delay_grad", "grad_parts", "delay_parts")
 """Arrays that only gradients need."""
 
 
-def tiles(lanes: int, tile: int) -> Iterator[tuple[int, int]]:
-    """First lane and number of lanes of every tile."""
-    for first in range(0, lanes, tile):
-        yield first, min(tile, lanes - first)
+def leaves_of_tile(net: Any) -> int:
+    """Partial sums of a tile at most."""
+    return max(int(net.tile) // int(net.leaf), 1)
 
 
 def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
@@ -56,8 +54,8 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     what depends on numbers that are not known in advance: spikes, and synapses of which each is dropped by itself.
     """
     every = [allocate_network(plan, net, threads, Foreseen)]
-    every += [allocate_population(plan, p, net.whole[p.index], net.tile, Foreseen) for p in plan.populations]
-    every += [allocate_connection(plan, c, net.c[c.index], Foreseen) for c in plan.connections]
+    every += [allocate_population(plan, p, net.whole[p.index], net, Foreseen) for p in plan.populations]
+    every += [allocate_connection(plan, c, net.c[c.index], net.levels, Foreseen) for c in plan.connections]
     scratch = Foreseen(REWIRING)
     for c in plan.connections:
         if c.rewiring is not None:
@@ -72,9 +70,10 @@ def foreseen(plan: Plan, net: Any, threads: int) -> dict[tuple[str, str], int]:
     }
 
 
-def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kind: type[A]) -> A:
+def allocate_population(plan: Plan, p: PopulationPlan, view: Any, net: Any, kind: type[A]) -> A:
     """The arrays of a population, with `view`, its structure for the whole batch, pointing to them."""
     arrays, T, B, n = kind(f"population {p.name!r}"), plan.time_steps, plan.batch_size, p.size
+    tile = net.tile
     view.size = n
     view.busy = -1 if p.cyclic else 1  # a row that grows block by block is never spread
     view.dropout = dropout_threshold(p.dropout)
@@ -85,7 +84,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
         view.keeps_x = int(whole.x)
         view.x = arrays.new("x", n * T * (B if whole.x else tile), np.float32)
     if p.spiking:
-        count = len(list(tiles(B, tile)))
+        count = -(-B // tile)
         view.event_start = arrays.new("event_start", (count, n, T + 1), np.int32, zero=True)
         view.event_row = arrays.new("event_row", (count, n), np.uintp, zero=True)
         view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
@@ -118,9 +117,12 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
         view.current = arrays.new("current", n * T * (B if whole.current else tile), np.float32)
     if p.slopes:
         view.slope = arrays.new("slope", (len(p.slopes), n), np.float64, zero=True)
+        view.slope_leaf = arrays.new("slope_leaf", (leaves_of_tile(net), len(p.slopes), n), np.float64)
+        if net.levels:
+            view.slope_parts = arrays.new("slope_parts", (net.levels, len(p.slopes), n), np.float64)
     if p.batch_norm:
         view.epsilon = p.batch_norm.epsilon
-        _allocate_norm(n, view, arrays)
+        _allocate_norm(n, net.levels, view, arrays)
     for index, (name, values) in enumerate(p.parameters.items()):
         view.par[index] = arrays.new(f"par.{name}", n, np.float32)
         arrays[f"par.{name}"][:] = values
@@ -132,12 +134,14 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, tile: int, kin
     return arrays
 
 
-def _allocate_norm(size: int, view: Any, arrays: Arrays) -> None:
+def _allocate_norm(size: int, levels: int, view: Any, arrays: Arrays) -> None:
     """Batch norm's numbers of so many neurons."""
     for name in ("scale", "shift", "factor", "offset"):
         setattr(view, name, arrays.new(name, size, np.float32, zero=True))
     for name, shape in (("mean", size), ("inverse", size), ("sums", (size, 2)), ("g_sums", (size, 2))):
         setattr(view, name, arrays.new(name, shape, np.float64, zero=True))
+    for name in ("sums_parts", "g_sums_parts") if levels else ():
+        setattr(view, name, arrays.new(name, (levels, size, 2), np.float64))
 
 
 def allocate_tape(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays, lanes: int) -> None:
@@ -174,7 +178,7 @@ def _allocate_truth(plan: Plan, p: PopulationPlan, view: Any, arrays: Arrays) ->
         view.targets = arrays.new("targets", size * p.size, np.float32, zero=True)
 
 
-def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, kind: type[A]) -> A:
+def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, levels: int, kind: type[A]) -> A:
     """The arrays of a connection, with `view`, its structure, pointing to them."""
     arrays, size = kind(f"connection {c.name!r}"), c.size
     view.num_pre, view.num_post, view.size = c.num_pre, c.num_post, size
@@ -187,6 +191,8 @@ def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, kind: type[A])
     view.by_pre_start = arrays.new("by_pre_start", c.num_pre + 1, np.int64)
     view.by_pre_slot = arrays.new("by_pre_slot", size, np.int32)
     view.grad = arrays.new("grad", size, np.float32, zero=True)
+    if levels:
+        view.grad_parts = arrays.new("grad_parts", (levels, size), np.float32)
     if scatters(plan, c):
         blocks = -(-c.num_post // block_width(plan, plan.populations[c.target]))
         view.block_start = arrays.new("block_start", blocks * c.num_pre + 1, np.int32)
@@ -194,6 +200,8 @@ def allocate_connection(plan: Plan, c: ConnectionPlan, view: Any, kind: type[A])
         view.block_place = arrays.new("block_place", size, np.uint32)
     if c.real_delays:
         view.delay_grad = arrays.new("delay_grad", size, np.float32, zero=True)
+        if levels:
+            view.delay_parts = arrays.new("delay_parts", (levels, size), np.float32)
     if c.rewiring is not None:
         _allocate_rewiring(c, view, arrays)
     return arrays
@@ -245,8 +253,14 @@ def _scores_under_kernel(c: ConnectionPlan) -> bool:
 
 
 def _allocate_scores(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None:
-    """Memory for scores of free slots under a delay kernel: the kernel at every delay that a synapse may be born with,
-    and smoothed rows, of sources in parts or, where those spike, of targets."""
+    """Memory for scores of free slots and, under a delay kernel, for the kernel at every delay that a synapse may be
+    born with, and smoothed rows, of sources in parts or, where those spike, of targets."""
+    grown = [c for c in plan.connections if c.rewiring is not None and c.rewiring.growth == "gradient"]
+    if grown:
+        net.score_room = max(min(c.num_pre * c.num_post * c.capacity, SLOT_PIECE) for c in grown)
+        net.score = arrays.new("score", net.score_room, np.float32)
+        if net.levels:
+            net.score_parts = arrays.new("score_parts", (net.levels, net.score_room), np.float32)
     scored = [c for c in plan.connections if _scores_under_kernel(c)]
     if not scored:
         return
@@ -265,7 +279,7 @@ def _allocate_scores(plan: Plan, net: Any, threads: int, arrays: Arrays) -> None
         net.spans = arrays.new("spans", (threads, net.spans_stride), np.float32)
         net.packed = arrays.new("packed", (max(c.num_post for c in real), SPAN), np.float32)
         slots = max(min(c.num_pre * c.num_post * c.capacity, SLOT_PIECE) for c in real)
-        net.partial = arrays.new("partial", (slots, 16), np.float32)
+        net.partial = arrays.new("partial", (slots, leaves_of_tile(net), 16), np.float32)
         net.visit = arrays.new("visit", (slots, 3), np.int32)
         net.group_start = arrays.new("group_start", max(c.num_pre for c in real) + 1, np.int32)
 
@@ -325,8 +339,14 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
     net.scratch = arrays.new("scratch", (threads, net.scratch_stride), np.float32)
     _allocate_blocks(plan, net, threads, arrays)
     lags = max((c.max_delay + 1 for c in plan.connections if c.gradient_taps), default=0)
-    net.taps_stride = 3 * max(lags, 3)
+    net.lag_stride = max(lags, 3)
+    net.taps_stride = (2 + leaves_of_tile(net)) * net.lag_stride
     net.taps = arrays.new("taps", (threads, net.taps_stride), np.float32)
+    net.place = arrays.new("place", net.tile, np.uint8)
+    lane = np.arange(net.tile)
+    arrays["place"][:] = lane // net.leaf * 16 + lane % 16 if leaves_of_tile(net) > 1 else 0
+    tiles = -(-B // net.tile)
+    net.tile_first, net.tile_leaf = (arrays.new(name, tiles + 1, np.int64) for name in ("tile_first", "tile_leaf"))
     net.mask = arrays.new("mask", (threads, net.tile), np.uint8)
     net.spiked = arrays.new("spiked", (threads, net.spiked_stride), np.uint64)
     net.active = arrays.new("active", (threads, net.active_stride), np.int32)
@@ -340,5 +360,7 @@ def allocate_network(plan: Plan, net: Any, threads: int, kind: type[A]) -> A:
         widest = max(c.delay_thresholds.size + 1 for c in best)
         net.lag_room = max(LAG_ROOM, widest)
         net.lag_sums = arrays.new("lag_sums", net.lag_room, np.float32)
+        if net.levels:
+            net.lag_parts = arrays.new("lag_parts", (net.levels, net.lag_room), np.float32)
     _allocate_scores(plan, net, threads, arrays)
     return arrays

@@ -13,7 +13,8 @@ from ...errors import InvalidValueError
 from ...plan.plan import Plan
 from ...plan.protocol import ConnectionState
 from ...plan.schema import absent
-from .buffers import allocate_tape, tiles
+from .buffers import allocate_tape
+from .leaves import Share
 from .structs import Arrays, address
 
 
@@ -30,11 +31,12 @@ class Contents:
     _population_arrays: list[Arrays]
     _connection_arrays: list[Arrays]
     _values: dict[int, dict[str, npt.NDArray[np.float32]]]
+    _share: Share
 
     def _untiled(self, array: npt.NDArray[Any], size: int, steps: int = 1) -> npt.NDArray[Any]:
         """An array stored tile by tile as ``[neuron, time, lane]``."""
-        parts = []
-        for first, lanes in tiles(self._net.live, self._net.tile):
+        parts = [np.empty((size, steps, 0), array.dtype)] if self._net.live == 0 else []
+        for first, lanes in self._share.tiles:
             start = size * steps * first
             parts.append(array[start : start + size * steps * lanes].reshape(size, steps, lanes))
         return np.concatenate(parts, axis=2)
@@ -61,7 +63,7 @@ class Contents:
 
     def batch_statistics(self, population: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         arrays = self._population_arrays[population]
-        count = self.plan.time_steps * self._net.live
+        count = self.plan.time_steps * self._share.total
         square = arrays["sums"][:, 1] / count
         return arrays["mean"].copy(), np.maximum(square - arrays["mean"] * arrays["mean"], 0.0)
 
@@ -105,7 +107,7 @@ class Contents:
         return dense
 
     def spike_count(self, population: int) -> int:
-        count = len(list(tiles(self._net.live, self._net.tile)))
+        count = int(self._net.num_tiles)
         if self._net.whole[population].lists_only:
             return int(self._population_arrays[population]["event_room"][:count].sum(dtype=np.int64))
         return int(self._population_arrays[population]["event_start"][:count, :, -1].sum(dtype=np.int64))

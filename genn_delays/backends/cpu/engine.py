@@ -6,6 +6,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from ...codegen.bodies import mangled
 from ...codegen.emit import emit
 from ...codegen.few import FEW_LANES
 from ...codegen.parts import has_one_pass
+from ...communicators import Communicator
 from ...errors import BackendUnavailableError, CompileError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
@@ -37,6 +39,8 @@ from .buffers import (
 from .compiler import load_library
 from .contents import Contents
 from .finder import Finder
+from .leaves import Sharing, leaf_lanes, leaf_sizes
+from .shared_sums import SharedSums
 from .structs import Arrays, address, network_type, set_members
 
 BUSY = 1 / 8
@@ -104,11 +108,27 @@ def _tile(plan: Plan) -> int:
     return lanes if shortest == plan.time_steps else min(lanes, MOST_LANES)
 
 
-def bytes_held(plan: Plan, threads: int = 1) -> dict[tuple[str, str], int]:
+def bytes_held(plan: Plan, threads: int = 1, communicator: Communicator | None = None) -> dict[tuple[str, str], int]:
     """Bytes by owner and array of all that an engine for a plan allocates; nothing is."""
     trial = network_type(plan)()
-    trial.T, trial.tile = plan.time_steps, _tile(plan)
-    return foreseen(plan, trial, threads)
+    return foreseen(_set_shapes(plan, trial, _sharing(plan, communicator)), trial, threads)
+
+
+def _sharing(plan: Plan, communicator: Communicator | None = None) -> Sharing:
+    """The way in which batches of a plan are cut into tiles and partial sums, and shared among ranks."""
+    tile = _tile(plan)
+    leaf = leaf_lanes(tile, plan.batch_size, plan.time_steps)
+    rank, size = (0, 1) if communicator is None else (communicator.rank, communicator.size)
+    if communicator is not None:
+        communicator.refuse_more_than(len(leaf_sizes(plan.batch_size, tile, leaf)), plan.batch_size)
+    return Sharing(plan.batch_size, tile, leaf, rank, size)
+
+
+def _set_shapes(plan: Plan, net: Any, sharing: Sharing) -> Plan:
+    """Set the sizes of a structure on which its arrays depend; returns the plan with the lanes that there is room
+    for."""
+    net.T, net.tile, net.leaf, net.levels = plan.time_steps, sharing.tile, sharing.leaf, sharing.levels
+    return plan if sharing.size == 1 else replace(plan, batch_size=sharing.most_lanes)
 
 
 class CPUEngine(Contents):
@@ -124,20 +144,27 @@ class CPUEngine(Contents):
     learner = None
     survives_fork = True
 
-    def __init__(self, plan: Plan, threads: int) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, threads: int, communicator: Communicator | None = None) -> None:
         self.busy = BUSY
         structure = network_type(plan)
         net = self._net = structure()
-        net.T, net.tile = plan.time_steps, _tile(plan)
-        foresee(plan, bytes_held(plan, threads), copies=0)
-        self._library, library_path, self.compiled = load_library(emit(plan))
+        self._sharing = _sharing(plan, communicator)
+        self._share = self._sharing.of(plan.batch_size)
+        self._sums = None if communicator is None else SharedSums(communicator, net)
+        needs = bytes_held(plan, threads, communicator)
+        self._bytes_held = sum(needs.values())
+        foresee(plan, needs, copies=0)
+        whole, plan = plan, _set_shapes(plan, net, self._sharing)
+        self.plan = plan
+        self._library, library_path, self.compiled = load_library(emit(whole))
         self.source = library_path.with_suffix(".cpp")
         self._declare()
         self._population_arrays = [
-            allocate_population(plan, p, net.whole[p.index], net.tile, Arrays) for p in plan.populations
+            allocate_population(plan, p, net.whole[p.index], net, Arrays) for p in plan.populations
         ]
-        self._connection_arrays = [allocate_connection(plan, c, net.c[c.index], Arrays) for c in plan.connections]
+        self._connection_arrays = [
+            allocate_connection(plan, c, net.c[c.index], net.levels, Arrays) for c in plan.connections
+        ]
         self.finder = Finder(plan, net, self._connection_arrays)
         self._arrays = allocate_network(plan, net, threads, Arrays)
         self._scratch = Arrays(REWIRING)
@@ -167,7 +194,7 @@ class CPUEngine(Contents):
 
     def bytes_held(self) -> tuple[str, int]:
         """See :class:`~genn_delays.plan.protocol.TellsBytes`."""
-        return "cpu", sum(bytes_held(self.plan, self._threads).values())
+        return "cpu", self._bytes_held
 
     def _start_threads(self) -> None:
         pool = self._library.pool_create(self._threads)
@@ -205,8 +232,23 @@ class CPUEngine(Contents):
         check_trainable(self.plan)
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
+        self.load_share(inputs, examples, len(examples))
+
+    def share(self, lanes: int) -> tuple[int, int]:
+        """See :class:`~genn_delays.plan.protocol.SharedEngine`."""
+        share = self._sharing.of(lanes)
+        return share.before, share.before + share.lanes
+
+    def gathered(self, what: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """See :class:`~genn_delays.plan.protocol.SharedEngine`."""
+        return values if self._sums is None else self._sums.communicator.gather(what, values, self._share.sizes)
+
+    def load_share(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64], total: int) -> None:
+        """See :class:`~genn_delays.plan.protocol.SharedEngine`."""
         net, lanes = self._net, len(examples)
-        net.live, net.busy_share = lanes, self.busy
+        net.busy_share = self.busy
+        if total != net.all_lanes:
+            self._cut(total)
         self._arrays["examples"][:lanes] = examples
         for index, data in inputs.items():
             net.input = index
@@ -222,6 +264,28 @@ class CPUEngine(Contents):
                     self._reserve_events(index, known.most * lanes if lanes <= FEW_LANES else exact)
                 self._library.load_events(ctypes.byref(net), *known.addresses)
 
+    def _cut(self, lanes: int) -> None:
+        """Cut a batch into tiles and partial sums."""
+        net, share = self._net, self._sharing.of(lanes)
+        self._share = share
+        net.live, net.all_lanes, net.lanes_before = share.lanes, share.total, share.before
+        net.num_tiles, net.num_leaves = share.starts.size - 1, share.counts[self._sharing.rank]
+        for name, numbers in (("tile_first", share.starts), ("tile_leaf", share.leaf_starts)):
+            self._arrays[name][: numbers.size] = numbers
+        if self._sums is not None:
+            self._sums.counts = share.counts
+
+    def _check_sums(self) -> None:
+        """Raise the error of a sum over all ranks in the middle of a pass."""
+        if self._sums is not None:
+            self._sums.check()
+
+    def _sum_gradients(self) -> None:
+        """Add up the gradients of all ranks."""
+        if self._sums is not None:
+            self._sums.check()
+            self._sums.add_gradients(self._connection_arrays, self._population_arrays)
+
     def _reserve_events(self, population: int, count: int) -> None:
         arrays = self._population_arrays[population]
         if "events" not in arrays or arrays["events"].size < count:
@@ -233,7 +297,10 @@ class CPUEngine(Contents):
                 widen(self.plan, p, self._net.whole[p.index], arrays)
         self._prepare(how)
         self._library.forward(ctypes.byref(self._net))
+        self._check_sums()
         self._check_spikes()
+        if self._sums is not None and how.training:
+            self._sums.add_totals(self._population_arrays)
 
     @property
     def one_pass(self) -> Callable[[Pass, dict[int, Truth]], dict[int, tuple[float, int]]] | None:
@@ -244,7 +311,9 @@ class CPUEngine(Contents):
         self._prepare(how)
         self._set_truth(labels)
         self._library.one_pass(ctypes.byref(self._net))
+        self._check_sums()
         self._check_spikes()
+        self._sum_gradients()
         return self._losses(labels)
 
     def _prepare(self, how: Pass) -> None:
@@ -301,7 +370,7 @@ class CPUEngine(Contents):
         return self._losses(labels)
 
     def _set_truth(self, labels: dict[int, Truth]) -> None:
-        for index, values in labels.items():
+        for index, values in labels.items() if self._net.live else ():
             arrays = self._population_arrays[index]
             arrays["labels" if "labels" in arrays else "targets"][: values.size] = values.reshape(-1)
             self._net.whole[index].truths = values.size // self._net.live
@@ -310,7 +379,10 @@ class CPUEngine(Contents):
         lanes, results = self._net.live, {}
         for index in labels:
             arrays = self._population_arrays[index]
-            if lanes == 1:
+            if self._sums is not None:
+                losses = self.gathered("losses", arrays["losses"][:lanes])
+                results[index] = (float(losses.sum()), int(self.gathered("losses", arrays["correct"][:lanes]).sum()))
+            elif lanes == 1:
                 results[index] = (float(arrays["losses"][0]), int(arrays["correct"][0]))
             else:
                 results[index] = (float(arrays["losses"][:lanes].sum()), int(arrays["correct"][:lanes].sum()))
@@ -318,6 +390,7 @@ class CPUEngine(Contents):
 
     def backward(self) -> None:
         self._library.backward(ctypes.byref(self._net))
+        self._sum_gradients()
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         self._net.step, self._net.gradient_scale = step, scale
@@ -346,5 +419,6 @@ class CPUEngine(Contents):
             if dropped:
                 allocate_scratch(self.plan.connections[index], view, dropped, self._scratch)
                 getattr(self._library, f"rewire_{index}")(ctypes.byref(self._net))
+                self._check_sums()
             rewired[index] = Rewired(dropped - view.newborn, view.newborn)
         return rewired

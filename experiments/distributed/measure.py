@@ -23,7 +23,7 @@ import numpy as np
 import genn_delays as gd
 
 STEPS, EXAMPLES, BATCH, TIME_STEPS = 4, 1024, 256, 80
-CASES = [(256, 0.875), (1024, 0.875), (1024, 0.5), (4096, 0.875), (4096, 0.5)]
+CASES = [(256, 0.875), (1024, 0.875), (1024, 0.5)]
 """Hidden neurons and sparsity."""
 WIRES = [("10 Gbit/s Ethernet", 30e-6, 1.0e9), ("100 Gbit/s InfiniBand", 2e-6, 10e9)]
 """Assumed networks: seconds a message, bytes a second."""
@@ -88,6 +88,14 @@ def scaled(
     return compute / ranks + fixed + 1e3 * rounds * (messages * wire[1] + sent / wire[2])
 
 
+def predicted(rows: list[dict[str, object]], wire: tuple[str, float, float]) -> dict[int, float]:
+    """Milliseconds a step by number of ranks, of one thread each, out of those of one and the bytes of two."""
+    alone, two = rows[0], rows[-1]
+    sent = sum(two["bytes_a_step"].values())
+    messages = len(two["bytes_a_step"]) + 2  # batch norm twice; losses and right answers
+    return {p: round(scaled(alone["step_ms"], 0.0, sent, messages, p, wire), 2) for p in (1, 2, 4, 8, 16, 64)}
+
+
 def child(arguments: list[str], ranks: int) -> dict[str, object]:
     """A measurement in processes of its own."""
     mpiexec = Path(sys.executable).with_name("mpiexec")
@@ -122,6 +130,8 @@ def main() -> None:
         rows += best
         for row in best:
             print(json.dumps(row), flush=True)
+        for wire in WIRES:
+            print(wire[0], predicted(best, wire), flush=True)
     (args.out / "measured.json").write_text(json.dumps({"load": os.getloadavg(), "rows": rows}, indent=1) + "\n")
 
 

@@ -67,7 +67,7 @@ def test_defaults_of_the_compiler_are_the_compilers(small, kind):
     for name, value in own.items():
         if name in ("surrogate", "losses"):
             assert getattr(found, name)["kind"] == value
-        elif name not in ("example_timesteps", "batch_size", "moved"):
+        elif name not in ("example_timesteps", "batch_size", "communicator", "moved"):
             assert getattr(found, name) == value, name
 
 

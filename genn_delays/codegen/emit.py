@@ -123,7 +123,7 @@ def _add_passes(add: Callable[..., None], plan: Plan) -> None:
     if any_few(plan):
         add("few", neurons=NEURONS, lanes=FEW_LANES)
     add("sums", most_leaves=MOST_LEAVES)
-    add("tile", **limits(plan))
+    add("tile", learns=True, **limits(plan))
     learning = [o for c in plan.connections for o in (c.optimiser, c.delay_optimiser) if o is not None]
     needed = [*bodies_of_outputs(plan), *bodies_of_kernels(kernels.values()), *bodies_of(learning)]
     needed += [*([NORMAL_QUANTILE] if learning else []), SCALED, *bodies_of_rules(rules_of(plan))]

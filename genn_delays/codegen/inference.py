@@ -38,7 +38,7 @@ def emit_inference(plan: Plan) -> str:
     models, kinds = models_of(plan), {p.kind for p in plan.populations}
     structures = structure_values(plan)
     add("prelude", **structures)
-    add("tile", num_populations=structures["num_populations"], max_vars=structures["max_vars"])
+    add("tile", learns=False, num_populations=structures["num_populations"], max_vars=structures["max_vars"])
     add("functions", text=functions(CPU, [*bodies_of_outputs(plan), *bodies_of_neurons(plan)]))
     for name in ("rooms", "pool", "gather_dense", "gather_event"):
         add(name)

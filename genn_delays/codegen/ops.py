@@ -9,11 +9,19 @@ from ..delays import DelayKernel
 from ..version import __version__
 from .bodies import CPU, functions
 from .delay_kernels import bodies_of_kernels, delay_kernel_code
-from .emit import SPAN
+from .emit import MOST_LEAVES, SPAN
 from .environment import environment
 from .kept import kept_on_cpu
 
-_LIMITS = {"max_vars": 1, "max_pars": 1, "num_populations": 2, "num_connections": 1, "max_moments": 1, "span": SPAN}
+_LIMITS = {
+    "max_vars": 1,
+    "max_pars": 1,
+    "num_populations": 2,
+    "num_connections": 1,
+    "max_moments": 1,
+    "span": SPAN,
+    "most_leaves": MOST_LEAVES,
+}
 
 
 def forms(kernel: DelayKernel | None) -> dict[str, tuple[str, str]]:
@@ -31,7 +39,8 @@ def emit_ops(kernel: DelayKernel | None) -> str:
         texts.append(templates.get_template(f"{template}.cpp.j2").render(version=__version__, **values))
 
     kernels = [] if kernel is None else [kernel]
-    add("tile", **_LIMITS)
+    add("sums", most_leaves=MOST_LEAVES)
+    add("tile", learns=True, **_LIMITS)
     add("functions", text=functions(CPU, bodies_of_kernels(kernels)))
     for name in ("rooms", "pool", "gather_dense", "gather_event", "lags", *(["gather_lags"] if kernels else [])):
         add(name)
@@ -54,4 +63,4 @@ def emit_ops_structures() -> str:
     """The beginning of the source, with the structures that it reads; the same for every delay kernel."""
     named: dict[str, Any] = {"optimiser_numbers": [], "rule_numbers": [], "output_numbers": []}
     template = environment("cpu").get_template("prelude.cpp.j2")
-    return template.render(version=__version__, kept=kept_on_cpu(), **named, **_LIMITS)
+    return template.render(version=__version__, kept=kept_on_cpu(), pieces=False, **named, **_LIMITS)

@@ -26,6 +26,7 @@ class _Call:
         self.library: Library = library(spread.kernel)
         net = self.net = network_type()()
         net.T, net.t1, net.B = T, T, B
+        net.leaf, net.leaves, net.num_leaves = B, 1, 1  # one partial sum, of all lanes
         c = net.c[0]
         c.num_pre, c.num_post, c.size, c.target = topology.num_pre, topology.num_post, topology.size, 1
         c.gain, c.width, c.max_delay = 1.0, spread.width, topology.max_delay
@@ -38,7 +39,8 @@ class _Call:
         c.delay = address(delay)
         if spread.position is not None:
             c.position = address(spread.position)
-            net.taps_stride = 3 * max(topology.max_delay + 1, 3)
+            net.lag_stride = max(topology.max_delay + 1, 3)
+            net.taps_stride = 3 * net.lag_stride
             net.taps = self.arrays.new("taps", (threads, net.taps_stride), np.float32)
         if weight is not None:
             if not self.library.are_finite(address(weight), weight.size):

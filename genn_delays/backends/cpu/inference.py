@@ -67,6 +67,7 @@ def _allocate(plan: Plan, net: Any, threads: int, kind: type[A]) -> list[A]:
     net.spiked = arrays.new("spiked", (threads, net.spiked_stride), np.uint64)
     net.active = arrays.new("active", (threads, net.active_stride), np.int32)
     net.examples = arrays.new("examples", net.tile, np.int64)
+    net.num_tiles, net.tile_first = 1, arrays.new("tile_first", 2, np.int64, zero=True)
     net.block = arrays.new("block", len(plan.groups), np.int64)
     return [*made, arrays]
 
@@ -228,7 +229,7 @@ class CPUInference(Contents):
     def _forward_tile(self, first: int, examples: npt.NDArray[np.int64]) -> None:
         """All pieces of time of the lanes from `first` on."""
         plan, net, live = self.plan, self._net, len(examples)
-        net.live = live
+        net.live = self._arrays["tile_first"][1] = live
         for p in plan.populations:
             if p.model is not None:
                 carry = self._population_arrays[p.index]["carry"]

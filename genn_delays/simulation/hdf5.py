@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BackendUnavailableError, GennDelaysError, install_extra
+from ..errors import BackendUnavailableError, GennDelaysError, InvalidValueError, install_extra
 from ..plan.simulation import Recording, SimulationPlan
 from ..version import __version__
 
@@ -30,10 +30,17 @@ class InFile:
         except ImportError as error:
             raise BackendUnavailableError(f"record_to needs h5py ({error}): {install_extra('shd')}") from error
         self._names = {p.index: p.name.replace("/", "_") for p in plan.populations}
+        for p in plan.populations:
+            other = next(q for q in plan.populations if self._names[q.index] == self._names[p.index])
+            if other is not p:
+                raise InvalidValueError(
+                    f"record_to: populations {other.name!r} and {p.name!r} have one group {self._names[p.index]!r} in "
+                    "a file; rename one of them"
+                )
         self._recording = recording
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(path, "w")
+            self._file = h5py.File(path, "w", libver="latest")  # where attributes may be large
         except OSError as error:
             raise GennDelaysError(f"cannot write recordings to {path}: {error}") from error
         self._file.attrs.update({"dt": plan.dt, "genn_delays": __version__})

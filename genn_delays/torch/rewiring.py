@@ -69,8 +69,10 @@ def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
     """The optimisers of a layer's parameters, with a state that can go with synapses."""
     found: Held = {}
     for name, parameter in (("weight", layer.weight), ("delay", layer.delay)):
-        if parameter is None or not parameter.requires_grad:
+        if parameter is None or (name == "delay" and not parameter.requires_grad):
             continue
+        if not parameter.requires_grad:
+            raise InvalidValueError(f"rewire: the weights of {layer} are frozen (requires_grad is False)")
         for o in optimizers:
             for group in o.param_groups:
                 if any(p is parameter for p in group["params"]):
@@ -87,6 +89,10 @@ def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
 
 def _state(optimizer: Any, parameter: Any) -> list[Any]:
     """The tensors that an optimiser keeps of a parameter, one number a synapse each."""
+    if isinstance(optimizer, torch.optim.LBFGS):  # what it keeps is there after its first step only
+        raise InvalidValueError(
+            "rewire: LBFGS keeps gradients that cannot go with synapses; use SGD, Adam or AdamW"
+        )
     found = []
     for name, value in optimizer.state.get(parameter, {}).items():
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape:

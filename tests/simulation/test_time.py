@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from refused import refused
 from simulated import BACKENDS, compiled, contents, differences, random_network
 
 from genn_delays import (
@@ -148,3 +149,25 @@ def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
         found = contents(simulation)
         same = [name for name in found if not name.startswith("spike")]
         assert differences({n: found[n] for n in same}, {n: whole[n] for n in same}) == []
+
+
+def test_names_that_are_one_group_in_a_file(tmp_path: Path) -> None:
+    """Nothing of an older file is lost for it."""
+    network, path = Network(), tmp_path / "x.h5"
+    path.write_bytes(b"older")
+    with network:
+        for name in ("a/b", "a_b"):
+            Population(LeakyIntegrateFire(), 2, name)
+    with refused("'a/b'", "'a_b'", "one group"):
+        SimulationCompiler(1.0).compile(network, {"a/b": "v", "a_b": "v"}, record_to=path)
+    assert path.read_bytes() == b"older"
+
+
+def test_traces_of_many_neurons_in_a_file(tmp_path: Path) -> None:
+    """HDF5 holds small attributes only, if it is not asked for others."""
+    network = Network()
+    with network:
+        Population(LeakyIntegrateFire(v=0.5), 20_000, "a")
+    with SimulationCompiler(1.0).compile(network, {"a": "v"}, record_to=tmp_path / "x.h5") as simulation:
+        simulation.run(2.0)
+        assert simulation.trace("a", "v")[1].shape == (2, 20_000)

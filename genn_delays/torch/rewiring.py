@@ -90,9 +90,7 @@ def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
 def _state(optimizer: Any, parameter: Any) -> list[Any]:
     """The tensors that an optimiser keeps of a parameter, one number a synapse each."""
     if isinstance(optimizer, torch.optim.LBFGS):  # what it keeps is there after its first step only
-        raise InvalidValueError(
-            "rewire: LBFGS keeps gradients that cannot go with synapses; use SGD, Adam or AdamW"
-        )
+        raise InvalidValueError("rewire: LBFGS keeps gradients that cannot go with synapses; use SGD, Adam or AdamW")
     found = []
     for name, value in optimizer.state.get(parameter, {}).items():
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape:

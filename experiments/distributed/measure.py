@@ -107,6 +107,7 @@ def child(arguments: list[str], ranks: int) -> dict[str, object]:
 
 
 def main() -> None:
+    """Measure all of it, or one network in a process of its own; one line of JSON each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path)
     parser.add_argument("--repeats", type=int, default=3)

@@ -53,6 +53,7 @@ def exported(folder: RunFolder, file: Path) -> dict:
 
 
 def main() -> None:
+    """Train the networks that are not there yet, export them, and write what it cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/export"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")

@@ -8,6 +8,7 @@ import json
 from ..interrupts import raise_again
 from ..paths import expanded
 from ..streams import say
+from .options import add_backend, add_data_dir
 from .values import own_data, whole
 
 ANALYSE = """\
@@ -40,12 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truncate", type=whole, metavar="STEPS", help="largest delay of a field, for networks with cycles"
     )
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
-    )
+    add_data_dir(parser)
     parser.add_argument("--data", metavar="FILE", help="other data in place of the run's, as in evaluate")
-    parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
-    parser.add_argument("--threads", type=whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    add_backend(parser)
     parser.add_argument("--out", metavar="DIR", help="folder to write to (default: RUN/analysis)")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object on one line")
     parser.add_argument("--quiet", action="store_true", help="no messages about the data")

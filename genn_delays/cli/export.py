@@ -6,6 +6,7 @@ import argparse
 
 from ..interrupts import raise_again
 from ..paths import expanded
+from .options import add_backend, add_data_dir, add_data_file
 from .values import own_data, whole
 
 EXPORT = """\
@@ -43,16 +44,9 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="of a run: best (the default) or last")
     parser.add_argument("--no-evaluate", action="store_true", help="leave out the accuracies, which need the data set")
-    parser.add_argument(
-        "--data", metavar="FILE",
-        help="in place of the data set of the run: an .npz file or a folder of WAV files by class (a path with a / in "
-        "it), or a data set's name",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
-    )
-    parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
-    parser.add_argument("--threads", type=whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    add_data_file(parser)
+    add_data_dir(parser)
+    add_backend(parser)
     parser.add_argument("--json", action="store_true", help="print the receipt as one JSON object on one line")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")
 

@@ -13,6 +13,7 @@ from .analyse import add_options as add_analyse_options
 from .benchmarks import BENCHMARK, add_benchmarks
 from .completion import COMPLETION, add_completion, completion
 from .export import EXPORT, add_export, export
+from .options import add_backend, add_data_dir, add_data_file
 from .report import REPORT, add_report, report
 from .simulate import SIMULATE, add_simulate, simulate
 from .sweeps import SWEEP, add_set, sweep_options
@@ -202,20 +203,12 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         help="with --distributed: a process that is this late in a step hangs, and all end (default 30)",
     )  # fmt: skip
     files = parser.add_argument_group("files and output")
-    _data_option(files)
+    add_data_file(files)
     files.add_argument("--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)")
     files.add_argument("--out", metavar="DIR", help="run folder, new or empty (default: runs/MODEL-NNN)")
     files.add_argument("--resume", action="store_true", help=" ".join(_RESUME.split()))
     files.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
     files.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")
-
-
-def _data_option(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--data", metavar="FILE",
-        help="in place of the model's data set: an .npz file or a folder of WAV files by class (a path with a / "
-        "in it), or a data set's name",
-    )  # fmt: skip
 
 
 def _costs_options(parser: argparse.ArgumentParser) -> None:
@@ -225,7 +218,7 @@ def _costs_options(parser: argparse.ArgumentParser) -> None:
         help="test examples on which spikes are counted (default 256; all there are, if fewer)",
     )  # fmt: skip
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="of a run: best (the default) or last")
-    _data_option(parser)
+    add_data_file(parser)
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the data set's files are ($GENN_DELAYS_DATA otherwise)"
     )
@@ -236,11 +229,8 @@ def _costs_options(parser: argparse.ArgumentParser) -> None:
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's folder")
     parser.add_argument("--checkpoint", default="best", metavar="NAME", help="best (the default) or last")
-    _data_option(parser)
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the data set's files are, if not where training had them"
-    )
-    parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
-    parser.add_argument("--threads", type=whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    add_data_file(parser)
+    add_data_dir(parser)
+    add_backend(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on one line")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, and no messages about the data")

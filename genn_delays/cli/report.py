@@ -7,6 +7,7 @@ import sys
 
 from ..interrupts import raise_again
 from ..streams import say
+from .options import add_backend, add_data_dir
 from .values import whole
 
 REPORT = """\
@@ -26,14 +27,11 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     """The options of ``report``."""
     parser.add_argument("run", metavar="RUN", nargs="+", help="the runs' folders")
     parser.add_argument("--out", metavar="FILE", default="report.html", help="the page (default: report.html)")
-    parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the data sets' files are, if not where training had them"
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--example", type=whole, metavar="N", default=0, help="the test example that is shown (default 0, the first)"
     )
-    parser.add_argument("--backend", metavar="NAME", help="cpu, cuda, genn or reference, if not the run's")
-    parser.add_argument("--threads", type=whole, metavar="N", help="threads of the cpu backend, if not the run's")
+    add_backend(parser)
     parser.add_argument("--quiet", action="store_true", help="no messages about the data and what is left out")
 
 

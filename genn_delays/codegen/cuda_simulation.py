@@ -15,13 +15,12 @@ from ..version import __version__
 from .bodies import CUDA, Printer, functions
 from .elementary import bodies_of_steps
 from .environment import environment
-from .simulation import Written, limits, view_of
+from .simulation import Written, kinds_of, kinds_of_currents, limits
 
 BLOCK = 128
 """Threads of a block of neurons, all of one population."""
 PIECE = 128
 """Synapses of a row that a warp adds before it looks for others: four a thread, loaded together."""
-_INPUTS = {"poisson": "poisson_input", "spikes": "given_spikes"}
 _WRITTEN = Written(
     arrived="(float)arrived_{k} * p->scale[{k}]",
     bias="p->bias[i]",
@@ -44,24 +43,15 @@ def emit_cuda_simulation(plan: SimulationPlan, recording: Recording) -> str:
     def add(template: str, **values: Any) -> None:
         texts.append(templates.get_template(f"{template}.cu.j2").render(purpose=Purpose, **values))
 
-    currents = [c for p in plan.populations for c in p.currents]
-    noise, stepped = any(c.sd is not None for c in currents), any(c.steps is not None for c in currents)
+    noise, stepped = kinds_of_currents(plan)
     needed = [SCALED, *([NORMAL_QUANTILE] if noise else [])]
     needed += bodies_of_steps(p.model for p in plan.populations if p.model is not None)
     add("functions", text=functions(CUDA, needed))
     add("random", philox=Printer(CUDA).block(PHILOX, frozenset()))
     add("simulation_neuron", noise=noise, stepped=stepped)
-    kinds: list[dict[str, Any]] = []
-    names: list[tuple[int, str]] = []
-    for p in plan.populations:
-        if p.kind != "neuron":
-            names.append((p.index, _INPUTS[p.kind]))
-            continue
-        view = view_of(plan, p, recording, _WRITTEN)
-        if view not in kinds:
-            kinds.append(view)
-            add("simulation_neurons", m=len(kinds) - 1, **view)
-        names.append((p.index, f"neurons_{kinds.index(view)}"))
+    kinds, names = kinds_of(plan, recording, _WRITTEN)
+    for m, view in enumerate(kinds):
+        add("simulation_neurons", m=m, **view)
     add("simulation_inputs", inputs={name for _, name in names})
     add("simulation_step", functions=names)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))

@@ -58,8 +58,7 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
     def add(template: str, **values: Any) -> None:
         texts.append(templates.get_template(f"{template}.cpp.j2").render(purpose=Purpose, **values))
 
-    currents = [c for p in plan.populations for c in p.currents]
-    noise, stepped = any(c.sd is not None for c in currents), any(c.steps is not None for c in currents)
+    noise, stepped = kinds_of_currents(plan)
     needed = [NORMAL_QUANTILE] if noise else []
     needed += bodies_of_steps(p.model for p in plan.populations if p.model is not None)
     add("functions", text=functions(CPU, needed))
@@ -68,21 +67,36 @@ def emit_simulation(plan: SimulationPlan, recording: Recording) -> str:
     add("simulation_random", noise=noise, philox=_unrolled(Printer(CPU).block(PHILOX, frozenset(), indent=3)))
     add("simulation_spikes")
     add("simulation_inputs", stepped=stepped)
+    kinds, names = kinds_of(plan, recording, _ON_CPU)
+    for m, view in enumerate(kinds):
+        add("simulation_neurons", m=m, **view)
+    size = limits(plan)
+    add("simulation_arrivals", ahead=AHEAD, num_populations=size["num_populations"])
+    add("simulation_run", functions=names, levels=plan.levels, num_populations=size["num_populations"])
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
+
+
+def kinds_of_currents(plan: SimulationPlan) -> tuple[bool, bool]:
+    """True where there are currents of noise, and where there are some that are given step by step."""
+    currents = [c for p in plan.populations for c in p.currents]
+    return any(c.sd is not None for c in currents), any(c.steps is not None for c in currents)
+
+
+def kinds_of(
+    plan: SimulationPlan, recording: Recording, text: Written
+) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """The different kinds of neurons, as :func:`view_of` sees them, and by population the function of its kind."""
     kinds: list[dict[str, Any]] = []
     names: list[tuple[int, str]] = []
     for p in plan.populations:
         if p.kind != "neuron":
             names.append((p.index, _INPUTS[p.kind]))
             continue
-        view = view_of(plan, p, recording, _ON_CPU)
+        view = view_of(plan, p, recording, text)
         if view not in kinds:
             kinds.append(view)
-            add("simulation_neurons", m=len(kinds) - 1, **view)
         names.append((p.index, f"neurons_{kinds.index(view)}"))
-    size = limits(plan)
-    add("simulation_arrivals", ahead=AHEAD, num_populations=size["num_populations"])
-    add("simulation_run", functions=names, levels=plan.levels, num_populations=size["num_populations"])
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(texts))
+    return kinds, names
 
 
 def _unrolled(text: str) -> str:

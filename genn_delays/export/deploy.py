@@ -60,17 +60,7 @@ def deploy(
         check_choice("target", target, TARGETS)
     check_choice("encoding", encoding, ENCODINGS)
     made = quantise(plain(model, dt), bits=bits, max_delay=max_delay, delays=delays)
-    changes = list(made.changes)
-    if path is not None:
-        found = written(made, encoding)
-        sizes = {c.name: c.num_synapses for c in made.network.connections}
-        what = {
-            "synapses left out": (found.left_out, "those of weight 0, which a matrix has no entry for"),
-            "synapses merged": (found.merged, "synapses of one pair and one delay, which a matrix adds up"),
-        }
-        for kind, (counts, text) in what.items():
-            changes += [Change(f"connection {c!r}", kind, n, sizes[c], text) for c, n in counts.items()]
-        write_graph(path, found.graph)
+    changes = made.changes if path is None else (*made.changes, *_written(made, path, encoding))
     return Deployed(
         made.network,
         Receipt(
@@ -78,10 +68,26 @@ def deploy(
             dt=made.dt,
             populations={p.name: p.size for p in made.network.populations},
             synapses={c.name: c.num_synapses for c in made.network.connections},
-            changes=tuple(changes),
+            changes=changes,
             target=target,
             findings=check_target(made, target).findings if target is not None else (),
             file=None if path is None else os.fspath(path),
             encoding=None if path is None else encoding,
         ),
     )
+
+
+def _written(made: Plain, path: str | os.PathLike[str], encoding: str) -> list[Change]:
+    """Write a network, and say what a matrix cannot hold."""
+    found = written(made, encoding)
+    sizes = {c.name: c.num_synapses for c in made.network.connections}
+    what = {
+        "synapses left out": (found.left_out, "those of weight 0, which a matrix has no entry for"),
+        "synapses merged": (found.merged, "synapses of one pair and one delay, which a matrix adds up"),
+    }
+    write_graph(path, found.graph)
+    return [
+        Change(f"connection {c!r}", kind, n, sizes[c], text)
+        for kind, (counts, text) in what.items()
+        for c, n in counts.items()
+    ]

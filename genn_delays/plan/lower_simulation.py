@@ -23,6 +23,7 @@ from .poisson import PoissonTable, poisson_table
 from .receptors import joined, receptors_of
 from .simulation import (
     INPUT_BYTES,
+    LAST_STEP,
     LONGEST_BLOCK,
     CurrentPlan,
     Places,
@@ -352,7 +353,8 @@ def _driven(
     found = []
     for number, drive, weight, table in drives:
         k = receptors_of(p).index(drive.synapse)
-        found.append(PoissonDrivePlan(number, k, on_grid(weight, receptors[planned.receptors[k]].exponent), table))
+        sent = weight if table.most else np.zeros_like(weight)  # the grid need not hold what never comes
+        found.append(PoissonDrivePlan(number, k, on_grid(sent, receptors[planned.receptors[k]].exponent), table))
     return replace(planned, poisson=tuple(found))
 
 
@@ -383,6 +385,8 @@ def spikes_in_steps(
     if neurons.size and neurons.max() >= size:
         raise InvalidValueError(f"{what}: neurons must be below {size} (the population's size), got {neurons.max()}")
     steps = np.floor(times / dt)
+    if steps.size and steps.max() > LAST_STEP:
+        raise InvalidValueError(f"{what}: times must be below {LAST_STEP * dt:g} ms, got {times.max():g}")
     start = (steps + 1) * dt  # of the next step
     steps = (steps + (times >= start - np.spacing(times) / 2 - 2 * np.finfo(np.float64).eps * start)).astype(np.int64)
     order = np.lexsort((neurons, steps))

@@ -32,6 +32,7 @@ from .build import (
     validate,
     with_data_dir,
 )
+from .config import Config
 from .evaluate import CHECKPOINTS
 from .folder import RunFolder
 from .overrides import Overrides
@@ -118,12 +119,7 @@ def simulate_trained(
     if checkpoint not in CHECKPOINTS:
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
     backend = "cpu" if backend is None else backend
-    if backend not in BACKENDS:
-        raise unknown("--backend (of simulations)", backend, BACKENDS)
-    config = with_data_dir(folder.read_config(), data_dir, data)
-    config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
-    config = replace(config, compiler=replace(config.compiler, threads=1 if threads is None else threads))
-    validate(config)
+    config = _config(with_data_dir(folder.read_config(), data_dir, data), backend, threads)
     found = load_data(config, quiet=not progress)
     number = len(found.y_test)
     if examples is not None:
@@ -157,6 +153,16 @@ def simulate_trained(
         out=str(folder),
         **_compared(output, simulated.z, predicted.z, labels),
     )
+
+
+def _config(config: Config, backend: str, threads: int | None) -> Config:
+    """A run's configuration with the backend of the simulation."""
+    if backend not in BACKENDS:
+        raise unknown("--backend (of simulations)", backend, BACKENDS)
+    config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
+    config = replace(config, compiler=replace(config.compiler, threads=1 if threads is None else threads))
+    validate(config)
+    return config
 
 
 def _compared(output: Population, z: npt.NDArray[Any], predicted: npt.NDArray[Any], labels: Any) -> dict[str, Any]:

@@ -129,15 +129,7 @@ def train(
         folder.create()
         try:
             with folder.locked(note) as lock:
-                # check again: another process may have begun or resumed the run in the meantime
-                if resume:
-                    check_resumable(folder, config)
-                else:
-                    folder.check_new()
-                before = _restore(folder, compiled, resume, note)
-                if compiled.epoch > (asked := config.training.num_epochs):
-                    done = f"{compiled.epoch} epochs are done; set it back"
-                    raise RunFolderError(f"num_epochs in {folder.config} is {asked}, but {done}")
+                before = _begin(config, folder, compiled, resume, note)
                 share_folder(communicator, folder)
                 try:
                     return _train(config, folder, lock, compiled, data, before, start, progress, note)
@@ -180,6 +172,22 @@ def _remarks(config: Config, resumed: RunFolder | None, steps: int, note: Callab
     for name, version in versions(config.compiler.backend).items():
         if before.get(name, version) != version:
             note(f"{name} is {version} now and was {before[name]} when this run began; its bits may differ")
+
+
+def _begin(
+    config: Config, folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: Callable[[str], None]
+) -> float:
+    """Begin or go on in a folder that is locked; returns the seconds spent so far."""
+    # check again: another process may have begun or resumed the run in the meantime
+    if resume:
+        check_resumable(folder, config)
+    else:
+        folder.check_new()
+    before = _restore(folder, compiled, resume, note)
+    if compiled.epoch > (asked := config.training.num_epochs):
+        done = f"{compiled.epoch} epochs are done; set it back"
+        raise RunFolderError(f"num_epochs in {folder.config} is {asked}, but {done}")
+    return before
 
 
 def _restore(folder: RunFolder, compiled: CompiledNetwork, resume: bool, note: Callable[[str], None]) -> float:

@@ -37,7 +37,7 @@ class InFile:
                     f"record_to: populations {other.name!r} and {p.name!r} have one group {self._names[p.index]!r} in "
                     "a file; rename one of them"
                 )
-        self._recording = recording
+        self._recording, self._path = recording, path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = h5py.File(path, "w", libver="latest")  # where attributes may be large
@@ -64,6 +64,8 @@ class InFile:
             self._data(trace.population, trace.variable).attrs["first_step"] = first
 
     def _data(self, index: int, name: str) -> Any:
+        if not self._file:
+            raise InvalidValueError(f"the simulation is closed: its recordings are in {self._path}")
         return self._file[self._names[index]][name]
 
     def _append(self, index: int, name: str, values: npt.NDArray[Any]) -> None:

@@ -114,9 +114,11 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self._negative = np.signbit(values)
         self._penalties: dict[int, Any] = {}
 
-    def describe(self, max_delay: int | None = None, delay_kernel: Any = None) -> Connection:
+    def describe(
+        self, max_delay: int | None = None, delay_kernel: Any = None, *, seed: int | None = None
+    ) -> Connection:
         """The layer as a connection of a network of its seed, from which its first synapses and homes are drawn."""
-        network = Network(self.seed)
+        network = Network(self.seed if seed is None else seed)
         source = Population(Input(), self.in_features, name="input", network=network)
         target = Population(LeakyIntegrate(readout="sum_var"), self.out_features, name="output", network=network)
         self.connectivity.check_trainable("SparseDelayed")
@@ -124,15 +126,21 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
 
     def source_signs(self) -> npt.NDArray[np.int8]:
         """Under Dale's law the sign of every source neuron, 1 or -1."""
-        described = self.describe()
+        return self._signs(self.seed)
+
+    def _signs(self, seed: int) -> npt.NDArray[np.int8]:
+        described = self.describe(seed=seed)
         return dale_signs(described.source, [described])
 
     def _set(self, pre: Any, post: Any, delay: Any) -> None:
         """Other synapses, as many as before."""
-        self.topology = Topology(
+        self.topology = self._topology(pre, post, delay)
+        self._recent = []
+
+    def _topology(self, pre: Any, post: Any, delay: Any) -> Topology:
+        return Topology(
             pre, post, delay, num_pre=self.in_features, num_post=self.out_features, max_delay=self.max_delay
         )
-        self._recent = []
 
     # --- computing ---------------------------------------------------------------------------------------------------
 
@@ -262,27 +270,39 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             missing_keys.extend(key for key in names if key not in state_dict)
         rest = {key: value for key, value in state_dict.items() if key not in names}
         before = len(error_msgs)
+        if len(found) == len(names):  # parameters belong to synapses: all of them are loaded, or none
+            try:
+                self._check_loaded(found, state_dict.get(prefix + "weight"))
+            except InvalidValueError as error:
+                error_msgs.append(f"{prefix or 'SparseDelayed: '}{error}")
+                return
         super()._load_from_state_dict(
             rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )  # fmt: skip
         if len(found) < len(names) or len(error_msgs) > before:
             return
-        arrays = [found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY]
-        if arrays[0].size != self.topology.size:
-            error_msgs.append(
-                f"{prefix}topology.pre has {arrays[0].size} synapses, this SparseDelayed {self.topology.size}; make it "
-                "with the same arguments"
-            )
-            return
-        try:
-            self._set(*arrays)
-        except InvalidValueError as error:
-            error_msgs.append(f"{prefix or 'SparseDelayed: '}{error}")
-            return
+        self._set(*(found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY))
         self.seed, self.steps = int(found["seed"]), int(found["steps"])
         if self.delay_kernel is not None:
             self.sigma = float(found["sigma"])
         self._negative = np.signbit(self.weight.detach().numpy())
+
+    def _check_loaded(self, found: dict[str, Any], weight: Any) -> None:
+        """Raise an error if loaded synapses do not fit this layer."""
+        arrays = [found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY]
+        if arrays[0].size != self.topology.size:
+            raise InvalidValueError(
+                f"topology.pre has {arrays[0].size} synapses, this layer {self.topology.size}; make it with the same "
+                "arguments"
+            )
+        topology = self._topology(*arrays)
+        if self.dale and isinstance(weight, torch.Tensor) and weight.shape == self.weight.shape:
+            signs = self._signs(int(found["seed"]))[topology.pre]
+            wrong = int((weight.detach().cpu().numpy() * signs < 0).sum())
+            if wrong:
+                raise InvalidValueError(
+                    f"{wrong} of {weight.numel()} weights have not the sign of their source neuron, as dale=True asks"
+                )
 
 
 def _connectivity(given: dict[str, Any], connectivity: Connectivity | None) -> Connectivity:

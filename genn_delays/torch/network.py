@@ -50,6 +50,14 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
         self.weights, self.delays, self.norms = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         self.step, self._progress = 0, Progress(0, 1, 0, 1)
         self._current: _Run | None = None
+        for named in (self.plan.connections, self.plan.populations):
+            names: dict[str, str] = {}
+            for one in named:
+                if names.setdefault(_key(one.name), one.name) != one.name:
+                    other = names[_key(one.name)]
+                    raise InvalidValueError(
+                        f"{other!r} and {one.name!r} would be one parameter {_key(one.name)!r}: rename one of them"
+                    )
         for c in self.plan.connections:
             state = self.compiled.engine.state(c.index)
             self.weights[_key(c.name)] = nn.Parameter(torch.from_numpy(state.synapses.weight.copy()))

@@ -131,6 +131,8 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
 def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
     step, layer.steps = layer.steps, layer.steps + 1
     weight = layer.weight.detach().numpy()
+    # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
+    _penalise(layer, held[layer.weight][0], rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
     if rule.signed:
         _keep_signs(layer, rule, held, step)
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
@@ -141,7 +143,7 @@ def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | N
     count = check_count(what, asked(what, rule.num_dropped, size, progress), 0, size)
     moments: list[Any] = []
     if rule.num_moments():
-        moments = [t.numpy() for t in _state(held[layer.weight][0], layer.weight)] if layer.weight in held else []
+        moments = [t.numpy() for t in _state(held[layer.weight][0], layer.weight)]
         if len(moments) < rule.num_moments():
             raise InvalidValueError(f"rewire: {rule} reads {rule.num_moments()} moments, the optimizer has fewer")
     living = ~rule.dropped(weight, count, None, moments)
@@ -155,12 +157,10 @@ def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int)
     """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
     weight = layer.weight.detach().numpy()
     sign = np.where(layer._negative, -1.0, 1.0).astype(weight.dtype)
-    optimizer, rate = held.get(layer.weight, (None, 0.0))
+    _, rate = held[layer.weight]
     theta = weight * sign
     if rule.l1 and rule.decoupled_l1:
         theta -= rate * rule.l1
-    elif optimizer is not None:
-        _penalise(layer, optimizer, rule.l1)
     if noise := rule.noise(rate):
         words = philox(layer.seed, Purpose.NOISE, 0, layer.topology.pre, layer.topology.post, step)
         own = words[layer.topology.delay & 3, np.arange(theta.size)]

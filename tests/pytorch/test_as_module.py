@@ -197,3 +197,13 @@ BAD = {
 def test_bad_input_is_one_clear_error(message):
     with pytest.raises(InvalidValueError, match=message):
         BAD[message]()
+
+
+def test_names_that_are_one_parameter_are_refused():
+    described = gd.Network()
+    with described:
+        ends = gd.Population(gd.Input(), 3), gd.Population(gd.LeakyIntegrate(readout="sum_var"), 2)
+        for name in ("a.b", "a_b"):
+            gd.Connection(*ends, gd.Dense(), name=name)
+    with pytest.raises(InvalidValueError, match=r"'a\.b' and 'a_b' would be one parameter 'a_b'"):
+        as_module(described, surrogate())

@@ -101,11 +101,12 @@ def test_with_neurons_of_norse():
 
 
 def test_the_guides_example_runs(capsys):
-    """As it stands in docs/torch.md: about ten lines, and a whole training step."""
+    """As it stands in docs/torch.md: a small training."""
     pytest.importorskip("snntorch", reason="needs snnTorch: pip install snntorch")
     code = re.search(r"```python\n(import snntorch.*?)```", GUIDE.read_text(), re.DOTALL)[1]
     exec(compile(code, "docs/torch.md", "exec"), {})
-    assert re.fullmatch(r"\d+ of 51[12] synapses moved\n", capsys.readouterr().out)
+    found = re.fullmatch(r"loss (\d\.\d+), (\d+) of 511 synapses moved\n", capsys.readouterr().out)
+    assert float(found[1]) < 1.5 and int(found[2]) > 10  # at first 2.3 and more
 
 
 def test_the_guides_second_example_runs():

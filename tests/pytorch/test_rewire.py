@@ -197,6 +197,18 @@ def test_l1_pulls_weights_to_zero(decoupled):
     assert torch.allclose(change, torch.full_like(change, 0.01 if decoupled else 0.005), atol=1e-6)
 
 
+def test_another_rule_ends_the_penalty_of_the_first():
+    """DEEP R's hook stayed with the optimiser."""
+    own = layer()
+    optimizer = torch.optim.SGD(own.parameters(), 0.1)
+    rewire(own, gd.DeepR(l1=0.05), optimizer)
+    rewire(own, gd.SET(interval=10), optimizer)
+    weight = own.weight.detach().clone()
+    own(torch.zeros(T, B, IN)).sum().backward()  # no gradient at all
+    optimizer.step()
+    assert torch.equal(own.weight, weight)
+
+
 def test_temperature_moves_weights():
     own = layer()
     optimizer = torch.optim.SGD(own.parameters(), 0.1)

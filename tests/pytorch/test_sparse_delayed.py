@@ -122,13 +122,24 @@ def test_a_state_restores_weights_and_topology():
 
 def test_a_state_that_does_not_fit_is_refused():
     state = layer().state_dict()
-    with pytest.raises(RuntimeError, match="size mismatch for weight"):
+    with pytest.raises(RuntimeError, match=r"topology\.pre has \d+ synapses, this layer \d+"):
         layer(sparsity=0.5).load_state_dict(state)
     with pytest.raises(RuntimeError, match=r"Missing key.*topology\.pre"):
         layer().load_state_dict({"weight": state["weight"]})
     state["topology.pre"] = state["topology.pre"].flip(0)
+    own = layer(seed=2)
+    weight = own.weight.detach().clone()
     with pytest.raises(RuntimeError, match="sorted by"):
-        layer().load_state_dict(state)
+        own.load_state_dict(state)
+    assert torch.equal(own.weight, weight)  # weights belong to their synapses: all is loaded, or nothing
+
+
+def test_a_state_under_dales_law_has_its_signs():
+    state, own = layer().state_dict(), layer(dale=True, seed=2)
+    with pytest.raises(RuntimeError, match="weights have not the sign of their source neuron, as dale=True asks"):
+        own.load_state_dict(state)
+    own.load_state_dict(layer(dale=True, seed=3).state_dict())
+    assert (own.weight.detach().numpy() * own.source_signs()[own.topology.pre] >= 0).all()
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])

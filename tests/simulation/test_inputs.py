@@ -139,3 +139,15 @@ def test_random_words_of_neurons_are_philoxs() -> None:
     for neuron in (0, 15, 16, 63, 64, 130, 199):
         k, j, m = neuron // 64, neuron % 64 // 16, neuron % 16
         assert words[neuron] == philox(5, Purpose.POISSON, 3, 16 * k + m, 1, 9)[j]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_drive_that_never_sends_does_not_decide_the_grid(name: str) -> None:
+    """Its weight overflowed 32 bits, with NumPy's warning, where the grid was fine enough for the others."""
+    network = Network()
+    with network:
+        silent, other = PoissonDrive(0.0, 1e20), PoissonDrive(500.0, 1e-3)
+        Population(LeakyIntegrateFire(v_thresh=1.0), 5, "a", drives=[silent, other])
+    with SimulationCompiler(1.0, backend=BACKENDS[name]).compile(network, {"a": "v"}) as simulation:
+        simulation.run(20.0)
+        assert 0 < simulation.trace("a", "v")[1].max() < 0.1

@@ -171,3 +171,21 @@ def test_traces_of_many_neurons_in_a_file(tmp_path: Path) -> None:
     with SimulationCompiler(1.0).compile(network, {"a": "v"}, record_to=tmp_path / "x.h5") as simulation:
         simulation.run(2.0)
         assert simulation.trace("a", "v")[1].shape == (2, 20_000)
+
+
+def test_recordings_of_a_closed_simulation_are_in_their_file(tmp_path: Path) -> None:
+    """KeyError of h5py's."""
+    path = tmp_path / "x.h5"
+    with compiled(random_network(9), "cpu", record_to=path) as simulation:
+        simulation.run(5.0)
+    with refused("closed", str(path)):
+        simulation.spikes("random")
+
+
+def test_spikes_of_a_time_that_never_comes() -> None:
+    """NumPy warned of the cast, and the spike came at a negative step."""
+    network = Network()
+    with network:
+        Population(SpikeSource([1e300], [0]), 1, "a")
+    with refused("'a'", "1e+300", "below"):
+        SimulationCompiler(1.0).compile(network)

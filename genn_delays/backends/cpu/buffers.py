@@ -89,23 +89,7 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, net: Any, kind
         view.event_row = arrays.new("event_row", (count, n), np.uintp, zero=True)
         view.event_room = arrays.new("event_room", (count, n), np.int32, zero=True)
     if p.kind == "neuron":
-        if p.spiking:
-            view.value_row = arrays.new("value_row", (count, n), np.uintp, zero=True)
-            view.num_kept = len(p.kept_values)
-            if any(p.index == h.population for h in skipping(plan)):
-                view.heard = arrays.new("heard", n, np.uint8, zero=True)
-            if plan.max_spikes is not None:
-                view.most = arrays.new("most", n, np.int32, zero=True)
-        if p.keeps_tape:
-            allocate_tape(plan, p, view, arrays, B if whole.var else tile)
-        if p.keeps_gradient:
-            view.keeps_g = int(whole.g)
-            view.g = arrays.new("g", n * T * (B if whole.g else tile), np.float32)
-        if p.keeps_time_gradient:
-            view.h = arrays.new("h", n * T * tile, np.float32)
-        if p.cyclic and p.model:
-            view.carry = arrays.new("carry", (n, len(p.model.states) + 1, tile), np.float32)
-            set_members(view, {"lambda": arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)})
+        _allocate_neurons(plan, p, view, tile, arrays)
     if p.bias is not None:
         view.bias = arrays.new("bias", n, np.float32)
         arrays["bias"][:] = p.bias
@@ -132,6 +116,28 @@ def allocate_population(plan: Plan, p: PopulationPlan, view: Any, net: Any, kind
         view.losses = arrays.new("losses", B, np.float64)
         view.correct = arrays.new("correct", B, np.int32)
     return arrays
+
+
+def _allocate_neurons(plan: Plan, p: PopulationPlan, view: Any, tile: int, arrays: Arrays) -> None:
+    """Variables, their gradients and values at spikes, which inputs do not have."""
+    T, B, n, whole = plan.time_steps, plan.batch_size, p.size, kept(plan, p)
+    if p.spiking:
+        view.value_row = arrays.new("value_row", (-(-B // tile), n), np.uintp, zero=True)
+        view.num_kept = len(p.kept_values)
+        if any(p.index == h.population for h in skipping(plan)):
+            view.heard = arrays.new("heard", n, np.uint8, zero=True)
+        if plan.max_spikes is not None:
+            view.most = arrays.new("most", n, np.int32, zero=True)
+    if p.keeps_tape:
+        allocate_tape(plan, p, view, arrays, B if whole.var else tile)
+    if p.keeps_gradient:
+        view.keeps_g = int(whole.g)
+        view.g = arrays.new("g", n * T * (B if whole.g else tile), np.float32)
+    if p.keeps_time_gradient:
+        view.h = arrays.new("h", n * T * tile, np.float32)
+    if p.cyclic and p.model:
+        view.carry = arrays.new("carry", (n, len(p.model.states) + 1, tile), np.float32)
+        set_members(view, {"lambda": arrays.new("lambda", (n, p.num_lambdas, tile), np.float32)})
 
 
 def _allocate_norm(size: int, levels: int, view: Any, arrays: Arrays) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from ...codegen.emit import emit
 from ...codegen.few import FEW_LANES
 from ...codegen.parts import has_one_pass
 from ...communicators import Communicator
-from ...errors import BackendUnavailableError, CompileError, TrainingError
+from ...errors import TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
@@ -42,6 +41,7 @@ from .finder import Finder
 from .leaves import Sharing, leaf_lanes, leaf_sizes
 from .shared_sums import SharedSums
 from .structs import Arrays, address, network_type, set_members
+from .threads import HasThreads, declare
 
 BUSY = 1 / 8
 """Above this share of (step, lane) with a spike, a row is added in its dense form. It changes speed, never a bit."""
@@ -80,12 +80,6 @@ class LoadedEvents(NamedTuple):
 def _same(before: Optimisers | None, now: Optimisers) -> bool:
     """True if these are the very optimisers whose numbers are set already."""
     return before is not None and before.weight is now.weight and before.delay is now.delay
-
-
-def _end_threads(library: Any, pool: int, process: int) -> None:
-    """End a pool's threads and free its memory, if they run in this process and not in its parent."""
-    if os.getpid() == process:
-        library.pool_destroy(pool)
 
 
 def tile_lanes(time_steps: int, batch_size: int) -> int:
@@ -131,7 +125,7 @@ def _set_shapes(plan: Plan, net: Any, sharing: Sharing) -> Plan:
     return plan if sharing.size == 1 else replace(plan, batch_size=sharing.most_lanes)
 
 
-class CPUEngine(Contents):
+class CPUEngine(HasThreads, Contents):
     """See :class:`~genn_delays.plan.protocol.Engine`.
 
     Attributes:
@@ -142,7 +136,6 @@ class CPUEngine(Contents):
 
     runs_ahead = False
     learner = None
-    survives_fork = True
 
     def __init__(self, plan: Plan, threads: int, communicator: Communicator | None = None) -> None:
         self.busy = BUSY
@@ -172,8 +165,7 @@ class CPUEngine(Contents):
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
-        self._threads = threads
-        self._start_threads()
+        self.start_threads(threads)
         for c in plan.connections:
             self.set_state(c.index, ConnectionState.born(c.initial_synapses(), c))
 
@@ -196,35 +188,12 @@ class CPUEngine(Contents):
         """See :class:`~genn_delays.plan.protocol.TellsBytes`."""
         return "cpu", self._bytes_held
 
-    def _start_threads(self) -> None:
-        pool = self._library.pool_create(self._threads)
-        if not pool:
-            raise BackendUnavailableError(f"the system refused to start {self._threads} threads; ask for fewer")
-        self._net.pool = pool
-        self.close = weakref.finalize(self, _end_threads, self._library, pool, os.getpid())
-        self.close.atexit = False  # a thread that still computes would lose its buffers; the process ends anyway
-
-    def after_fork(self) -> None:
-        """Threads are not inherited. Spikes of the last batch are still where they were."""
-        if self.close.alive:
-            self.close.detach()
-            self._start_threads()
-
     def _declare(self) -> None:
-        library = self._library
-        for name in ("forward", "loss", "backward", "one_pass", "update", "index_connection", "copy_spikes"):
-            getattr(library, name).restype = None
-        library.size_of_network.restype = ctypes.c_int64
-        for c in self.plan.connections:
-            if c.rewiring:
-                getattr(library, f"drop_{c.index}").restype = ctypes.c_int64
-                getattr(library, f"rewire_{c.index}").restype = None
-        library.pool_create.restype = ctypes.c_void_p
-        library.pool_destroy.argtypes = [ctypes.c_void_p]
-        library.pool_destroy.restype = None
-        if library.size_of_network() != ctypes.sizeof(self._net):
-            message = f"struct Network has {library.size_of_network()} bytes, {ctypes.sizeof(self._net)} were expected"
-            raise CompileError("load", message, str(self.source))
+        library, procedures = self._library, ["forward", "loss", "backward", "one_pass", "update", "index_connection"]
+        rewired = [c.index for c in self.plan.connections if c.rewiring]
+        declare(library, self._net, str(self.source), [*procedures, "copy_spikes", *(f"rewire_{k}" for k in rewired)])
+        for k in rewired:
+            getattr(library, f"drop_{k}").restype = ctypes.c_int64
 
     # --- running -----------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,6 @@ So memory follows neurons times delays, however long an example lasts.
 from __future__ import annotations
 
 import ctypes
-import os
-import weakref
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -18,7 +16,7 @@ import numpy.typing as npt
 from ...codegen.inference import PIECE, emit_inference
 from ...codegen.losses import output_numbers
 from ...connectivity import row_start
-from ...errors import BackendUnavailableError, CompileError, InvalidValueError, TrainingError
+from ...errors import InvalidValueError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...neurons.batch_norm import factor_and_offset
@@ -29,9 +27,11 @@ from ...plan.populations import PopulationState
 from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired
 from ...plan.schema import SYNAPSE_FIELDS, synapse_fields
 from ...plan.trainable import check_trainable
+from .compiler import load_library
 from .contents import Contents
 from .engine import tile_lanes
 from .structs import Arrays, Foreseen, address, network_type, set_members
+from .threads import HasThreads, declare
 
 A = TypeVar("A", bound=Arrays)
 
@@ -127,23 +127,16 @@ def _connection(c: ConnectionPlan, view: Any, kind: type[A]) -> A:
     return arrays
 
 
-def _end_threads(library: Any, pool: int, process: int) -> None:
-    """End a pool's threads and free its memory, if they run in this process and not in its parent."""
-    if os.getpid() == process:
-        library.pool_destroy(pool)
-
-
-class CPUInference(Contents):
+class CPUInference(HasThreads, Contents):
     """See :class:`~genn_delays.plan.protocol.Engine`: its forward pass, losses and what can be read; no gradients."""
 
     runs_ahead = False
     learner = None
     finder = None
     one_pass = None
-    survives_fork = True
 
     def __init__(self, plan: Plan, threads: int) -> None:
-        self.plan, self._threads = plan, threads
+        self.plan, self._num_threads = plan, threads
         foresee(plan, bytes_of_inference(plan, threads), copies=0)
         net = self._net = network_type(plan)()
         self._library, self.source = self._load_library()
@@ -155,7 +148,7 @@ class CPUInference(Contents):
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
         for p in plan.populations:
             self.set_values(p.index, PopulationState.new(p).values)
-        self._start_threads()
+        self.start_threads(threads)
         for c in plan.connections:
             self.set_state(c.index, ConnectionState.born(c.initial_synapses(), c))
         self._inputs: dict[int, InputData] = {}
@@ -171,37 +164,15 @@ class CPUInference(Contents):
                 self.keep_variables(p.index)
 
     def _load_library(self) -> tuple[Any, Any]:
-        from .compiler import load_library
-
         library, path, self.compiled = load_library(emit_inference(self.plan))
-        for name in ("forward_piece", "copy_spikes", "pool_destroy", "load_events"):
-            if hasattr(library, name):
-                getattr(library, name).restype = None
-        library.size_of_network.restype = ctypes.c_int64
-        library.pool_create.restype = ctypes.c_void_p
-        library.pool_destroy.argtypes = [ctypes.c_void_p]
-        if library.size_of_network() != ctypes.sizeof(self._net):
-            message = f"struct Network has {library.size_of_network()} bytes, {ctypes.sizeof(self._net)} were expected"
-            raise CompileError("load", message, str(path.with_suffix(".cpp")))
-        return library, path.with_suffix(".cpp")
-
-    def _start_threads(self) -> None:
-        pool = self._library.pool_create(self._threads)
-        if not pool:
-            raise BackendUnavailableError(f"the system refused to start {self._threads} threads; ask for fewer")
-        self._net.pool = pool
-        self.close = weakref.finalize(self, _end_threads, self._library, pool, os.getpid())
-        self.close.atexit = False  # a thread that still computes would lose its buffers; the process ends anyway
-
-    def after_fork(self) -> None:
-        """Threads are not inherited. Lists of spikes stay where they were."""
-        if self.close.alive:
-            self.close.detach()
-            self._start_threads()
+        source = path.with_suffix(".cpp")
+        procedures = ["forward_piece", "copy_spikes", *(["load_events"] if hasattr(library, "load_events") else [])]
+        declare(library, self._net, str(source), procedures)
+        return library, source
 
     def bytes_held(self) -> tuple[str, int]:
         """See :class:`~genn_delays.plan.protocol.TellsBytes`."""
-        return "cpu", sum(bytes_of_inference(self.plan, self._threads).values())
+        return "cpu", sum(bytes_of_inference(self.plan, self._num_threads).values())
 
     # --- running -----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,25 @@ import numpy.typing as npt
 
 from ...codegen.simulation import emit_simulation, emit_simulation_structures
 from ...derive.names import derived_name
-from ...errors import BackendUnavailableError, CompileError, OutOfMemoryError
+from ...errors import OutOfMemoryError
 from ...plan.simulation import Given, Infinite, Recording, SimulatedPopulation, SimulationPlan, Sink, give_spikes
 from .compiler import NO_TRAPS, load_library
 from .rows import Rows
 from .structs import Arrays, address, structures
+from .threads import HasThreads, declare
 from .wiring import CPUWiring, part_of
 
 RECORDED = 1 << 16
 """Spikes that a thread has room to record at least, before they are fetched."""
 
 
-class CPUSimulation:
+class CPUSimulation(HasThreads):
     """See :class:`~genn_delays.plan.simulation.SimulationEngine`.
 
     Attributes:
         source: path of the generated source.
         compiled: whether it had to be compiled, or came from the cache.
     """
-
-    survives_fork = True
 
     def __init__(self, plan: SimulationPlan, wiring: CPUWiring, recording: Recording, threads: int) -> None:
         self.plan, self.recording, self.threads, self.now = plan, recording, threads, 0
@@ -52,26 +50,14 @@ class CPUSimulation:
         self._trace_values: list[npt.NDArray[np.float32]] = []
         self._fill_network()
         weakref.finalize(self, _free, self._library, net, (self._parts, self._part_arrays)).atexit = False
-        self._start_threads()
+        self.start_threads(threads)
         self._take_rows(wiring)
 
     def _declare(self) -> None:
-        library = self._library
-        for name in (
-            "simulate",
-            "collect",
-            "forget",
-            "pool_destroy",
-            "meeting_destroy",
-        ):
-            getattr(library, name).restype = None
-        library.size_of_network.restype = ctypes.c_int64
-        library.pool_create.restype = library.meeting_create.restype = ctypes.c_void_p
-        library.pool_destroy.argtypes = library.meeting_destroy.argtypes = [ctypes.c_void_p]
-        library.meeting_create.argtypes = [ctypes.c_int64]
-        if library.size_of_network() != ctypes.sizeof(self._net):
-            message = f"struct Network has {library.size_of_network()} bytes, {ctypes.sizeof(self._net)} were expected"
-            raise CompileError("load", message, str(self.source))
+        library, procedures = self._library, ("simulate", "collect", "forget", "meeting_destroy")
+        declare(library, self._net, str(self.source), procedures)
+        library.meeting_create.restype = ctypes.c_void_p
+        library.meeting_create.argtypes, library.meeting_destroy.argtypes = [ctypes.c_int64], [ctypes.c_void_p]
 
     # --- memory ------------------------------------------------------------------------------------------------------
 
@@ -148,20 +134,10 @@ class CPUSimulation:
         net.part = ctypes.addressof(self._parts)
         net.trace = ctypes.addressof(self._traces)
 
-    def _start_threads(self) -> None:
-        library = self._library
-        pool, meeting = library.pool_create(self.threads), library.meeting_create(self.threads)
-        if not pool:
-            raise BackendUnavailableError(f"the system refused to start {self.threads} threads; ask for fewer")
-        self._net.pool, self._net.meeting = pool, meeting
-        self.close = weakref.finalize(self, _end, library, pool, meeting, os.getpid())
-        self.close.atexit = False  # a thread that still computes would lose its memory; the process ends anyway
-
-    def after_fork(self) -> None:
-        """Threads are not inherited."""
-        if self.close.alive:
-            self.close.detach()
-            self._start_threads()
+    def _held(self) -> list[tuple[Any, int]]:
+        """The place at which the threads meet."""
+        self._net.meeting = self._library.meeting_create(self.threads)
+        return [(self._library.meeting_destroy, self._net.meeting)]
 
     def _take_rows(self, rows: Rows) -> None:
         """Let every part point to its rows, which live as long as this."""
@@ -275,13 +251,6 @@ class CPUSimulation:
         self._arrays["loaded"] = np.ascontiguousarray(values)
         net.loaded = self._arrays.address("loaded") if values.any() else None
         net.loaded_from, net.num_loaded = now, len(values)
-
-
-def _end(library: Any, pool: int, meeting: int, process: int) -> None:
-    """End the threads, if they run in this process and not in its parent."""
-    if os.getpid() == process:
-        library.pool_destroy(pool)
-        library.meeting_destroy(meeting)
 
 
 def _free(library: Any, net: Any, held: Any) -> None:

@@ -49,7 +49,7 @@ class HasThreads:
         self.close.atexit = False  # a thread that still computes would lose its memory; the process ends anyway
 
     def _held(self) -> list[tuple[Any, int]]:
-        """What else ends with the threads: functions and what they are given."""
+        """Further memory that ends with the threads: functions that free it, and what these are given."""
         return []
 
     def after_fork(self) -> None:

@@ -28,6 +28,8 @@ class TensorBoard(Callback):
         BackendUnavailableError: ``tensorboard`` is not installed (extra ``tensorboard``).
     """
 
+    writes = True
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = check_path("TensorBoard folder", folder)
         _tensorboard()

@@ -202,6 +202,12 @@ def test_names():
     assert set(CALLBACKS) >= {"batch_progress_bar", "checkpoint", "early_stopping", "metrics_writer"}
 
 
+def test_of_several_ranks_only_the_first_calls_what_writes():
+    """A callback that writes or shows something says so; TensorBoard wrote a log of every rank."""
+    writing = {name for name, kind in CALLBACKS.items() if kind.writes}
+    assert writing == {"batch_progress_bar", "checkpoint", "metrics_writer", "tensorboard"}
+
+
 @pytest.mark.parametrize(
     ("callbacks", "parts"),
     [

@@ -67,7 +67,7 @@ NAMES = {
     "default_serialisers": _CHECKPOINTS,
     "default_synapses": "registered names are in genn_delays.synapses.SYNAPSES",
     "default_params": "those of EventProp are in genn_delays.compilers.event_prop_compiler; e-prop's neurons are "
-    " written LeakyIntegrateFire(relative_reset=True, integration='exact')",
+    "written LeakyIntegrateFire(relative_reset=True, integration='exact')",
     "Serialiser": _CHECKPOINTS,
     "split_dataset": "train(..., validation_split=share) holds out a share of every class",
     "batch_spikes": "give the examples one by one, as a list of (times, neurons)",

@@ -105,6 +105,7 @@ def export_run(
     with compile_network(config) as compiled:
         if path is not None:
             compiled.load(path)
+            name += f", {settings.checkpoint} checkpoint (epoch {compiled.epoch})"
         given = {key: getattr(settings, key) for key in ("target", "bits", "max_delay", "delays", "encoding")}
         network, receipt = deploy(compiled, out, name=name, **given)
         if found is None:

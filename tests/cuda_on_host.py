@@ -7,8 +7,8 @@ from genn_delays.backends.cuda.engine import CUDAEngine
 from genn_delays.backends.cuda.shim import ShimDevice
 from genn_delays.backends.cuda.simulation import CUDASimulation
 from genn_delays.backends.cuda.wiring import connect
+from genn_delays.plan.exchanged import Availability
 from genn_delays.plan.plan import Plan
-from genn_delays.plan.protocol import Availability
 from genn_delays.plan.simulation import Places, Recording, SimulationPlan
 
 

@@ -26,7 +26,8 @@ from genn_delays.backends.cpu.engine import CPUEngine
 from genn_delays.backends.cuda.engine import CUDAEngine
 from genn_delays.connectivity import Synapses, home_words
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Engine, Rewired
+from genn_delays.plan.exchanged import Rewired
+from genn_delays.plan.protocol import Engine
 from genn_delays.random import Purpose, philox
 from genn_delays.rewiring import RewiringRule
 

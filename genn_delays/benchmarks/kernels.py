@@ -20,9 +20,9 @@ from ..costs.activity import measured
 from ..costs.count import Pass as CostPass
 from ..errors import InvalidValueError
 from ..learning.schedules import Progress
+from ..plan.exchanged import Pass
 from ..plan.heard import heard
 from ..plan.plan import Plan
-from ..plan.protocol import Pass
 from ..runs.build import compile_network
 from ..runs.config import Config
 from ..training.compiled_network import CompiledNetwork

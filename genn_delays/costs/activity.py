@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..plan.exchanged import DenseData, EventData, InputData
 from ..plan.plan import Plan
-from ..plan.protocol import DenseData, Engine, EventData, InputData
+from ..plan.protocol import Engine
 
 Counts = npt.NDArray[Any]
 

@@ -11,8 +11,8 @@ import numpy as np
 from ..callbacks import Callback
 from ..learning.schedules import Progress
 from ..metrics import Metrics
+from ..plan.exchanged import InputData
 from ..plan.plan import Plan
-from ..plan.protocol import InputData
 from ..training.compiled_network import CompiledNetwork
 from ..training.data import prepare_inputs
 from .activity import Activity, measured

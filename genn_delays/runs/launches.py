@@ -13,8 +13,8 @@ from ..backends.cuda.engine import CUDAEngine
 from ..learning.schedules import Progress
 from ..network import Network
 from ..neurons import SpikeInput
+from ..plan.exchanged import Pass
 from ..plan.plan import Plan
-from ..plan.protocol import Pass
 from ..training.data import prepare_inputs, prepare_labels
 from ..training.learner import HostLearner
 from .build import build_compiler, build_network, compile_arguments, validate

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ..connectivity import Synapses, home_words
 from ..errors import GennDelaysError
+from ..plan.exchanged import ConnectionState
 from ..plan.plan import ConnectionPlan, Plan
-from ..plan.protocol import ConnectionState
 from ..random import Purpose, philox
 from ..rewiring import RewiringRule
 from ..training.compiled_network import CompiledNetwork

@@ -16,7 +16,7 @@ from ..learning import SGD
 from ..learning.losses import Loss
 from ..learning.schedules import Progress
 from ..network import Network
-from ..plan.protocol import InputData, Pass
+from ..plan.exchanged import InputData, Pass
 from ..training.compiler import Compiler
 from ..training.data import inputs_of
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import InvalidValueError
 from ..learning.losses import Truth
 from ..network import Population
-from ..plan.protocol import DenseData
+from ..plan.exchanged import DenseData
 from .events import check_finite, chunks
 
 Numbers = Sequence[int] | None

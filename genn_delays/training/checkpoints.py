@@ -22,10 +22,10 @@ import numpy.typing as npt
 from ..errors import InvalidValueError, RunFolderError, check_count, check_real
 from ..learning.schedules import Progress
 from ..paths import atomic_write
+from ..plan.exchanged import ConnectionState
 from ..plan.finite import not_finite
 from ..plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ..plan.populations import PopulationState
-from ..plan.protocol import ConnectionState
 from ..plan.schema import field_of, synapse_fields
 from .identity import describe, describe_like, difference
 

@@ -19,9 +19,10 @@ from ..errors import GennDelaysWarning, InvalidValueError, check_count, check_re
 from ..learning.schedules import Progress
 from ..metrics import Metrics, OutputMetric
 from ..network import Connection, Network, Population
+from ..plan.exchanged import Pass, Rewired
 from ..plan.finite import Faults
 from ..plan.plan import Plan
-from ..plan.protocol import Engine, Pass, Rewired, SharedEngine
+from ..plan.protocol import Engine, SharedEngine
 from ..porting import refuse_arguments, refuse_attribute
 from ..random import Draws, permutation
 from .data import Batch, Data, augmentations_of, inputs_of

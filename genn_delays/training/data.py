@@ -12,7 +12,7 @@ from ..errors import InvalidValueError, shown, unknown
 from ..learning.losses import Loss, Truth
 from ..network import Network, Population
 from ..neurons import SpikeInput
-from ..plan.protocol import InputData
+from ..plan.exchanged import InputData
 from .arrays import check_input, labels_of, real_values, targets_of
 from .events import array_of, event_lists, events_of_dense
 from .events import steps_of as steps_of

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidValueError
-from ..plan.protocol import EventData
+from ..plan.exchanged import EventData
 
 CHUNK = 1 << 14
 """Events of a chunk; the last of its examples may bring more."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..learning.schedules import Progress
+from ..plan.exchanged import Rewired
 from ..plan.plan import Plan
 from ..plan.populations import PopulationState
-from ..plan.protocol import Engine, Rewired
+from ..plan.protocol import Engine
 
 
 class HostLearner:

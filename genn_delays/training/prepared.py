@@ -9,7 +9,7 @@ from ..errors import InvalidValueError
 from ..learning.losses import Loss, Truth
 from ..network import Network
 from ..neurons import SpikeInput
-from ..plan.protocol import InputData
+from ..plan.exchanged import InputData
 from .streamed import Stream, StreamedLabels
 
 

@@ -13,7 +13,7 @@ from ..errors import GennDelaysError, InvalidValueError
 from ..learning.losses import Loss, Truth
 from ..network import Population
 from ..neurons import SpikeInput
-from ..plan.protocol import DenseData, InputData
+from ..plan.exchanged import DenseData, InputData
 from ..random import Draws, Purpose
 from .arrays import check_input, labels_of, real_values, targets_of
 from .events import Events, array_of, events_of_dense

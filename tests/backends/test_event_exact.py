@@ -34,7 +34,7 @@ from genn_delays import (
 from genn_delays.backends.event_exact import EventExact
 from genn_delays.backends.event_exact.dynamics import Flow
 from genn_delays.learning.readouts import READOUTS
-from genn_delays.plan.protocol import Pass
+from genn_delays.plan.exchanged import Pass
 
 BOTH = {"all_connections": {"weight": Adam(), "delay": Adam()}}
 NEURONS = {

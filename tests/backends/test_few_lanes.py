@@ -29,7 +29,7 @@ from genn_delays import (
     UniformInt,
 )
 from genn_delays.codegen import few
-from genn_delays.plan.protocol import EventData, Pass
+from genn_delays.plan.exchanged import EventData, Pass
 
 NUMBERED = [Case.numbered(seed) for seed in range(0, 36, 6)]
 PUBLISHED = [Case.published(seed) for seed in range(0, 28, 9)]

@@ -33,7 +33,7 @@ from genn_delays.backends.reference.rewiring import gradient_at
 from genn_delays.connectivity import Synapses, home_words
 from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Rewired
+from genn_delays.plan.exchanged import Rewired
 from genn_delays.random import Purpose, philox
 
 found = GeNN().availability()

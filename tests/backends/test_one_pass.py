@@ -12,7 +12,7 @@ from genn_delays.backends.cpu import engine as cpu_engine
 from genn_delays.callbacks import SpikeRecorder, VarRecorder
 from genn_delays.codegen.parts import WHOLE, kept
 from genn_delays.errors import InvalidValueError
-from genn_delays.plan.protocol import DenseData
+from genn_delays.plan.exchanged import DenseData
 
 BATCH, STEPS, INPUTS, HIDDEN, OUTPUTS = 40, 20, 6, 12, 3
 

@@ -27,7 +27,7 @@ from genn_delays import (
 from genn_delays.connectivity import home_words
 from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Rewired
+from genn_delays.plan.exchanged import Rewired
 from genn_delays.random import Purpose, sample_distinct
 
 L1 = {"l1": 0.01}  # so that much is rewired

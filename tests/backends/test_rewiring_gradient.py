@@ -37,7 +37,7 @@ from genn_delays import (
 )
 from genn_delays.learning.optimisers import Optimisers
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Pass
+from genn_delays.plan.exchanged import Pass
 
 GRADIENT = {"growth": "gradient", "l1": 0.01}
 WIDE = GaussianKernel(sigma=2.0)

@@ -19,7 +19,7 @@ from genn_delays.costs.count import inference
 from genn_delays.costs.operations import Operations, in_printed
 from genn_delays.derive.printed import Printed
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Pass
+from genn_delays.plan.exchanged import Pass
 from genn_delays.training.data import prepare_inputs, prepare_labels
 
 T, BATCH = 20, 8

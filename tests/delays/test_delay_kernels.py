@@ -21,7 +21,7 @@ from genn_delays import (
 )
 from genn_delays.delays import DELAY_KERNELS, as_delay_kernel, difference_taps
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Pass
+from genn_delays.plan.exchanged import Pass
 
 MAX_DELAY = 24
 KERNELS = sorted(DELAY_KERNELS)

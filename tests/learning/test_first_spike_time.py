@@ -26,9 +26,9 @@ from genn_delays.backends import as_backend
 from genn_delays.learning.losses import LOSSES, RelativeMeanSquareError, SparseCategoricalCrossentropy, as_loss
 from genn_delays.learning.readouts import READOUTS
 from genn_delays.learning.surrogates import ArcTan
+from genn_delays.plan.exchanged import Pass
 from genn_delays.plan.lower import lower
 from genn_delays.plan.outcome import direct
-from genn_delays.plan.protocol import Pass
 from genn_delays.training.data import prepare_inputs
 from genn_delays.training.outputs import output_losses
 

@@ -12,7 +12,7 @@ from rewired import assert_same_state, set_gradient
 from genn_delays import SGD, Adam, AdamW, CosineAnnealing
 from genn_delays.learning.optimisers import OPTIMISERS, Optimisers, as_optimiser, older
 from genn_delays.learning.schedules import Progress
-from genn_delays.plan.protocol import Pass
+from genn_delays.plan.exchanged import Pass
 
 EVERY = [example for kind in (*OPTIMISERS.values(), ThirdMoment) for example in kind.examples()]
 

@@ -19,7 +19,7 @@ from genn_delays import (
     SurrogateCompiler,
     Uniform,
 )
-from genn_delays.plan.protocol import Pass
+from genn_delays.plan.exchanged import Pass
 from genn_delays.training.data import prepare_inputs
 
 T, LANES, SIZE = 6, 33, 300

@@ -21,8 +21,8 @@ from genn_delays.errors import CompileError
 from genn_delays.learning.optimisers import OPTIMISERS, Optimisers
 from genn_delays.learning.schedules import Progress
 from genn_delays.plan import schema
+from genn_delays.plan.exchanged import ConnectionState
 from genn_delays.plan.foresight import foresee
-from genn_delays.plan.protocol import ConnectionState
 from genn_delays.plan.schema import SynapseField, synapse_bytes, synapse_fields
 
 

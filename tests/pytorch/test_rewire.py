@@ -12,7 +12,7 @@ from genn_delays.backends.reference.activity import Activity  # noqa: E402
 from genn_delays.backends.reference.rewiring import rewired_state  # noqa: E402
 from genn_delays.errors import InvalidValueError  # noqa: E402
 from genn_delays.learning.schedules import Progress  # noqa: E402
-from genn_delays.plan.protocol import ConnectionState, Pass  # noqa: E402
+from genn_delays.plan.exchanged import ConnectionState, Pass  # noqa: E402
 from genn_delays.torch import Adam, SparseDelayed, rewire  # noqa: E402
 
 pytestmark = pytest.mark.torch

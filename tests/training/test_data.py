@@ -21,7 +21,7 @@ from genn_delays import (
     SurrogateCompiler,
 )
 from genn_delays.learning.losses import SparseCategoricalCrossentropy
-from genn_delays.plan.protocol import DenseData, EventData
+from genn_delays.plan.exchanged import DenseData, EventData
 from genn_delays.training.data import find_population, prepare_inputs, steps_of
 from genn_delays.training.data import prepare_labels as prepare_for_losses
 

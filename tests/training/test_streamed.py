@@ -26,7 +26,7 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )
-from genn_delays.plan.protocol import DenseData, EventData
+from genn_delays.plan.exchanged import DenseData, EventData
 from genn_delays.random import Draws, Purpose, philox
 from genn_delays.training.ahead import ahead
 from genn_delays.training.data import prepare_inputs

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ...communicators import Communicator
 from ...errors import BackendUnavailableError, check_count, keep
+from ...plan.exchanged import Availability
 from ...plan.plan import Plan
-from ...plan.protocol import Availability, Engine, SharedEngine
+from ...plan.protocol import Engine, SharedEngine
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from .compiler import compile_source, compiler

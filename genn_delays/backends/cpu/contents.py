@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ...connectivity import row_start
 from ...errors import InvalidValueError
+from ...plan.exchanged import ConnectionState
 from ...plan.plan import Plan
-from ...plan.protocol import ConnectionState
 from ...plan.schema import absent
 from .buffers import allocate_tape
 from .leaves import Share

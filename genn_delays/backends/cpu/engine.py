@@ -20,11 +20,11 @@ from ...errors import TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
+from ...plan.exchanged import ConnectionState, DenseData, EventData, InputData, Pass, Rewired
 from ...plan.foresight import foresee
 from ...plan.limits import check_spikes
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired
 from ...plan.trainable import check_trainable
 from .buffers import (
     REWIRING,

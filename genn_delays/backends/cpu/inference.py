@@ -20,11 +20,11 @@ from ...errors import InvalidValueError, TrainingError
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...neurons.batch_norm import factor_and_offset
+from ...plan.exchanged import ConnectionState, DenseData, EventData, InputData, Pass, Rewired
 from ...plan.foresight import foresee
 from ...plan.outcome import outcome
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, EventData, InputData, Pass, Rewired
 from ...plan.schema import SYNAPSE_FIELDS, synapse_fields
 from ...plan.trainable import check_trainable
 from .compiler import load_library

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...errors import BackendUnavailableError, check_choice, check_count, keep
+from ...plan.exchanged import Availability
 from ...plan.plan import Plan
-from ...plan.protocol import Availability, Engine
+from ...plan.protocol import Engine
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from ..cpu.backend import available_processors

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...plan.protocol import DenseData, InputData
+from ...plan.exchanged import DenseData, InputData
 from .device import Buffer, Device, Mark
 
 Array = npt.NDArray[Any]

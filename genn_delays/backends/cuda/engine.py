@@ -13,10 +13,10 @@ import numpy.typing as npt
 from ...codegen.bodies import mangled
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
+from ...plan.exchanged import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.foresight import foresee
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.schema import absent
 from ...plan.trainable import check_trainable
 from .backward import Backward

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...learning.schedules import Progress
+from ...plan.exchanged import Rewired
 from ...plan.populations import PopulationState
-from ...plan.protocol import Rewired
 from .history import Row
 from .rewiring import Rewiring
 from .sorting import BLOCK

@@ -15,8 +15,8 @@ import numpy as np
 
 from ...codegen.cuda import moved, rule_of
 from ...codegen.rules import drop_numbers, help_numbers, state_read
+from ...plan.exchanged import Rewired
 from ...plan.plan import ConnectionPlan
-from ...plan.protocol import Rewired
 from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps

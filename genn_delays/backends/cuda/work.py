@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.cuda import emit_cuda
+from ...plan.exchanged import Pass
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
-from ...plan.protocol import Pass
 from .buffers import allocate, allocate_population, connection_shapes, lanes_of, most_taps, scratch_shapes
 from .device import Argument, Arguments, Buffer, Device, Graph
 from .history import History

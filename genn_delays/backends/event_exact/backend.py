@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...plan.exchanged import Availability
 from ...plan.plan import Plan
-from ...plan.protocol import Availability
 from .engine import EventExactEngine
 
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from ...errors import InvalidValueError, unknown
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
+from ...plan.exchanged import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.foresight import foresee
 from ...plan.outcome import direct as felt_directly
 from ...plan.outcome import outcome, phantom_push
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .dynamics import Array, Dynamics
 from .trajectory import Adjoint, Arrival, Spike, Trajectory
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import BackendUnavailableError, check_choice
+from ...plan.exchanged import Availability
 from ...plan.plan import Plan
-from ...plan.protocol import Availability, Engine
+from ...plan.protocol import Engine
 from . import ml_genn, packages
 from .build import check_tools
 

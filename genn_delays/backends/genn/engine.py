@@ -21,13 +21,13 @@ from ...errors import InvalidValueError
 from ...learning.losses import Truth
 from ...learning.optimisers import L1, Optimisers
 from ...neurons.batch_norm import factor_and_offset
+from ...plan.exchanged import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.finite import not_finite
 from ...plan.foresight import foresee
 from ...plan.limits import check_spikes
 from ...plan.outcome import direct, outcome, phantom_push
 from ...plan.plan import Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from . import ragged
 from .describe import Numbers, num_candidates, row_room
 from .model import GeNNModel

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.genn import Fate, has_fate
+from ...plan.exchanged import Rewired
 from ...plan.plan import ConnectionPlan
-from ...plan.protocol import Rewired
 from ...random import MAX_STEP, Purpose, sample_distinct
 from . import ragged
 from .describe import num_candidates

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ...codegen.genn import Fate, synapse_variables, variable_name
 from ...connectivity import sort_order
+from ...plan.exchanged import ConnectionState
 from ...plan.plan import ConnectionPlan
-from ...plan.protocol import ConnectionState
 from ...plan.schema import synapse_fields
 from . import ragged
 from .describe import synapse_order

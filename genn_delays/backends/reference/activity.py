@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ...derive.expressions import evaluate
 from ...derive.names import derived_name
+from ...plan.exchanged import Pass
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
-from ...plan.protocol import Pass
 
 Array = npt.NDArray[Any]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import check_choice, check_switch
+from ...plan.exchanged import Availability
 from ...plan.plan import Plan
-from ...plan.protocol import Availability
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from .engine import ReferenceEngine
 from .simulation import ReferenceSimulation

@@ -17,6 +17,7 @@ from ...derive.expressions import evaluate
 from ...derive.names import derived_name, given_name
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
+from ...plan.exchanged import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.finite import not_finite
 from ...plan.foresight import foresee
 from ...plan.limits import check_spikes
@@ -24,7 +25,6 @@ from ...plan.outcome import direct as felt_directly
 from ...plan.outcome import outcome, phantom_push
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from ...plan.populations import PopulationState
-from ...plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from ...plan.trainable import check_trainable
 from ...random import Purpose, dropout_threshold, philox
 from .activity import Activity, Array

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...connectivity import Synapses, home_words, ordinals
+from ...plan.exchanged import ConnectionState, Rewired
 from ...plan.plan import ConnectionPlan
-from ...plan.protocol import ConnectionState, Rewired
 from ...random import Purpose, philox, sample_distinct
 from .activity import Activity, Array
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ...bodies import compute
 from ...learning.optimisers import L1, Optimiser, Optimisers, older
 from ...learning.updates import BEFORE, DELAY, DRIFT, KEEP_SIGN, NOISE
+from ...plan.exchanged import ConnectionState
 from ...plan.plan import ConnectionPlan
-from ...plan.protocol import ConnectionState
 from ...random import Purpose, philox
 
 Array = npt.NDArray[Any]

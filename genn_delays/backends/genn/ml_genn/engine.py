@@ -20,11 +20,11 @@ from ....errors import InvalidValueError
 from ....learning.losses import Truth
 from ....learning.optimisers import Optimiser, Optimisers
 from ....learning.updates import BEFORE
+from ....plan.exchanged import ConnectionState, DenseData, InputData, Pass, Rewired
 from ....plan.foresight import foresee
 from ....plan.limits import check_spikes
 from ....plan.outcome import outcome
 from ....plan.plan import ConnectionPlan, Plan
-from ....plan.protocol import ConnectionState, DenseData, InputData, Pass, Rewired
 from .. import ragged
 from ..describe import synapse_order
 from .checks import check_plan, share

@@ -22,9 +22,9 @@ AS_SHIPPED = {
 
 @pytest.fixture(autouse=True)
 def compiled_quickly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All other tests compile with -O1, in less than half the time and to the same bits."""
+    """All other tests compile with -Og, in a quarter of the time and to the same bits."""
     if request.path.name not in AS_SHIPPED:
-        monkeypatch.setattr(compiler, "FLAGS", tuple("-O1" if flag == "-O3" else flag for flag in compiler.FLAGS))
+        monkeypatch.setattr(compiler, "FLAGS", tuple("-Og" if flag == "-O3" else flag for flag in compiler.FLAGS))
 
 
 def _present(name: str) -> str:

@@ -106,18 +106,6 @@ def test_a_figure_that_cannot_be_measured_fails_its_part_after_the_others(script
     assert {row["network"] for row in rows} == {str(shape) for shape in long_delays.PUBLISHED}
 
 
-def test_simulations_are_proven_and_measured(script, tmp_path):
-    """At the smallest sizes, on this machine's processor."""
-    rows = []
-    for part in (script.proofs.simulation, script.measures.microcircuit):
-        (folder := tmp_path / part.__name__).mkdir()
-        part(script.Where("cpu", folder, lambda **row: rows.append(row)))
-    tested, compared, circuit, events = rows
-    assert all(row["ok"] for row in tested["rows"]) and compared["equal"] and compared["digests"]
-    assert circuit["result"]["real_time_factor"] > 0 and len(circuit["result"]["populations"]) == 8
-    assert events["result"]["measurements"][0]["figures"]["events_a_second"] > 0
-
-
 def test_simulations_that_differ_fail_their_part(script, tmp_path, monkeypatch):
     def other_spikes(*words):
         (spikes := Path(words[-1]) / "spikes").mkdir(parents=True)

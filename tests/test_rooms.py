@@ -4,6 +4,7 @@ All imports count, also those within functions and those for type checkers alone
 """
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -33,25 +34,29 @@ BACKENDS = ("cache", "reference", "cpu", "cuda", "genn", "event_exact", "__init_
 """The same within ``backends``."""
 
 
+@cache
+def statements(source):
+    """All import statements of a source, in functions and under conditions too."""
+    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def modules(package=PACKAGE):
-    """By name, without that of the package, every module's tree: ``plan.lower``, ``plan.__init__``."""
+    """By name, without that of the package, every module's imports: ``plan.lower``, ``plan.__init__``."""
     paths = {".".join(path.relative_to(package).with_suffix("").parts): path for path in package.rglob("*.py")}
-    return {name: ast.parse(path.read_text()) for name, path in sorted(paths.items())}
+    return {name: statements(path.read_text()) for name, path in sorted(paths.items())}
 
 
 def imports(trees):
     """Pairs of a module and a module that it imports."""
-    for name, tree in trees.items():
+    for name, nodes in trees.items():
         package = ["genn_delays", *name.split(".")[:-1]]
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.Import):
                 found = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 above = package[: len(package) - node.level + 1] if node.level else []
                 base = ".".join([*above, *([node.module] if node.module else [])])
                 found = [f"{base}.{alias.name}" for alias in node.names]
-            else:
-                continue
             for target in found:
                 if target.split(".")[0] == "genn_delays":
                     yield name, module_of(target.split(".")[1:], trees)
@@ -118,20 +123,20 @@ def test_every_room_is_named_once():
 def test_an_upward_import_is_found(module, line, target):
     """Within a function, for type checkers, of a package, by another way of writing."""
     trees = modules()
-    trees[module].body += ast.parse(line).body
+    trees[module] += statements(line)
     assert list(upward(trees, ROOMS)) == [f"{module} imports {target}"]
 
 
 def test_a_circle_is_found():
     trees = modules()
-    trees["backends.cuda.work"].body += ast.parse("if TYPE_CHECKING:\n    from .engine import CUDAEngine").body
+    trees["backends.cuda.work"] += statements("if TYPE_CHECKING:\n    from .engine import CUDAEngine")
     assert {"backends.cuda.work", "backends.cuda.engine"} <= set(circle(trees))
     assert list(upward(trees, ROOMS)) == []
 
 
 def test_an_upward_import_between_backends_is_found():
     trees = modules()
-    trees["backends.cpu.engine"].body += ast.parse("from ..genn import GeNN").body
+    trees["backends.cpu.engine"] += statements("from ..genn import GeNN")
     assert list(upward(trees, BACKENDS, "backends.")) == ["backends.cpu.engine imports backends.genn.__init__"]
 
 

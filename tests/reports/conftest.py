@@ -51,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         if key not in made:
             folder = tmp_path_factory.mktemp("runs") / "run"
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(compiler, "FLAGS", tuple("-O1" if f == "-O3" else f for f in compiler.FLAGS))
+                patch.setattr(compiler, "FLAGS", tuple("-Og" if f == "-O3" else f for f in compiler.FLAGS))
                 patch.setattr("genn_delays.runs.curve.draw_learning_curve", lambda *arguments: None)
                 train(new_config(model, Overrides(**{"epochs": 2, "threads": 1, **settings})), RunFolder(folder))
             made[key] = folder

@@ -70,11 +70,22 @@ class Simulation:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its threads, as the end of a ``with`` block does. What was recorded in memory can still be read; all that
+        runs, reads or changes the network is an error. Closing it again does nothing."""
         self._closed = True
         with self._turns.taken("close", patient=True):
             self._sink.close()
             if not self._turns.inherited:
                 self.engine.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidValueError(
+                "this simulation was closed, at the end of its 'with' block or by close(); compile the network again"
+            )
 
     def __reduce__(self) -> str:
         raise InvalidValueError(
@@ -108,6 +119,7 @@ class Simulation:
             InvalidValueError: `duration` or `inputs` do not fit.
             GennDelaysError: a variable is no longer finite; the population, the neuron and the step are named.
         """
+        self._check_open()
         steps = self._steps(duration)
         check_switch("progress", progress)
         self._run(steps, self._given(inputs, steps), progress)
@@ -115,6 +127,7 @@ class Simulation:
     @in_turn
     def step_time(self, inputs: Mapping[Any, Any] | None = None) -> None:
         """One time step; see :meth:`run`."""
+        self._check_open()
         self._run(1, self._given(inputs, 1), False)
 
     def _steps(self, duration: float) -> int:
@@ -133,8 +146,6 @@ class Simulation:
         return steps
 
     def _run(self, steps: int, given: Given, progress: bool) -> None:
-        if self._closed:
-            raise InvalidValueError("the simulation is closed: its with block has ended")
         from tqdm import tqdm
 
         end = self.engine.now + steps
@@ -186,6 +197,7 @@ class Simulation:
         Args:
             keep_time: between two examples: time goes on, and with it recordings, random numbers and step currents.
         """
+        self._check_open()
         if check_switch("keep_time", keep_time):
             now = self.engine.now
             self._restore(now, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))
@@ -220,6 +232,7 @@ class Simulation:
         """A variable of all neurons ``[neuron]`` as it is now, after the jumps of spikes: ``get(e, "v")``; or one of
         their parameters: ``get(e, "tau_mem")``. The current of an exponential synapse is ``"i_syn"``, of a second one
         onto the population ``"i_syn_2"``; its time constant is ``"tau_syn"``, or ``"tau_syn_2"``."""
+        self._check_open()
         p = self._named(population, variable)
         if variable in p.states:
             return self.engine.variable(p.index, variable)
@@ -236,6 +249,7 @@ class Simulation:
         Raises:
             InvalidValueError: there is none of this name, or values do not fit it or the time step.
         """
+        self._check_open()
         p = self._named(population, variable)
         what = f"{variable} of population {p.name!r}"
         if as_array(what, values).ndim == 0:
@@ -258,6 +272,7 @@ class Simulation:
         Raises:
             GennDelaysError: the file cannot be written.
         """
+        self._check_open()
         save_simulation(check_path("path of a checkpoint", path), self.plan, self.engine)
 
     @in_turn
@@ -268,6 +283,7 @@ class Simulation:
         Raises:
             RunFolderError: it is missing, damaged or of another network. The simulation is left as it was.
         """
+        self._check_open()
         if isinstance(self._sink, InFile) and self.engine.now:
             raise InvalidValueError("load: recordings are written to a file; load before the first step")
         load_simulation(check_path("path of a checkpoint", path), self.plan, self.engine)

@@ -100,9 +100,9 @@ def analyse(
     """
     settings = settings or Settings()
     config = with_data_dir(folder.read_config(), data_dir, data)
+    path = folder.checkpoint(settings.checkpoint)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
-    path = folder.best if settings.checkpoint == "best" else folder.last
     check_evaluable(folder, path, config)
     network = build_network(config)
     population = _population(network, settings.population)

@@ -11,8 +11,7 @@ from ..errors import check_count, unknown
 from ..paths import atomic_path, expanded
 from .build import build_network, check_data, compile_network, load_data, take, validate, with_data_dir
 from .evaluate import CHECKPOINTS
-from .folder import RunFolder
-from .models import load_model, model_names
+from .models import load_model, run_or_model
 from .resume import check_evaluable
 
 
@@ -35,19 +34,17 @@ def costs_of_run(
     examples = check_count("--examples", examples)
     if checkpoint not in CHECKPOINTS:
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
-    is_run = what not in model_names() and expanded(what, "run folder").is_dir()
-    folder = RunFolder(what) if is_run else None
+    folder = run_or_model(what)
     config = with_data_dir(
         load_model(what) if folder is None else folder.read_config(),
         None if data_dir is None else str(expanded(data_dir).absolute()),
         data,
     )
+    path = None if folder is None else folder.checkpoint(checkpoint)
     validate(config)
     found = load_data(config)
     source, _ = check_data(config, build_network(config), found)
-    path = None
-    if folder is not None:
-        path = folder.best if checkpoint == "best" else folder.last
+    if folder is not None and path is not None:
         check_evaluable(folder, path, config)
     with compile_network(config) as compiled:
         if path is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from ..backends import BACKENDS
 from ..errors import InvalidValueError, check_choice, check_count, check_real, unknown
 from ..random import MAX_SEED
-from .config import network_tables, plain_tables, read_network
+from .config import network_tables, plain_tables, read_network, written_by
 from .sections import ConnectionConfig, ModelConfig, PopulationConfig, registered
 from .tables import Table, as_table, check_keys, plain
 
@@ -101,7 +101,7 @@ def simulation_config_of(where: str, tables: Mapping[str, Any]) -> SimulationCon
     try:
         return SimulationConfig.from_tables(tables)
     except InvalidValueError as error:
-        raise InvalidValueError(f"{where}: {error}") from error
+        raise InvalidValueError(f"{where}{written_by(tables)}: {error}") from error
 
 
 def read_simulation(table: Table) -> SimulationSettings:

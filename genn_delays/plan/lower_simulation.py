@@ -92,8 +92,9 @@ def _check(p: Population) -> None:
     """Raise an error if simulations have no such population."""
     if p.neuron.is_input and not isinstance(p.neuron, SpikeInput):
         raise InvalidValueError(
-            f"population {p.name!r}: {type(p.neuron).__name__}() sends real values, simulations send spikes: use "
-            "SpikeInput, SpikeSource or PoissonInput, or drives=[StepCurrent(values)] of the population that hears it"
+            f"population {p.name!r}: {type(p.neuron).__name__}() sends real values, simulations send spikes: make it a "
+            f"SpikeInput() and give its spikes to run(duration, {{{p.name!r}: (times, neurons)}}), or a SpikeSource or "
+            "PoissonInput; real values can be drives=[StepCurrent(values)] of the populations that hear it"
         )
     if p.batch_norm is not None:
         raise InvalidValueError(

@@ -97,6 +97,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def check_writable(path: Path) -> None:
+    """Raise an error if a file cannot be written there, before what it will hold is computed; nothing is created.
+
+    Raises:
+        GennDelaysError: it is a folder, lies in none, or this user may not write there.
+    """
+    if path.is_dir():
+        raise GennDelaysError(f"cannot write {path}: it is a folder")
+    place = path.absolute().parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise GennDelaysError(f"cannot write {path}: {place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise GennDelaysError(f"cannot write {path}: no permission to write in {place}")
+
+
 def atomic_write(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``: a reader, or a run after a crash, finds the old file or the new one, never a part.
 

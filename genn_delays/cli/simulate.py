@@ -106,7 +106,11 @@ def _simulate_model(args: argparse.Namespace) -> int:
 
     raise_again()
     overrides = SimulationOverrides(args.duration, args.scale, args.seed, args.threads, args.backend)
-    config = with_settings(load_simulation_model(args.model), dict(read_setting(text) for text in args.set))
+    settings = dict(read_setting(text) for text in args.set)
+    for name in ("duration", "scale", "threads", "backend"):
+        if getattr(args, name) is not None and f"simulation.{name}" in settings:
+            raise InvalidValueError(f"--{name} and --set simulation.{name} are one setting: give one of them")
+    config = with_settings(load_simulation_model(args.model), settings)
     folder = None if args.out is None else RunFolder(args.out)
 
     def note(text: str) -> None:

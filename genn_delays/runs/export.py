@@ -14,6 +14,7 @@ from ..export import TARGETS, Receipt, deploy
 from ..export.library import load_nir
 from ..export.quantise import BITS, DELAYS
 from ..export.writer import ENCODINGS
+from ..paths import check_writable
 from ..training.compiled_network import CompiledNetwork
 from .build import build_compiler, build_network, check_data, compile_network, load_data, validate, with_data_dir
 from .config import Config
@@ -89,6 +90,7 @@ def export_run(
     config = load_model(what) if folder is None else folder.read_config()
     path = None if folder is None else folder.checkpoint(settings.checkpoint)
     load_nir()  # before anything is compiled
+    check_writable(out)
     config = with_data_dir(config, data_dir, data)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)

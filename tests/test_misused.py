@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,25 @@ def test_what_may_not_be_written(tmp_path):
     place.mkdir(mode=0o500)
     with pytest.raises(GennDelaysError, match="no permission"):
         check_writable(place / "x" / "y")
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("costs digits --examples 2 --picture x.png", "x.png"),
+        ("show-code digits --output x.cpp", "x.cpp"),
+    ],
+)
+def test_no_room_for_a_file(refused, command, path):
+    """As on a full disk: the file is named, and no part of it stays."""
+    resource = pytest.importorskip("resource")
+    assert main(command.split()) == 0  # the kernels are in the cache now
+    Path(path).unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        refused(*command.split(), named=[f"cannot write {path}: File too large"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)

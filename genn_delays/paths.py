@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from .errors import GennDelaysError, InvalidValueError
 
 CACHE_VARIABLE = "GENN_DELAYS_CACHE"
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""Error numbers of a write that finds no room."""
 
 
 def cache_dir() -> Path:
@@ -73,8 +76,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path: the file to write. Missing parent folders are created.
 
     Raises:
-        GennDelaysError: the folder or the file cannot be written, or the body wrote nothing. Errors of the body pass
-            unchanged.
+        GennDelaysError: the folder or the file cannot be written, no room is left for what the body writes, or it wrote
+            nothing. Other errors of the body pass unchanged.
     """
     if not path.name or path.is_dir():  # "/", "." and the like
         raise GennDelaysError(f"cannot write {path}: it is a folder")
@@ -85,7 +88,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        yield part
+        try:
+            yield part
+        except OSError as error:
+            if error.filename is None and error.errno in _FULL:  # of a write, which names no file
+                raise _unwritable(path, error) from error
+            raise
         try:
             with part.open("r+b") as file:
                 os.fsync(file.fileno())  # the new name must not reach the disk before the content does
@@ -95,6 +103,23 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # already moved, never written, or in a folder that is gone
             part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise an error if a file cannot be written there, before what it will hold is computed; nothing is created.
+
+    Raises:
+        GennDelaysError: it is a folder, lies in none, or this user may not write there.
+    """
+    if path.is_dir():
+        raise GennDelaysError(f"cannot write {path}: it is a folder")
+    place = path.absolute().parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise GennDelaysError(f"cannot write {path}: {place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise GennDelaysError(f"cannot write {path}: no permission to write in {place}")
 
 
 def atomic_write(path: Path, data: bytes) -> None:

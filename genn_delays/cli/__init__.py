@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         folder = getattr(interrupt, "folder", None)
         hint = "" if folder is None else f"; go on with: genn-delays train --resume --out {folder}"
+        hint = f"; {said}" if (said := getattr(interrupt, "said", None)) else hint
         if Tolerant(sys.stderr).isatty():
             say("")  # ends the line on which the terminal has shown ^C
         say(f"genn-delays: interrupted{hint}")

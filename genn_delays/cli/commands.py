@@ -175,9 +175,11 @@ def sweep(args: argparse.Namespace) -> int:
 
 def costs(args: argparse.Namespace) -> int:
     """Counts operations, bytes and energy."""
-    from ..runs.costs import costs_of_run, draw
+    from ..runs.costs import check_picture, costs_of_run, draw
 
     raise_again()
+    if args.picture is not None:
+        check_picture(expanded(args.picture))
     report = costs_of_run(args.what, args.examples, args.checkpoint, args.data_dir, own_data(args))
     if args.picture is not None:
         draw(report, expanded(args.picture))

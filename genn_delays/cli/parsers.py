@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from ..errors import InvalidValueError
@@ -78,7 +79,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         InvalidValueError: an option or an argument does not exist, or is empty.
     """
     parser, known = _parsers()
-    parsed, rest = parser.parse_known_args(arguments)
+    try:
+        parsed, rest = parser.parse_known_args(arguments)
+    except InvalidValueError as error:
+        raise _of_a_dash(arguments, error) from error
     for name in (
         "model",
         "run",
@@ -102,6 +106,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             raise unknown_option(command, rest[0].split("=")[0], known[command])
         raise InvalidValueError(f"{command} takes no further argument {rest[0]!r}")
     return parsed
+
+
+def _of_a_dash(arguments: list[str], error: InvalidValueError) -> InvalidValueError:
+    """The error; where an option's value begins with a dash, which looks like another option, how it is written."""
+    for option, value in pairwise(arguments):
+        lacks = f"argument {option}: expected one argument" in str(error)
+        if lacks and value.startswith("-") and not value.startswith("--"):
+            return InvalidValueError(f"{option}: a value that begins with a dash is written {option}={value}")
+    return error
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -73,9 +73,9 @@ _OF_RUNS = ("checkpoint", "examples", "data_dir", "data")
 
 def simulate(args: argparse.Namespace) -> int:
     """Simulate a model, or the trained network of a run, and print its figures."""
-    from ..runs.models import model_names
+    from ..runs.models import run_or_model
 
-    is_run = args.model not in model_names() and expanded(args.model, "model").is_dir()
+    is_run = run_or_model(args.model) is not None
     for name in _OF_MODELS if is_run else _OF_RUNS:
         if getattr(args, name) not in (None, []):
             other, kind = ("models", "the folder of a run") if is_run else ("folders of training runs", "a model")
@@ -106,7 +106,11 @@ def _simulate_model(args: argparse.Namespace) -> int:
 
     raise_again()
     overrides = SimulationOverrides(args.duration, args.scale, args.seed, args.threads, args.backend)
-    config = with_settings(load_simulation_model(args.model), dict(read_setting(text) for text in args.set))
+    settings = dict(read_setting(text) for text in args.set)
+    for name in ("duration", "scale", "threads", "backend"):
+        if getattr(args, name) is not None and f"simulation.{name}" in settings:
+            raise InvalidValueError(f"--{name} and --set simulation.{name} are one setting: give one of them")
+    config = with_settings(load_simulation_model(args.model), settings)
     folder = None if args.out is None else RunFolder(args.out)
 
     def note(text: str) -> None:

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from ..porting import missing_from
-from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedProbability, Sparse, home_words
+from .connectivity import CONNECTIVITY, Connectivity, Dense, FixedNumber, FixedProbability, home_words
 from .degrees import FixedInDegree, FixedOutDegree, FixedTotalNumber, OneToOne
 from .distance import DistanceDependent
 from .draws import Draws
+from .sparse import Sparse
 from .synapses import Synapses, ordinals, row_start, sort_order
 
 __all__ = [

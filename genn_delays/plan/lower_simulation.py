@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..derive.derivations import discrete_model
 from ..derive.names import derived_name
-from ..drives import MOST_EVENTS, Current, Drive, NoiseCurrent, PoissonDrive, StepCurrent
 from ..errors import InvalidValueError
 from ..network import Connection, Network, Population
 from ..neurons import DynamicNeuron, PoissonInput, SpikeInput, SpikeSource
-from ..neurons.neuron import sample_per_neuron
-from .grid import finest_exponent, grid_exponent, on_grid
+from .driving import Events, currents_of, driven, poisson_drives, single, spike_threshold
+from .grid import MOST, finest_exponent, grid_exponent
 from .lower import _check_input_arrives, _coefficients, _described
 from .order import computation_order
-from .poisson import PoissonTable, poisson_table
 from .receptors import joined, receptors_of
 from .simulation import (
     INPUT_BYTES,
     LAST_STEP,
     LONGEST_BLOCK,
-    CurrentPlan,
     Places,
-    PoissonDrivePlan,
     ReceptorPlan,
     SimulatedConnection,
     SimulatedPopulation,
@@ -36,11 +32,6 @@ from .simulation import (
 )
 
 W = TypeVar("W", bound=Wiring)
-_Events: TypeAlias = tuple[int, PoissonDrive, npt.NDArray[np.float64], PoissonTable]
-"""A Poisson drive: its number, itself, its weights and its table of events."""
-
-_DRIVES = 1 << 20
-"""Index of the first random number of drives among those of a population's parameters."""
 COLUMN = 16
 """Columns of a receptor are padded to a multiple of this, a cache line."""
 
@@ -57,7 +48,7 @@ def lower_simulation(
     for p in network.populations:
         _check(p)
     level = _levels(network, groups)
-    events = {p.index: _poisson_drives(p, dt) for p in network.populations}
+    events = {p.index: poisson_drives(p, dt) for p in network.populations}
     receptors: list[ReceptorPlan] = []
     first = [0]
     for p in network.populations:
@@ -81,7 +72,7 @@ def lower_simulation(
     wiring = connect(places)
     receptors = _on_grids(network, receptors, acting, events, wiring)
     plan = SimulationPlan(
-        populations=tuple(_driven(p, network.populations[p.index], events[p.index], receptors) for p in populations),
+        populations=tuple(driven(p, network.populations[p.index], events[p.index], receptors) for p in populations),
         receptors=tuple(receptors),
         connections=tuple(_connection(c, acting[c.index]) for c in network.connections),
         order=order,
@@ -101,8 +92,9 @@ def _check(p: Population) -> None:
     """Raise an error if simulations have no such population."""
     if p.neuron.is_input and not isinstance(p.neuron, SpikeInput):
         raise InvalidValueError(
-            f"population {p.name!r}: {type(p.neuron).__name__}() sends real values, simulations send spikes: use "
-            "SpikeInput, SpikeSource or PoissonInput, or drives=[StepCurrent(values)] of the population that hears it"
+            f"population {p.name!r}: {type(p.neuron).__name__}() sends real values, simulations send spikes: make it a "
+            f"SpikeInput() and give its spikes to run(duration, {{{p.name!r}: (times, neurons)}}), or a SpikeSource or "
+            "PoissonInput; real values can be drives=[StepCurrent(values)] of the populations that hear it"
         )
     if p.batch_norm is not None:
         raise InvalidValueError(
@@ -171,7 +163,7 @@ def _receptors(p: Population, before: list[ReceptorPlan]) -> list[ReceptorPlan]:
 
 
 def _on_grids(
-    network: Network, receptors: list[ReceptorPlan], acting: list[int], events: dict[int, list[_Events]],
+    network: Network, receptors: list[ReceptorPlan], acting: list[int], events: dict[int, list[Events]],
     wiring: Wiring,
 ) -> list[ReceptorPlan]:  # fmt: skip
     """The receptors with the grids of their weights, to which those of synapses are rounded."""
@@ -192,11 +184,14 @@ def _on_grids(
             found.append((slice(r.column, r.column + p.size), finest_exponent(max(largest, default=0.0)), drives))
             scale[found[-1][0]] = 2.0 ** found[-1][1]
     total, number = wiring.sums(scale)
-    exponents = [grid_exponent(finest, total[place], number[place], drives) for place, finest, drives in found]
-    for (place, _, _), exponent in zip(found, exponents, strict=True):
+    rounded = []
+    for r, (place, finest, drives) in zip(receptors, found, strict=True):
+        exponent = grid_exponent(finest, total[place], number[place], drives)
         scale[place] = 2.0**exponent
+        room = MOST - np.ldexp(total[place], exponent - finest) - number[place] / 2
+        rounded.append(replace(r, exponent=exponent, room=room if drives and total[place].any() else None))
     wiring.round(scale)
-    return [replace(r, exponent=exponent) for r, exponent in zip(receptors, exponents, strict=True)]
+    return rounded
 
 
 def _padded(size: int) -> int:
@@ -222,65 +217,6 @@ def _connection(c: Connection, receptor: int) -> SimulatedConnection:
 
 
 # --- populations -----------------------------------------------------------------------------------------------------
-
-
-def _values(p: Population, number: int, what: str, value: Any, place: int) -> npt.NDArray[np.float64]:
-    """A number of a drive for every neuron."""
-    what = f"{what} of drive {number} of population {p.name!r}"
-    return sample_per_neuron(what, value, p.index, _DRIVES + 8 * number + place, p.size, p.network.seed)
-
-
-def _poisson_drives(p: Population, dt: float) -> list[_Events]:
-    """The Poisson drives of a population: number, drive, weights and table of events."""
-    found = []
-    for number, drive in enumerate(p.drives):
-        if isinstance(drive, PoissonDrive):
-            mean = _values(p, number, "rate", drive.rate, 0) * dt / 1000.0
-            if not ((mean >= 0) & (mean <= MOST_EVENTS)).all():
-                bad = mean[~((mean >= 0) & (mean <= MOST_EVENTS))][0] * 1000.0 / dt
-                raise InvalidValueError(
-                    f"rate of drive {number} of population {p.name!r} must be from 0 to {MOST_EVENTS * 1000 / dt:g} Hz "
-                    f"({MOST_EVENTS:g} events a step of {dt:g} ms), got {bad:g}"
-                )
-            found.append((number, drive, _values(p, number, "weight", drive.weight, 1), poisson_table(mean)))
-    return found
-
-
-def _currents(p: Population) -> tuple[CurrentPlan, ...]:
-    found = []
-    for number, drive in enumerate(p.drives):
-        if isinstance(drive, Current):
-            found.append(CurrentPlan(number, _single(_values(p, number, "amplitude", drive.amplitude, 0))))
-        elif isinstance(drive, NoiseCurrent):
-            mean, sd = (_values(p, number, n, getattr(drive, n), k) for k, n in enumerate(("mean", "sd")))
-            if (sd < 0).any():
-                raise InvalidValueError(
-                    f"sd of drive {number} of population {p.name!r} must be at least 0, got {sd.min():g}"
-                )
-            found.append(CurrentPlan(number, _single(mean), sd=_single(sd)))
-        elif isinstance(drive, StepCurrent):
-            values = drive.values if drive.values.ndim == 2 else drive.values[:, None]
-            if values.shape[1] not in (1, p.size):
-                raise InvalidValueError(
-                    f"values of drive {number} of population {p.name!r} must have shape [step, {p.size}], got "
-                    f"{values.shape}"
-                )
-            zero = np.zeros(p.size, np.float32)
-            found.append(CurrentPlan(number, zero, steps=np.ascontiguousarray(values), repeat=drive.repeat))
-        elif not isinstance(drive, PoissonDrive):
-            raise _unknown_drive(p, drive)
-    return tuple(found)
-
-
-def _unknown_drive(p: Population, drive: Drive) -> InvalidValueError:
-    return InvalidValueError(
-        f"drives of population {p.name!r}: {type(drive).__name__} is not known; known: PoissonDrive, Current, "
-        "NoiseCurrent, StepCurrent"
-    )
-
-
-def _single(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    return values.astype(np.float32)
 
 
 def settable_parameters(p: Population) -> dict[str, npt.NDArray[np.float64]]:
@@ -313,7 +249,7 @@ def with_parameters(
     changed.check_sampled(p.name, known)
     numbers = {**planned.parameters, **_coefficients(p, model, known, plan.dt)}
     numbers |= {name: known[name] for name in model.step_parameters}
-    bias = _single(known["bias"]) if "bias" in known else None
+    bias = single(known["bias"]) if "bias" in known else None
     new = replace(planned, parameters={name: numbers[name] for name in planned.parameters}, bias=bias)
     return replace(plan, populations=tuple(new if q.index == p.index else q for q in plan.populations))
 
@@ -330,10 +266,10 @@ def _population(p: Population, own: list[int], first: int, level: int, dt: float
         numbers = _coefficients(p, model, both.values, dt)
         numbers |= {name: both.values[name] for name in model.step_parameters}
         numbers |= {derived_name("initial", s): both.values.get(s, np.zeros(p.size)) for s in model.states}
-        bias = _single(both.values["bias"]) if "bias" in both.values else None
+        bias = single(both.values["bias"]) if "bias" in both.values else None
         biased, described = both.biased, _described(p, "neuron")
     elif isinstance(p.neuron, PoissonInput):
-        kind, threshold = "poisson", _spike_threshold(p, p.neuron, dt)
+        kind, threshold = "poisson", spike_threshold(p, dt)
         described = "Poisson input"
     else:
         kind = "spikes"
@@ -342,32 +278,8 @@ def _population(p: Population, own: list[int], first: int, level: int, dt: float
     return SimulatedPopulation(
         index=p.index, name=p.name, size=p.size, first=first, kind=kind, spiking=p.spiking, model=model,
         parameters=numbers, receptors=tuple(own), bias=bias, biased=biased, poisson=(),
-        currents=_currents(p), threshold=threshold, given=given, level=level, described=described,
+        currents=currents_of(p), threshold=threshold, given=given, level=level, described=described,
     )  # fmt: skip
-
-
-def _driven(
-    planned: SimulatedPopulation, p: Population, drives: list[_Events], receptors: list[ReceptorPlan]
-) -> SimulatedPopulation:
-    """The same with its Poisson drives, whose weights are on the grids of their receptors."""
-    found = []
-    for number, drive, weight, table in drives:
-        k = receptors_of(p).index(drive.synapse)
-        sent = weight if table.most else np.zeros_like(weight)  # the grid need not hold what never comes
-        found.append(PoissonDrivePlan(number, k, on_grid(sent, receptors[planned.receptors[k]].exponent), table))
-    return replace(planned, poisson=tuple(found))
-
-
-def _spike_threshold(p: Population, neuron: PoissonInput, dt: float) -> npt.NDArray[np.uint64]:
-    """A neuron spikes where its random word is below this."""
-    what = f"rate of population {p.name!r}"
-    rate = sample_per_neuron(what, neuron.rate, p.index, _DRIVES, p.size, p.network.seed)
-    bad = ~((rate >= 0) & (rate * dt <= 1000.0))
-    if bad.any():
-        raise InvalidValueError(
-            f"{what} must be from 0 to {1000.0 / dt:g} Hz, one spike a step of {dt:g} ms, got {rate[bad][0]:g}"
-        )
-    return np.rint(rate * dt / 1000.0 * 2.0**32).astype(np.uint64)
 
 
 def _given(p: Population, neuron: SpikeSource, dt: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

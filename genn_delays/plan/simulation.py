@@ -48,6 +48,8 @@ class ReceptorPlan:
         variable: to which what arrives is added at the end of a step; None where it is part of `Isyn`.
         exponent: a weight of 1 on the grid stands for ``2^-exponent``.
         described: the synapse model as text.
+        room: float64 ``[neuron]`` how much drives may send in a step besides all synapses, on the grid; None where no
+            synapse sends anything, or there are no Poisson drives.
     """
 
     index: int
@@ -56,6 +58,7 @@ class ReceptorPlan:
     variable: str | None
     exponent: int
     described: str
+    room: F64 | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -333,6 +336,10 @@ class SimulationEngine(Protocol):
 
     def set_variable(self, population: int, name: str, values: npt.NDArray[np.float32]) -> None:
         """Another value for it, from the next step on."""
+
+    def take_drives(self, plan: SimulationPlan, population: int) -> None:
+        """Go on with the drives, or random spikes, that a population has in this plan, and with the grids of what
+        arrives there; the plan is the same otherwise."""
 
     def pending(self) -> npt.NDArray[np.int32]:
         """Input that has been sent and has not arrived, ``[steps ahead, column]``; a copy."""

@@ -139,11 +139,7 @@ def read_run(folder: RunFolder) -> Measures:
         RunFolderError: it is no run folder, is damaged, or has no checkpoint.
     """
     config = folder.read_config()
-    if not folder.best.is_file():
-        raise RunFolderError(
-            f"run folder {folder} has no checkpoint {folder.best.name} in {folder.checkpoints}: a report needs a run "
-            "of one epoch at least (train --resume goes on with it)"
-        )
+    folder.checkpoint("best")
     lines = read_metrics(folder.metrics)
     if not lines:
         raise RunFolderError(f"run folder {folder} is damaged: its metrics.jsonl has no line of an epoch")

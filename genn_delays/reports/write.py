@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..datasets.archives import existing_path
-from ..errors import GennDelaysError, InvalidValueError, check_count
+from ..errors import InvalidValueError, check_count
 from ..paths import atomic_write, expanded
+from ..paths import check_writable as check_place
 from ..runs.folder import RunFolder
 from .measures import Datasets, measure, read_run
 from .page import render
@@ -89,12 +90,4 @@ def check_writable(path: Path) -> None:
     """
     if path.suffix.lower() not in ENDINGS:
         raise InvalidValueError(f"--out must end in .html, got {str(path)!r}")
-    if path.is_dir():
-        raise GennDelaysError(f"cannot write {path}: it is a folder")
-    place = path.absolute().parent
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise GennDelaysError(f"cannot write {path}: {place} is not a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise GennDelaysError(f"cannot write {path}: no permission to write in {place}")
+    check_place(path)

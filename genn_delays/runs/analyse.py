@@ -27,7 +27,7 @@ from ..callbacks.metrics_writer import read_metrics
 from ..datasets import Dataset
 from ..errors import InvalidValueError, check_count, unknown
 from ..network import Network, Population
-from ..paths import atomic_write, expanded
+from ..paths import atomic_write, check_writable, expanded
 from ..random import MAX_SEED
 from ..training.compiled_network import CompiledNetwork
 from . import analysis_pictures
@@ -100,9 +100,9 @@ def analyse(
     """
     settings = settings or Settings()
     config = with_data_dir(folder.read_config(), data_dir, data)
+    path = folder.checkpoint(settings.checkpoint)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
-    path = folder.best if settings.checkpoint == "best" else folder.last
     check_evaluable(folder, path, config)
     network = build_network(config)
     population = _population(network, settings.population)
@@ -110,6 +110,7 @@ def analyse(
     place = expanded(out, "--out") if out is not None else folder.path / "analysis"
     if place.exists() and not place.is_dir():
         raise InvalidValueError(f"--out must be a folder, and {place} is a file")
+    check_writable(place / "analysis.json")
     loaded = load_data(config, quiet=not progress)
     check_data(config, network, loaded)
     found = _figures(folder, path, config, settings, population.name, loaded, note)

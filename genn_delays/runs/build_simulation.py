@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InvalidValueError, unknown
@@ -17,7 +18,14 @@ from .tables import within
 
 def build_scaled_network(config: SimulationConfig) -> Network:
     """The network at the scale that the configuration asks for, described; nothing is sampled yet."""
-    return build_network(scaled(config))
+    smaller, scale = scaled(config), config.simulation.scale
+    try:
+        return build_network(smaller)
+    except InvalidValueError as error:
+        if scale == 1:
+            raise
+        build_network(replace(config, simulation=replace(config.simulation, scale=1.0)))  # errors of the network itself
+        raise InvalidValueError(f"scale {scale:g} is too small for this network: {error}") from error
 
 
 def build_simulation_compiler(config: SimulationConfig) -> SimulationCompiler:

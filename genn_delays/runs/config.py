@@ -15,6 +15,7 @@ from typing import Any
 from ..datasets.own import located
 from ..errors import GennDelaysError, InvalidValueError, check_count
 from ..random import MAX_SEED
+from ..version import __version__, is_newer
 from .sections import (
     METHOD_ONLY,
     CompilerConfig,
@@ -164,7 +165,16 @@ def config_of(where: str, tables: Mapping[str, Any]) -> Config:
     try:
         return Config.from_tables(tables)
     except GennDelaysError as error:
-        raise InvalidValueError(f"{where}: {error}") from error
+        raise InvalidValueError(f"{where}{written_by(tables)}: {error}") from error
+
+
+def written_by(tables: Any) -> str:
+    """A part of an error's sentence about tables that a newer version of this package has written; empty for others."""
+    versions = tables.get("versions") if isinstance(tables, Mapping) else None
+    theirs = versions.get("genn_delays") if isinstance(versions, Mapping) else None
+    if not isinstance(theirs, str) or not is_newer(theirs):
+        return ""
+    return f" was written by genn_delays {theirs[:20]}, and this is {__version__}, which does not understand all of it"
 
 
 def with_compiler(config: Config, kind: Any) -> Config:

@@ -8,11 +8,10 @@ from typing import Any
 from ..costs import Report, costs_of, training_share
 from ..costs.training import METHODS
 from ..errors import check_count, unknown
-from ..paths import atomic_path, expanded
+from ..paths import atomic_path, check_writable, expanded
 from .build import build_network, check_data, compile_network, load_data, take, validate, with_data_dir
 from .evaluate import CHECKPOINTS
-from .folder import RunFolder
-from .models import load_model, model_names
+from .models import load_model, run_or_model
 from .resume import check_evaluable
 
 
@@ -35,19 +34,17 @@ def costs_of_run(
     examples = check_count("--examples", examples)
     if checkpoint not in CHECKPOINTS:
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
-    is_run = what not in model_names() and expanded(what, "run folder").is_dir()
-    folder = RunFolder(what) if is_run else None
+    folder = run_or_model(what)
     config = with_data_dir(
         load_model(what) if folder is None else folder.read_config(),
         None if data_dir is None else str(expanded(data_dir).absolute()),
         data,
     )
+    path = None if folder is None else folder.checkpoint(checkpoint)
     validate(config)
     found = load_data(config)
     source, _ = check_data(config, build_network(config), found)
-    path = None
-    if folder is not None:
-        path = folder.best if checkpoint == "best" else folder.last
+    if folder is not None and path is not None:
         check_evaluable(folder, path, config)
     with compile_network(config) as compiled:
         if path is not None:
@@ -56,17 +53,22 @@ def costs_of_run(
         return costs_of(compiled, {source.name: x}, config.model.name if folder is None else f"{folder}")
 
 
+def check_picture(path: Path) -> None:
+    """Raise an error if :func:`draw` cannot write there."""
+    if path.suffix not in (".png", ".pdf"):
+        raise unknown("ending of --picture", path.suffix, [".png", ".pdf"])
+    check_writable(path)
+
+
 def draw(report: Report, path: Path) -> None:
     """Operations by pass, beside those of a dense network; and training as a share of dense training.
 
     Args:
-        path: a PNG or PDF file.
+        path: a PNG or PDF file; see :func:`check_picture`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if path.suffix not in (".png", ".pdf"):
-        raise unknown("ending of --picture", path.suffix, [".png", ".pdf"])
     figure = Figure(figsize=(10.5, 3.9), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)

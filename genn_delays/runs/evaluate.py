@@ -64,12 +64,12 @@ def evaluate(
     if checkpoint not in CHECKPOINTS:
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
     config = with_data_dir(folder.read_config(), data_dir, data)
+    path = folder.checkpoint(checkpoint)
     # not all overrides: a checkpoint is of one network
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
     found = load_data(config, quiet=not progress)
     check_data(config, build_network(config), found)
-    path = folder.best if checkpoint == "best" else folder.last
     check_evaluable(folder, path, config)
     with compile_network(config) as compiled:
         compiled.load(path)

@@ -14,13 +14,12 @@ from ..export import TARGETS, Receipt, deploy
 from ..export.library import load_nir
 from ..export.quantise import BITS, DELAYS
 from ..export.writer import ENCODINGS
-from ..paths import expanded
+from ..paths import check_writable
 from ..training.compiled_network import CompiledNetwork
 from .build import build_compiler, build_network, check_data, compile_network, load_data, validate, with_data_dir
 from .config import Config
 from .evaluate import CHECKPOINTS
-from .folder import RunFolder
-from .models import load_model, model_names
+from .models import load_model, run_or_model
 from .overrides import Overrides
 from .resume import check_evaluable
 
@@ -87,19 +86,18 @@ def export_run(
         InvalidValueError: an argument is wrong, or NIR cannot carry the network.
         GennDelaysError: the file cannot be written, or nir is not installed.
     """
-    load_nir()  # before anything is compiled
-    is_run = what not in model_names() and expanded(what, "run folder").is_dir()
-    folder = RunFolder(what) if is_run else None
+    folder = run_or_model(what)
     config = load_model(what) if folder is None else folder.read_config()
+    path = None if folder is None else folder.checkpoint(settings.checkpoint)
+    load_nir()  # before anything is compiled
+    check_writable(out)
     config = with_data_dir(config, data_dir, data)
     config = replace(config, compiler=Overrides(backend=backend, threads=threads).apply(config).compiler)
     validate(config)
     found = load_data(config, quiet=not progress) if settings.evaluated else None
     if found is not None:
         check_data(config, build_network(config), found)
-    path = None
-    if folder is not None:
-        path = folder.best if settings.checkpoint == "best" else folder.last
+    if folder is not None and path is not None:
         check_evaluable(folder, path, config)
     name = config.model.name if folder is None else str(folder)
     with compile_network(config) as compiled:

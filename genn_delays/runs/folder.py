@@ -21,15 +21,19 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from ..errors import GennDelaysError, RunFolderError
 from ..paths import atomic_write, expanded
 from ..version import __version__
-from .config import Config, config_of, located_tables, read_toml
+from .config import Config, config_of, located_tables, read_toml, written_by
 from .lock import LOCK, Lock, locked
 
 _TEMPORARY = re.compile(r"\.\d+-[0-9a-f]{8}-.+")  # the names that paths.atomic_path gives
 _MOST = 100_000
+_EXPECTED = "a run folder is one that `genn-delays train` has written, with config.toml and checkpoints/"
+_LISTED = 8
+"""Run folders that an error names at most."""
 
 RUNS = Path("runs")
 """The folder of runs without a folder of their own."""
@@ -103,18 +107,57 @@ class RunFolder:
         Raises:
             RunFolderError: this is no run folder, or its configuration is damaged.
         """
-        if not self.path.is_dir():
-            raise RunFolderError(f"there is no run folder {self}")
-        if not self.config.is_file():
-            raise RunFolderError(f"{self} is not a run folder: it has no config.toml")
+        self._check_is_one()
+        tables: Any = None
         try:
-            if "simulation" in read_toml(self.config):
-                raise RunFolderError(f"{self} is not the folder of a training run but of a simulation")
-            return config_of(str(self.config), located_tables(read_toml(self.config), self.path))
+            tables = read_toml(self.config)
+            if "simulation" in tables:
+                raise RunFolderError(
+                    f"{self} is not the folder of a training run but of a simulation; `genn-delays simulate "
+                    f"{self.config}` runs it again"
+                )
+            return config_of(str(self.config), located_tables(tables, self.path))
         except RunFolderError:
             raise
         except GennDelaysError as error:
+            if written_by(tables):
+                raise RunFolderError(f"run folder {self}: {error}") from error
             raise RunFolderError(f"run folder {self} is damaged: {error}") from error
+
+    def _check_is_one(self) -> None:
+        """Raise an error if this is no run folder, with the one that was probably meant."""
+        if self.path.is_dir() and self.config.is_file():
+            return
+        if self.path.is_dir():
+            found = f"{self} is not a run folder: it has no config.toml"
+        elif self.path.exists():
+            found = f"{self} is a file, not a run folder"
+        else:
+            found = f"there is no run folder {self}"
+        around = next((p for p in self.path.parents[:2] if p.name and (p / "config.toml").is_file()), None)
+        if around is not None:
+            raise RunFolderError(f"{found}; {around} is one")
+        raise RunFolderError(f"{found}; {_EXPECTED}{_beside(self.path)}")
+
+    def checkpoint(self, name: str) -> Path:
+        """The path of a checkpoint.
+
+        Args:
+            name: ``"best"`` or ``"last"``.
+
+        Raises:
+            RunFolderError: the run has none of this name.
+        """
+        path, other = (self.best, self.last) if name == "best" else (self.last, self.best)
+        if path.is_file():
+            return path
+        if other.is_file():
+            hint = f"--checkpoint {other.stem} is there"
+        elif self.metrics.is_file() and self.metrics.read_bytes().count(b"\n") > 1:  # one that was begun has one line
+            hint = f"the run has figures of epochs in {self.metrics}, so it was removed: restore it, or train again"
+        else:
+            hint = f"no epoch of this run is done; `genn-delays train --resume --out {self}` goes on with it"
+        raise RunFolderError(f"there is no checkpoint {path}: {hint}")
 
     def read_versions(self) -> dict[str, str]:
         """The versions that the run was begun with; none where they cannot be read."""
@@ -171,6 +214,19 @@ class RunFolder:
         text = "# The complete configuration of this run; `genn-delays train` takes this file as MODEL.\n\n"
         tables = {**config.tables(), "versions": versions(config.compiler.backend)}
         atomic_write(self.config, (text + tomli_w.dumps(tables)).encode())
+
+
+def _beside(path: Path) -> str:
+    """The run folders in the folder of a path, as the end of an error's sentence."""
+    try:
+        found = sorted(config.parent.name for config in path.parent.glob("*/config.toml"))
+    except OSError:  # a folder that cannot be read
+        return ""
+    if not found:
+        return ""
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    where = "this folder" if path.parent == Path() else path.parent
+    return f"; in {where} there are {', '.join(found[:_LISTED])}{more}"
 
 
 def numbered_folder(name: str, root: Path = RUNS) -> RunFolder:

@@ -12,9 +12,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ..datasets.own import is_path
 from ..errors import InvalidValueError, unknown
 from ..paths import expanded
 from .config import Config, config_of, located_tables, read_toml
+from .folder import RunFolder
 from .overrides import Overrides
 from .settings import flat, with_settings
 from .simulated import SimulationConfig, simulation_config_of
@@ -82,12 +84,38 @@ def _tables_of(model: str, folder: Path) -> tuple[str, Any]:
     if model in names:
         return f"model {model!r}", read_toml(folder / f"{model}.toml")  # its data has a name
     path = expanded(model, "model")
-    if path.suffix not in (".toml", ".py"):
+    if path.is_dir():
+        its = path / "config.toml"
+        hint = f"; the model of the run in it is {its}" if its.is_file() else ""
+        raise InvalidValueError(f"{model} is a folder, and a model is a name or the path of a .toml or .py file{hint}")
+    if path.suffix not in (".toml", ".py") and path.exists():
+        raise InvalidValueError(f"{model} is no model: its file must end in .toml or .py")
+    if path.suffix not in (".toml", ".py") and not is_path(model):
         raise unknown("model (a name, or the path of a .toml or .py file)", model, names)
     if not path.is_file():
         raise InvalidValueError(f"there is no model file {model}; models by name: {', '.join(names) or 'none'}")
     tables = read_toml(path) if path.suffix == ".toml" else _run(path)
     return str(path), located_tables(tables, path.parent)
+
+
+def run_or_model(what: str) -> RunFolder | None:
+    """The run folder that a command is given where it takes a run or a model; None for a model.
+
+    Raises:
+        RunFolderError: it is a path, and there is nothing.
+        InvalidValueError: it is the name of no model, and of no folder.
+    """
+    names = model_names()
+    if what in names:
+        return None
+    path = expanded(what, "run folder")
+    if path.is_dir():
+        return RunFolder(what)
+    if path.exists() or path.suffix in (".toml", ".py"):
+        return None  # what is no model is refused as one
+    if is_path(what):
+        RunFolder(what).read_config()  # says what is not there
+    raise unknown("run folder, model or path of a .toml or .py file", what, names)
 
 
 def _simulation(where: str, tables: Any, folder: Path) -> SimulationConfig:

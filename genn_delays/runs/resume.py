@@ -31,7 +31,21 @@ def new_config(model: str | None, overrides: Overrides, settings: Mapping[str, A
     """The configuration of a new run; `settings` are those of :mod:`.settings`."""
     if model is None:
         raise InvalidValueError("train needs a MODEL; it can be left out only with --resume")
-    return with_settings(overrides.apply(load_model(model)), settings)
+    asked = overrides.apply(load_model(model))
+    found = with_settings(asked, settings)
+    _check_agree(overrides, asked, found)
+    return found
+
+
+def _check_agree(overrides: Overrides, asked: Config, found: Config) -> None:
+    """Raise an error where --set changes what an option asks for, unless it says more than the option can."""
+    before, after = overrides_in(asked), overrides_in(found)
+    for name in overrides.given():
+        old, new = getattr(before, name), getattr(after, name)
+        if new is not None and new != old:
+            raise InvalidValueError(
+                f"--{name.replace('_', '-')} asks for {old!r} and --set for {new!r}: give one of them"
+            )
 
 
 def resumed_config(

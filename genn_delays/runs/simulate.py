@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from ..analysis.spike_trains import SpikeTrains, spike_trains
-from ..errors import GennDelaysWarning, RunFolderError
+from ..errors import GennDelaysWarning
 from ..paths import atomic_write
 from ..simulation import Simulation
 from .build_simulation import build_scaled_network, build_simulation_compiler, recordings
-from .folder import RUNS, RunFolder, numbered_folder, versions
+from .folder import RUNS, RunFolder, versions
+from .reserved import check_new, reserved
 from .simulated import SPIKES, SimulationConfig
 
 Note = Callable[[str], None]
@@ -107,9 +108,13 @@ def simulate(
         progress: show a bar on standard error, where that is a terminal.
         note: called with remarks for the user, one line each.
 
+    Files are written once all is simulated, and a simulation that fails or is interrupted leaves none: the same
+    configuration gives the same bits again.
+
     Raises:
         GennDelaysError: something does not fit or cannot be written, before anything is computed; or a variable is no
             longer finite.
+        Interrupted: by the keyboard.
     """
     network = build_scaled_network(config)
     record = recordings(config, network)
@@ -117,36 +122,29 @@ def simulate(
     if folder is None:
         RunFolder(RUNS / config.model.name).check_writable()
     else:
-        _check_new(folder)
+        check_new(folder)
     _remarks(config, note)
-    began = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", GennDelaysWarning)
-        simulation = compiler.compile(network, record)
-    for warning in caught:
-        note(str(warning.message))
-    with simulation:
-        built = time.perf_counter() - began
-        folder = folder or numbered_folder(config.model.name)
-        folder.create()
-        _write_config(folder, config)
+    with reserved(folder, config.model.name, note) as place:
         began = time.perf_counter()
-        simulation.run(config.simulation.duration, progress=progress)
-        ran = time.perf_counter() - began
-        trains = _keep_spikes(folder, simulation, config)
-        _keep_traces(folder, simulation, record)
-        result = _result(config, folder, simulation, trains, built, ran)
-        atomic_write(folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
-        _draw(folder, simulation, config, trains, note)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", GennDelaysWarning)
+            simulation = compiler.compile(network, record)
+        for warning in caught:
+            note(str(warning.message))
+        with simulation:
+            built = time.perf_counter() - began
+            began = time.perf_counter()
+            simulation.run(config.simulation.duration, progress=progress)
+            ran = time.perf_counter() - began
+            place.check_kept()
+            _write_config(place.folder, config)
+            trains = _keep_spikes(place.folder, simulation, config)
+            _keep_traces(place.folder, simulation, record)
+            result = _result(config, place.folder, simulation, trains, built, ran)
+            atomic_write(place.folder.result, (json.dumps(asdict(result), indent=2) + "\n").encode())
+            place.complete = True
+            _draw(place.folder, simulation, config, trains, note)
     return result
-
-
-def _check_new(folder: RunFolder) -> None:
-    if not folder.is_empty():
-        raise RunFolderError(
-            f"folder {folder} is not empty, and nothing is overwritten: choose another --out, or remove it"
-        )
-    folder.check_writable()
 
 
 def _remarks(config: SimulationConfig, note: Note) -> None:

@@ -120,11 +120,11 @@ def simulate_trained(
         raise unknown("--checkpoint", checkpoint, CHECKPOINTS)
     backend = "cpu" if backend is None else backend
     config = _config(with_data_dir(folder.read_config(), data_dir, data), backend, threads)
+    path = folder.checkpoint(checkpoint)
     found = load_data(config, quiet=not progress)
     number = len(found.y_test)
     if examples is not None:
         number = check_count("--examples", examples, 1, number)
-    path = folder.best if checkpoint == "best" else folder.last
     check_evaluable(folder, path, config)
     c, network = config.compiler, build_network(config)
     source, output = check_data(config, network, found)

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..backends import BACKENDS
 from ..errors import InvalidValueError, check_choice, check_count, check_real, unknown
-from ..random import MAX_SEED
-from .config import network_tables, plain_tables, read_network
+from ..random import MAX_SEED, MAX_STEP
+from .config import network_tables, plain_tables, read_network, written_by
 from .sections import ConnectionConfig, ModelConfig, PopulationConfig, registered
 from .tables import Table, as_table, check_keys, plain
 
@@ -101,7 +101,7 @@ def simulation_config_of(where: str, tables: Mapping[str, Any]) -> SimulationCon
     try:
         return SimulationConfig.from_tables(tables)
     except InvalidValueError as error:
-        raise InvalidValueError(f"{where}: {error}") from error
+        raise InvalidValueError(f"{where}{written_by(tables)}: {error}") from error
 
 
 def read_simulation(table: Table) -> SimulationSettings:
@@ -131,9 +131,14 @@ def read_simulation(table: Table) -> SimulationSettings:
 def check_duration(what: str, value: Any, dt: float) -> float:
     """A duration in ms: a whole number of time steps, at least one."""
     duration = check_real(what, value, 0.0, open_low=True)
-    steps = round(duration / dt)
+    share = duration / dt
+    if share > MAX_STEP + 0.5:
+        raise InvalidValueError(
+            f"{what} must be at most {MAX_STEP * dt:g} ms, {MAX_STEP:,} steps of dt = {dt:g} ms, got {duration:.12g}"
+        )
+    steps = round(share)
     if steps < 1 or abs(steps * dt - duration) > 1e-9 * max(duration, dt):
-        below = int(duration / dt)
+        below = int(share)
         near = " and ".join(f"{n * dt:.12g}" for n in (below, below + 1) if n)
         raise InvalidValueError(f"{what} must be a multiple of dt = {dt:g} ms, got {duration:.12g}; near: {near}")
     return duration

@@ -15,6 +15,7 @@ from ..errors import InvalidValueError, check_choice, check_path, check_real, ch
 from ..initializers import as_array, real_array
 from ..network import Network, Population
 from ..neurons.spike_source import given_spikes
+from ..plan.driving import Which, drive_names, drive_numbers, with_drives
 from ..plan.lower_simulation import settable_parameters, spikes_in_steps, with_parameters
 from ..plan.simulation import (
     LAST_STEP,
@@ -27,7 +28,7 @@ from ..plan.simulation import (
 )
 from ..training.data import find_population
 from ..training.turns import Turns, in_turn
-from .checkpoints import load_simulation, save_simulation
+from .checkpoints import as_compiled, load_simulation, save_simulation
 from .hdf5 import InFile
 from .recording import InMemory
 
@@ -58,6 +59,11 @@ class Simulation:
         self._sink = InMemory(recording) if path is None else InFile(path, plan, recording)
         self._recorded_from = 0
         self._set: dict[int, dict[str, npt.NDArray[np.float64]]] = {}
+        self._driven: dict[int, dict[str, npt.NDArray[np.float64]]] = {}
+        """Numbers of drives that were set, by population and name."""
+        self._sampled: dict[int, tuple[dict[str, Which], dict[str, npt.NDArray[np.float64]]]] = {}
+        """By population the names of its drives' numbers, and these as they were compiled."""
+        self._compiled = plan
         self._turns = Turns(engine)  # type: ignore[arg-type]
         self._closed = False
 
@@ -70,11 +76,22 @@ class Simulation:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its threads, as the end of a ``with`` block does. What was recorded in memory can still be read; all that
+        runs, reads or changes the network is an error. Closing it again does nothing."""
         self._closed = True
         with self._turns.taken("close", patient=True):
             self._sink.close()
             if not self._turns.inherited:
                 self.engine.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidValueError(
+                "this simulation was closed, at the end of its 'with' block or by close(); compile the network again"
+            )
 
     def __reduce__(self) -> str:
         raise InvalidValueError(
@@ -108,6 +125,7 @@ class Simulation:
             InvalidValueError: `duration` or `inputs` do not fit.
             GennDelaysError: a variable is no longer finite; the population, the neuron and the step are named.
         """
+        self._check_open()
         steps = self._steps(duration)
         check_switch("progress", progress)
         self._run(steps, self._given(inputs, steps), progress)
@@ -115,6 +133,7 @@ class Simulation:
     @in_turn
     def step_time(self, inputs: Mapping[Any, Any] | None = None) -> None:
         """One time step; see :meth:`run`."""
+        self._check_open()
         self._run(1, self._given(inputs, 1), False)
 
     def _steps(self, duration: float) -> int:
@@ -133,8 +152,6 @@ class Simulation:
         return steps
 
     def _run(self, steps: int, given: Given, progress: bool) -> None:
-        if self._closed:
-            raise InvalidValueError("the simulation is closed: its with block has ended")
         from tqdm import tqdm
 
         end = self.engine.now + steps
@@ -186,6 +203,7 @@ class Simulation:
         Args:
             keep_time: between two examples: time goes on, and with it recordings, random numbers and step currents.
         """
+        self._check_open()
         if check_switch("keep_time", keep_time):
             now = self.engine.now
             self._restore(now, self._began, np.zeros((self.plan.longest, self.plan.columns), np.int32))
@@ -203,11 +221,21 @@ class Simulation:
         return find_population(self.network, key)
 
     def _named(self, key: Population | str, name: str) -> SimulatedPopulation:
-        """The population that has a variable or parameter of this name."""
+        """The population that has a variable or parameter of this name, or a drive with such a number."""
         p = self.plan.populations[self.population(key).index]
-        known = (*p.states, *(n for n in self._parameters(p.index) if n not in p.states))
+        known = (*p.states, *(n for n in self._parameters(p.index) if n not in p.states), *self._drives(p.index))
         check_choice(f"variable of population {p.name!r}, or parameter,", name, known)
         return p
+
+    def _drives(self, index: int) -> dict[str, npt.NDArray[np.float64]]:
+        """The numbers of a population's drives as they are now."""
+        return self._drives_of(index)[1] | self._driven.get(index, {})
+
+    def _drives_of(self, index: int) -> tuple[dict[str, Which], dict[str, npt.NDArray[np.float64]]]:
+        if index not in self._sampled:
+            names = drive_names(p := self.network.populations[index])
+            self._sampled[index] = names, drive_numbers(p, names)
+        return self._sampled[index]
 
     def _parameters(self, index: int) -> dict[str, npt.NDArray[np.float64]]:
         """The parameters of a population as they are now."""
@@ -219,23 +247,35 @@ class Simulation:
     def get(self, population: Population | str, variable: str) -> npt.NDArray[np.float32]:
         """A variable of all neurons ``[neuron]`` as it is now, after the jumps of spikes: ``get(e, "v")``; or one of
         their parameters: ``get(e, "tau_mem")``. The current of an exponential synapse is ``"i_syn"``, of a second one
-        onto the population ``"i_syn_2"``; its time constant is ``"tau_syn"``, or ``"tau_syn_2"``."""
+        onto the population ``"i_syn_2"``; its time constant is ``"tau_syn"``, or ``"tau_syn_2"``.
+
+        Numbers of drives have the names of their arguments: ``"rate"`` and ``"weight"`` of a Poisson drive,
+        ``"amplitude"``, ``"mean"`` and ``"sd"`` of currents; of a second drive with such a number ``"rate_2"``. Where
+        the neuron has a parameter of that name it is ``"drive_rate"``. Poisson input has its ``"rate"``.
+        """
+        self._check_open()
         p = self._named(population, variable)
         if variable in p.states:
             return self.engine.variable(p.index, variable)
-        return self._parameters(p.index)[variable].astype(np.float32)
+        parameters = self._parameters(p.index)
+        return (parameters if variable in parameters else self._drives(p.index))[variable].astype(np.float32)
 
     @in_turn
     def set(self, population: Population | str, variable: str, values: Any) -> None:
-        """Give a variable or a parameter other values, a number or an array ``[neuron]``; time goes on with them.
+        """Give a variable, a parameter or a drive's number other values, a number or an array ``[neuron]``; time goes
+        on with them. See :meth:`get` for the names.
 
-        Parameters stay as they are set over :meth:`reset`. A checkpoint is of a network with these parameters: set them
-        before it is loaded into another simulation. On ``"cpu"`` code may be compiled anew, where a parameter was
-        one number for all neurons and is no longer.
+        Parameters and drives stay as they are set over :meth:`reset`. A checkpoint has the drives as they are; it is of
+        a network with these parameters: set them before it is loaded into another simulation. On ``"cpu"`` code may be
+        compiled anew, where a parameter was one number for all neurons and is no longer.
+
+        Weights are on a grid that is fixed when the network is compiled, wide enough for its drives as they are then
+        (:mod:`genn_delays.plan.grid`). Where synapses act beside a Poisson drive, much higher rates may not fit it.
 
         Raises:
-            InvalidValueError: there is none of this name, or values do not fit it or the time step.
+            InvalidValueError: there is none of this name, or values do not fit it, the time step or the grid.
         """
+        self._check_open()
         p = self._named(population, variable)
         what = f"{variable} of population {p.name!r}"
         if as_array(what, values).ndim == 0:
@@ -244,6 +284,9 @@ class Simulation:
         if variable in p.states:
             self.engine.set_variable(p.index, variable, found.astype(np.float32))
             return
+        if variable not in self._parameters(p.index):
+            self._drive(p.index, {**self._driven.get(p.index, {}), variable: found})
+            return
         if not isinstance(self.engine, TakesParameters):
             raise InvalidValueError(f"{what} cannot be set: this backend keeps parameters as they were compiled")
         changed = {**self._parameters(p.index), variable: found.astype(np.float64)}
@@ -251,14 +294,30 @@ class Simulation:
         self.engine.take_parameters(plan, p.index)
         self.plan, self.source, self._set[p.index] = plan, self.engine.source, changed
 
+    def _drive(self, index: int, numbers: dict[str, npt.NDArray[np.float64]]) -> None:
+        """Let a population's drives have these numbers, and others as they were compiled."""
+        plan = self._driven_plan(self.plan, index, numbers)
+        self.engine.take_drives(plan, index)
+        self.plan, self._driven[index] = plan, numbers
+
+    def _driven_plan(
+        self, plan: SimulationPlan, index: int, numbers: Mapping[str, npt.NDArray[np.float64]]
+    ) -> SimulationPlan:
+        names, sampled = self._drives_of(index)
+        every = {names[name]: values for name, values in (sampled | dict(numbers)).items()}
+        return with_drives(plan, self.network.populations[index], every)
+
     @in_turn
     def save(self, path: str | Path) -> None:
-        """Write a checkpoint: variables, what is on its way, and the step. Recordings are not in it.
+        """Write a checkpoint: variables, what is on its way, drives as they were set, and the step. Recordings are not
+        in it.
 
         Raises:
             GennDelaysError: the file cannot be written.
         """
-        save_simulation(check_path("path of a checkpoint", path), self.plan, self.engine)
+        self._check_open()
+        file = check_path("path of a checkpoint", path)
+        save_simulation(file, as_compiled(self.plan, self._compiled), self.engine, self._driven)
 
     @in_turn
     def load(self, path: str | Path) -> None:
@@ -268,9 +327,17 @@ class Simulation:
         Raises:
             RunFolderError: it is missing, damaged or of another network. The simulation is left as it was.
         """
+        self._check_open()
         if isinstance(self._sink, InFile) and self.engine.now:
             raise InvalidValueError("load: recordings are written to a file; load before the first step")
-        load_simulation(check_path("path of a checkpoint", path), self.plan, self.engine)
+        file, plan = check_path("path of a checkpoint", path), as_compiled(self.plan, self._compiled)
+        state = load_simulation(file, plan, {p.index: tuple(self._drives(p.index)) for p in plan.populations})
+        changed = self._driven.keys() | state.driven.keys()
+        for index in changed:  # all of them fit before the first is taken
+            self._driven_plan(plan, index, state.driven.get(index, {}))
+        for index in changed:
+            self._drive(index, state.driven.get(index, {}))
+        self._restore(state.step, state.variables, state.pending)
         self._recorded_from = self.engine.now
         self._sink.clear(self.engine.now)
 

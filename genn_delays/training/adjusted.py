@@ -41,6 +41,7 @@ class Adjusted(Contents):
         Raises:
             InvalidValueError: nothing of that is learned, or its optimiser has a schedule.
         """
+        self._check_open()
         alpha = check_real("learning rate", alpha, 0.0)
         if variable is not None and not isinstance(variable, str):
             raise InvalidValueError(f"variable must be the name of one, got {shown(variable)}")
@@ -79,6 +80,7 @@ class Adjusted(Contents):
             InvalidValueError: the array does not fit, or it gives a synapse another sign while a rewiring rule keeps
                 signs.
         """
+        self._check_open()
         connection = self._connection(connection)
         state = self.engine.state(connection.index)
         old = state.synapses.weight

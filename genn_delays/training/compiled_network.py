@@ -75,6 +75,11 @@ class CompiledNetwork(Fed):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its threads, as the end of a ``with`` block does. Its state can still be read and saved; all that
+        computes or changes it is an error. Closing it again does nothing."""
         self._closed = True
         with self._turns.taken("close", patient=True):
             if not self._turns.inherited:

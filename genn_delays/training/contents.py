@@ -40,6 +40,7 @@ class Contents(Summarised, Compiled):
     _rewirings: dict[str, int]
     _metrics: Metrics
     _turns: Turns
+    _closed: bool
     _callbacks: list[Callback]
     _callback_states: dict[str, Any]
     _history: list[dict[str, float]]
@@ -58,6 +59,12 @@ class Contents(Summarised, Compiled):
         """Synapses dropped and grown so far, by connection name."""
         self._metrics.settle()
         return self._rewirings
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidValueError(
+                "this compiled network was closed, at the end of its 'with' block or by close(); compile it again"
+            )
 
     def overview(self) -> Overview:
         """The tables of :meth:`summary`, of ``print(compiled)`` and of a notebook's cell."""
@@ -151,6 +158,7 @@ class Contents(Summarised, Compiled):
         Raises:
             RunFolderError: it is missing, damaged or of another network. The network is left as it was.
         """
+        self._check_open()
         file = checkpoint_file(path, serialiser)
         checkpoint = load_checkpoint(file, self.plan, self._as_trained())
         for c in self.plan.connections:

@@ -34,7 +34,6 @@ class Fed(Adjusted):
 
     dt: float
     communicator: Communicator | None
-    _closed: bool
 
     @overload
     def prepare(self, x: Inputs) -> PreparedInputs: ...
@@ -120,7 +119,3 @@ class Fed(Adjusted):
     def _between_batches(self) -> None:
         self._check_open()  # by another thread, while the caller computes
         self._turns.pause()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InvalidValueError("this compiled network was closed at the end of its 'with' block; compile it again")

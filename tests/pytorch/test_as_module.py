@@ -172,7 +172,7 @@ def called(*inputs):
 
 BAD = {
     "was closed": closed,
-    "was closed at": closed_before_backward,
+    "was closed, at": closed_before_backward,
     "'first_spike_time' of population": first_spike,
     "a SparseDelayed layer, or a module": rewired,
     "cannot be pickled or copied": lambda: copy.deepcopy(as_module(network(), surrogate())),

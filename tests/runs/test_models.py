@@ -99,7 +99,7 @@ def test_python_files_that_do_not_work(call, tmp_path, text, named):
     [
         ("digitz", ["'digitz'", "Did you mean 'digits'?", "fsdd"]),
         ("none.toml", ["none.toml", "digits"]),
-        ("../digits", ["'../digits'"]),
+        ("../digits", ["no model file ../digits"]),
     ],
 )
 def test_unknown_models(name, named):

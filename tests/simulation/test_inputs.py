@@ -13,6 +13,7 @@ from genn_delays import (
     Current,
     Dense,
     Exponential,
+    Input,
     LeakyIntegrate,
     LeakyIntegrateFire,
     Network,
@@ -24,6 +25,7 @@ from genn_delays import (
     SpikeInput,
     StepCurrent,
 )
+from genn_delays.errors import InvalidValueError
 from genn_delays.plan.poisson import poisson_table
 from genn_delays.random import Purpose, of_neurons, philox
 
@@ -151,3 +153,30 @@ def test_a_drive_that_never_sends_does_not_decide_the_grid(name: str) -> None:
     with SimulationCompiler(1.0, backend=BACKENDS[name]).compile(network, {"a": "v"}) as simulation:
         simulation.run(20.0)
         assert 0 < simulation.trace("a", "v")[1].max() < 0.1
+
+
+def test_what_the_error_of_a_real_valued_input_says_works() -> None:
+    """Untrained, a network with Input() is refused; spikes given to run, or its values as a current, are not."""
+
+    def described(neuron: Any, drives: Any = ()) -> Network:
+        network = Network()
+        with network:
+            a = Population(neuron, 3, "a")
+            b = Population(LeakyIntegrate(tau_mem=10.0), 2, "b", drives=drives)
+            Connection(a, b, Dense(weight=0.5, delay=1))
+        return network
+
+    with pytest.raises(InvalidValueError, match=r"SpikeInput\(\).*run\(duration, \{'a': .*StepCurrent"):
+        SimulationCompiler(1.0).compile(described(Input()))
+    x = np.zeros((20, 3))
+    x[[2, 5, 5], [0, 1, 2]] = 1.0
+    times, neurons = np.nonzero(x)
+    with SimulationCompiler(1.0).compile(described(SpikeInput())) as simulation:
+        simulation.run(20.0, {"a": (times, neurons)})
+        given = simulation.get("b", "v")
+    current = np.zeros(20)
+    current[1:] = 0.5 * x[:-1].sum(axis=1)
+    with SimulationCompiler(1.0).compile(described(SpikeInput(), StepCurrent(current))) as simulation:
+        simulation.run(20.0)
+        assert np.array_equal(simulation.get("b", "v"), given)
+    assert (given > 0.1).all()

@@ -73,7 +73,7 @@ BAD: dict[str, tuple[Callable[[], Any], list[str]]] = {
     "network": (lambda: SimulationCompiler().compile(3), ["Network", "3"]),  # type: ignore[arg-type]
     "nothing": (lambda: SimulationCompiler().compile(Network()), ["no population"]),
     "cycle": (lambda: run(small(delay=UniformInt(0, 3))), ["'b_b'", "cycle", "at least 1", "got 0"]),
-    "real": (lambda: run(one(Input())), ["'p'", "Input()", "StepCurrent"]),
+    "real": (lambda: run(one(Input())), ["'p'", "Input()", "SpikeInput()", "StepCurrent"]),
     "norm": (lambda: run(one(LeakyIntegrateFire(), batch_norm=True)), ["'p'", "batch_norm", "fold_batch_norm"]),
     "long step": (lambda: run(one(LeakyIntegrateFire(tau_mem=1.0)), 3.0), ["'p'", "3 ms", "linear Euler"]),
     "short period": (lambda: run(one(LeakyIntegrateFire(tau_refrac=0.01))), ["'p'", "tau_refrac", "0.01"]),

@@ -64,12 +64,7 @@ class CPUSimulation(HasThreads):
     def _population(self, p: SimulatedPopulation, view: Any) -> Arrays:
         """The arrays of a population."""
         arrays = Arrays(f"population {p.name!r}")
-
-        def keep(name: str, values: npt.NDArray[Any], dtype: Any) -> int:
-            place = arrays.new(name, values.shape, dtype)
-            arrays[name][...] = values
-            return place
-
+        keep = arrays.keep
         view.index, view.size, view.first, view.level = p.index, p.size, p.first, p.level
         view.sends = any(c.source == p.index for c in self.plan.connections)
         view.records = p.index in self.recording.spikes
@@ -82,12 +77,19 @@ class CPUSimulation(HasThreads):
             view.par[k] = keep(f"par {name}", values, np.float32)
         if p.bias is not None:
             view.bias = keep("bias", p.bias, np.float32)
-        if p.threshold is not None:
-            view.below = keep("below", p.threshold, np.uint64)
         view.num_columns = len(p.receptors)
         for k, index in enumerate(p.receptors):
-            r = self.plan.receptors[index]
-            view.column[k], view.scale[k] = r.column, 2.0**-r.exponent
+            view.column[k] = self.plan.receptors[index].column
+        self._drive(p, view, arrays)
+        return arrays
+
+    def _drive(self, p: SimulatedPopulation, view: Any, arrays: Arrays) -> None:
+        """The arrays of a population's drives and random spikes, and the scale of what arrives."""
+        keep = arrays.keep
+        if p.threshold is not None:
+            view.below = keep("below", p.threshold, np.uint64)
+        for k, index in enumerate(p.receptors):
+            view.scale[k] = 2.0 ** -self.plan.receptors[index].exponent
         for k, d in enumerate(p.poisson):
             drive = view.drive[k]
             drive.number, (drive.num_thresholds, drive.width) = d.number, d.table.thresholds.shape
@@ -103,7 +105,6 @@ class CPUSimulation(HasThreads):
             if c.steps is not None:
                 current.num_steps, current.width = c.steps.shape
                 current.steps = keep(f"steps {k}", c.steps, np.float32)
-        return arrays
 
     def _part(self, number: int, view: Any, kind: Any) -> Arrays:
         """The arrays of a thread's part, but for its synapses."""
@@ -232,6 +233,10 @@ class CPUSimulation(HasThreads):
             arrays[f"par {name}"][...] = values
         if p.bias is not None:
             arrays["bias"][...] = p.bias
+
+    def take_drives(self, plan: SimulationPlan, population: int) -> None:
+        self.plan = plan
+        self._drive(plan.populations[population], self._net.p[population], self._population_arrays[population])
 
     def pending(self) -> npt.NDArray[np.int32]:
         found = np.zeros((self.plan.longest, self.plan.columns), np.int32)

@@ -108,6 +108,12 @@ class Arrays(dict[str, npt.NDArray[Any]]):
         self[name] = raw[first : first + size].view(dtype).reshape(shape)
         return self.address(name)
 
+    def keep(self, name: str, values: npt.NDArray[Any], dtype: Any) -> int:
+        """The same, with these values."""
+        place = self.new(name, values.shape, dtype)
+        self[name][...] = values
+        return place
+
     def address(self, name: str) -> int:
         """The address of an array."""
         return address(self[name])

@@ -133,6 +133,7 @@ class CUDASimulation:
         self._var = self._new("variables", _joined(variables), np.float32)
         self._par = self._new("parameters", _joined(parameters), np.float32)
         self._kept: list[Buffer] = []
+        self._drives: dict[int, list[Buffer]] = {}
         self._given: dict[int, tuple[Buffer, Buffer]] = {}
         self._first: list[int] = []
         first = parameter = 0
@@ -161,29 +162,45 @@ class CUDASimulation:
             view.recorded = self._keep(p, "recorded", np.isin(np.arange(p.size), wanted), np.uint8)
         if p.bias is not None:
             view.bias = self._keep(p, "bias", p.bias, np.float32)
-        if p.threshold is not None:
-            view.below = self._keep(p, "below", p.threshold, np.uint64)
         if p.kind == "spikes":
             start = self.device.allocate(f"steps of spikes of {p.name!r}", self._most_steps + 1, np.int64)
             self._given[p.index] = (start, self.device.allocate(f"spikes of {p.name!r}", 1, np.int32))
         for k, index in enumerate(p.receptors):
-            r = self.plan.receptors[index]
-            view.column[k], view.scale[k] = r.column, 2.0**-r.exponent
+            view.column[k] = self.plan.receptors[index].column
+        self._drives[p.index] = []
+        self._drive(p, view)
+
+    def _drive(self, p: SimulatedPopulation, view: Any) -> None:
+        """The buffers of a population's drives and random spikes, and the scale of what arrives; earlier ones are given
+        back."""
+        before, self._drives[p.index] = self._drives[p.index], []
+
+        def keep(name: str, values: npt.NDArray[Any], dtype: Any) -> int:
+            buffer = self._new(f"{name} of population {p.name!r}", values, dtype)
+            self._drives[p.index].append(buffer)
+            return buffer.address
+
+        if p.threshold is not None:
+            view.below = keep("below", p.threshold, np.uint64)
+        for k, index in enumerate(p.receptors):
+            view.scale[k] = 2.0 ** -self.plan.receptors[index].exponent
         for k, d in enumerate(p.poisson):
             drive = view.drive[k]
             drive.number, (drive.num_thresholds, drive.width) = d.number, d.table.thresholds.shape
-            drive.weight = self._keep(p, f"weight {k}", d.weight, np.int32)
-            drive.fewest = self._keep(p, f"fewest {k}", d.table.fewest, np.int32)
-            drive.threshold = self._keep(p, f"threshold {k}", d.table.thresholds, np.uint32)
+            drive.weight = keep(f"weight {k}", d.weight, np.int32)
+            drive.fewest = keep(f"fewest {k}", d.table.fewest, np.int32)
+            drive.threshold = keep(f"threshold {k}", d.table.thresholds, np.uint32)
         for k, c in enumerate(p.currents):
             current = view.current[k]
             current.number, current.repeat = c.number, c.repeat
-            current.mean = self._keep(p, f"mean {k}", c.mean, np.float32)
+            current.mean = keep(f"mean {k}", c.mean, np.float32)
             if c.sd is not None:
-                current.sd = self._keep(p, f"sd {k}", c.sd, np.float32)
+                current.sd = keep(f"sd {k}", c.sd, np.float32)
             if c.steps is not None:
                 current.num_steps, current.width = c.steps.shape
-                current.steps = self._keep(p, f"steps {k}", c.steps, np.float32)
+                current.steps = keep(f"steps {k}", c.steps, np.float32)
+        for buffer in before:
+            self.device.free(buffer)
 
     def _longest_chunk(self) -> int:
         """Steps whose samples of traces have room."""
@@ -318,6 +335,10 @@ class CUDASimulation:
 
     def set_variable(self, population: int, name: str, values: npt.NDArray[np.float32]) -> None:
         self._var.upload(np.ascontiguousarray(values, np.float32), start=self._place(population, name)[0])
+
+    def take_drives(self, plan: SimulationPlan, population: int) -> None:
+        self.plan = plan
+        self._drive(plan.populations[population], self._net.p[population])
 
     def _place(self, population: int, name: str) -> tuple[int, int]:
         """The place of a variable among all, and its size."""

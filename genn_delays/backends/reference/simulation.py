@@ -147,6 +147,9 @@ class ReferenceSimulation:
         self.plan = plan
         self.numbers[population] = {n: v.astype(np.float32) for n, v in plan.populations[population].parameters.items()}
 
+    def take_drives(self, plan: SimulationPlan, population: int) -> None:
+        self.plan = plan
+
     def pending(self) -> npt.NDArray[np.int32]:
         return self.ring[(self.now + np.arange(self.plan.longest)) % self.slots]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import threading
 
@@ -13,6 +14,8 @@ from ..backends.cpu.engine import BUSY, WIDE
 from ..codegen.xla import PASSES, emit_xla, xla_forms
 from ..delays import DelayKernel
 
+LIBRARIES: dict[str, ctypes.CDLL] = {}
+"""By the name of the delay kernel, empty where there is none."""
 _NAMES: dict[str, dict[str, str]] = {}
 _REGISTERING = threading.Lock()
 
@@ -41,5 +44,5 @@ def targets(kernel: DelayKernel | None) -> dict[str, str]:
                 for elsewhere in ("CUDA", "ROCM"):
                     handler = jax.ffi.pycapsule(library["xla_elsewhere"])
                     jax.ffi.register_ffi_target(target, handler, platform=elsewhere)
-            _NAMES[key] = names
+            _NAMES[key], LIBRARIES[key] = names, library
         return _NAMES[key]

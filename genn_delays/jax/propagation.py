@@ -18,7 +18,7 @@ from ..ops.library import threads_of
 from .targets import targets
 
 _NEURONS_FIRST = (2, 0, 1)
-"""How kernels have activity in memory: ``[time, batch, neuron]`` with the neurons outermost."""
+"""The layout of activity in memory for kernels: ``[time, batch, neuron]`` with the neurons outermost."""
 
 
 def _apart(topology: Topology) -> tuple[Any, Any]:

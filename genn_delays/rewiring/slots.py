@@ -80,7 +80,7 @@ class Slots:
         return Synapses(pre, post, delay, np.where(negative, -NEWBORN, NEWBORN).astype(np.float32))
 
     def merged(self, living: Any, born: Synapses) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Where living and newborn synapses stand once they are sorted together; within a pair the living come first.
+        """The places of living and newborn synapses sorted together; within a pair the living come first.
 
         Args:
             living: True for those of the layer's former synapses that live, ``[synapse]``.

@@ -41,7 +41,7 @@ jax.tree_util.register_pytree_node(Topology, _apart, _together)
 
 @dataclass(frozen=True)
 class _Call:
-    """What is known of a call before its numbers are.
+    """The part of a call that is known before its numbers are.
 
     Attributes:
         kernel: the delay kernel, None where there is none.

@@ -72,7 +72,7 @@ class Rewired:
     born: npt.NDArray[np.int64]
 
     def carry(self, tree: Any, newborn: Any = 0) -> Any:
-        """What is kept of each synapse, with its synapse: of any pytree, such as an optimiser's state.
+        """Move all that is kept of each synapse to its new place: any pytree, such as an optimiser's state.
 
         Args:
             tree: leaves of shape ``[synapse]`` are moved, the others left; give it this layer's part of a state alone.

@@ -73,11 +73,16 @@ GALLERY = [
     "rewiring_watched.py",
     "recurrent_memory.py",
     "layer_in_pytorch.py",
+    "layer_in_jax.py",
     "microcircuit.py",
     "training_to_chip.py",
 ]
 """Examples in the order in which they are shown."""
-NEEDS = {"layer_in_pytorch.py": ("torch", "genn_delays.torch"), "training_to_chip.py": ("nir", "genn_delays.export")}
+NEEDS = {
+    "layer_in_pytorch.py": ("torch", "genn_delays.torch"),
+    "layer_in_jax.py": ("jax", "genn_delays.jax"),
+    "training_to_chip.py": ("nir", "genn_delays.export"),
+}
 """A package that an example needs, and its part of the library. Without the package it is shown and does not run; where
 this version does not have the part it is left out."""
 

@@ -22,7 +22,7 @@ ROOMS = (
     "layers", "losses", "optimisers", "readouts", "serialisers",
     # equations -> steps; a network -> its plan; a plan -> source; source that runs; networks that are trained
     "derive", "plan", "callbacks", "codegen", "backends", "ops", "datasets", "training", "simulation", "compilers",
-    "torch", "utils",
+    "torch", "jax", "utils",
     # for users
     "export",
     "costs", "analysis", "plots", "runs", "sweeps", "reports", "selftest", "benchmarks", "cli", "__main__", "_api",

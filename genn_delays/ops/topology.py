@@ -29,8 +29,6 @@ class Topology:
     Attributes:
         pre, post: int32.
         delay: uint16.
-        size: number of synapses.
-        row_start: first synapse of every target, int64 ``[num_post + 1]``.
 
     Raises:
         InvalidValueError: a number lies outside of its range, or synapses are not sorted.
@@ -43,7 +41,6 @@ class Topology:
         self.num_post = check_count("num_post", num_post)
         self.pre, self.post = _ends("pre", pre, self.num_pre), _ends("post", post, self.num_post)
         self.delay = _checked("delay", delay, MAX_DELAY, np.uint16)
-        self.size = self.pre.size
         for what, array in (("post", self.post), ("delay", self.delay)):
             if array.size != self.size:
                 raise InvalidValueError(f"topology {what} must have {self.size} entries like pre, got {array.size}")
@@ -53,10 +50,19 @@ class Topology:
             raise InvalidValueError("synapses must be sorted by (post, pre), as connectivity.sort_order sorts them")
         longest = int(self.delay.max())
         self.max_delay = longest if max_delay is None else check_count("max_delay", max_delay, longest, MAX_DELAY)
-        self.row_start = row_start(self.post, self.num_post)
 
     def __repr__(self) -> str:
         return f"<Topology: {self.size} synapses, {self.num_pre} to {self.num_post} neurons>"
+
+    @property
+    def size(self) -> int:
+        """The number of synapses."""
+        return int(self.pre.size)
+
+    @cached_property
+    def row_start(self) -> npt.NDArray[np.int64]:
+        """The first synapse of every target, ``[num_post + 1]``."""
+        return row_start(self.post, self.num_post)
 
     @cached_property
     def by_pre(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

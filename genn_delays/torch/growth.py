@@ -7,65 +7,38 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..connectivity import Synapses, home_words, ordinals
-from ..delays import delays_of
+from ..connectivity import Synapses
 from ..ops import Topology
-from ..random import Purpose, philox, sample_distinct
+from ..random import Purpose
 from ..rewiring import RewiringRule
+from ..rewiring.slots import Slots
 from .function import Call, Recent
 from .layer import SparseDelayed
 
-NEWBORN = 1e-12
-"""Magnitude of a newborn synapse's weight."""
+
+def slots_of(layer: SparseDelayed, living: Any) -> Slots:
+    """The slots of a layer, of which these synapses take some."""
+    pre, post = layer.topology.pre[living], layer.topology.post[living]
+    signs = layer.source_signs() if layer.dale else None
+    return Slots(layer.connectivity, layer.in_features, layer.out_features, layer.seed, signs, pre, post)
 
 
-def grown(layer: SparseDelayed, living: Any, rule: RewiringRule, step: int) -> Synapses:
-    """As many synapses as are not living, sorted by (post, pre), in slots that have no living one.
-
-    A slot is ``pair * capacity + ordinal``, a place for a synapse of a pair; what backends do is defined in
-    :mod:`genn_delays.backends.reference.rewiring`.
-    """
-    topology, capacity = layer.topology, layer.connectivity.synapses_per_pair()
-    pre, post = topology.pre[living], topology.post[living]
-    taken = (post.astype(np.int64) * topology.num_pre + pre) * capacity + ordinals(pre, post)
-    free = topology.num_pre * topology.num_post * capacity - taken.size
-    gap = taken - np.arange(taken.size)  # free slots before each taken one
-
-    def slots_of(rank: Any) -> Any:
-        return rank + np.searchsorted(gap, rank, side="right")
-
-    wanted = topology.size - taken.size
+def grown(layer: SparseDelayed, slots: Slots, rule: RewiringRule, step: int) -> Synapses:
+    """As many synapses as the layer has lost, sorted by (post, pre), in slots that have no living one."""
+    wanted = layer.topology.size - slots.pre.size
     if rule.growth == "random":
-        chosen = slots_of(sample_distinct(wanted, free, layer.seed, Purpose.GROWTH, 0, step))
+        chosen = slots.drawn(wanted, step)
     else:
-        number = rule.num_candidates(free, wanted)
-        ranks = np.arange(free)
-        if number < free:
-            ranks = sample_distinct(number, free, layer.seed, Purpose.CANDIDATES, 0, step)
-        candidates = slots_of(ranks)
-        born = _born(layer, candidates, rule, step)
+        number = rule.num_candidates(slots.num_free, wanted)
+        if number < slots.num_free:
+            candidates = slots.drawn(number, step, Purpose.CANDIDATES)
+        else:
+            candidates = slots.free(np.arange(slots.num_free))
+        born = slots.born(candidates, rule, step)
         helps = rule.helps(_gradient(layer, born), np.sign(born.weight))
         chosen = np.sort(candidates[np.argsort(-helps, kind="stable")[:wanted]])
-    born = _born(layer, chosen, rule, step)
+    born = slots.born(chosen, rule, step)
     return born._replace(delay=_best_delay(layer, born, rule)) if rule.growth_delay == "best" else born
-
-
-def _born(layer: SparseDelayed, slots: Any, rule: RewiringRule, step: int) -> Synapses:
-    """Synapses as they would be born in slots: with the delay and the sign of their pair, or a fresh delay."""
-    capacity, num_pre = layer.connectivity.synapses_per_pair(), layer.in_features
-    pairs, ordinal = slots // capacity, slots % capacity
-    pre, post = (pairs % num_pre).astype(np.int32), (pairs // num_pre).astype(np.int32)
-    home = home_words(pre, post, ordinal, layer.seed, 0)
-    if layer.dale:
-        negative = layer.source_signs()[pre] < 0
-    else:
-        negative = home[0] < layer.connectivity.home_sign_threshold(num_pre)
-    words = home[1]
-    if rule.growth_delay == "redraw":
-        words = philox(layer.seed, Purpose.GROWTH_DELAY, 0, pre, post, step)[ordinal & 3, np.arange(pre.size)]
-    delays = layer.connectivity.delay_initializer
-    delay = delays_of(words, delays.low, delays.thresholds)
-    return Synapses(pre, post, delay, np.where(negative, -NEWBORN, NEWBORN).astype(np.float32))
 
 
 def _gradient(layer: SparseDelayed, s: Synapses) -> Any:

@@ -13,7 +13,7 @@ from ..errors import InvalidValueError, asked, check_count, shown, unknown
 from ..learning.schedules import Progress
 from ..random import Purpose, normal_quantile, philox
 from ..rewiring import REWIRING, RewiringRule, as_rewiring
-from .growth import grown
+from .growth import grown, slots_of
 from .layer import SparseDelayed, layers_of
 
 
@@ -190,14 +190,9 @@ def _penalise(layer: SparseDelayed, optimizer: Any, l1: float) -> None:
 def _replace(layer: SparseDelayed, living: Any, rule: RewiringRule, held: Held, step: int) -> None:
     """Put grown synapses in the place of dropped ones, everywhere at once."""
     topology = layer.topology
-    born = grown(layer, living, rule, step)
-    rank = topology.post[living].astype(np.int64) * topology.num_pre + topology.pre[living]
-    place = np.searchsorted(rank, born.post.astype(np.int64) * topology.num_pre + born.pre, side="right")
-    place += np.arange(place.size)  # living synapses of a pair come first
-    fresh = np.zeros(topology.size, dtype=bool)
-    fresh[place] = True
-    origin = np.zeros(topology.size, np.int64)
-    origin[~fresh] = np.flatnonzero(living)
+    slots = slots_of(layer, living)
+    born = grown(layer, slots, rule, step)
+    origin, place = slots.merged(living, born)
     ends = []
     for old, new in ((topology.pre, born.pre), (topology.post, born.post), (topology.delay, born.delay)):
         array = old[origin]

@@ -21,6 +21,8 @@ import numpy.typing as npt
 from ..errors import CommunicationError, InvalidValueError, shown
 
 Array = npt.NDArray[Any]
+GRADIENTS = "gradients"
+"""What :meth:`Communicator.exchange` is told of gradients."""
 
 
 class Communicator(ABC):
@@ -31,12 +33,18 @@ class Communicator(ABC):
         neighbours: ranks on this machine, this one included.
         bytes_sent, seconds: by what they were, bytes that this rank has sent, and seconds that it spent on messages.
         starting: true until the first training step: ranks may be late then.
+        overlaps: whether a thread may exchange gradients while another exchanges something else. Their messages are
+            never mistaken for each other. Gradients are then sent while others are computed.
+        computing: the thread that computes at present: while it does, another one that waits for messages delays
+            nothing, and must be patient. None where no other thread waits.
     """
 
     rank: int
     size: int
     neighbours: int
     starting = True
+    overlaps = False
+    computing: int | None = None
 
     def __init__(self) -> None:
         self.bytes_sent: defaultdict[str, int] = defaultdict(int)

@@ -2,7 +2,8 @@
 
 In the backward pass all synapses onto one group of populations have their gradients at once, those of the outputs
 first. Generated code tells when, and a thread then exchanges them with other ranks. What is complete last is exchanged
-after the pass by the thread that computes, which has nothing else to do. Sums have the same bits: only the time changes.
+after the pass by the thread that computes, which has nothing else to do. Sums have the same bits; only when they are
+made differs.
 """
 
 from __future__ import annotations

@@ -64,6 +64,7 @@ class EarlySums:
         self._sums, self._messages = sums, messages
         self._underway: list[Future[None]] = []
         self._error: BaseException | None = None
+        self._failed = False
         self._thread = ThreadPoolExecutor(1, "genn_delays.gradients")
         try:
             self._thread.submit(int)
@@ -78,7 +79,7 @@ class EarlySums:
         """Called by generated code. An error cannot pass through it, so it waits for :meth:`finish`."""
         try:
             if group == 0:
-                self._underway = []  # those of a pass that failed
+                self._underway, self._failed = [], False  # whatever became of the pass before
             message = self._messages[len(self._underway)]
             if message.early and message.group == group:
                 self._sums.communicator.computing = threading.get_ident()
@@ -87,8 +88,14 @@ class EarlySums:
             self._error = error
 
     def _add(self, message: Message) -> None:
-        with usual_errors():  # a thread has its own
-            self._sums.add_gradients(message.connections, message.populations)
+        if self._failed:  # another rank would take this message for the one that failed
+            return
+        try:
+            with usual_errors():  # a thread has its own
+                self._sums.add_gradients(message.connections, message.populations)
+        except BaseException:
+            self._failed = True
+            raise
 
     def finish(self) -> None:
         """Wait until the gradients of all ranks are added up, when the pass is over.

@@ -31,7 +31,9 @@ class Communicator(ABC):
     Attributes:
         rank, size: number of this process, from 0, and of all.
         neighbours: ranks on this machine, this one included.
-        bytes_sent, seconds: by what they were, bytes that this rank has sent, and seconds that it spent on messages.
+        bytes_sent, seconds: by what they were, bytes that this rank has sent, and seconds that it spent on messages. Of
+            gradients that are sent while others are computed, ``"computing meanwhile"`` are the seconds that were left
+            for it, and ``"waiting for gradients"`` those after them until the last was there.
         starting: true until the first training step: ranks may be late then.
         overlaps: whether a thread may exchange gradients while another exchanges something else. Their messages are
             never mistaken for each other. Gradients are then sent while others are computed.

@@ -65,6 +65,7 @@ class EarlySums:
         self._underway: list[Future[None]] = []
         self._error: BaseException | None = None
         self._failed = False
+        self._begun = 0.0
         self._thread = ThreadPoolExecutor(1, "genn_delays.gradients")
         try:
             self._thread.submit(int)
@@ -82,6 +83,8 @@ class EarlySums:
                 self._underway, self._failed = [], False  # whatever became of the pass before
             message = self._messages[len(self._underway)]
             if message.early and message.group == group:
+                if not self._underway:
+                    self._begun = time.perf_counter()
                 self._sums.communicator.computing = threading.get_ident()
                 self._underway.append(self._thread.submit(self._add, message))
         except BaseException as error:
@@ -111,6 +114,8 @@ class EarlySums:
             raise error
         for sent in underway:
             sent.result()
-        communicator.seconds["waiting for gradients"] += time.perf_counter() - start
+        if underway:
+            communicator.seconds["computing meanwhile"] += start - self._begun
+            communicator.seconds["waiting for gradients"] += time.perf_counter() - start
         for message in self._messages[len(underway) :]:  # a rank without examples has sent none so far
             self._add(message)

@@ -240,6 +240,7 @@ def measure(case: str, repeats: int) -> dict[str, Any]:
     """One network: what was measured, and what the model makes of it."""
     single, two = [], []
     for _ in range(repeats):  # by turns, as the machine may be busy
+        print(f"{case}, turn {len(single) + 1} of {repeats}", file=sys.stderr, flush=True)
         single.append(child(case, 0))
         two.append(child(case, 2))
     calm = min(two, key=lambda turn: sum(turn["steps"].values()))
@@ -261,7 +262,7 @@ def main() -> None:
     """Measure all of it, or one network in a process of its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--draw", action="store_true", help="only tables and picture of what was measured")
     parser.add_argument("--one", nargs=2, metavar=("NETWORK", "RANKS"))
     args = parser.parse_args()

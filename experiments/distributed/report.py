@@ -14,7 +14,7 @@ from measure import ASSUMED, BATCH, EARLY, EMULATED, MEMORY, scaled
 LARGE = 4096
 """Examples of a batch that has tiles for 64 ranks."""
 RANKS = [1, 2, 4, 8, 16, 32, 64]
-PAYS = 0.5
+PAYS = 0.75
 """More ranks pay as long as each does at least this share of what it would do alone."""
 
 

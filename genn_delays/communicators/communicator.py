@@ -22,7 +22,7 @@ from ..errors import CommunicationError, InvalidValueError, shown
 
 Array = npt.NDArray[Any]
 GRADIENTS = "gradients"
-"""What :meth:`Communicator.exchange` is told of gradients."""
+"""By this name :meth:`Communicator.exchange` knows gradients, which a thread of their own may send."""
 
 
 class Communicator(ABC):

@@ -37,7 +37,7 @@ from .buffers import (
 )
 from .compiler import load_library
 from .contents import Contents
-from .early_sums import EarlySums, messages_of
+from .early_sums import EarlySums
 from .finder import Finder
 from .leaves import Sharing, leaf_lanes, leaf_sizes
 from .shared_sums import SharedSums
@@ -161,7 +161,7 @@ class CPUEngine(HasThreads, Contents):
         ]
         self.finder = Finder(plan, net, self._connection_arrays)
         self._arrays = allocate_network(plan, net, threads, Arrays)
-        self._early = self._sent_early()
+        self._early = EarlySums.of(plan, self._sums, self._connection_arrays, self._population_arrays, net)
         self._scratch = Arrays(REWIRING)
         self._prepare_host()
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
@@ -170,13 +170,6 @@ class CPUEngine(HasThreads, Contents):
         self.start_threads(threads)
         for c in plan.connections:
             self.set_state(c.index, ConnectionState.born(c.initial_synapses(), c))
-
-    def _sent_early(self) -> EarlySums | None:
-        """What adds up gradients during the backward pass, where that can be."""
-        if self._sums is None or not self._sums.communicator.overlaps or self._sharing.size == 1:
-            return None
-        messages = messages_of(self.plan, self._connection_arrays, self._population_arrays)
-        return EarlySums(self._sums, messages, self._net) if messages[0].early else None
 
     def _prepare_host(self) -> None:
         """Find out once which host work every batch needs; for a batch of one it takes as long as the network's."""

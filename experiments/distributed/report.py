@@ -29,8 +29,8 @@ def tables(rows: list[dict[str, Any]]) -> str:
         lines.append(f"| {row['network']} | {row['synapses']:,} | " + " | ".join(f"{t:.1f}" for t in times) + " |")
     lines += [
         "",
-        "| network | wire (measured µs, MB/s) | sent | measured | predicted | waiting |",
-        "|---|---|---|---|---|---|",
+        "| network | wire (measured µs, MB/s) | sent | measured | predicted | halves + messages | waiting |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         for name in (MEMORY, *EMULATED):
@@ -39,7 +39,8 @@ def tables(rows: list[dict[str, Any]]) -> str:
                 key = f"{name}, {way}"
                 wire = f"{name} ({1e6 * latency:.0f}, {bandwidth / 1e6:,.0f})"
                 waiting = row["seconds"][key].get("waiting for gradients", row["seconds"][key]["gradients"])
-                found = [row["two_ranks"][key], row["predicted"][key], waiting]
+                shared = row["predicted"][key] - row["compute"] / 2 - row["fixed"] + row["halves"]
+                found = [row["two_ranks"][key], row["predicted"][key], shared, waiting]
                 lines.append(f"| {row['network']} | {wire} | {way} | " + " | ".join(f"{t:.1f}" for t in found) + " |")
     lines += [
         "",
@@ -68,9 +69,14 @@ def larger(row: dict[str, Any], wire: str, way: str) -> list[float]:
     return [scaled(compute, row["fixed"], parts, ranks, ASSUMED[wire], window) for ranks in RANKS]
 
 
+def used(times: list[float]) -> list[float]:
+    """The share of what so many ranks would do if each did as much as one alone."""
+    return [times[0] / (ranks * took) for ranks, took in zip(RANKS, times, strict=True)]
+
+
 def pays(times: list[float]) -> int:
     """The largest number of ranks that are used well, in this list."""
-    return max(ranks for ranks, took in zip(RANKS, times, strict=True) if times[0] / (ranks * took) >= PAYS)
+    return max(ranks for ranks, share in zip(RANKS, used(times), strict=True) if share >= PAYS)
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -92,14 +98,17 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     row = max(rows, key=lambda row: row["parts"]["overlap"].get(EARLY, (0, 0))[1])
     for name, colour in zip(ASSUMED, colours, strict=True):
         for way, style in (("after", "--"), ("overlap", "-")):
-            times = larger(row, name, way)
-            right.loglog(RANKS, times, style, color=colour, label=f"{name}, {way}")
-            used = pays(times)
-            right.plot(used, times[RANKS.index(used)], "o", color=colour, markersize=5)
-    ideal = [larger(row, name, "after")[0] / ranks for ranks in RANKS]
-    right.loglog(RANKS, ideal, ":", color="0.5", label="1 rank's / ranks")
+            right.semilogx(RANKS, used(larger(row, name, way)), style, color=colour, label=f"{name}, {way}")
+    compute = row["compute"] * LARGE / BATCH
+    alone = [compute / ranks + row["fixed"] for ranks in RANKS]
+    right.semilogx(RANKS, used(alone), ":", color="0.4", label="no messages")
+    right.axhline(PAYS, color="0.8", linewidth=1, zorder=0)
     right.set_xticks(RANKS, [str(ranks) for ranks in RANKS])
-    right.set(xlabel="ranks", ylabel="predicted, ms a step", title=f"{row['network']}, batches of {LARGE:,}")
+    right.minorticks_off()
+    right.set(
+        xlabel="ranks", ylabel="predicted: time of 1 rank / (ranks x time)", ylim=(0, 1.05),
+        title=f"{row['network']}, batches of {LARGE:,}",
+    )  # fmt: skip
     right.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=150)
     plt.close(figure)

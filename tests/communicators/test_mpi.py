@@ -224,6 +224,44 @@ def test_mpi_for_one_thread_sends_after_the_pass(level, overlaps):
     assert ended.said[0].split() == [overlaps], ended.said
 
 
+PATIENCE = """
+import threading, time
+import numpy as np
+import genn_delays as gd
+
+rank, found, errors = gd.MPI(timeout=0.1), np.zeros(3), []
+rank.starting = False
+
+
+def wait():
+    try:
+        rank.exchange("gradients", [], [(0, found)])
+    except gd.errors.CommunicationError as error:
+        errors.append(str(error))
+
+
+for computing in (threading.get_ident(), None):
+    rank.computing = computing
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join(0.5 if computing else None)
+    if computing:
+        assert thread.is_alive() and not errors
+        rank.exchange("gradients", [(0, np.ones(3))], [])
+        thread.join()
+        assert found.tolist() == [1, 1, 1]
+print(*errors)
+"""
+
+
+@needs_mpi
+@pytest.mark.mpi
+def test_a_thread_that_sends_is_patient_while_another_computes():
+    """Its rank is not late as long as it has something to do; after that the timeout counts."""
+    ended = processes((1, [sys.executable, "-c", PATIENCE]))
+    assert "did not come within 0.1 s" in ended.said[0], ended.said
+
+
 @needs_mpi
 @pytest.mark.mpi
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def parts(
         forward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
     forward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs]
     backward[-1]["ops"] += [{"kind": "readout", "p": p} for p in outputs if not p["stepwise"]]
-    for number, group in reversed(list(enumerate(groups))):
-        backward[-1]["ops"].append({"kind": "group", "group": group, "number": number})
+    for place, (number, group) in enumerate(reversed(list(enumerate(groups)))):
+        backward[-1]["ops"].append({"kind": "group", "group": group, "number": number, "place": place})
         if group[0]["batch_norm"]:
-            backward.append({"ops": [{"kind": "finish", "p": group[0]}], "barrier": None})
+            backward.append({"ops": [{"kind": "finish", "p": group[0], "place": place}], "barrier": None})
     return {"forward": forward, "backward": backward}

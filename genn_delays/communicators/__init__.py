@@ -6,10 +6,10 @@
 from typing import TYPE_CHECKING
 
 from ..porting import missing_from
-from .communicator import Communicator, as_communicator
+from .communicator import GRADIENTS, Communicator, as_communicator
 from .mpi import MPI
 
-__all__ = ["MPI", "Communicator", "as_communicator"]
+__all__ = ["GRADIENTS", "MPI", "Communicator", "as_communicator"]
 
 if not TYPE_CHECKING:  # for type checkers, names that are not here are errors
     __getattr__ = missing_from(__name__)

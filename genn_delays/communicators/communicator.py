@@ -21,6 +21,8 @@ import numpy.typing as npt
 from ..errors import CommunicationError, InvalidValueError, shown
 
 Array = npt.NDArray[Any]
+GRADIENTS = "gradients"
+"""By this name :meth:`Communicator.exchange` knows gradients, which a thread of their own may send."""
 
 
 class Communicator(ABC):
@@ -29,14 +31,22 @@ class Communicator(ABC):
     Attributes:
         rank, size: number of this process, from 0, and of all.
         neighbours: ranks on this machine, this one included.
-        bytes_sent, seconds: by what they were, bytes that this rank has sent, and seconds that it spent on messages.
+        bytes_sent, seconds: by what they were, bytes that this rank has sent, and seconds that it spent on messages. Of
+            gradients that are sent while others are computed, ``"computing meanwhile"`` are the seconds that were left
+            for it, and ``"waiting for gradients"`` those after them until the last was there.
         starting: true until the first training step: ranks may be late then.
+        overlaps: whether a thread may exchange gradients while another exchanges something else. Their messages are
+            never mistaken for each other. Gradients are then sent while others are computed.
+        computing: the thread that computes at present: while it does, another one that waits for messages delays
+            nothing, and must be patient. None where no other thread waits.
     """
 
     rank: int
     size: int
     neighbours: int
     starting = True
+    overlaps = False
+    computing: int | None = None
 
     def __init__(self) -> None:
         self.bytes_sent: defaultdict[str, int] = defaultdict(int)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..errors import BackendUnavailableError, CommunicationError, check_real, install_extra
-from .communicator import Array, Communicator
+from ..errors import BackendUnavailableError, CommunicationError, check_real, check_switch, install_extra
+from .communicator import GRADIENTS, Array, Communicator
 
-DATA, FAILED, PRESENT = 1, 2, 3
-"""Tags of messages: arrays; the reason why a rank ends; that a rank is waiting."""
+DATA, FAILED, PRESENT, EARLY = 1, 2, 3, 4
+"""Tags of messages: arrays; the reason why a rank ends; that a rank is waiting; gradients, by a thread of their own."""
 STARTING = 20
 """While networks are compiled and data are read, ranks may be late by so many times the timeout."""
 GRACE = 2.0
@@ -35,21 +36,28 @@ class MPI(Communicator):
     Args:
         timeout: seconds that a rank may be late in a training step before it is taken to hang, which ends all; 20 times
             as long at the start, while code is compiled and data are read.
+        overlap: send gradients while others are computed, by a thread of their own. It changes no bit. Without it, and
+            where MPI was initialised for one thread only, they are sent after the backward pass.
 
     Raises:
         BackendUnavailableError: mpi4py, or MPI itself, is not installed.
     """
 
-    def __init__(self, timeout: float = 30.0) -> None:
+    def __init__(self, timeout: float = 30.0, overlap: bool = True) -> None:
         super().__init__()
         self.timeout = check_real("timeout of MPI", timeout, 0.0, open_low=True)
+        overlap = check_switch("overlap of MPI", overlap)
         self._mpi = _mpi4py()
+        self.overlaps = overlap and self._mpi.Query_thread() >= self._mpi.THREAD_SERIALIZED
+        self._lock = threading.RLock()  # around every call of MPI
         self._world = self._mpi.COMM_WORLD.Dup()
         self.rank, self.size = int(self._world.Get_rank()), int(self._world.Get_size())
         self.neighbours = int(self._world.Split_type(self._mpi.COMM_TYPE_SHARED).Get_size())
         self._ending = self._failed = False
         self._patience = 0.2
         self._told: list[Any] = []  # messages on their way
+        self._failures: dict[int, bytes] = {}  # by rank, why it failed
+        self._fault: tuple[str, bool] | None = None  # the error that ends this rank's messages, on all its threads
 
     def __repr__(self) -> str:
         return f"<MPI: rank {self.rank} of {self.size}>"
@@ -58,25 +66,33 @@ class MPI(Communicator):
         return str(self._mpi.Get_processor_name())
 
     def exchange(self, what: str, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
-        world, byte = self._world, self._mpi.BYTE
-        waiting = [world.Irecv([_bytes(array), byte], rank, DATA) for rank, array in receives]
-        waiting += [world.Isend([_bytes(array), byte], rank, DATA) for rank, array in sends]
+        world, byte, tag = self._world, self._mpi.BYTE, EARLY if what == GRADIENTS else DATA
+        with self._lock:
+            waiting = [world.Irecv([_bytes(array), byte], rank, tag) for rank, array in receives]
+            waiting += [world.Isend([_bytes(array), byte], rank, tag) for rank, array in sends]
         if waiting:
             self._wait(waiting, what)
 
     def _wait(self, requests: list[Any], what: str) -> None:
         """Wait for messages, but not for ranks that have failed or hang."""
         limit = self.timeout * (STARTING if self.starting else 1)
-        begun, looks = time.monotonic(), 0
-        while not self._mpi.Request.Testall(requests):
+        begun, looks, own = time.monotonic(), 0, threading.get_ident()
+        while not self._arrived(requests):
             looks += 1
-            if looks < LOOKS:
+            delays_nothing = self.computing not in (None, own)
+            if looks < LOOKS and not delays_nothing:
                 os.sched_yield()
                 continue
             self._listen()
-            if time.monotonic() - begun > limit:
+            if delays_nothing:
+                begun = time.monotonic()
+            elif time.monotonic() - begun > limit:
                 self._call_the_roll(what, limit)
             time.sleep(1e-4)
+
+    def _arrived(self, requests: list[Any]) -> bool:
+        with self._lock:
+            return bool(self._mpi.Request.Testall(requests))
 
     # --- ranks that fail ----------------------------------------------------------------------------------------------
 
@@ -89,6 +105,8 @@ class MPI(Communicator):
             self._patience = PATIENCE
         else:
             self._tell(FAILED, text.encode()[:2000])
+        with self._lock:
+            self._fault = self._fault or (f"this rank failed: {text}", True)  # another thread may be waiting
         self._end_all()
 
     def speaks(self, error: BaseException) -> bool:
@@ -97,7 +115,7 @@ class MPI(Communicator):
             return False
         deadline = time.monotonic() + TURN
         while self.rank > 0 and time.monotonic() < deadline:
-            if any(rank < self.rank for rank in self._heard(FAILED)):
+            if any(rank < self.rank for rank in self._heard_failures()):
                 self._patience = PATIENCE
                 return False
             time.sleep(0.01)
@@ -105,33 +123,48 @@ class MPI(Communicator):
 
     def _listen(self) -> None:
         """Raise an error if another rank has failed."""
-        for rank, text in self._heard(FAILED).items():
-            self._end_all()
-            raise CommunicationError(f"rank {rank} failed: {text.decode(errors='replace')}", told=True)
+        with self._lock:
+            if self._fault is None and (failures := self._heard_failures()):
+                rank, text = min(failures.items())
+                self._end_all()
+                self._fault = f"rank {rank} failed: {text.decode(errors='replace')}", True
+            if self._fault is not None:
+                message, told = self._fault
+                raise CommunicationError(message, told=told)
 
     def _call_the_roll(self, what: str, limit: float) -> None:
         """Find out who is not waiting, after so many seconds, and raise an error that names them."""
-        self._tell(PRESENT, b"")
-        present, deadline = {self.rank}, time.monotonic() + GRACE
-        while len(present) < self.size and time.monotonic() < deadline:
+        with self._lock:  # once, whoever of this rank waits
             self._listen()
-            present |= self._heard(PRESENT).keys()
-            time.sleep(0.01)
-        missing = [rank for rank in range(self.size) if rank not in present]
-        self._end_all()
-        named = f"rank{'s'[: len(missing) > 1]} {', '.join(map(str, missing))}" if missing else "a message"
-        raise CommunicationError(
-            f"{named} did not come within {limit:g} s, which others waited for ({what}): a process that hangs, is "
-            "stopped, or was given something else to do ends the training of all; --resume goes on (timeout of MPI, "
-            "--timeout: seconds)",
-            told=self.rank != min(present),
-        )
+            self._tell(PRESENT, b"")
+            present, deadline = {self.rank}, time.monotonic() + GRACE
+            while len(present) < self.size and time.monotonic() < deadline:
+                self._listen()
+                present |= self._heard(PRESENT).keys()
+                time.sleep(0.01)
+            missing = [rank for rank in range(self.size) if rank not in present]
+            self._end_all()
+            named = f"rank{'s'[: len(missing) > 1]} {', '.join(map(str, missing))}" if missing else "a message"
+            self._fault = (
+                f"{named} did not come within {limit:g} s, which others waited for ({what}): a process that hangs, is "
+                "stopped, or was given something else to do ends the training of all; --resume goes on (timeout of "
+                "MPI, --timeout: seconds)",
+                self.rank != min(present),
+            )
+            self._listen()
 
     def _tell(self, tag: int, text: bytes) -> None:
         """A message to all other ranks, which they hear while they wait."""
         buffer = np.frombuffer(text, np.uint8).copy()
         others = (rank for rank in range(self.size) if rank != self.rank)
-        self._told += [(buffer, self._world.Isend([buffer, self._mpi.BYTE], rank, tag)) for rank in others]
+        with self._lock:
+            self._told += [(buffer, self._world.Isend([buffer, self._mpi.BYTE], rank, tag)) for rank in others]
+
+    def _heard_failures(self) -> dict[int, bytes]:
+        """All failures that this rank has heard of, by rank."""
+        with self._lock:
+            self._failures |= self._heard(FAILED)
+            return self._failures
 
     def _heard(self, tag: int) -> dict[int, bytes]:
         """The messages of a kind that have come, by rank."""

@@ -18,7 +18,7 @@ import pytest
 import genn_delays
 from genn_delays.cli import main
 from genn_delays.communicators import MPI
-from genn_delays.errors import BackendUnavailableError
+from genn_delays.errors import BackendUnavailableError, InvalidValueError
 
 BESIDE = Path(sys.executable).with_name("mpiexec")  # the wheel's
 MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
@@ -29,9 +29,14 @@ TRAIN = [sys.executable, "-m", "genn_delays", "train"]
 
 def mpiexec(*ranks: tuple[int, list[str]], wait: bool = True) -> subprocess.Popen[str]:
     """Starts numbers of ranks with their arguments of ``train``."""
+    return processes(*((n, [*TRAIN, *own, "--quiet", "--distributed"]) for n, own in ranks), wait=wait)
+
+
+def processes(*ranks: tuple[int, list[str]], wait: bool = True) -> subprocess.Popen[str]:
+    """Starts numbers of ranks with their commands."""
     command = [MPIEXEC, *(["--allow-run-as-root"] if os.geteuid() == 0 else []), "--oversubscribe"]
-    for number, (count, arguments) in enumerate(ranks):
-        command += [*([":"] if number else []), "-n", str(count), *TRAIN, *arguments, "--quiet", "--distributed"]
+    for number, (count, own) in enumerate(ranks):
+        command += [*([":"] if number else []), "-n", str(count), *own]
     package = str(Path(genn_delays.__file__).parent.parent)
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     started = subprocess.Popen(
@@ -141,6 +146,143 @@ def test_a_rank_that_hangs_is_named(tmp_path):
         rank_of(tmp_path / "run", 0)
 
 
+EARLY = """
+import hashlib, os, signal, sys, threading
+import numpy as np
+import genn_delays as gd
+from genn_delays.backends.cpu import early_sums
+from genn_delays.errors import GennDelaysError, InvalidValueError
+
+early_sums.EARLY_BYTES = 1
+how = sys.argv[1]
+
+
+class Faulty(gd.MPI):
+    sent = 0
+
+    def exchange(self, what, sends, receives):
+        self.sent += (early := threading.current_thread().name.startswith("genn_delays.gradients"))
+        if early and self.sent == 9 and self.rank == 1 and how != "well":
+            if how == "raises":
+                raise InvalidValueError("no more of this")
+            os.kill(os.getpid(), signal.SIGKILL if how == "dies" else signal.SIGSTOP)
+        super().exchange(what, sends, receives)
+
+
+def trained(communicator):
+    network = gd.Network(seed=1)
+    with network:
+        before = gd.Population(gd.Input(), 12, name="in")
+        for number in range(2):
+            neuron = gd.LeakyIntegrateFire(tau_mem=10.0, v_thresh=0.5)
+            here = gd.Population(neuron, 20, name=f"hidden{number}", batch_norm=number == 0)
+            gd.Connection(before, here, gd.FixedNumber(0.5, weight=gd.KaimingUniform(), delay=gd.UniformInt(0, 9)))
+            before = here
+        out = gd.Population(gd.LeakyIntegrate(tau_mem=10.0, readout="sum_softmax"), 4, name="out")
+        gd.Connection(before, out, gd.FixedNumber(0.5, weight=gd.KaimingUniform(), delay=gd.UniformInt(0, 9)))
+    draws = np.random.default_rng(0)
+    x, y = draws.random((150, 16, 12)).astype(np.float32), draws.integers(0, 4, 150)
+    compiler = gd.SurrogateCompiler(16, 64, backend=gd.CPU(threads=1), communicator=communicator)
+    with compiler.compile(network) as compiled:
+        compiled.train({"in": x}, {"out": y}, 4, callbacks=[])
+        states = [compiled.engine.state(c.index).arrays() for c in network.connections]
+    return hashlib.sha256(b"".join(a.tobytes() for state in states for a in state.values())).hexdigest()
+
+
+communicator = Faulty(timeout=1.0)
+try:
+    found = trained(communicator)
+    early = "early" if communicator.sent else "after"
+    if how == "well":
+        after = Faulty(overlap=False)
+        assert trained(after) == found and not after.sent
+        if communicator.rank == 0:
+            assert trained(None) == found
+            print(early, flush=True)
+except GennDelaysError as error:
+    if communicator.speaks(error):
+        print(f"genn-delays: rank {communicator.rank} says: {error}", file=sys.stderr, flush=True)
+    sys.exit(2)
+"""
+"""Trains a network with gradients that a thread sends, in which a fault befalls rank 1."""
+
+
+@needs_mpi
+@pytest.mark.mpi
+def test_bits_of_gradients_sent_early():
+    """Those of one process, as with gradients sent after the pass."""
+    ended = processes((4, [sys.executable, "-c", EARLY, "well"]))
+    assert ended.returncode == 0 and ended.said[0] == "early\n", ended.said
+
+
+@needs_mpi
+@pytest.mark.mpi
+@pytest.mark.parametrize(("level", "overlaps"), [("serialized", "True"), ("funneled", "False")])
+def test_mpi_for_one_thread_sends_after_the_pass(level, overlaps):
+    text = f"import mpi4py; mpi4py.rc.thread_level = {level!r}; import genn_delays as gd; print(gd.MPI().overlaps)"
+    ended = processes((1, [sys.executable, "-c", text]))
+    assert ended.said[0].split() == [overlaps], ended.said
+
+
+PATIENCE = """
+import threading, time
+import numpy as np
+import genn_delays as gd
+
+rank, found, errors = gd.MPI(timeout=0.1), np.zeros(3), []
+rank.starting = False
+
+
+def wait():
+    try:
+        rank.exchange("gradients", [], [(0, found)])
+    except gd.errors.CommunicationError as error:
+        errors.append(str(error))
+
+
+for computing in (threading.get_ident(), None):
+    rank.computing = computing
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join(0.5 if computing else None)
+    if computing:
+        assert thread.is_alive() and not errors
+        rank.exchange("gradients", [(0, np.ones(3))], [])
+        thread.join()
+        assert found.tolist() == [1, 1, 1]
+print(*errors)
+"""
+
+
+@needs_mpi
+@pytest.mark.mpi
+def test_a_thread_that_sends_is_patient_while_another_computes():
+    """Its rank is not late as long as it has something to do; after that the timeout counts."""
+    ended = processes((1, [sys.executable, "-c", PATIENCE]))
+    assert "did not come within 0.1 s" in ended.said[0], ended.said
+
+
+@needs_mpi
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("raises", ["rank 1 says: no more of this"]),
+        ("stops", ["rank 0 says: rank 1 did not come within 1 s"]),
+        ("dies", []),  # mpiexec says so
+    ],
+)
+def test_faults_while_a_thread_sends_gradients(how, words):
+    """They end all within seconds, with one message."""
+    ended = processes((2, [sys.executable, "-c", EARLY, how]))
+    assert ended.returncode != 0
+    if words:
+        (message,) = messages(ended)
+        assert all(word in message for word in words)
+    else:
+        assert "rank 1" in ended.said[1] and "signal 9" in ended.said[1], ended.said
+
+
 @needs_mpi
 @pytest.mark.mpi
 @pytest.mark.parametrize(
@@ -183,6 +325,13 @@ def test_without_mpi4py(monkeypatch, capsys):
         MPI()
     assert main(["train", "digits", "--distributed"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@needs_mpi
+@pytest.mark.mpi
+def test_overlap_is_a_switch():
+    with pytest.raises(InvalidValueError, match=r"overlap of MPI.*'no'"):
+        MPI(overlap="no")
 
 
 def test_a_timeout_is_for_ranks(capsys):

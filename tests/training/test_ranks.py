@@ -31,6 +31,7 @@ from genn_delays import (
     SurrogateCompiler,
     UniformInt,
 )  # fmt: skip
+from genn_delays.backends.cpu import early_sums
 from genn_delays.backends.cpu.leaves import Sharing, leaf_lanes, leaf_sizes, span
 from genn_delays.errors import CommunicationError, InvalidValueError
 
@@ -109,15 +110,24 @@ def trained(make: Any, batch: int, communicator: Any, **options: Any) -> tuple[A
 @pytest.mark.parametrize(
     ("make", "batch"), [(published, 64), (published, 100), (recurrent, 64), (exact, 64), (published, 512)]
 )
-def test_ranks_give_the_bits_of_one_process(make, batch):
-    """Weights, delays, moments, time constants, batch norms, losses, gradients and outputs."""
+def test_ranks_give_the_bits_of_one_process(make, batch, monkeypatch):
+    """Weights, delays, moments, time constants, batch norms, losses, gradients and outputs. Of four ranks gradients are
+    added up while others are computed."""
+    monkeypatch.setattr(early_sums, "EARLY_BYTES", 0)
     alone = trained(make, batch, None)
     assert all(count > 0 for count in alone[0][-1].values())
     sharing = Sharing(batch, tile := min(batch, 384), leaf_lanes(tile, batch, TIME_STEPS))
     for size in (2, 4):
         if len(leaf_sizes(batch, sharing.tile, sharing.leaf)) < size:
             continue
-        for found in on_ranks(size, lambda rank: trained(make, batch, rank)):
+
+        def work(rank: Any, early: bool = size == 4) -> Any:
+            rank.overlaps = early
+            found = trained(make, batch, rank)
+            assert ("waiting for gradients" in rank.seconds) == early
+            return found
+
+        for found in on_ranks(size, work):
             if isinstance(found, Exception):
                 raise found
             assert found[0] == alone[0]

@@ -37,6 +37,7 @@ from .buffers import (
 )
 from .compiler import load_library
 from .contents import Contents
+from .early_sums import EarlySums
 from .finder import Finder
 from .leaves import Sharing, leaf_lanes, leaf_sizes
 from .shared_sums import SharedSums
@@ -160,6 +161,7 @@ class CPUEngine(HasThreads, Contents):
         ]
         self.finder = Finder(plan, net, self._connection_arrays)
         self._arrays = allocate_network(plan, net, threads, Arrays)
+        self._early = EarlySums.of(plan, self._sums, self._connection_arrays, self._population_arrays, net)
         self._scratch = Arrays(REWIRING)
         self._prepare_host()
         self._values: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
@@ -253,7 +255,10 @@ class CPUEngine(HasThreads, Contents):
         """Add up the gradients of all ranks."""
         if self._sums is not None:
             self._sums.check()
-            self._sums.add_gradients(self._connection_arrays, self._population_arrays)
+            if self._early is not None:
+                self._early.finish()
+            else:
+                self._sums.add_gradients(self._connection_arrays, self._population_arrays)
 
     def _reserve_events(self, population: int, count: int) -> None:
         arrays = self._population_arrays[population]

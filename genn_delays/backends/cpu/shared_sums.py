@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...communicators import Communicator
+from ...communicators import GRADIENTS, Communicator
 from .structs import Arrays
 
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
@@ -53,9 +53,13 @@ class SharedSums:
 
     def add_gradients(self, connections: Sequence[Arrays], populations: Sequence[Arrays]) -> None:
         """Gradients of all synapses, and of coefficients of neurons that are learned."""
-        names = ("grad", "delay_grad")
-        self._add("gradients", [arrays[name] for arrays in connections for name in names if name in arrays])
-        self._add("gradients", [arrays["slope"] for arrays in populations if "slope" in arrays])
+        for arrays in _gradients(connections, populations):
+            self._add(GRADIENTS, arrays)
+
+    @staticmethod
+    def bytes_of_gradients(connections: Sequence[Arrays], populations: Sequence[Arrays]) -> int:
+        """Bytes that :meth:`add_gradients` sends in a round."""
+        return sum(array.nbytes for arrays in _gradients(connections, populations) for array in arrays)
 
     def add_totals(self, populations: Sequence[Arrays]) -> None:
         """Spikes of every neuron whose number is regularised."""
@@ -63,3 +67,10 @@ class SharedSums:
 
     def _add(self, what: str, arrays: Sequence[Any]) -> None:
         self.communicator.add(what, arrays, self.counts)
+
+
+def _gradients(connections: Sequence[Arrays], populations: Sequence[Arrays]) -> tuple[list[Any], list[Any]]:
+    """Arrays of gradients, by kind of number."""
+    names = ("grad", "delay_grad")
+    of_synapses = [arrays[name] for arrays in connections for name in names if name in arrays]
+    return of_synapses, [arrays["slope"] for arrays in populations if "slope" in arrays]

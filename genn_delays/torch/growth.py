@@ -14,12 +14,15 @@ from ..random import Purpose, philox, sample_distinct
 from ..rewiring import RewiringRule
 from .function import Call, Recent
 from .layer import SparseDelayed
+from .wired import Wired
 
+Rewirable = SparseDelayed | Wired
+"""A layer, or a connection of a network that is a module."""
 NEWBORN = 1e-12
 """Magnitude of a newborn synapse's weight."""
 
 
-def grown(layer: SparseDelayed, living: Any, rule: RewiringRule, step: int) -> Synapses:
+def grown(layer: Rewirable, living: Any, rule: RewiringRule, step: int) -> Synapses:
     """As many synapses as are not living, sorted by (post, pre), in slots that have no living one.
 
     A slot is ``pair * capacity + ordinal``, a place for a synapse of a pair; what backends do is defined in
@@ -36,12 +39,12 @@ def grown(layer: SparseDelayed, living: Any, rule: RewiringRule, step: int) -> S
 
     wanted = topology.size - taken.size
     if rule.growth == "random":
-        chosen = slots_of(sample_distinct(wanted, free, layer.seed, Purpose.GROWTH, 0, step))
+        chosen = slots_of(sample_distinct(wanted, free, layer.training_seed, Purpose.GROWTH, layer.index, step))
     else:
         number = rule.num_candidates(free, wanted)
         ranks = np.arange(free)
         if number < free:
-            ranks = sample_distinct(number, free, layer.seed, Purpose.CANDIDATES, 0, step)
+            ranks = sample_distinct(number, free, layer.training_seed, Purpose.CANDIDATES, layer.index, step)
         candidates = slots_of(ranks)
         born = _born(layer, candidates, rule, step)
         helps = rule.helps(_gradient(layer, born), np.sign(born.weight))
@@ -50,25 +53,27 @@ def grown(layer: SparseDelayed, living: Any, rule: RewiringRule, step: int) -> S
     return born._replace(delay=_best_delay(layer, born, rule)) if rule.growth_delay == "best" else born
 
 
-def _born(layer: SparseDelayed, slots: Any, rule: RewiringRule, step: int) -> Synapses:
+def _born(layer: Rewirable, slots: Any, rule: RewiringRule, step: int) -> Synapses:
     """Synapses as they would be born in slots: with the delay and the sign of their pair, or a fresh delay."""
     capacity, num_pre = layer.connectivity.synapses_per_pair(), layer.in_features
     pairs, ordinal = slots // capacity, slots % capacity
     pre, post = (pairs % num_pre).astype(np.int32), (pairs // num_pre).astype(np.int32)
-    home = home_words(pre, post, ordinal, layer.seed, 0)
+    home = home_words(pre, post, ordinal, layer.seed, layer.index)
     if layer.dale:
         negative = layer.source_signs()[pre] < 0
     else:
         negative = home[0] < layer.connectivity.home_sign_threshold(num_pre)
     words = home[1]
     if rule.growth_delay == "redraw":
-        words = philox(layer.seed, Purpose.GROWTH_DELAY, 0, pre, post, step)[ordinal & 3, np.arange(pre.size)]
+        words = philox(layer.training_seed, Purpose.GROWTH_DELAY, layer.index, pre, post, step)[
+            ordinal & 3, np.arange(pre.size)
+        ]
     delays = layer.connectivity.delay_initializer
     delay = delays_of(words, delays.low, delays.thresholds)
     return Synapses(pre, post, delay, np.where(negative, -NEWBORN, NEWBORN).astype(np.float32))
 
 
-def _gradient(layer: SparseDelayed, s: Synapses) -> Any:
+def _gradient(layer: Rewirable, s: Synapses) -> Any:
     """dL/dw of synapses that need not exist, of all backward passes since the last forward pass."""
     topology = Topology(
         s.pre, s.post, s.delay, num_pre=layer.in_features, num_post=layer.out_features, max_delay=layer.max_delay
@@ -84,7 +89,7 @@ def _gradient(layer: SparseDelayed, s: Synapses) -> Any:
     return total
 
 
-def _best_delay(layer: SparseDelayed, s: Synapses, rule: RewiringRule) -> Any:
+def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule) -> Any:
     """The delay at which every synapse would help most, of equal ones the shortest; as single lags."""
     delays, sign = layer.connectivity.delay_initializer, np.sign(s.weight)
     lags = np.arange(delays.low, delays.high + 1)

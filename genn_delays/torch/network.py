@@ -86,6 +86,7 @@ class NetworkModule(SavedNetwork):
         wired = Wired(
             c, self.compiled.network.connections[c.index], state.synapses, key, self.weights, self.delays,
             training_seed=self.plan.training_seed, threads=self._threads, dale=dale,
+            tells=isinstance(self.compiled.engine, TellsGradients),
         )  # fmt: skip
         weight = state.synapses.weight.astype(np.float32)
         if dale:

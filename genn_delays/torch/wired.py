@@ -12,12 +12,12 @@ import torch
 from ..connectivity import Synapses
 from ..errors import InvalidValueError
 from ..network import Connection
-from ..ops import Activity, Topology
+from ..ops import Activity, Topology, backgather, reference
 from ..plan.exchanged import DenseData, InputData
 from ..plan.plan import ConnectionPlan, Plan
 from ..plan.protocol import Engine, TellsGradients
 from ..rewiring.signs import dale_signs
-from .function import Call, Recent
+from .function import Recent
 
 _TOPOLOGY = ("pre", "post", "delay")
 
@@ -76,6 +76,7 @@ class Wired:
         weights, delays: the module's parameters, with this connection's under `key`.
         training_seed: of what is drawn while training.
         threads: to compute on.
+        tells: whether the engine tells gradients of input currents.
         dale: whether weights have the sign of their source neuron.
 
     Attributes:
@@ -100,6 +101,7 @@ class Wired:
         *,
         training_seed: int,
         threads: int,
+        tells: bool,
         dale: bool,
     ) -> None:
         self.plan, self.key, self.named = c, key, f"connection {c.name!r}"
@@ -107,12 +109,12 @@ class Wired:
         self.index, self.seed, self.training_seed = c.index, connection.network.seed, training_seed
         self.in_features, self.out_features = c.num_pre, c.num_post
         self.connectivity, self.max_delay, self.delay_kernel = connection.connectivity, c.max_delay, c.kernel
-        self.threads, self.dale = threads, dale
+        self.threads, self.tells, self.dale = threads, tells, dale
         self.width: float | None = None
         self.steps = 0
         self.topology = self._topology(synapses.pre, synapses.post, synapses.delay)
         self.written = self.topology
-        self._negative = np.signbit(synapses.weight)
+        self._negative = torch.from_numpy(np.signbit(synapses.weight))
         self._passed: Passed | None = None
         self._penalties: dict[int, Any] = {}
 
@@ -129,6 +131,11 @@ class Wired:
     @property
     def _recent(self) -> list[Recent]:
         """The activity of the last backward pass in training mode; none after anything else."""
+        if not self.tells:
+            raise InvalidValueError(
+                f"rewire: {self.named} cannot grow by the gradient, which its backend does not tell of synapses that "
+                "do not exist: use backend 'cpu', or a rule that grows at random"
+            )
         if self._passed is None:
             return []
         g = self._passed.g(self.plan.target).astype(np.float32, copy=False)
@@ -153,7 +160,7 @@ class Wired:
         """Before a forward pass: what an earlier one left is forgotten, and signs are those before the next step."""
         self._passed, self.width = None, width
         if training:
-            self._negative = np.signbit(self.weight.detach().numpy())
+            self._negative = torch.signbit(self.weight.detach())
         if self.delay is not None:  # delays that the optimiser moved out of their range go back to its ends
             with torch.no_grad():
                 low, high = (float(v) for v in torch.aminmax(self.delay))
@@ -167,9 +174,11 @@ class Wired:
     def backgather(self, g: npt.NDArray[Any], weight: npt.NDArray[Any], position: Any) -> npt.NDArray[Any]:
         """The gradient of what its sources send, ``[source, time, lane]``, out of that of its targets' input current,
         with weights and delays of the forward pass."""
-        call = Call(self.topology, self.delay_kernel, self.width, self.threads, None)
         where = None if position is None else position.astype(g.dtype)
-        return np.asarray(call.backgather(g, weight.astype(g.dtype), where))
+        spread: dict[str, Any] = {"position": where, "kernel": self.delay_kernel, "width": self.width}
+        if g.dtype == np.float64:
+            return np.asarray(reference.backgather(self.topology, g, weight.astype(g.dtype), **spread))
+        return backgather(self.topology, g, weight, threads=self.threads, **spread)
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
@@ -209,4 +218,4 @@ class Wired:
         """Take over what :meth:`loaded` found."""
         self.topology, self.steps, self._passed = topology, steps, None
         if weight is not None:
-            self._negative = np.signbit(weight.detach().cpu().numpy())
+            self._negative = torch.signbit(weight.detach()).cpu()

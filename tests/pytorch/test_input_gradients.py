@@ -8,8 +8,9 @@ torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-de
 from torch.nn.functional import cross_entropy, pad  # noqa: E402
 
 import genn_delays as gd  # noqa: E402
+from genn_delays.backends.event_exact import EventExact  # noqa: E402
 from genn_delays.errors import InvalidValueError  # noqa: E402
-from genn_delays.torch import as_module  # noqa: E402
+from genn_delays.torch import as_module, rewire  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -262,6 +263,21 @@ def test_what_was_not_kept_is_refused():
         compiled.gradients({"in": real().transpose(0, 1).numpy()}, {"out": LABELS.numpy()})
         with pytest.raises(InvalidValueError, match="current of population 'h' is not kept: keep_gradient"):
             compiled.engine.current_gradient(1)
+
+
+def test_a_backend_without_them_says_so():
+    """Both for the input, and for synapses that grow by the gradient; all else works."""
+    described = network(gd.SpikeInput(), synapse=gd.Exponential(5.0))
+    module = as_module(described, event_prop(EventExact()))
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    cross_entropy(module(spikes()), LABELS).backward()
+    optimizer.step()
+    with pytest.raises(InvalidValueError, match="'in' asks for a gradient, which backend 'event_exact' does not"):
+        module(spikes().requires_grad_())
+    with pytest.raises(InvalidValueError, match="connection 'in_h' cannot grow by the gradient, which its backend"):
+        rewire(module, gd.DeepR(growth="gradient"), optimizer)
+    assert rewire(module, gd.SET(interval=1), optimizer) > 0
+    cross_entropy(module(spikes()), LABELS).backward()
 
 
 def test_bad_spikes_are_one_clear_error():

@@ -117,7 +117,7 @@ class NetworkModule(SavedNetwork):
         for wired in self.wired:
             wired.begin(training=self.training, width=widths.get(wired.index))
         if any(x.requires_grad for x in inputs) and torch.is_grad_enabled():
-            self.keep_gradients({c.target for c in self.plan.connections if c.source in data})
+            self._keep_gradients({c.target for c in self.plan.connections if c.source in data})
         learns = self.training or (torch.is_grad_enabled() and not self._evaluates_otherwise())
         run = _Run(self, data, count, Pass(learns, self.step, widths))
         self.step += int(self.training)
@@ -131,7 +131,7 @@ class NetworkModule(SavedNetwork):
         total = check_count("num_epochs", num_epochs)
         self._progress = Progress(check_count("epoch", epoch, 0, total - 1), total, 0, 1)
 
-    def rules(self, rewiring: Mapping[Any, Any]) -> dict[int, RewiringRule]:
+    def _rules(self, rewiring: Mapping[Any, Any]) -> dict[int, RewiringRule]:
         """Rewiring rules by index of the connection, of a dict as ``compiler.compile`` takes it."""
         found = {}
         for c, said in by_connection(self.compiled.network, "rewiring", rewiring).items():
@@ -149,7 +149,7 @@ class NetworkModule(SavedNetwork):
         """End the network's threads; it cannot be used any more."""
         self.compiled.__exit__(None, None, None)
 
-    def keep_gradients(self, populations: Iterable[int]) -> None:
+    def _keep_gradients(self, populations: Iterable[int]) -> None:
         """Let the engine keep the gradients of these populations' input currents from the next forward pass on."""
         engine = self.compiled.engine
         assert isinstance(engine, TellsGradients)
@@ -304,7 +304,7 @@ class _Run:
             then = [p.clone() for p in parameters]
 
             def again() -> None:
-                module.keep_gradients(every)
+                module._keep_gradients(every)
                 self.forward(then)
                 self._back(gradients)
 

@@ -70,7 +70,7 @@ def _ruled(module: Any, rule: Any) -> tuple[list[Rewirable], list[RewiringRule]]
                 f"rewire: rules by connection, {shown(rule)}, are for the module of a network; call it for that"
             )
         module.compiled._check_open()
-        chosen = module.rules(rule)
+        chosen = module._rules(rule)
         return [module.wired[index] for index in chosen], list(chosen.values())
     networks = [m for m in module.modules() if isinstance(m, NetworkModule)] if isinstance(module, nn.Module) else []
     found: list[Rewirable] = []

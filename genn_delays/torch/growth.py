@@ -12,12 +12,9 @@ from ..delays import delays_of
 from ..ops import Topology
 from ..random import Purpose, philox, sample_distinct
 from ..rewiring import RewiringRule
+from .chosen import Rewirable
 from .function import Call, Recent
-from .layer import SparseDelayed
-from .wired import Wired
 
-Rewirable = SparseDelayed | Wired
-"""A layer, or a connection of a network that is a module."""
 NEWBORN = 1e-12
 """Magnitude of a newborn synapse's weight."""
 

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from ..errors import InvalidValueError, asked, check_count, shown, unknown
+from ..errors import InvalidValueError, asked, check_count, shown
 from ..learning.schedules import Progress
 from ..random import Purpose, normal_quantile, philox
-from ..rewiring import REWIRING, RewiringRule, as_rewiring
-from .growth import Rewirable, grown
-from .layer import SparseDelayed, layers_of
-from .network import NetworkModule
+from ..rewiring import RewiringRule
+from .chosen import Rewirable, chosen
+from .growth import grown
 
 
 def rewire(
@@ -44,7 +42,7 @@ def rewire(
     Raises:
         InvalidValueError: the optimiser does not hold the parameters, or the rule does not fit.
     """
-    layers, rules = _ruled(module, rule)
+    layers, rules = chosen(module, rule)
     optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
     for o in optimizers:
         if not isinstance(o, torch.optim.Optimizer):
@@ -60,33 +58,6 @@ def rewire(
 
 Held = dict[Any, tuple[Any, float]]
 """By parameter its optimiser and its learning rate."""
-
-
-def _ruled(module: Any, rule: Any) -> tuple[list[Rewirable], list[RewiringRule]]:
-    """All layers and connections of a module that are rewired, with their rules."""
-    if isinstance(rule, Mapping):
-        if not isinstance(module, NetworkModule):
-            raise InvalidValueError(
-                f"rewire: rules by connection, {shown(rule)}, are for the module of a network; call it for that"
-            )
-        module.compiled._check_open()
-        chosen = module._rules(rule)
-        return [module.wired[index] for index in chosen], list(chosen.values())
-    networks = [m for m in module.modules() if isinstance(m, NetworkModule)] if isinstance(module, nn.Module) else []
-    found: list[Rewirable] = []
-    for network in networks:
-        network.compiled._check_open()
-        found += network.wired
-    if not found or any(isinstance(m, SparseDelayed) for m in module.modules()):
-        found += layers_of(module)
-    return found, [_rule(rule)] * len(found)
-
-
-def _rule(rule: Any) -> RewiringRule:
-    found = as_rewiring("SparseDelayed", rule)
-    if found is None:
-        raise unknown("rewiring rule", rule, REWIRING)
-    return found
 
 
 def _held(layer: Rewirable, optimizers: list[Any]) -> Held:

@@ -171,6 +171,9 @@ class Wired:
         """After a backward pass in training mode."""
         self._passed = passed
 
+    def check_passes(self) -> None:
+        """Nothing to do: the engine has looked at what it was given."""
+
     def backgather(self, g: npt.NDArray[Any], weight: npt.NDArray[Any], position: Any) -> npt.NDArray[Any]:
         """The gradient of what its sources send, ``[source, time, lane]``, out of that of its targets' input current,
         with weights and delays of the forward pass."""

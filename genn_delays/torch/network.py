@@ -17,6 +17,7 @@ from ..learning import SGD
 from ..learning.losses import Loss
 from ..learning.schedules import Progress
 from ..network import Network
+from ..ops import Topology
 from ..ops.library import threads_of
 from ..plan.exchanged import InputData, Pass
 from ..plan.plan import Plan
@@ -143,7 +144,7 @@ class NetworkModule(SavedNetwork):
     def sync(self) -> None:
         """Give the compiled network today's parameters, to evaluate, analyse or save it."""
         self.compiled._check_open()
-        self._write([p.detach() for p in self.parameters()])
+        self._write([p.detach() for p in self.parameters()], [wired.topology for wired in self.wired])
 
     def close(self) -> None:
         """End the network's threads; it cannot be used any more."""
@@ -190,16 +191,16 @@ class NetworkModule(SavedNetwork):
         examples = np.arange(count)
         return {index: data.part(examples) for index, data in found.items()}, count  # type: ignore[union-attr]
 
-    def _write(self, parameters: list[Any]) -> None:
-        """Give the engine parameters, in their order in the module."""
+    def _write(self, parameters: list[Any], topologies: list[Topology]) -> None:
+        """Give the engine parameters, in their order in the module, and the synapses that they belong to."""
         engine, given = self.compiled.engine, iter(p.numpy() for p in parameters)
         weights, positions = [next(given) for _ in self.weights], [next(given) for _ in self.delays]
         real = iter(positions)
-        for c, wired, weight in zip(self.plan.connections, self.wired, weights, strict=True):
+        for c, wired, own, weight in zip(self.plan.connections, self.wired, topologies, weights, strict=True):
             state = engine.state(c.index)
-            if wired.written is not wired.topology:
-                wired.written = wired.topology
-                state.values |= {name: getattr(wired.topology, name) for name in ("pre", "post", "delay")}
+            if wired.written is not own:
+                wired.written = own
+                state.values |= {name: getattr(own, name) for name in ("pre", "post", "delay")}
             state.values["weight"] = weight
             if c.real_delays:
                 state.position = np.clip(next(real), c.min_delay, c.max_delay)
@@ -221,9 +222,12 @@ class NetworkModule(SavedNetwork):
             total: Any = None
             for wired in (self.wired[k] for k in self.plan.populations[population.index].outgoing) if wanted else ():
                 position = values.get(f"delays.{wired.key}")
-                weight = values[f"weights.{wired.key}"].numpy()
                 e = wired.backgather(
-                    passed.g(wired.plan.target), weight, None if position is None else position.numpy()
+                    passed.g(wired.plan.target),
+                    run.topologies[wired.index],
+                    values[f"weights.{wired.key}"].numpy(),
+                    None if position is None else position.numpy(),
+                    run.how.widths.get(wired.index),
                 )
                 total = e if total is None else total + e
             found.append(None if total is None else torch.from_numpy(total.astype(np.float32)).permute(1, 2, 0))
@@ -254,11 +258,12 @@ class _Run:
 
     def __init__(self, module: NetworkModule, data: dict[int, InputData], count: int, how: Pass) -> None:
         self.module, self.data, self.how = module, data, how
+        self.topologies = [wired.topology for wired in module.wired]
         self.examples = np.arange(count, dtype=np.int64)
 
     def forward(self, parameters: list[Any]) -> tuple[Any, ...]:
         module = self.module
-        module._write(parameters)
+        module._write(parameters, self.topologies)
         engine = module.compiled.engine
         engine.load(self.data, self.examples)
         engine.forward(self.how)

@@ -174,14 +174,16 @@ class Wired:
     def check_passes(self) -> None:
         """Nothing to do: the engine has looked at what it was given."""
 
-    def backgather(self, g: npt.NDArray[Any], weight: npt.NDArray[Any], position: Any) -> npt.NDArray[Any]:
-        """The gradient of what its sources send, ``[source, time, lane]``, out of that of its targets' input current,
-        with weights and delays of the forward pass."""
+    def backgather(
+        self, g: npt.NDArray[Any], topology: Topology, weight: npt.NDArray[Any], position: Any, width: float | None
+    ) -> npt.NDArray[Any]:
+        """The gradient of what its sources send, ``[source, time, lane]``, out of that of its targets' input current;
+        synapses and width are those of the forward pass."""
         where = None if position is None else position.astype(g.dtype)
-        spread: dict[str, Any] = {"position": where, "kernel": self.delay_kernel, "width": self.width}
+        spread: dict[str, Any] = {"position": where, "kernel": self.delay_kernel, "width": width}
         if g.dtype == np.float64:
-            return np.asarray(reference.backgather(self.topology, g, weight.astype(g.dtype), **spread))
-        return backgather(self.topology, g, weight, threads=self.threads, **spread)
+            return np.asarray(reference.backgather(topology, g, weight.astype(g.dtype), **spread))
+        return backgather(topology, g, weight, threads=self.threads, **spread)
 
     # --- saving ------------------------------------------------------------------------------------------------------
 

@@ -228,6 +228,21 @@ def test_used_twice_and_backward_twice():
         assert torch.allclose(found, torch.cat(parts, 2), atol=1e-7)
 
 
+def test_used_twice_with_other_widths_of_kernels():
+    """A backward pass repeats its own forward pass."""
+    module, found = as_module(network(kernel="gaussian"), surrogate()), []
+    for epochs in ((0,), (9,), (0, 9)):
+        module.zero_grad()
+        x, loss = real().requires_grad_(), 0.0
+        for epoch in epochs:
+            module.shrink(epoch, 10)
+            loss = loss + cross_entropy(module(x), LABELS)
+        loss.backward()
+        found.append(x.grad)
+    assert not torch.allclose(found[0], found[1], atol=1e-3)
+    assert torch.allclose(found[0] + found[1], found[2], atol=1e-6)
+
+
 def test_other_gradients_have_the_same_bits():
     found = []
     for asked in (False, True):

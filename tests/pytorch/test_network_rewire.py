@@ -110,6 +110,21 @@ def test_connections_by_name():
     assert [w.steps for w in module.wired] == [1, 0, 1]
 
 
+def test_growth_reads_the_pass_as_it_was():
+    """Though connections have been rewired since, and gradients are kept from the second call on only."""
+    found = []
+    for asked_before in (True, False):
+        module = as_module(network(), compiler())
+        if asked_before:
+            module._keep_gradients([1, 2])
+        optimizer = torch.optim.SGD(module.parameters(), 0.1)
+        trained(module, optimizer, {}, 1)
+        assert rewire(module, {"in_h": gd.SET(interval=1)}, optimizer) > 0
+        assert rewire(module, {"h_out": gd.RigL(interval=1)}, optimizer, total_steps=9) > 0
+        found.append(module)
+    assert same(*found)
+
+
 def test_layers_and_networks_of_one_model():
     model = torch.nn.Sequential(SparseDelayed(6, IN, 0.5, 2, seed=0), as_module(network(), compiler()))
     optimizer = torch.optim.Adam(model.parameters(), 0.01)

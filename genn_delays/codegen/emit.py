@@ -364,6 +364,7 @@ def _view(plan: Plan, p: PopulationPlan, models: list[PopulationPlan]) -> dict[s
         "stepwise": p.loss is not None and p.loss.stepwise,
         "cyclic": p.cyclic,
         "keeps_gradient": p.keeps_gradient,
+        "tells_gradient": p.tells_gradient,
         "batch_norm": p.batch_norm is not None,
         "dropout": p.dropout > 0,
         "regularised": p.regularised,

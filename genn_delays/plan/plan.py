@@ -73,6 +73,8 @@ class PopulationPlan:
         dt: length of a time step in ms.
         event_prop: whether it is trained by EventProp.
         described: its neurons' equations as text, without those of their synapses; for an input its kind.
+        tells_gradient: whether an engine may be asked for dL/dIsyn of the whole population, though nothing else needs
+            it (:class:`~genn_delays.plan.protocol.TellsGradients`).
     """
 
     index: int
@@ -99,6 +101,7 @@ class PopulationPlan:
     dt: float
     event_prop: bool
     described: str
+    tells_gradient: bool = False
 
     @property
     def bias(self) -> npt.NDArray[np.float64] | None:

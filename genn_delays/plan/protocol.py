@@ -202,6 +202,17 @@ class KeepsSpikes(Protocol):
 
 
 @runtime_checkable
+class TellsGradients(Protocol):
+    """An engine that tells the gradient of input currents, of populations whose plan says so."""
+
+    def keep_gradient(self, population: int) -> None:
+        """Keep dL/dIsyn of a population from the next forward pass on, to be read by :meth:`current_gradient`."""
+
+    def current_gradient(self, population: int) -> npt.NDArray[np.float32]:
+        """dL/dIsyn after :meth:`Engine.backward`, ``[neuron, time, lane]``: as synapses feel it, before batch norm."""
+
+
+@runtime_checkable
 class Infers(Protocol):
     """A backend that runs plans without gradients (:attr:`~genn_delays.plan.plan.Plan.forward_only`)."""
 

@@ -1,7 +1,7 @@
 """Places for synapses of a layer that no engine keeps: which are free, and what is born in them.
 
 A slot is ``pair * capacity + ordinal``, a place for a synapse of a pair. What backends do is defined in
-:mod:`genn_delays.backends.reference.rewiring`; here a layer is the first connection of a network of its seed.
+:mod:`genn_delays.backends.reference.rewiring`; a layer on its own is the first connection of a network of its seed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Slots:
         seed: of the layer.
         signs: under Dale's law those of the source neurons, ``[num_pre]``; else None.
         pre, post: ends of the living synapses, sorted by (post, pre).
+        index: number of the connection.
+        training_seed: of what is drawn while training; that of the layer where not given.
     """
 
     connectivity: Connectivity
@@ -42,6 +44,12 @@ class Slots:
     signs: npt.NDArray[np.int8] | None
     pre: npt.NDArray[np.int32]
     post: npt.NDArray[np.int32]
+    index: int = 0
+    training_seed: int | None = None
+
+    @property
+    def _drawn_by(self) -> int:
+        return self.seed if self.training_seed is None else self.training_seed
 
     @cached_property
     def _gap(self) -> npt.NDArray[np.int64]:
@@ -60,21 +68,22 @@ class Slots:
 
     def drawn(self, wanted: int, step: int, purpose: Purpose = Purpose.GROWTH) -> Any:
         """So many free slots, every choice equally likely, ascending."""
-        return self.free(sample_distinct(wanted, self.num_free, self.seed, purpose, 0, step))
+        return self.free(sample_distinct(wanted, self.num_free, self._drawn_by, purpose, self.index, step))
 
     def born(self, slots: Any, rule: RewiringRule, step: int) -> Synapses:
         """Synapses as they would be born in slots: with the delay and the sign of their pair, or a fresh delay."""
         capacity = self.connectivity.synapses_per_pair()
         pairs, ordinal = slots // capacity, slots % capacity
         pre, post = (pairs % self.num_pre).astype(np.int32), (pairs // self.num_pre).astype(np.int32)
-        home = home_words(pre, post, ordinal, self.seed, 0)
+        home = home_words(pre, post, ordinal, self.seed, self.index)
         if self.signs is not None:
             negative = self.signs[pre] < 0
         else:
             negative = home[0] < self.connectivity.home_sign_threshold(self.num_pre)
         words = home[1]
         if rule.growth_delay == "redraw":
-            words = philox(self.seed, Purpose.GROWTH_DELAY, 0, pre, post, step)[ordinal & 3, np.arange(pre.size)]
+            drawn = philox(self._drawn_by, Purpose.GROWTH_DELAY, self.index, pre, post, step)
+            words = drawn[ordinal & 3, np.arange(pre.size)]
         delays = self.connectivity.delay_initializer
         delay = delays_of(words, delays.low, delays.thresholds)
         return Synapses(pre, post, delay, np.where(negative, -NEWBORN, NEWBORN).astype(np.float32))

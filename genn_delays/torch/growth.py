@@ -12,18 +12,21 @@ from ..ops import Topology
 from ..random import Purpose
 from ..rewiring import RewiringRule
 from ..rewiring.slots import Slots
+from .chosen import Rewirable
 from .function import Call, Recent
-from .layer import SparseDelayed
 
 
-def slots_of(layer: SparseDelayed, living: Any) -> Slots:
-    """The slots of a layer, of which these synapses take some."""
+def slots_of(layer: Rewirable, living: Any) -> Slots:
+    """The slots of a layer or connection, of which these synapses take some."""
     pre, post = layer.topology.pre[living], layer.topology.post[living]
     signs = layer.source_signs() if layer.dale else None
-    return Slots(layer.connectivity, layer.in_features, layer.out_features, layer.seed, signs, pre, post)
+    return Slots(
+        layer.connectivity, layer.in_features, layer.out_features, layer.seed, signs, pre, post, layer.index,
+        layer.training_seed,
+    )  # fmt: skip
 
 
-def grown(layer: SparseDelayed, slots: Slots, rule: RewiringRule, step: int) -> Synapses:
+def grown(layer: Rewirable, slots: Slots, rule: RewiringRule, step: int) -> Synapses:
     """As many synapses as the layer has lost, sorted by (post, pre), in slots that have no living one."""
     wanted = layer.topology.size - slots.pre.size
     if rule.growth == "random":
@@ -41,7 +44,7 @@ def grown(layer: SparseDelayed, slots: Slots, rule: RewiringRule, step: int) -> 
     return born._replace(delay=_best_delay(layer, born, rule)) if rule.growth_delay == "best" else born
 
 
-def _gradient(layer: SparseDelayed, s: Synapses) -> Any:
+def _gradient(layer: Rewirable, s: Synapses) -> Any:
     """dL/dw of synapses that need not exist, of all backward passes since the last forward pass."""
     topology = Topology(
         s.pre, s.post, s.delay, num_pre=layer.in_features, num_post=layer.out_features, max_delay=layer.max_delay
@@ -57,7 +60,7 @@ def _gradient(layer: SparseDelayed, s: Synapses) -> Any:
     return total
 
 
-def _best_delay(layer: SparseDelayed, s: Synapses, rule: RewiringRule) -> Any:
+def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule) -> Any:
     """The delay at which every synapse would help most, of equal ones the shortest; as single lags."""
     delays, sign = layer.connectivity.delay_initializer, np.sign(s.weight)
     lags = np.arange(delays.low, delays.high + 1)

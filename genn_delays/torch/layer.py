@@ -124,6 +124,19 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self.connectivity.check_trainable("SparseDelayed")
         return Connection(source, target, self.connectivity, "delta", "SparseDelayed", max_delay, delay_kernel)
 
+    # as connections of networks read, where layers and those are rewired alike
+    kind, maker, index = "layer", "SparseDelayed", 0
+
+    @property
+    def named(self) -> str:
+        """Its name in errors."""
+        return f"SparseDelayed({self.in_features}, {self.out_features})"
+
+    @property
+    def training_seed(self) -> int:
+        """The seed of what is drawn while training."""
+        return self.seed
+
     def source_signs(self) -> npt.NDArray[np.int8]:
         """Under Dale's law the sign of every source neuron, 1 or -1."""
         return self._signs(self.seed)

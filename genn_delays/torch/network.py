@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,14 +12,22 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from ..errors import InvalidValueError, check_count, shown
+from ..errors import InvalidValueError, check_count, check_switch, shown
 from ..learning import SGD
 from ..learning.losses import Loss
 from ..learning.schedules import Progress
 from ..network import Network
+from ..ops import Topology
+from ..ops.library import threads_of
 from ..plan.exchanged import InputData, Pass
+from ..plan.plan import Plan
+from ..plan.protocol import TellsGradients
+from ..plan.variables import by_connection
+from ..rewiring import RewiringRule, as_rewiring
 from ..training.compiler import Compiler
 from ..training.data import inputs_of
+from .saved import SavedNetwork
+from .wired import Passed, Wired
 
 
 @dataclass(frozen=True)
@@ -33,23 +42,27 @@ class _Pulled(Loss):
         """
 
 
-class NetworkModule(nn.Module):  # type: ignore[misc]
+class NetworkModule(SavedNetwork):
     """See :func:`as_module`.
 
     Attributes:
         compiled: the compiled network; it has the parameters of the last forward pass, or after :meth:`sync` today's.
         weights, delays: parameters ``[synapse]`` by connection name, in the order of ``compiled.synapses``.
         norms: parameters ``[neuron]``, ``<population>_batch_norm_scale`` and ``..._shift``.
+        wired: the connections, in order of creation: ``topology`` has the ends and delays of each one's synapses.
         step: forward passes in training mode so far, for dropout's random numbers.
     """
 
-    def __init__(self, network: Network, compiler: Compiler, *, learn_delays: bool = False) -> None:
+    def __init__(self, network: Network, compiler: Compiler, *, learn_delays: bool = False, dale: bool = False) -> None:
         super().__init__()
+        options = {"learn_delays": check_switch("learn_delays", learn_delays), "dale": check_switch("dale", dale)}
+        self._made = network, compiler, options
         self.compiled = _compile(network, compiler, learn_delays)
         self.plan = self.compiled.plan
         self.weights, self.delays, self.norms = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         self.step, self._progress = 0, Progress(0, 1, 0, 1)
         self._current: _Run | None = None
+        self._kept: set[int] = set()
         for named in (self.plan.connections, self.plan.populations):
             names: dict[str, str] = {}
             for one in named:
@@ -58,11 +71,8 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
                     raise InvalidValueError(
                         f"{other!r} and {one.name!r} would be one parameter {_key(one.name)!r}: rename one of them"
                     )
-        for c in self.plan.connections:
-            state = self.compiled.engine.state(c.index)
-            self.weights[_key(c.name)] = nn.Parameter(torch.from_numpy(state.synapses.weight.copy()))
-            if c.real_delays:
-                self.delays[_key(c.name)] = nn.Parameter(torch.from_numpy(state.position.copy()))
+        self._threads = threads_of(getattr(compiler.backend, "num_threads", None))
+        self.wired = [self._wire(c, dale) for c in self.plan.connections]
         for p, values in zip(self.plan.populations, self.compiled.populations, strict=True):
             for name, array in values.values.items():
                 tensor = torch.from_numpy(array.copy())
@@ -71,6 +81,23 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
                 else:
                     self.norms[f"{_key(p.name)}_{name}"] = nn.Parameter(tensor)
 
+    def _wire(self, c: Any, dale: bool) -> Wired:
+        """A connection, with its parameters."""
+        state, key = self.compiled.engine.state(c.index), _key(c.name)
+        wired = Wired(
+            c, self.compiled.network.connections[c.index], state.synapses, key, self.weights, self.delays,
+            training_seed=self.plan.training_seed, threads=self._threads, dale=dale,
+            tells=isinstance(self.compiled.engine, TellsGradients),
+        )  # fmt: skip
+        weight = state.synapses.weight.astype(np.float32)
+        if dale:
+            weight = np.copysign(weight, wired.source_signs()[state.synapses.pre])
+        self.weights[key] = nn.Parameter(torch.from_numpy(weight))
+        if c.real_delays:
+            self.delays[key] = nn.Parameter(torch.from_numpy(state.position.astype(np.float32)))
+        return wired
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, *inputs: Any) -> Any:
         """The readouts' z.
 
@@ -81,14 +108,21 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
             ``[batch, neuron]``; a tuple of these where there are several outputs, in order of creation.
 
         Raises:
-            InvalidValueError: an input does not fit, or asks for a gradient; or the network was closed.
+            InvalidValueError: an input does not fit, or asks for a gradient that the backend does not compute; or the
+                network was closed.
         """
         self.compiled._check_open()
+        inputs = tuple(_single(x) for x in inputs)
         data, count = self._data(inputs)
         widths = {c.index: c.kernel.width(c.max_delay, self._progress) for c in self.plan.connections if c.kernel}
-        run = _Run(self, data, count, Pass(self.training, self.step, widths))
+        for wired in self.wired:
+            wired.begin(training=self.training, width=widths.get(wired.index))
+        if any(x.requires_grad for x in inputs) and torch.is_grad_enabled():
+            self._keep_gradients({c.target for c in self.plan.connections if c.source in data})
+        learns = self.training or (torch.is_grad_enabled() and not self._evaluates_otherwise())
+        run = _Run(self, data, count, Pass(learns, self.step, widths))
         self.step += int(self.training)
-        outputs = _Computed.apply(run, *self.parameters())
+        outputs = _Computed.apply(run, len(inputs), *inputs, *self.parameters())
         if self.training:
             self._average(count)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -98,14 +132,36 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
         total = check_count("num_epochs", num_epochs)
         self._progress = Progress(check_count("epoch", epoch, 0, total - 1), total, 0, 1)
 
+    def _rules(self, rewiring: Mapping[Any, Any]) -> dict[int, RewiringRule]:
+        """Rewiring rules by index of the connection, of a dict as ``compiler.compile`` takes it."""
+        found = {}
+        for c, said in by_connection(self.compiled.network, "rewiring", rewiring).items():
+            rule = as_rewiring(f"connection {c.name!r}", said[-1])
+            if rule is not None:
+                found[c.index] = rule
+        return found
+
     def sync(self) -> None:
         """Give the compiled network today's parameters, to evaluate, analyse or save it."""
         self.compiled._check_open()
-        self._write([p.detach() for p in self.parameters()])
+        self._write([p.detach() for p in self.parameters()], [wired.topology for wired in self.wired])
 
     def close(self) -> None:
         """End the network's threads; it cannot be used any more."""
         self.compiled.__exit__(None, None, None)
+
+    def _keep_gradients(self, populations: Iterable[int]) -> None:
+        """Let the engine keep the gradients of these populations' input currents from the next forward pass on."""
+        engine = self.compiled.engine
+        assert isinstance(engine, TellsGradients)
+        for index in sorted(set(populations) - self._kept):
+            engine.keep_gradient(index)
+            self._kept.add(index)
+
+    def _evaluates_otherwise(self) -> bool:
+        """True if evaluation computes something else than training does."""
+        plan = self.plan
+        return any(p.batch_norm or p.dropout for p in plan.populations) or any(c.kernel for c in plan.connections)
 
     def _data(self, inputs: tuple[Any, ...]) -> tuple[dict[int, InputData], int]:
         network, plan = self.compiled.network, self.plan
@@ -124,23 +180,27 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
                 raise InvalidValueError(
                     f"{what} must have 1 to {plan.batch_size} examples, the compiler's batch_size, got {x.shape[1]}"
                 )
-            if x.requires_grad and torch.is_grad_enabled():
+            asks = x.requires_grad and torch.is_grad_enabled()
+            if asks and not isinstance(self.compiled.engine, TellsGradients):
                 raise InvalidValueError(
-                    f"{what} asks for a gradient, which compiled networks do not compute: call .detach() on it, or "
-                    "build what follows it out of SparseDelayed layers"
+                    f"{what} asks for a gradient, which backend {self._made[1].backend.name!r} does not compute: call "
+                    ".detach() on it, use backend 'cpu', or build what follows it out of SparseDelayed layers"
                 )
             arrays[population] = np.ascontiguousarray(x.detach().transpose(0, 1).numpy())
         found, count = inputs_of(network, arrays, plan.time_steps, self.compiled.dt)
         examples = np.arange(count)
         return {index: data.part(examples) for index, data in found.items()}, count  # type: ignore[union-attr]
 
-    def _write(self, parameters: list[Any]) -> None:
-        """Give the engine parameters, in their order in the module."""
+    def _write(self, parameters: list[Any], topologies: list[Topology]) -> None:
+        """Give the engine parameters, in their order in the module, and the synapses that they belong to."""
         engine, given = self.compiled.engine, iter(p.numpy() for p in parameters)
         weights, positions = [next(given) for _ in self.weights], [next(given) for _ in self.delays]
         real = iter(positions)
-        for c, weight in zip(self.plan.connections, weights, strict=True):
+        for c, wired, own, weight in zip(self.plan.connections, self.wired, topologies, weights, strict=True):
             state = engine.state(c.index)
+            if wired.written is not own:
+                wired.written = own
+                state.values |= {name: getattr(own, name) for name in ("pre", "post", "delay")}
             state.values["weight"] = weight
             if c.real_delays:
                 state.position = np.clip(next(real), c.min_delay, c.max_delay)
@@ -151,6 +211,27 @@ class NetworkModule(nn.Module):  # type: ignore[misc]
             if state.values:
                 state.values = {name: normed[f"{_key(p.name)}_{name}"].copy() for name in state.values}
                 engine.set_values(p.index, state.values)
+
+    def _input_gradients(self, run: _Run, needed: Sequence[bool], parameters: list[Any]) -> list[Any]:
+        """Those of the inputs that need one, in order of creation, ``[time, batch, neuron]``."""
+        if not any(needed):
+            return [None] * len(needed)
+        passed, found = run.passed(), []
+        values = dict(zip((name for name, _ in self.named_parameters()), parameters, strict=True))
+        for population, wanted in zip(self.compiled.network.inputs, needed, strict=True):
+            total: Any = None
+            for wired in (self.wired[k] for k in self.plan.populations[population.index].outgoing) if wanted else ():
+                position = values.get(f"delays.{wired.key}")
+                e = wired.backgather(
+                    passed.g(wired.plan.target),
+                    run.topologies[wired.index],
+                    values[f"weights.{wired.key}"].numpy(),
+                    None if position is None else position.numpy(),
+                    run.how.widths.get(wired.index),
+                )
+                total = e if total is None else total + e
+            found.append(None if total is None else torch.from_numpy(total.astype(np.float32)).permute(1, 2, 0))
+        return found
 
     def _gradients(self) -> list[Any]:
         """Those of all parameters, in their order in the module."""
@@ -177,60 +258,102 @@ class _Run:
 
     def __init__(self, module: NetworkModule, data: dict[int, InputData], count: int, how: Pass) -> None:
         self.module, self.data, self.how = module, data, how
+        self.topologies = [wired.topology for wired in module.wired]
         self.examples = np.arange(count, dtype=np.int64)
 
     def forward(self, parameters: list[Any]) -> tuple[Any, ...]:
         module = self.module
-        module._write(parameters)
+        module._write(parameters, self.topologies)
         engine = module.compiled.engine
         engine.load(self.data, self.examples)
         engine.forward(self.how)
         module._current = self
         return tuple(torch.from_numpy(engine.output(p.index)) for p in module.plan.outputs)
 
-    def backward(self, gradients: tuple[Any, ...], parameters: list[Any]) -> list[Any]:
+    def passed(self, again: Callable[[], None] | None = None) -> Passed:
+        """The activity of this pass, after :meth:`backward` and until the next pass."""
+        engine = self.module.compiled.engine
+        assert isinstance(engine, TellsGradients)
+        return Passed(engine, self.module.plan, self.data, self.module._threads, again)
+
+    def backward(self, gradients: tuple[Any, ...], parameters: list[Any], inputs: Sequence[bool]) -> list[Any]:
+        """Gradients of the inputs that need one, and of all parameters."""
         module = self.module
         module.compiled._check_open()
+        if not self.how.training:
+            raise InvalidValueError(
+                "this forward pass was in evaluation mode, where batch norm's averages, dropout and delay kernels are "
+                "others, and has no gradients: call module.train() before it, or torch.no_grad() around it"
+            )
         if module._current is not self:
             self.forward(parameters)
-        module._current = None  # the backward pass spoils what it reads
+        self._back(gradients)
+        if module.training and isinstance(module.compiled.engine, TellsGradients):
+            self._remember(gradients, parameters)
+        return [*module._input_gradients(self, inputs, parameters), *module._gradients()]
+
+    def _back(self, gradients: tuple[Any, ...]) -> None:
+        """The backward pass of the engine, which spoils what it reads."""
+        module = self.module
+        module._current = None
         outputs = zip(module.plan.outputs, gradients, strict=True)
         module.compiled.engine.loss({p.index: np.ascontiguousarray(g.numpy()) for p, g in outputs})
         module.compiled.engine.backward()
-        return module._gradients()
+
+    def _remember(self, gradients: tuple[Any, ...], parameters: list[Any]) -> None:
+        """Let connections know of this pass, by which synapses may grow. Gradients of input currents are kept from the
+        first time on that one does; that time the passes are repeated, with the parameters that they had."""
+        module, again = self.module, None
+        every = {p.index for p in module.plan.populations if p.model is not None}
+        if every - module._kept:
+            then = [p.clone() for p in parameters]
+
+            def again() -> None:
+                module._keep_gradients(every)
+                self.forward(then)
+                self._back(gradients)
+
+        passed = self.passed(again)
+        for wired in module.wired:
+            wired.finish(passed)
 
 
 class _Computed(torch.autograd.Function):  # type: ignore[misc]
-    """From all parameters of a module to the readouts' z."""
+    """From the inputs and all parameters of a module to the readouts' z."""
 
     @staticmethod
-    def forward(ctx: Any, run: _Run, *parameters: Any) -> Any:
-        ctx.run = run
+    def forward(ctx: Any, run: _Run, num_inputs: int, *tensors: Any) -> Any:
+        ctx.run, ctx.num_inputs = run, num_inputs
+        parameters = tensors[num_inputs:]  # inputs were copied
         ctx.save_for_backward(*parameters)
         return run.forward([p.detach() for p in parameters])
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return (None, *ctx.run.backward(gradients, [p.detach() for p in ctx.saved_tensors]))
+        inputs = ctx.needs_input_grad[2 : 2 + ctx.num_inputs]
+        return None, None, *ctx.run.backward(gradients, [p.detach() for p in ctx.saved_tensors], inputs)
 
 
-def as_module(network: Network, compiler: Compiler, *, learn_delays: bool = False) -> NetworkModule:
+def as_module(network: Network, compiler: Compiler, *, learn_delays: bool = False, dale: bool = False) -> NetworkModule:
     """A whole network as one PyTorch module: its synapses' weights and delays and its batch norms are parameters.
 
-    It runs on the compiler's backend; gradients are those of its backward pass, by a surrogate or by EventProp. There
-    is no gradient of the input. The loss is PyTorch's, so the compiler's own `losses` are not used. ``state_dict`` has
-    the parameters; synapses are those of the network's seed.
+    It runs on the compiler's backend; gradients are those of its backward pass, by a surrogate or by EventProp. On
+    backends ``cpu`` and ``reference`` they go on to the input: ``dL/dx[j, t] = sum_k w_k g[post_k, t + d_k]`` over the
+    synapses k of input neuron j, with g that of the input current; a spike of a ``SpikeInput`` counts as the number 1.
+    The loss is PyTorch's, so the compiler's own `losses` are not used. :func:`~genn_delays.torch.rewire` moves
+    synapses, and ``state_dict`` has them with the parameters.
 
     Args:
         network: with a readout.
         compiler: such as ``SurrogateCompiler(example_timesteps=80, batch_size=256)``.
         learn_delays: let delays be parameters of all connections; else of those with a delay kernel.
+        dale: Dale's law: weights have the sign of their source neuron, for rewiring rules with ``dale=True``.
 
     Raises:
         InvalidValueError: the network or the compiler does not fit.
     """
-    return NetworkModule(network, compiler, learn_delays=learn_delays)
+    return NetworkModule(network, compiler, learn_delays=learn_delays, dale=dale)
 
 
 def _compile(network: Network, compiler: Compiler, learn_delays: bool) -> Any:
@@ -248,10 +371,23 @@ def _compile(network: Network, compiler: Compiler, learn_delays: bool) -> Any:
             raise InvalidValueError(f"as_module: readout 'first_spike_time' of population {p.name!r} is not supported")
     own = copy.copy(compiler)
     own.output_losses = lambda network: {p.index: _Pulled() for p in network.outputs}  # type: ignore[method-assign]
+    planned = own.plan
+    own.plan = lambda network, **given: _telling(planned(network, **given))  # type: ignore[method-assign]
     learned = {"weight": SGD(0.1)} | ({"delay": SGD(0.1)} if learn_delays else {})
     return own.compile(
         network, optimisers={"all_connections": learned, "all_populations": {"batch_norm": SGD(0.1)}}
     )  # fmt: skip
+
+
+def _single(x: Any) -> Any:
+    """Under autocast a real-valued input in single precision, as it is computed."""
+    cast = isinstance(x, torch.Tensor) and torch.is_autocast_enabled("cpu") and x.is_floating_point()
+    return x.float() if cast and x.dtype != torch.float64 else x
+
+
+def _telling(plan: Plan) -> Plan:
+    """A plan that tells the gradients of input currents, by which synapses grow and which go on to the input."""
+    return replace(plan, populations=tuple(replace(p, tells_gradient=p.model is not None) for p in plan.populations))
 
 
 def _key(name: str) -> str:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import InvalidValueError, asked, check_count, shown, unknown
+from ..errors import InvalidValueError, asked, check_count, shown
 from ..learning.schedules import Progress
 from ..random import Purpose, normal_quantile, philox
-from ..rewiring import REWIRING, RewiringRule, as_rewiring
+from ..rewiring import RewiringRule
+from .chosen import Rewirable, chosen
 from .growth import grown, slots_of
-from .layer import SparseDelayed, layers_of
 
 
 def rewire(
-    module: Any, rule: RewiringRule | str, optimizer: Any, *, total_steps: int | None = None
+    module: Any, rule: RewiringRule | str | Mapping[Any, Any], optimizer: Any, *, total_steps: int | None = None
 ) -> int:  # fmt: skip
     """Drop synapses by a rule and grow as many elsewhere. Call it after every ``optimizer.step()``.
 
@@ -30,8 +30,9 @@ def rewire(
     added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).
 
     Args:
-        module: a :class:`SparseDelayed` layer or a module with such layers.
-        rule: a rule or its name: ``DeepR(l1=1e-4)``, ``"rigl"``, ``SET(interval=10)``.
+        module: a :class:`SparseDelayed` layer, the module of a network (:func:`as_module`), or a module with such ones.
+        rule: a rule or its name: ``DeepR(l1=1e-4)``, ``"rigl"``, ``SET(interval=10)``. For the module of a network also
+            a dict of them by connection, as ``compiler.compile(..., rewiring=...)`` takes it.
         optimizer: that holds the layers' parameters, or a list of those that do together.
         total_steps: of the whole training, for rules that replace fewer and fewer synapses, as RigL does.
 
@@ -41,38 +42,32 @@ def rewire(
     Raises:
         InvalidValueError: the optimiser does not hold the parameters, or the rule does not fit.
     """
-    layers, rule = layers_of(module), _rule(rule)
+    layers, rules = chosen(module, rule)
     optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
     for o in optimizers:
         if not isinstance(o, torch.optim.Optimizer):
             raise InvalidValueError(f"rewire needs the optimizer that was stepped, got {shown(o)}")
     held = [_held(layer, optimizers) for layer in layers]
     total = None if total_steps is None else check_count("total_steps", total_steps)
-    for layer in layers:
-        _check(layer, rule, total)
+    for layer, own in zip(layers, rules, strict=True):
+        _check(layer, own, total)
     with torch.no_grad():
-        return sum(_rewire(layer, rule, found, total) for layer, found in zip(layers, held, strict=True))
+        each = zip(layers, rules, held, strict=True)
+        return sum(_rewire(layer, own, found, total) for layer, own, found in each)
 
 
 Held = dict[Any, tuple[Any, float]]
 """By parameter its optimiser and its learning rate."""
 
 
-def _rule(rule: Any) -> RewiringRule:
-    found = as_rewiring("SparseDelayed", rule)
-    if found is None:
-        raise unknown("rewiring rule", rule, REWIRING)
-    return found
-
-
-def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
+def _held(layer: Rewirable, optimizers: list[Any]) -> Held:
     """The optimisers of a layer's parameters, with a state that can go with synapses."""
     found: Held = {}
     for name, parameter in (("weight", layer.weight), ("delay", layer.delay)):
         if parameter is None or (name == "delay" and not parameter.requires_grad):
             continue
         if not parameter.requires_grad:
-            raise InvalidValueError(f"rewire: the weights of {layer} are frozen (requires_grad is False)")
+            raise InvalidValueError(f"rewire: the weights of {layer.named} are frozen (requires_grad is False)")
         for o in optimizers:
             for group in o.param_groups:
                 if any(p is parameter for p in group["params"]):
@@ -80,8 +75,8 @@ def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
         if parameter not in found:
             kinds = ", ".join(type(o).__name__ for o in optimizers)
             raise InvalidValueError(
-                f"rewire: the optimizer ({kinds}) does not hold the {name} of SparseDelayed({layer.in_features}, "
-                f"{layer.out_features}); give the one that was made with module.parameters()"
+                f"rewire: the optimizer ({kinds}) does not hold the {name} of {layer.named}; give the one that was "
+                "made with module.parameters()"
             )
         _state(found[parameter][0], parameter)
     return found
@@ -103,16 +98,16 @@ def _state(optimizer: Any, parameter: Any) -> list[Any]:
     return found
 
 
-def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
+def _check(layer: Rewirable, rule: RewiringRule, total: int | None) -> None:
     """Raise an error if the rule does not fit a layer."""
     if rule.signed and rule.dale != layer.dale:
         other = "dale=True" if rule.dale else "dale=False"
-        raise InvalidValueError(f"rewire: {rule} has {other}, so the layer must: SparseDelayed(..., {other})")
+        raise InvalidValueError(f"rewire: {rule} has {other}, so the {layer.kind} must: {layer.maker}(..., {other})")
     pairs = layer.in_features * layer.out_features * layer.connectivity.synapses_per_pair()
     if layer.topology.size >= pairs:
-        raise InvalidValueError(f"rewire: all {pairs} pairs have a synapse; make SparseDelayed with a sparsity above 0")
+        raise InvalidValueError(f"rewire: all {pairs} pairs have a synapse; make {layer.named} with a sparsity above 0")
     if "age" in rule.drop_body().reads():
-        raise InvalidValueError(f"rewire: {rule} reads the age of synapses, which SparseDelayed does not keep")
+        raise InvalidValueError(f"rewire: {rule} reads the age of synapses, which {layer.maker} does not keep")
     ends = [rule.num_dropped(layer.topology.size, Progress(0, 1, batch, 1000)) for batch in (0, 999)]
     if total is None and ends[0] != ends[1]:
         raise InvalidValueError(
@@ -128,7 +123,7 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
         )
 
 
-def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
+def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None) -> int:
     step, layer.steps = layer.steps, layer.steps + 1
     weight = layer.weight.detach().numpy()
     # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
@@ -153,7 +148,7 @@ def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | N
     return dropped
 
 
-def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int) -> None:
+def _keep_signs(layer: Rewirable, rule: RewiringRule, held: Held, step: int) -> None:
     """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
     weight = layer.weight.detach().numpy()
     sign = np.where(layer._negative, -1.0, 1.0).astype(weight.dtype)
@@ -162,13 +157,13 @@ def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int)
     if rule.l1 and rule.decoupled_l1:
         theta -= rate * rule.l1
     if noise := rule.noise(rate):
-        words = philox(layer.seed, Purpose.NOISE, 0, layer.topology.pre, layer.topology.post, step)
+        words = philox(layer.training_seed, Purpose.NOISE, layer.index, layer.topology.pre, layer.topology.post, step)
         own = words[layer.topology.delay & 3, np.arange(theta.size)]
         theta += (noise * normal_quantile(own)).astype(theta.dtype)
     np.copysign(np.maximum(theta, 0), sign, out=weight)
 
 
-def _penalise(layer: SparseDelayed, optimizer: Any, l1: float) -> None:
+def _penalise(layer: Rewirable, optimizer: Any, l1: float) -> None:
     """Let every further step of an optimiser add ``l1 sign(w)`` to the gradient of living synapses."""
     known = layer._penalties.get(id(optimizer))
     if known is not None and known[0]() is optimizer:
@@ -187,7 +182,7 @@ def _penalise(layer: SparseDelayed, optimizer: Any, l1: float) -> None:
     layer._penalties[id(optimizer)] = (weakref.ref(optimizer), strength)
 
 
-def _replace(layer: SparseDelayed, living: Any, rule: RewiringRule, held: Held, step: int) -> None:
+def _replace(layer: Rewirable, living: Any, rule: RewiringRule, held: Held, step: int) -> None:
     """Put grown synapses in the place of dropped ones, everywhere at once."""
     topology = layer.topology
     slots = slots_of(layer, living)

@@ -48,6 +48,26 @@ class Contents:
     def gradient(self, connection: int, variable: str = "weight") -> npt.NDArray[np.float32]:
         return self._connection_arrays[connection]["grad" if variable == "weight" else "delay_grad"].copy()
 
+    def keep_gradient(self, population: int) -> None:
+        """See :class:`~genn_delays.plan.protocol.TellsGradients`."""
+        view, p = self._net.whole[population], self.plan.populations[population]
+        if not view.keeps_g:
+            size = p.size * self.plan.time_steps * self.plan.batch_size
+            view.g = self._population_arrays[population].new("g", size, np.float32)
+            view.keeps_g = 1
+
+    def current_gradient(self, population: int) -> npt.NDArray[np.float32]:
+        """See :class:`~genn_delays.plan.protocol.TellsGradients`."""
+        p, arrays = self.plan.populations[population], self._population_arrays[population]
+        if "g" not in arrays or not self._net.whole[population].keeps_g:
+            raise InvalidValueError(
+                f"the gradient of the input current of population {p.name!r} is not kept: keep_gradient() asks for it"
+            )
+        found = self._untiled(arrays["g"], p.size, self.plan.time_steps)
+        if "heard" in arrays:  # rows of neurons that reach no loss are not computed
+            found[arrays["heard"] == 0] = 0
+        return found
+
     def population_gradients(self, population: int) -> dict[str, npt.NDArray[np.float32]]:
         arrays, found = self._population_arrays[population], {}
         if self.plan.populations[population].batch_norm:

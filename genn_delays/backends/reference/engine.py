@@ -308,6 +308,13 @@ class ReferenceEngine(Activity):
     def gradient(self, connection: int, variable: str = "weight") -> Array:
         return self._gradients[connection, variable].copy()
 
+    def keep_gradient(self, population: int) -> None:
+        """Nothing to do: it is always kept."""
+
+    def current_gradient(self, population: int) -> Array:
+        """See :class:`~genn_delays.plan.protocol.TellsGradients`."""
+        return self.g[population].copy()
+
     def population_gradients(self, population: int) -> dict[str, Array]:
         return dict(self._value_gradients.get(population, {}))
 

@@ -191,6 +191,11 @@ static int cuMemFreeHost(void* at) {  // waits, as the driver does
     free(at);
     return SUCCESS;
 }
+static int cuPointerGetAttribute(void* out, int attribute, Address address) {
+    LOCKED;
+    if (attribute != 9) die("cuPointerGetAttribute of " + std::to_string(attribute));  // the device's number
+    return machine().inside(address, 1) ? (*static_cast<int*>(out) = 0, SUCCESS) : INVALID_VALUE;
+}
 
 // Copies and fills whose memory has to be there when they are done.
 static int touch(Stream* s, Address address, size_t size, std::function<void()> run) {
@@ -255,7 +260,7 @@ static const std::map<std::string, void*> FUNCTIONS = {
     FUNCTION(cuDeviceGetMemPool), FUNCTION(cuMemPoolSetAttribute), FUNCTION(cuMemPoolGetAttribute),
     FUNCTION(cuMemGetInfo), FUNCTION(cuMemAllocFromPoolAsync), FUNCTION(cuMemFreeAsync), FUNCTION(cuMemAllocHost),
     FUNCTION(cuMemFreeHost), FUNCTION(cuMemcpyHtoDAsync), FUNCTION(cuMemcpyDtoHAsync), FUNCTION(cuMemsetD8Async),
-    FUNCTION(cuMemsetD16Async), FUNCTION(cuMemsetD32Async), FUNCTION(cuLibraryLoadData), FUNCTION(cuLibraryUnload),
+    FUNCTION(cuMemsetD16Async), FUNCTION(cuMemsetD32Async), FUNCTION(cuPointerGetAttribute), FUNCTION(cuLibraryLoadData), FUNCTION(cuLibraryUnload),
     FUNCTION(cuLibraryGetKernel), FUNCTION(cuKernelGetFunction), FUNCTION(cuFuncLoad), FUNCTION(cuFuncIsLoaded),
     FUNCTION(cuFuncGetAttribute), FUNCTION(cuLaunchKernelEx), FUNCTION(cuStreamBeginCapture),
     FUNCTION(cuStreamEndCapture), FUNCTION(cuStreamIsCapturing), FUNCTION(cuStreamGetCaptureInfo),

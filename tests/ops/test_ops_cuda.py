@@ -226,4 +226,12 @@ def test_compiles_without_a_warning(arch):
 
 
 def test_what_is_public_has_a_name():
-    assert set(cuda.__all__) == {"DeviceActivity", "DeviceTopology", "Queue", "backgather", "correlate", "gather"}
+    assert set(cuda.__all__) == {
+        "DeviceActivity",
+        "DeviceGradient",
+        "DeviceTopology",
+        "Queue",
+        "backgather",
+        "correlate",
+        "gather",
+    }

@@ -21,9 +21,9 @@ synapses of a target have the bits of those on the host; the other results diffe
 rounds a product and a sum once. A batch takes the time and memory of the next multiple of 32.
 """
 
-from .activity import DeviceActivity
+from .activity import DeviceActivity, DeviceGradient
 from .passes import backgather, correlate, gather
 from .queue import Queue
 from .topology import DeviceTopology
 
-__all__ = ["DeviceActivity", "DeviceTopology", "Queue", "backgather", "correlate", "gather"]
+__all__ = ["DeviceActivity", "DeviceGradient", "DeviceTopology", "Queue", "backgather", "correlate", "gather"]

@@ -80,14 +80,25 @@ class DeviceActivity:
         return self.bits if form == "spikes" else self.real
 
 
-def packed(name: str, g: Any, queue: Queue) -> tuple[Buffer, Rows]:
-    """Gradients ``[neuron, time, batch]`` as rows of lanes."""
-    given, strides, rows = given_rows(name, g, queue)
-    found = rows.new(name)
-    queue.module(None).launch(
-        "pack_real", rows.tiles(rows.T), BLOCK, strides, rows.sizes, x=given, y=found, is_real=None, N=rows.N, B=rows.B
-    )
-    return found, rows
+class DeviceGradient:
+    """The gradient of input currents, which two passes read. It is copied, so that the array may change.
+
+    Args:
+        g: float32 ``[neuron, time, batch]`` on the queue's GPU, with any strides.
+        queue: where it is used.
+
+    Raises:
+        InvalidValueError: `g` is not float32 of that shape, or lies elsewhere.
+    """
+
+    def __init__(self, g: Any, queue: Queue) -> None:
+        with queue.lock:
+            given, strides, self.rows = given_rows("g", g, queue)
+            rows, self.real = self.rows, self.rows.new("g")
+            queue.module(None).launch(
+                "pack_real", rows.tiles(rows.T), BLOCK, strides, rows.sizes, x=given, y=self.real, is_real=None,
+                N=rows.N, B=rows.B,
+            )  # fmt: skip
 
 
 def unpacked(name: str, x: Buffer, rows: Rows) -> Any:

@@ -14,7 +14,7 @@ from ...codegen.cuda_ops import FAULTS, FORMS
 from ...delays import DelayKernel
 from ...errors import InvalidValueError
 from ..arguments import Gradients, form_of
-from .activity import DeviceActivity, Rows, packed, unpacked
+from .activity import DeviceActivity, DeviceGradient, Rows, unpacked
 from .topology import DeviceTopology
 
 
@@ -115,7 +115,7 @@ def gather(
 
 def backgather(
     topology: DeviceTopology,
-    g: Any,
+    g: DeviceGradient | Any,
     weight: Any,
     *,
     position: Any = None,
@@ -125,7 +125,8 @@ def backgather(
     """The gradient of what sources send; see :func:`genn_delays.ops.backgather`.
 
     Args:
-        g: the gradient of the input current, float32 ``[num_post, time, batch]`` on the GPU, with any strides.
+        g: the gradient of the input current, float32 ``[num_post, time, batch]`` on the GPU with any strides, or a
+            :class:`DeviceGradient`.
         topology, weight, position, kernel, width: see :func:`gather`.
 
     Returns:
@@ -136,15 +137,14 @@ def backgather(
     """
     with topology.queue.lock:
         call = _Call(topology, weight, position, kernel, width)
-        felt, given = packed("g", g, topology.queue)
-        _check_neurons("g", given, topology.topology.num_post, "num_post")
-        rows = Rows(topology.queue, (topology.topology.num_pre, given.T, given.B))
+        felt = _felt(g, topology)
+        rows = Rows(topology.queue, (topology.topology.num_pre, felt.rows.T, felt.rows.B))
         e = rows.new("gradient of activity")
         launch_rows(
             call.module, f"backgather{'_taps' if call.spread else ''}", rows.N, STEPS, rows.T, rows.L, rows.sizes,
             call.taps()[0] if call.spread else {"spikes": None},
-            topology.buffers("by_pre_start", "by_pre_slot", "post"), e=e, g=felt, delay=call.delay, weight=call.weight,
-            gain=np.float32(1.0), t0=0, t1=rows.T, begins=1,
+            topology.buffers("by_pre_start", "by_pre_slot", "post"), e=e, g=felt.real, delay=call.delay,
+            weight=call.weight, gain=np.float32(1.0), t0=0, t1=rows.T, begins=1,
         )  # fmt: skip
         return unpacked("gradient of activity", e, rows)
 
@@ -152,7 +152,7 @@ def backgather(
 def correlate(
     topology: DeviceTopology,
     x: DeviceActivity | Any,
-    g: Any,
+    g: DeviceGradient | Any,
     weight: Any,
     *,
     position: Any = None,
@@ -163,7 +163,8 @@ def correlate(
 
     Args:
         topology, x, weight, position, kernel, width: see :func:`gather`.
-        g: the gradient of the input current, float32 ``[num_post, time, batch]`` on the GPU, with any strides.
+        g: the gradient of the input current, float32 ``[num_post, time, batch]`` on the GPU with any strides, or a
+            :class:`DeviceGradient`.
 
     Returns:
         float32 ``[synapse]`` each, new arrays of the queue's library.
@@ -173,19 +174,19 @@ def correlate(
     """
     with topology.queue.lock:
         call, x = _Call(topology, weight, position, kernel, width), _activity(x, topology)
-        felt, given = packed("g", g, topology.queue)
-        _check_neurons("g", given, topology.topology.num_post, "num_post")
-        if (given.T, given.B) != (x.rows.T, x.rows.B):
+        felt = _felt(g, topology)
+        if (felt.rows.T, felt.rows.B) != (x.rows.T, x.rows.B):
             wanted = f"{x.rows.T} time steps and a batch of {x.rows.B}"
-            raise InvalidValueError(f"g must have {wanted}, as x has, got {given.T} and {given.B}")
+            raise InvalidValueError(f"g must have {wanted}, as x has, got {felt.rows.T} and {felt.rows.B}")
         of_weight, grad = topology.queue.result("gradient of weights", (call.size,))
         of_position, delay_grad = (
             (None, None) if position is None else topology.queue.result("gradient of positions", (call.size,))
         )
         warps = correlate_warps(call.size, x.rows.L)
         shared: dict[str, Argument] = {
-            "is_real": x.is_real, "g": felt, **topology.buffers("pre", "post"), "weight": call.weight, "grad": grad,
-            "gain": np.float32(1.0), "warps": warps, "size": call.size, "delay_grad": delay_grad, **x.rows.sizes,
+            "is_real": x.is_real, "g": felt.real, **topology.buffers("pre", "post"), "weight": call.weight,
+            "grad": grad, "delay_grad": delay_grad, "gain": np.float32(1.0), "warps": warps, "size": call.size,
+            **x.rows.sizes,
         }  # fmt: skip
         if position is None:
             shared |= {"h": None, "delay": call.delay, "step_ms": np.float32(1.0)}
@@ -200,12 +201,19 @@ def correlate(
 
 def _activity(x: DeviceActivity | Any, topology: DeviceTopology) -> DeviceActivity:
     found = x if isinstance(x, DeviceActivity) else DeviceActivity(x, topology.queue)
-    if found.rows.queue is not topology.queue:
-        raise InvalidValueError("x and the topology must be on one Queue")
-    _check_neurons("x", found.rows, topology.topology.num_pre, "num_pre")
+    _check_rows("x", found.rows, topology, topology.topology.num_pre, "num_pre")
     return found
 
 
-def _check_neurons(name: str, rows: Rows, size: int, what: str) -> None:
+def _felt(g: DeviceGradient | Any, topology: DeviceTopology) -> DeviceGradient:
+    found = g if isinstance(g, DeviceGradient) else DeviceGradient(g, topology.queue)
+    _check_rows("g", found.rows, topology, topology.topology.num_post, "num_post")
+    return found
+
+
+def _check_rows(name: str, rows: Rows, topology: DeviceTopology, size: int, what: str) -> None:
+    """Raise an error unless activity or gradients fit the synapses."""
+    if rows.queue is not topology.queue:
+        raise InvalidValueError(f"{name} and the topology must be on one Queue")
     if size != rows.N:
         raise InvalidValueError(f"{name} must have {size} neurons, the topology's {what}, got {rows.N}")

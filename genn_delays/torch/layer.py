@@ -190,6 +190,19 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             del self._places[next(iter(self._places))]
         return place
 
+    def check_passes(self) -> None:
+        """Wait for the GPU that the layer is on, and raise an error if a pass there met a number that may not be.
+
+        On the CPU every pass looks before it computes.
+
+        Raises:
+            InvalidValueError: an activity or a weight was not finite.
+        """
+        try:
+            self._place().check()
+        except InvalidValueError as error:
+            raise InvalidValueError(f"SparseDelayed: {error}") from error
+
     def _check(self, x: Any) -> None:
         """Raise an error unless the layer can compute on this tensor."""
         axes = "batch, time" if self.batch_first else "time, batch"

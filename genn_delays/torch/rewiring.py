@@ -126,6 +126,8 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
             f"rewire: {type(rule).__name__} grows by the gradient of the last backward pass, and there was none in "
             "training mode; call it after loss.backward() and optimizer.step()"
         )
+    if rule.signed:  # it acts after every step, and waits for a GPU anyway
+        layer.check_passes()
 
 
 def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
@@ -137,6 +139,7 @@ def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | N
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
     if not asked(f"due of {rule}", rule.due, step, progress):
         return 0
+    layer.check_passes()
     what = f"num_dropped of {rule}"
     size = layer.topology.size
     count = check_count(what, asked(what, rule.num_dropped, size, progress), 0, size)

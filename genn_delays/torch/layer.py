@@ -32,7 +32,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     """Sparse synapses with a delay each: ``y[t, b, i] = sum_k w_k x[t - d_k, b, pre_k]`` over the synapses k onto i.
 
     The whole sequence is given at once; what comes before it is zero. Parameters are one number a synapse and there is
-    no array of size in x out. Input of zeros and ones is passed over as lists of spikes. See ``docs/torch.md``.
+    no array of size in x out. Input of zeros and ones is passed over as lists of spikes. It computes on the CPU, or on
+    CUDA after ``.to("cuda")``, queued on PyTorch's current stream. See ``docs/torch.md``.
 
     Args:
         in_features, out_features: number of source and of target neurons.
@@ -53,7 +54,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         batch_first: tensors are ``[batch, time, feature]`` in place of ``[time, batch, feature]``.
         seed: of connectivity, weights and delays, and of what rewiring draws; one of PyTorch's generator where not
             given, so that ``torch.manual_seed`` decides.
-        threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it.
+        threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it. On CUDA it has
+            no meaning.
 
     Attributes:
         weight: parameter ``[synapse]``.

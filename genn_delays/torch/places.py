@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ..delays import DelayKernel
+from ..errors import InvalidValueError
 from ..ops import Activity, Topology, backgather, correlate, cuda, gather, reference
 from ..ops.arguments import Gradients
 from ..ops.cuda import DeviceActivity, DeviceGradient, DeviceTopology, Queue
-from ..ops.library import threads_of
 
 
 class Lags(NamedTuple):
@@ -169,6 +169,10 @@ def _on_current_stream(device: Any, threads: int | None) -> OnCUDA:
         return torch.cuda.device(device)
 
     with _MAKING, guard():
+        if torch.cuda.is_current_stream_capturing():
+            raise InvalidValueError(
+                "SparseDelayed cannot be captured in a CUDA graph: it copies synapses when they change"
+            )
         queue = _QUEUES.pop((index, handle), None) or Queue(empty, index, handle)
         _QUEUES[index, handle] = queue  # the most recently used goes to the end (LRU)
         if len(_QUEUES) > MOST_QUEUES:
@@ -177,7 +181,7 @@ def _on_current_stream(device: Any, threads: int | None) -> OnCUDA:
 
 
 PLACES: dict[str, Callable[[Any, int | None], Place]] = {
-    "cpu": lambda device, threads: OnCPU(threads_of(threads or torch.get_num_threads())),
+    "cpu": lambda device, threads: OnCPU(threads or torch.get_num_threads()),
     "cuda": _on_current_stream,
 }
 """By PyTorch's type of device, the place of a device and a number of threads (None: PyTorch's own)."""
@@ -190,5 +194,6 @@ def place_of(device: Any, threads: int | None = None) -> Place:
 
     Raises:
         BackendUnavailableError: a package or a compiler is missing.
+        InvalidValueError: a CUDA graph is being captured.
     """
     return PLACES[device.type](device, threads)

@@ -299,6 +299,17 @@ def test_double_precision_is_refused(gpu):
 
 
 @pytest.mark.cuda
+def test_capture_in_a_graph_is_refused(gpu):
+    own, x = layer().to(gpu), spikes().to(gpu)
+    own(x)
+    with (
+        pytest.raises(InvalidValueError, match="cannot be captured in a CUDA graph"),
+        torch.cuda.graph(torch.cuda.CUDAGraph()),
+    ):
+        own(x)
+
+
+@pytest.mark.cuda
 def test_streams_and_the_way_back(gpu):
     """On a stream of one's own the same bits, there and back again."""
     own, x = layer(delay_kernel="gaussian").to(gpu), spikes().to(gpu)

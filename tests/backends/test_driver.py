@@ -68,7 +68,7 @@ TRAINING = (
         (0, [*TRAINING[:2]]),
         (3, [*TRAINING[1:], "-k", "reproducible or (kernel_count and gradient)"]),
         (1, ["tests/simulation/test_cuda_simulations.py", "-k", "28"]),
-        (3, ["tests/ops/test_ops_cuda.py", "-k", "narrow or copied"]),
+        (3, ["tests/ops/test_ops_cuda.py", "-k", "copied or default"]),
     ],
     ids=["device, late", "device, mixed", "training, late", "training, mixed", "simulation", "passes"],
 )

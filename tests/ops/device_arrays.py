@@ -52,14 +52,14 @@ class GPUArray:
 
 
 class GPUArrays:
-    """The same on a GPU, of a library with a stream of its own, on which the passes are queued."""
+    """The same on a GPU, of a library with a stream of its own or the default one (0), on which passes are queued."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: int | None = None) -> None:
         from genn_delays.backends.cuda.real import CudaDevice
 
-        self.device = CudaDevice()
+        self.device = CudaDevice(0, stream)
         self.stream = int(self.device.stream.handle)
-        self.queue = Queue(self.empty, 0, self.stream)
+        self.queue = Queue(self.empty, 0, self.stream if stream is None else stream)
 
     def empty(self, shape: tuple[int, ...]) -> Any:
         return self.put(np.full(shape, np.nan, np.float32))

@@ -31,15 +31,16 @@ LARGEST = 1e-6
 
 @pytest.fixture(params=["host", pytest.param("gpu", marks=pytest.mark.cuda)])
 def arrays(request):
-    if request.param == "host":
-        found = HostArrays()
-    else:
-        try:
-            found = GPUArrays()
-        except BackendUnavailableError as error:
-            pytest.skip(str(error))
+    found = HostArrays() if request.param == "host" else on_gpu()
     yield found
     found.close()
+
+
+def on_gpu(stream=None):
+    try:
+        return GPUArrays(stream)
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
 
 
 def connection(kernel_count=2, sparsity=0.5, size=(PRE, POST)):
@@ -121,6 +122,16 @@ def test_many_neurons_most_of_them_without_synapses(arrays):
     assert topology.size == 9
     x, g = activity("real", 2, 70), gradient(2, 65)
     compare(arrays, topology, weight, x, g, {})
+
+
+@pytest.mark.cuda
+def test_on_the_default_stream():
+    """It has no handle, and stays when queues are closed."""
+    for _ in range(2):
+        arrays = on_gpu(0)
+        topology, weight = connection()
+        compare(arrays, topology, weight, activity("real", 3), gradient(3), {})
+        arrays.close()
 
 
 def test_one_synapse(arrays):

@@ -82,12 +82,22 @@ static int cuCtxSynchronize() {
 
 // ---- streams and events
 
+// The default stream has no object but a number; it waits for no other stream here, as all others are made not to.
+static Stream* const DEFAULT_STREAM = reinterpret_cast<Stream*>(1);
+static Stream* default_stream() {
+    static Stream* const one = new Stream;
+    auto& streams = machine().streams;
+    if (std::find(streams.begin(), streams.end(), one) == streams.end()) streams.push_back(one);
+    return one;
+}
+
 static Stream* known(Stream* s, const char* function) {
+    if (s == DEFAULT_STREAM) return default_stream();
     for (Stream* each : machine().streams)
         if (each == s && !s->destroyed) return s;
     die(std::string(function) + " of a stream that is not there");
 }
-#define KNOWN(s) known(s, __func__)
+#define KNOWN(s) (s = known(s, __func__))
 
 static int cuStreamCreateWithPriority(Stream** out, unsigned flags, int) {
     LOCKED;
@@ -98,6 +108,7 @@ static int cuStreamCreateWithPriority(Stream** out, unsigned flags, int) {
 }
 static int cuStreamDestroy(Stream* s) {
     LOCKED;
+    if (s == DEFAULT_STREAM) die("the default stream is destroyed");
     if (KNOWN(s)->recording) die("a stream that records is destroyed");
     return s->destroyed = true, SUCCESS;  // what waits is still done
 }

@@ -56,8 +56,9 @@ class GPUArrays:
 
     def __init__(self, stream: int | None = None) -> None:
         from genn_delays.backends.cuda.real import CudaDevice
+        from genn_delays.backends.cuda.real_sharing import SharingCudaDevice
 
-        self.device = CudaDevice(0, stream)
+        self.device = CudaDevice() if stream is None else SharingCudaDevice(0, stream)
         self.stream = int(self.device.stream.handle)
         self.queue = Queue(self.empty, 0, self.stream if stream is None else stream)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ...errors import BackendUnavailableError, InvalidValueError, OutOfMemoryError, install_extra
 from .compiler import cubin_file
-from .device import Buffer, Device, Foreign, Graph, KernelError, Mark, Memory, Module, contiguous_strides
+from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module
 from .signature import Signature
 from .staging import Staging
 
@@ -26,9 +26,6 @@ BESIDE = 1 << 20
 """Bytes of a copy beside launches: small, so that the few bytes that launches wait for need not wait for it."""
 DRIVERS = {12: "525", 13: "580"}
 """Oldest drivers for the wheels of a version of CUDA."""
-
-DEFAULT_STREAM = 1
-"""Handle of the stream that has none (``CU_STREAM_LEGACY``)."""
 
 LOADS = (12, 4)
 """CUDA version of the oldest drivers that can load a kernel on request."""
@@ -201,22 +198,6 @@ class CudaBuffer(Buffer):
                 self._memory.close()
 
 
-class CudaBorrowed(CudaBuffer):
-    """Memory that a GPU reaches and another owns: an array of another library, or page-locked memory of the host."""
-
-    def __init__(
-        self, device: CudaDevice, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, address: int
-    ) -> None:
-        Buffer.__init__(self, device, name, shape, dtype)
-        self.gpu, self.address = device, address
-
-    def _clear(self) -> None:
-        self.gpu.do("cuMemsetD8Async", self.address, 0, self.nbytes, self.gpu.target.handle)
-
-    def _free(self) -> None:
-        """Nothing to do: whoever owns it gives it back."""
-
-
 class CudaMark(Mark):
     """An event of a GPU's stream."""
 
@@ -319,7 +300,6 @@ class CudaDevice(Device):
 
     Args:
         index: which GPU, counted as in :func:`gpus`.
-        stream: handle of a stream of another library in place of one of its own; 0: the default stream.
 
     Attributes:
         index: which GPU.
@@ -330,7 +310,7 @@ class CudaDevice(Device):
         target: what launches go to, the stream or the graph being recorded.
     """
 
-    def __init__(self, index: int = 0, stream: int | None = None) -> None:
+    def __init__(self, index: int = 0) -> None:
         super().__init__()
         found = gpus()
         if not 0 <= index < len(found):
@@ -341,12 +321,13 @@ class CudaDevice(Device):
         self.core_device = self.core.Device(index)
         self.make_current()
         with _told(self.name):
-            if stream is None:
-                self.stream = self.core_device.create_stream()
-            else:
-                self.stream = self.core.Stream.from_handle(stream or DEFAULT_STREAM)
+            self.stream = self._open_stream()
             self.staging = Staging(self, self.stream)
         self._beside: Staging | None = None
+
+    def _open_stream(self) -> Any:
+        """The stream of launches."""
+        return self.core_device.create_stream()
 
     def beside(self) -> Staging:
         """The page-locked memory for copies that run beside launches."""
@@ -397,34 +378,6 @@ class CudaDevice(Device):
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
         self.make_current()
         return CudaBuffer(self, name, shape, dtype)
-
-    def _view(self, name: str, array: Any, new: bool) -> Foreign:
-        stream = -1 if new else int(self.stream.handle)
-        try:
-            view = self.core.utils.StridedMemoryView.from_any_interface(array, stream_ptr=stream)
-        except (AttributeError, TypeError, ValueError, BufferError, RuntimeError) as error:
-            raise InvalidValueError(
-                f"{name} must be an array of a GPU, with __dlpack__ or __cuda_array_interface__, got a "
-                f"{type(array).__name__}: {error}"
-            ) from error
-        if not view.is_device_accessible or view.device_id != self.index:
-            place = f"GPU {view.device_id}" if view.is_device_accessible else "the host"
-            raise InvalidValueError(f"{name} must lie on GPU {self.index} like the rest, it lies on {place}")
-        shape = tuple(view.shape)
-        return Foreign(int(view.ptr), shape, tuple(view.strides or contiguous_strides(shape)), np.dtype(view.dtype))
-
-    def _borrow(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], address: int) -> Buffer:
-        return CudaBorrowed(self, name, shape, dtype, address)
-
-    def _visible(self, name: str, count: int) -> tuple[Buffer, npt.NDArray[np.int32]]:
-        self.make_current()
-        pinned = self.core.LegacyPinnedMemoryResource().allocate(4 * count)
-        pinned.set_deallocation_stream(self.stream)
-        buffer = CudaBorrowed(self, name, (count,), np.int32, int(pinned.handle))
-        buffer.owner = pinned
-        seen = np.ctypeslib.as_array((ctypes.c_int32 * count).from_address(buffer.address))
-        seen[:] = 0
-        return buffer, seen
 
     def _mark(self) -> Mark:
         self.make_current()

@@ -26,7 +26,8 @@ from ...codegen.environment import environment
 from ...errors import CompileError, InvalidValueError, OutOfMemoryError, unknown
 from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor
-from .device import Buffer, Device, Foreign, Graph, KernelError, Mark, Memory, Module
+from .device import Buffer, Graph, KernelError, Mark, Memory, Module
+from .sharing import Foreign, Sharing
 from .signature import Signature, signatures
 
 FLAGS = (
@@ -257,7 +258,7 @@ def _fault(report: _Report) -> str:
     )  # fmt: skip
 
 
-class ShimDevice(Device):
+class ShimDevice(Sharing):
     """The host as a device.
 
     Args:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...backends.cuda.device import Buffer, Device, Module, contiguous_strides
+from ...backends.cuda.device import Buffer, Module
+from ...backends.cuda.sharing import Sharing, contiguous_strides
 from ...codegen.cuda_ops import FAULTS, emit_cuda_ops
 from ...delays import DelayKernel
 from ...errors import InvalidValueError
@@ -22,7 +23,7 @@ class Queue:
     Args:
         empty: makes an array of float32 on that GPU, of a shape, whose contents do not matter: the allocator of the
             library whose stream it is.
-        device: which GPU, counted as by the driver; a :class:`~genn_delays.backends.cuda.device.Device` for tests.
+        device: which GPU, counted as by the driver; a :class:`~genn_delays.backends.cuda.sharing.Sharing` for tests.
         stream: handle of the stream, 0 for the default one; or an object with ``__cuda_stream__``.
 
     Attributes:
@@ -34,16 +35,16 @@ class Queue:
         BackendUnavailableError: there is no such GPU, or a package is missing.
     """
 
-    def __init__(self, empty: Callable[[tuple[int, ...]], Any], device: int | Device = 0, stream: Any = 0) -> None:
-        if not isinstance(device, Device):
-            from ...backends.cuda.real import CudaDevice
+    def __init__(self, empty: Callable[[tuple[int, ...]], Any], device: int | Sharing = 0, stream: Any = 0) -> None:
+        if not isinstance(device, Sharing):
+            from ...backends.cuda.real_sharing import SharingCudaDevice
 
             handle = stream.__cuda_stream__()[1] if hasattr(stream, "__cuda_stream__") else stream
             if not isinstance(handle, int) or isinstance(handle, bool) or handle < 0:
                 raise InvalidValueError(
                     f"stream must be a handle, a whole number, or have __cuda_stream__, got {stream!r}"
                 )
-            device = CudaDevice(device, handle)
+            device = SharingCudaDevice(device, handle)
         self.device, self.empty = device, empty
         self.lock = threading.RLock()
         self._modules: dict[str, Module] = {}

@@ -106,6 +106,36 @@ def test_a_figure_that_cannot_be_measured_fails_its_part_after_the_others(script
     assert {row["network"] for row in rows} == {str(shape) for shape in long_delays.PUBLISHED}
 
 
+def test_the_pytorch_layer_needs_a_gpu(script, tmp_path):
+    """Elsewhere a sentence says so."""
+    with pytest.raises(script.SkippedError, match="needs a GPU; on the CPU the layer is measured by"):
+        script.measures.torch_layer(script.Where("cpu", tmp_path, lambda **row: None))
+    if not CUDA().availability().available:
+        with pytest.raises(script.SkippedError, match=r"PyTorch (is not installed|.* sees no GPU)"):
+            script.measures.torch_layer(script.Where("cuda", tmp_path, lambda **row: None))
+
+
+@pytest.mark.torch
+def test_what_is_measured_of_the_pytorch_layer(script, monkeypatch):
+    """On this machine's processor, both sides of the comparison."""
+    pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-delays[torch]'")
+    import torch_layer
+
+    for kind in torch_layer.KINDS:
+        found = torch_layer.difference(kind._replace(batch=2), "cpu", 30)
+        torch_layer.check(found, kind)
+        assert set(found["gradients"]) == {"input", "weight", *(["delay"] if kind.kernel else [])}
+        with pytest.raises(script.PartError, match="is not the layer of the CPU"):
+            torch_layer.check(found | {"equal": False}, kind)
+    monkeypatch.syspath_prepend(str(SCRIPT.parents[1] / "torch_layer"))
+    import step_time
+
+    monkeypatch.setattr(step_time, "T", 4)
+    monkeypatch.setattr(step_time, "B", 2)
+    times = torch_layer.step_times((20, 10), "gaussian", "cpu", 1)
+    assert set(times) == {"0.0 ms", "0.875 ms", "0.99 ms", "dense ms"} and min(times.values()) > 0
+
+
 def test_simulations_that_differ_fail_their_part(script, tmp_path, monkeypatch):
     def other_spikes(*words):
         (spikes := Path(words[-1]) / "spikes").mkdir(parents=True)

@@ -35,6 +35,7 @@ PARTS = {
     "accuracy": Part(proofs.accuracy, 90),
     "simulation": Part(proofs.simulation, 90),
     "microcircuit": Part(measures.microcircuit, 240),
+    "torch_layer": Part(measures.torch_layer, 120),
     "ahead": Part(measures.ahead, 60),
     "steps-whole": Part(measures.steps(0), 30),
     "steps": Part(measures.steps(1), 40),

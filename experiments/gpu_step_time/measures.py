@@ -133,6 +133,23 @@ def _object(printed: str) -> Any:
     return json.loads(next(line for line in printed.splitlines() if line.startswith("{")))
 
 
+def torch_layer(where: Where) -> None:
+    """The PyTorch layer beside the one on the CPU, and its step beside the dense convolution on the same GPU."""
+    import torch_layer as layers
+
+    layers.needs_gpu(where.backend)
+    for kind in layers.KINDS:
+        found = layers.difference(kind, "cuda")
+        where.keep(layer=str(kind), **found)
+        layers.check(found, kind)
+    measured = []
+    for size in ((40, 256), (256, 256), (1024, 1024)):
+        for kernel in (None, "gaussian"):
+            measure = partial(layers.step_times, size, kernel, "cuda", 20)
+            measured.append(_measured(where, f"{size[0]} to {size[1]}", f"layer, {kernel or 'fixed'} delays", measure))
+    _all(measured)
+
+
 def profile(where: Where) -> None:
     """Time and traffic of every kernel of a small network's step, inside its graph, by Nsight Compute."""
     tool = shutil.which("ncu") or "/usr/local/cuda/bin/ncu"

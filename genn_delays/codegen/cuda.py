@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..bodies.functions import EXP_NEGATIVE, NORMAL_QUANTILE, PHILOX, SCALED
+from ..delays import DelayKernel
 from ..derive.names import derived_name
 from ..derive.printed import words_of
 from ..derive.transitions import Transitions
@@ -124,19 +126,32 @@ def _add_passes(add: Any, plan: Plan) -> None:
     """The passes over synapses, in the forms that this network has."""
     kernels = {c.kernel.code_name: c.kernel for c in plan.connections if c.kernel}
     taps = sorted({c.gradient_taps for c in plan.connections if c.gradient_taps})
-    if kernels:
+    add_passes(add, forms(plan), kernels.values(), taps)
+
+
+def add_passes(add: Any, forms: Sequence[str], kernels: Iterable[DelayKernel], taps: Sequence[str]) -> None:
+    """The passes over synapses: gather, backgather and correlate.
+
+    Args:
+        add: adds a template with these values.
+        forms: of activity, ``"real"`` and ``"spikes"``.
+        kernels: delay kernels by which synapses are spread over lags.
+        taps: by which gradients are: names of these kernels, or ``"difference"``.
+    """
+    found = {kernel.code_name: kernel for kernel in kernels}
+    if found:
         add("lags")
     for name in taps:
-        if name in kernels:
-            add("taps", kernel=delay_kernel_code(kernels[name], CUDA, 2))
+        if name in found:
+            add("taps", kernel=delay_kernel_code(found[name], CUDA, 2))
         else:
             add(f"taps_{name}")
-    for spread in [False, True] if kernels else [False]:
-        for form in forms(plan):
+    for spread in [False, True] if found else [False]:
+        for form in forms:
             for steps in (STEPS, WORD) if form == "spikes" else (STEPS, MANY_STEPS) if spread else (STEPS,):
                 add("gather", form=form, taps=spread, steps=steps)
         add("backgather", taps=spread)
-    for form in forms(plan):
+    for form in forms:
         add("correlate", form=form, taps=bool(taps))
 
 

@@ -13,6 +13,7 @@ follow the synapses. The code is generated from the templates of backend ``cpu``
 have the same order, and do not depend on the number of threads.
 
 Numbers are float32. :mod:`genn_delays.ops.reference` defines the results with NumPy, in float32 or float64.
+:mod:`genn_delays.ops.cuda` has the same on arrays of a GPU.
 
 Example::
 

@@ -50,23 +50,29 @@ class Spread(NamedTuple):
 
 def spread_of(topology: Topology, position: Any, kernel: Any, width: float | None, dtype: Any = np.float32) -> Spread:
     """The lags at which synapses act, by the arguments of a pass."""
-    kernel = as_delay_kernel(kernel)
-    if kernel is None and width is not None:
-        raise InvalidValueError(f"width {width} is that of a delay kernel: give kernel= too")
+    form, kernel, width = form_of(position is not None, kernel, width)
     if position is None:
-        if kernel is not None:
-            raise InvalidValueError("a delay kernel needs positions, the real-valued delays: give position= [synapse]")
-        return Spread("whole", None, None, 0.0)
+        return Spread(form, None, None, 0.0)
     position = synapse_array("position", position, topology, dtype)
     low, high = float(position.min()), float(position.max())
     if not (low >= 0.0 and high <= topology.max_delay):
         bad = low if not low >= 0.0 else high
         raise InvalidValueError(f"position must lie in [0, {topology.max_delay}] time steps, got {bad}")
+    return Spread(form, position, kernel, width)
+
+
+def form_of(has_position: bool, kernel: Any, width: float | None) -> tuple[str, DelayKernel | None, float]:
+    """The form of the lags, their delay kernel and its width, by which arguments there are."""
+    kernel = as_delay_kernel(kernel)
+    if kernel is None and width is not None:
+        raise InvalidValueError(f"width {width} is that of a delay kernel: give kernel= too")
+    if not has_position and kernel is not None:
+        raise InvalidValueError("a delay kernel needs positions, the real-valued delays: give position= [synapse]")
     if kernel is None:
-        return Spread("difference", position, None, 0.0)
+        return "difference" if has_position else "whole", None, 0.0
     if width is None:
         raise InvalidValueError("a delay kernel needs its width in time steps: give width=, above 0")
-    return Spread("kernel", position, kernel, check_real("width", width, 0.0, open_low=True))
+    return "kernel", kernel, check_real("width", width, 0.0, open_low=True)
 
 
 def synapse_array(what: str, values: Any, topology: Topology, dtype: Any = np.float32) -> Array:

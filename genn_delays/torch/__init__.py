@@ -7,7 +7,7 @@
 - :func:`shrink`: narrows delay kernels from epoch to epoch.
 - :func:`as_module`: a whole described network as one module.
 
-``docs/torch.md`` is the guide.
+Layers compute on the CPU or on CUDA, where they and their input lie. ``docs/torch.md`` is the guide.
 """
 
 from .installed import TorchMissingError

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch.amp import custom_bwd, custom_fwd
 from torch.autograd.function import once_differentiable
 
 from ..delays import DelayKernel
-from ..ops import Activity, Topology, backgather, correlate, gather, reference
+from ..ops import Topology
 from ..ops.arguments import Gradients
+from .places import Lags, Place
 
 
 class Recent(NamedTuple):
@@ -20,7 +21,7 @@ class Recent(NamedTuple):
 
     Attributes:
         x: of the sources, as the passes take it.
-        g: the gradient of the input current, ``[out, time, batch]``.
+        g: the gradient of the input current, as the passes take it.
     """
 
     x: Any
@@ -32,78 +33,58 @@ class Call:
     """The operation's arguments besides its tensors.
 
     Attributes:
+        place: to compute on.
         topology: the synapses.
         kernel, width: the delay kernel, None where there is none or while evaluating.
-        threads: to compute on.
         recent: gets the activity of the backward pass; None where nobody asks for it.
     """
 
+    place: Place
     topology: Topology
     kernel: DelayKernel | None
     width: float | None
-    threads: int
     recent: list[Recent] | None
 
-    def spread(self, position: Any) -> dict[str, Any]:
+    def lags(self, position: Any) -> Lags:
         """The arguments of the passes that concern lags."""
-        return {"position": position, "kernel": self.kernel, "width": self.width}
-
-    def source(self, x: Any) -> Any:
-        """Activity ``[in, time, batch]`` as the passes take it: in double precision they are the definition's."""
-        return x if x.dtype == np.float64 else Activity(x, threads=self.threads)
-
-    def gather(self, x: Any, weight: Any, position: Any) -> Any:
-        if weight.dtype == np.float64:
-            return reference.gather(self.topology, x, weight, **self.spread(position))
-        return gather(self.topology, x, weight, threads=self.threads, **self.spread(position))
-
-    def backgather(self, g: Any, weight: Any, position: Any) -> Any:
-        if weight.dtype == np.float64:
-            return reference.backgather(self.topology, g, weight, **self.spread(position))
-        return backgather(self.topology, g, weight, threads=self.threads, **self.spread(position))
+        return Lags(position, self.kernel, self.width)
 
     def correlate(self, x: Any, g: Any, weight: Any, position: Any) -> Gradients:
-        if weight.dtype == np.float64:
-            return reference.correlate(self.topology, x, g, weight, **self.spread(position))
-        return correlate(self.topology, x, g, weight, threads=self.threads, **self.spread(position))
+        """The gradients of synapses, as tensors."""
+        return self.place.correlate(self.topology, x, g, weight, self.lags(position))
 
 
-def _rows(tensor: Any) -> Any:
-    """``[time, batch, neuron]`` as ``[neuron, time, batch]``: the same memory where it lies so, else a copy."""
-    return tensor.detach().permute(2, 0, 1).contiguous()
+def _forward(ctx: Any, x: Any, weight: Any, position: Any, call: Call) -> Any:
+    ctx.call = call
+    ctx.source, own = call.place.source(x.permute(2, 0, 1))
+    # what was copied cannot be changed any more; for the rest PyTorch keeps watch
+    ctx.save_for_backward(x if own else None, weight, position)
+    return call.place.gather(call.topology, ctx.source, weight, call.lags(position)).permute(1, 2, 0)
 
 
-def _array(tensor: Any) -> Any:
-    return None if tensor is None else tensor.detach().numpy()
+def _backward(ctx: Any, gradient: Any) -> Any:
+    _, weight, position = ctx.saved_tensors
+    call, source, needs = ctx.call, ctx.source, ctx.needs_input_grad
+    g = call.place.felt(gradient.permute(2, 0, 1))
+    of_x = of_weight = of_position = None
+    if needs[0]:
+        of_x = call.place.backgather(call.topology, g, weight, call.lags(position)).permute(1, 2, 0)
+    if needs[1] or needs[2]:
+        of_weight, of_position = call.correlate(source, g, weight, position)
+    if call.recent is not None:
+        call.recent.append(Recent(source, g))
+    return of_x, of_weight, of_position, None
 
 
-class Delayed(torch.autograd.Function):  # type: ignore[misc]
-    """``[time, batch, in] -> [time, batch, out]``; the result is a view of ``[out, time, batch]``."""
+@cache
+def delayed(device_type: str) -> Any:
+    """The operation on a type of device, whose autocast it leaves: ``[time, batch, in] -> [time, batch, out]``; the
+    result is a view of ``[out, time, batch]``."""
 
-    @staticmethod
-    @custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
-    def forward(ctx: Any, x: Any, weight: Any, position: Any, call: Call) -> Any:
-        rows = _rows(x)
-        ctx.call, ctx.source = call, call.source(rows.numpy())
-        # what was copied cannot be changed any more; for the rest PyTorch keeps watch
-        ctx.save_for_backward(x if rows.data_ptr() == x.data_ptr() else None, weight, position)
-        current = call.gather(ctx.source, _array(weight), _array(position))
-        return torch.from_numpy(current).permute(1, 2, 0)
+    class Delayed(torch.autograd.Function):  # type: ignore[misc]
+        """Under autocast in single precision."""
 
-    @staticmethod
-    @custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Any) -> Any:
-        _, weight, position = ctx.saved_tensors
-        call, source, needs = ctx.call, ctx.source, ctx.needs_input_grad
-        g, weight, position = _rows(gradient).numpy(), _array(weight), _array(position)
-        of_x = of_weight = of_position = None
-        if needs[0]:
-            of_x = torch.from_numpy(call.backgather(g, weight, position)).permute(1, 2, 0)
-        if needs[1] or needs[2]:
-            found = call.correlate(source, g, weight, position)
-            of_weight = torch.from_numpy(found.weight)
-            of_position = None if found.position is None else torch.from_numpy(found.position)
-        if call.recent is not None:
-            call.recent.append(Recent(source, g))
-        return of_x, of_weight, of_position, None
+        forward = staticmethod(custom_fwd(_forward, device_type=device_type, cast_inputs=torch.float32))
+        backward = staticmethod(custom_bwd(once_differentiable(_backward), device_type=device_type))
+
+    return Delayed

@@ -14,6 +14,8 @@ from ..rewiring import RewiringRule
 from ..rewiring.slots import Slots
 from .chosen import Rewirable
 from .function import Call, Recent
+from .layer import on_host
+from .places import place_of
 
 
 def slots_of(layer: Rewirable, living: Any) -> Slots:
@@ -49,15 +51,15 @@ def _gradient(layer: Rewirable, s: Synapses) -> Any:
     topology = Topology(
         s.pre, s.post, s.delay, num_pre=layer.in_features, num_post=layer.out_features, max_delay=layer.max_delay
     )
-    dtype = layer.weight.detach().numpy().dtype
     kernel = layer.delay_kernel
-    call = Call(topology, kernel, layer.width, layer.threads or torch.get_num_threads(), None)
-    position = None if kernel is None else s.delay.astype(dtype)
-    one, total = np.ones(s.pre.size, dtype), np.zeros(s.pre.size, dtype)
+    weight = layer.weight
+    call = Call(place_of(weight.device, layer.threads), topology, kernel, layer.width, None)
+    position = None if kernel is None else torch.from_numpy(s.delay.astype(np.float32)).to(weight)
+    one, total = weight.new_ones(s.pre.size), weight.new_zeros(s.pre.size)
     passed: list[Recent] = layer._recent
     for x, g in passed:
         total += call.correlate(x, g, one, position).weight
-    return total
+    return on_host(total)
 
 
 def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule) -> Any:
@@ -70,8 +72,8 @@ def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule) -> Any:
         topology = Topology(
             s.pre, s.post, delay, num_pre=layer.in_features, num_post=layer.out_features, max_delay=layer.max_delay
         )
-        call = Call(topology, None, None, layer.threads or torch.get_num_threads(), None)
-        one = np.ones(s.pre.size, layer.weight.detach().numpy().dtype)
+        call = Call(place_of(layer.weight.device, layer.threads), topology, None, None, None)
+        one = layer.weight.new_ones(s.pre.size)
         total = sum(call.correlate(x, g, one, None).weight for x, g in layer._recent)
-        helps.append(rule.helps(np.asarray(total), sign))
+        helps.append(rule.helps(on_host(total), sign))
     return np.asarray(lags[np.argmax(helps, axis=0)], np.uint16)

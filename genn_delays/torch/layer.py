@@ -19,10 +19,12 @@ from ..neurons import Input, LeakyIntegrate
 from ..ops import Topology
 from ..ops.library import threads_of
 from ..rewiring.signs import dale_signs
-from .function import Call, Delayed, Recent
+from .function import Call, Recent, delayed
+from .places import DTYPES, Place, place_of
 
 MAX_SEED = (1 << 63) - 1
-_DTYPES = (torch.float32, torch.float64)
+MOST_PLACES = 4
+"""That a layer keeps its synapses on: streams of GPUs."""
 _TOPOLOGY = ("pre", "post", "delay")
 
 
@@ -30,7 +32,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     """Sparse synapses with a delay each: ``y[t, b, i] = sum_k w_k x[t - d_k, b, pre_k]`` over the synapses k onto i.
 
     The whole sequence is given at once; what comes before it is zero. Parameters are one number a synapse and there is
-    no array of size in x out. Input of zeros and ones is passed over as lists of spikes. See ``docs/torch.md``.
+    no array of size in x out. Input of zeros and ones is passed over as lists of spikes. It computes on the CPU, or on
+    CUDA after ``.to("cuda")``, queued on PyTorch's current stream. See ``docs/torch.md``.
 
     Args:
         in_features, out_features: number of source and of target neurons.
@@ -51,7 +54,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         batch_first: tensors are ``[batch, time, feature]`` in place of ``[time, batch, feature]``.
         seed: of connectivity, weights and delays, and of what rewiring draws; one of PyTorch's generator where not
             given, so that ``torch.manual_seed`` decides.
-        threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it.
+        threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it. On CUDA it has
+            no meaning.
 
     Attributes:
         weight: parameter ``[synapse]``.
@@ -111,7 +115,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             self.delay = nn.Parameter(position, requires_grad=learn)
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if check_switch("bias", bias) else None)
         self._recent: list[Recent] = []
-        self._negative = np.signbit(values)
+        self._places: dict[Any, Place] = {}
+        self._negative = torch.signbit(self.weight.detach())
         self._penalties: dict[int, Any] = {}
 
     def describe(
@@ -165,17 +170,19 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         if self._recent:  # of the step before
             self._recent = []
         if self.training:
-            self._negative = np.signbit(self.weight.detach().numpy())
+            self._negative = torch.signbit(self.weight.detach())
         spread = self.training and self.delay_kernel is not None
         call = Call(
+            self._place(),
             self.topology,
             self.delay_kernel if spread else None,
             self.width if spread else None,
-            self.threads or torch.get_num_threads(),
             self._recent if self.training else None,
         )
         try:
-            y = Delayed.apply(x.transpose(0, 1) if self.batch_first else x, self.weight, self.delay, call)
+            y = delayed(self.weight.device.type).apply(
+                x.transpose(0, 1) if self.batch_first else x, self.weight, self.delay, call
+            )
         except InvalidValueError as error:
             raise InvalidValueError(f"SparseDelayed: {error}") from error
         if self.bias is not None:
@@ -186,10 +193,30 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         """Delays that the optimiser moved out of [0, max_delay] go back to its ends, as in DCLS."""
         if self.delay is None:
             return
-        with torch.no_grad():
-            low, high = (float(v) for v in torch.aminmax(self.delay))
-            if low < 0.0 or high > self.max_delay:
-                self.delay.clamp_(0.0, float(self.max_delay))
+        # unasked, as to ask a GPU is to wait for it; past autograd's watch, as a second forward pass changes nothing
+        self.delay.data.clamp_(0.0, float(self.max_delay))
+
+    def _place(self) -> Place:
+        """The place to compute on, the one that was used before if there is one."""
+        found = place_of(self.weight.device, self.threads)
+        place = self._places.pop(found.key, found)
+        self._places[found.key] = place  # the most recently used goes to the end (LRU)
+        if len(self._places) > MOST_PLACES:
+            del self._places[next(iter(self._places))]
+        return place
+
+    def check_passes(self) -> None:
+        """Wait for the GPU that the layer is on, and raise an error if a pass there met a number that may not be.
+
+        On the CPU every pass looks before it computes.
+
+        Raises:
+            InvalidValueError: an activity or a weight was not finite.
+        """
+        try:
+            self._place().check()
+        except InvalidValueError as error:
+            raise InvalidValueError(f"SparseDelayed: {error}") from error
 
     def _check(self, x: Any) -> None:
         """Raise an error unless the layer can compute on this tensor."""
@@ -197,13 +224,16 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         shape = f"[{axes}, {self.in_features}]"
         if not isinstance(x, torch.Tensor):
             raise InvalidValueError(f"SparseDelayed input must be a tensor {shape}, got a {type(x).__name__}")
-        if x.device.type != "cpu" or x.layout is not torch.strided:
-            got = f"on {x.device}" if x.layout is torch.strided else f"of layout {x.layout}"
+        if x.layout is not torch.strided:
             raise InvalidValueError(
-                f"SparseDelayed computes on dense CPU tensors, got one {got}; call .cpu() (and .to_dense()) on it, or "
-                'train the whole network with a compiler of backend="cuda"'
+                f"SparseDelayed takes dense tensors, got one of layout {x.layout}: call .to_dense()"
             )
-        cast = torch.is_autocast_enabled("cpu") and x.is_floating_point() and x.dtype != torch.float64
+        if x.device != self.weight.device:
+            raise InvalidValueError(
+                f"SparseDelayed input must be on {self.weight.device} like the layer's weights, got one on {x.device}; "
+                f'call .to("{self.weight.device}") on it, or move the layer'
+            )
+        cast = torch.is_autocast_enabled(x.device.type) and x.is_floating_point() and x.dtype != torch.float64
         if x.dtype != self.weight.dtype and not cast:
             raise InvalidValueError(
                 f"SparseDelayed input must be {self.weight.dtype} like the layer's weights, got {x.dtype}; "
@@ -236,8 +266,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         """Copies of all synapses, sorted by (post, pre): ends, rounded delays and weights."""
         delay = self.topology.delay.copy()
         if self.delay is not None:
-            delay = np.rint(self.delay.detach().clamp(0, self.max_delay).numpy()).astype(np.uint16)
-        weight = self.weight.detach().numpy().astype(np.float32)
+            delay = np.rint(on_host(self.delay.clamp(0, self.max_delay))).astype(np.uint16)
+        weight = on_host(self.weight).astype(np.float32)
         return Synapses(self.topology.pre.copy(), self.topology.post.copy(), delay, weight)
 
     def extra_repr(self) -> str:
@@ -250,16 +280,21 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         return ", ".join([*parts, f"bias={self.bias is not None}", f"batch_first={self.batch_first}"])
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        moved = fn(torch.empty(0, dtype=self.weight.dtype))
-        if moved.device.type != "cpu" or moved.dtype not in _DTYPES:
+        moved = fn(torch.empty(0, dtype=self.weight.dtype, device=self.weight.device))
+        if moved.dtype not in DTYPES.get(moved.device.type, ()):
             raise InvalidValueError(
-                f"SparseDelayed stays on the CPU in torch.float32 (or torch.float64, computed by NumPy, slowly, for "
-                f"gradcheck), got {moved.dtype} on {moved.device}; leave the layer there and move its input and output"
+                "SparseDelayed computes on the CPU or on CUDA in torch.float32 (on the CPU in torch.float64 too, by "
+                f"NumPy, slowly, for gradcheck), got {moved.dtype} on {moved.device}; leave the layer where it is and "
+                "move its input and output"
             )
-        return super()._apply(fn, recurse)
+        place_of(moved.device, self.threads)  # an error now where something is missing
+        self._recent, self._places = [], {}
+        found = super()._apply(fn, recurse)
+        self._negative = self._negative.to(self.weight.device)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": [], "_penalties": {}}
+        return {**self.__dict__, "_recent": [], "_penalties": {}, "_places": {}}
 
     def _numbers(self) -> dict[str, Any]:
         """The contents of a state besides parameters, as tensors."""
@@ -298,7 +333,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self.seed, self.steps = int(found["seed"]), int(found["steps"])
         if self.delay_kernel is not None:
             self.sigma = float(found["sigma"])
-        self._negative = np.signbit(self.weight.detach().numpy())
+        self._negative = torch.signbit(self.weight.detach())
 
     def _check_loaded(self, found: dict[str, Any], weight: Any) -> None:
         """Raise an error if loaded synapses do not fit this layer."""
@@ -316,6 +351,12 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
                 raise InvalidValueError(
                     f"{wrong} of {weight.numel()} weights have not the sign of their source neuron, as dale=True asks"
                 )
+
+
+def on_host(tensor: Any) -> npt.NDArray[Any]:
+    """A tensor's numbers: its own memory on the CPU, a copy of what a GPU holds."""
+    found: npt.NDArray[Any] = tensor.detach().cpu().numpy()
+    return found
 
 
 def _connectivity(given: dict[str, Any], connectivity: Connectivity | None) -> Connectivity:

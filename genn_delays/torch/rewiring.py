@@ -15,6 +15,7 @@ from ..random import Purpose, normal_quantile, philox
 from ..rewiring import RewiringRule
 from .chosen import Rewirable, chosen
 from .growth import grown, slots_of
+from .layer import on_host
 
 
 def rewire(
@@ -121,27 +122,29 @@ def _check(layer: Rewirable, rule: RewiringRule, total: int | None) -> None:
             f"rewire: {type(rule).__name__} grows by the gradient of the last backward pass, and there was none in "
             "training mode; call it after loss.backward() and optimizer.step()"
         )
+    if rule.signed:  # it acts after every step, and waits for a GPU anyway
+        layer.check_passes()
 
 
 def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None) -> int:
     step, layer.steps = layer.steps, layer.steps + 1
-    weight = layer.weight.detach().numpy()
     # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
     _penalise(layer, held[layer.weight][0], rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
     if rule.signed:
-        _keep_signs(layer, rule, held, step)
+        _keep_signs(layer, rule, held, step)  # on the host, as is all that follows
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
     if not asked(f"due of {rule}", rule.due, step, progress):
         return 0
+    layer.check_passes()
     what = f"num_dropped of {rule}"
     size = layer.topology.size
     count = check_count(what, asked(what, rule.num_dropped, size, progress), 0, size)
     moments: list[Any] = []
     if rule.num_moments():
-        moments = [t.numpy() for t in _state(held[layer.weight][0], layer.weight)]
+        moments = [on_host(t) for t in _state(held[layer.weight][0], layer.weight)]
         if len(moments) < rule.num_moments():
             raise InvalidValueError(f"rewire: {rule} reads {rule.num_moments()} moments, the optimizer has fewer")
-    living = ~rule.dropped(weight, count, None, moments)
+    living = ~rule.dropped(on_host(layer.weight), count, None, moments)
     dropped = size - int(living.sum())
     if dropped:
         _replace(layer, living, rule, held, step)
@@ -150,8 +153,8 @@ def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None)
 
 def _keep_signs(layer: Rewirable, rule: RewiringRule, held: Held, step: int) -> None:
     """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
-    weight = layer.weight.detach().numpy()
-    sign = np.where(layer._negative, -1.0, 1.0).astype(weight.dtype)
+    weight = on_host(layer.weight)
+    sign = np.where(on_host(layer._negative), -1.0, 1.0).astype(weight.dtype)
     _, rate = held[layer.weight]
     theta = weight * sign
     if rule.l1 and rule.decoupled_l1:
@@ -161,6 +164,8 @@ def _keep_signs(layer: Rewirable, rule: RewiringRule, held: Held, step: int) -> 
         own = words[layer.topology.delay & 3, np.arange(theta.size)]
         theta += (noise * normal_quantile(own)).astype(theta.dtype)
     np.copysign(np.maximum(theta, 0), sign, out=weight)
+    if layer.weight.device.type != "cpu":  # what is there was a copy
+        layer.weight.copy_(torch.from_numpy(weight))
 
 
 def _penalise(layer: Rewirable, optimizer: Any, l1: float) -> None:
@@ -197,15 +202,15 @@ def _replace(layer: Rewirable, living: Any, rule: RewiringRule, held: Held, step
     for parameter, value in ((layer.weight, born.weight), (layer.delay, born.delay.astype(np.float32))):
         if parameter is None:
             continue
-        _move(parameter, moved, where, torch.from_numpy(value).to(parameter.dtype))
+        _move(parameter, moved, where, torch.from_numpy(value).to(parameter))
         kept = [] if parameter not in held else _state(held[parameter][0], parameter)
         for tensor in [*kept, *([] if parameter.grad is None else [parameter.grad])]:
-            _move(tensor, moved, where, torch.zeros((), dtype=tensor.dtype))
+            _move(tensor, moved, where, tensor.new_zeros(()))
     layer._set(*ends)
-    layer._negative = np.signbit(layer.weight.detach().numpy())
+    layer._negative = torch.signbit(layer.weight.detach())
 
 
 def _move(tensor: Any, origin: Any, born: Any, value: Any) -> None:
     """Numbers of synapses to their new places, and a value for newborn ones."""
-    tensor.copy_(tensor[origin])
-    tensor[born] = value
+    tensor.copy_(tensor[origin.to(tensor.device)])
+    tensor[born.to(tensor.device)] = value

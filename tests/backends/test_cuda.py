@@ -36,7 +36,7 @@ from genn_delays import (
 )
 from genn_delays.backends.cuda import buffers as cuda_buffers
 from genn_delays.backends.cuda import data as cuda_data
-from genn_delays.backends.cuda import work as cuda_work
+from genn_delays.backends.cuda import launches
 from genn_delays.backends.cuda.compiler import compile_cubin, find_compiler
 from genn_delays.codegen.cuda import emit_cuda
 from genn_delays.errors import BackendUnavailableError, OutOfMemoryError, TrainingError
@@ -70,7 +70,7 @@ def test_equals_reference(case):
 @pytest.mark.parametrize("case", CASES[::3], ids=name)
 def test_equals_reference_where_there_are_many_threads(case, monkeypatch):
     """Large networks take other kernels, or more of a synapse's work into one thread: nothing else changes."""
-    monkeypatch.setattr(cuda_work, "FEW_THREADS", 0)
+    monkeypatch.setattr(launches, "FEW_THREADS", 0)
     test_equals_reference(case)
 
 
@@ -233,7 +233,7 @@ def test_rows_longer_than_a_dimension_of_a_grid(monkeypatch):
     """Many steps times lanes are spread over two dimensions; here from the second block of a row on."""
     case = replace(Case.numbered(3), batch_size=40, time_steps=60)
     expected = run(case, "reference")
-    monkeypatch.setattr(cuda_work, "MOST_PIECES", 2)
+    monkeypatch.setattr(launches, "MOST_PIECES", 2)
     loss, gradients, spikes, _ = run(case, CUDAOnHost())
     assert loss == pytest.approx(expected[0], rel=1e-5)
     for found, other in zip(spikes, expected[2], strict=True):

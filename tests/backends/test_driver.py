@@ -68,8 +68,9 @@ TRAINING = (
         (0, [*TRAINING[:2]]),
         (3, [*TRAINING[1:], "-k", "reproducible or (kernel_count and gradient)"]),
         (1, ["tests/simulation/test_cuda_simulations.py", "-k", "28"]),
+        (3, ["tests/ops/test_ops_cuda.py", "-k", "copied or default"]),
     ],
-    ids=["device, late", "device, mixed", "training, late", "training, mixed", "simulation"],
+    ids=["device, late", "device, mixed", "training, late", "training, mixed", "simulation", "passes"],
 )
 def test_what_needs_a_gpu(library, seed, tests):
     """Tests with the marker `cuda`; more of them by ``python tests/stand_in.py SEED ...``."""

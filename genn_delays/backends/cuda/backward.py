@@ -8,7 +8,7 @@ from ...codegen.cuda import STEPS
 from ...plan.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
 from .device import Argument, Arguments
-from .sorting import BLOCK
+from .launches import correlate_warps
 from .work import Work
 
 
@@ -106,9 +106,8 @@ class Backward:
     def _correlate(self, c: ConnectionPlan) -> None:
         """Gradients of a connection's synapses, as many warps each as there are strips of lanes where these are few."""
         w, s, form = self.work, self.work.connection[c.index], self.work.form(c)
-        target, L, warps = w.population[c.target], w.L, 1
-        while 64 * warps <= min(L, BLOCK) and w.few(64 * warps * c.size):
-            warps *= 2
+        target, L = w.population[c.target], w.L
+        warps = correlate_warps(c.size, L)
         shared: Arguments = {
             "x": w.sent(c.source), "g": target["g"], **{name: s[name] for name in ("pre", "post", "weight", "grad")},
             "gain": w.gain(c), "warps": warps, "size": c.size, "T": w.plan.time_steps, "L": L,

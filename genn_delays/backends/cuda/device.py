@@ -45,7 +45,10 @@ class Buffer(ABC):
         nbytes: its size.
         address: where it lies on the device.
         freed: whether it was given back.
+        owner: of the memory, where that is another library's.
     """
+
+    owner: Any = None
 
     def __init__(self, device: Device, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         self.device, self.name, self.shape, self.dtype = device, name, shape, np.dtype(dtype)

@@ -27,11 +27,12 @@ from .device import Arguments, Device, Mark
 from .finder import Finder
 from .forward import Forward
 from .history import Row
+from .launches import planes
 from .learner import CUDALearner
 from .rewiring import Rewiring, index_by_source
 from .sorting import BLOCK
 from .updates import Updates
-from .work import Work, planes
+from .work import Work
 
 Array = npt.NDArray[Any]
 AHEAD = 4

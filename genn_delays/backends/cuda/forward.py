@@ -6,12 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from ...codegen.cuda import MANY_STEPS, STEPS, WORD
 from ...plan.limits import check_most
 from ...plan.plan import PopulationPlan
 from ...random import dropout_threshold
 from .device import Argument, Arguments, Buffer
 from .history import Row
+from .launches import gather_steps
 from .sorting import BLOCK
 from .work import Work
 
@@ -78,9 +78,7 @@ class Forward:
             if c.size == 0:
                 continue
             s, spread = w.connection[c.index], c.kernel is not None and w.how.training
-            more = WORD if w.form(c) == "spikes" else MANY_STEPS if spread else STEPS
-            enough = t1 - t0 > more // 2 and not w.few(p.size * -(-(t1 - t0) // more) * L)
-            steps = more if enough else STEPS
+            steps = gather_steps(w.form(c), spread, p.size, t1 - t0, L)
             w.rows(
                 f"gather_{w.form(c)}{'_taps' if spread else ''}_{steps}", p.size, steps, t1 - t0,
                 w.taps(c) if spread else {}, Isyn=current, x=w.sent(c.source), row_start=s["row_start"], pre=s["pre"],

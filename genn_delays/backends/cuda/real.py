@@ -321,9 +321,13 @@ class CudaDevice(Device):
         self.core_device = self.core.Device(index)
         self.make_current()
         with _told(self.name):
-            self.stream = self.core_device.create_stream()
+            self.stream = self._open_stream()
             self.staging = Staging(self, self.stream)
         self._beside: Staging | None = None
+
+    def _open_stream(self) -> Any:
+        """The stream of launches."""
+        return self.core_device.create_stream()
 
     def beside(self) -> Staging:
         """The page-locked memory for copies that run beside launches."""

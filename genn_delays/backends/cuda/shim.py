@@ -26,7 +26,8 @@ from ...codegen.environment import environment
 from ...errors import CompileError, InvalidValueError, OutOfMemoryError, unknown
 from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor
-from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module
+from .device import Buffer, Graph, KernelError, Mark, Memory, Module
+from .sharing import Foreign, Sharing
 from .signature import Signature, signatures
 
 FLAGS = (
@@ -169,6 +170,18 @@ class ShimBuffer(Buffer):
         self.before = self.data = self.behind = np.empty(0, dtype=np.uint8)
 
 
+class ShimBorrowed(ShimBuffer):
+    """Memory of the host that another library owns; it has no guards."""
+
+    def __init__(
+        self, device: ShimDevice, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, address: int
+    ) -> None:
+        Buffer.__init__(self, device, name, shape, dtype)
+        self.shim, self.address = device, address
+        self.before = self.behind = np.empty(0, dtype=np.uint8)
+        self.data = np.ctypeslib.as_array((ctypes.c_uint8 * self.nbytes).from_address(address))
+
+
 def _between_pages(size: int, pages: str) -> npt.NDArray[np.uint8]:
     """Memory of so many bytes that ends just before, or begins just after, a protected page."""
     page = mmap.PAGESIZE
@@ -245,7 +258,7 @@ def _fault(report: _Report) -> str:
     )  # fmt: skip
 
 
-class ShimDevice(Device):
+class ShimDevice(Sharing):
     """The host as a device.
 
     Args:
@@ -318,6 +331,22 @@ class ShimDevice(Device):
         if needed > self.memory().free:
             raise OutOfMemoryError(f"buffer {name!r} needs {needed:,} bytes, {self.memory().free:,} are free")
         return ShimBuffer(self, name, shape, dtype)
+
+    def _view(self, name: str, array: Any, new: bool) -> Foreign:
+        try:
+            found = array if isinstance(array, np.ndarray) else np.from_dlpack(array)
+        except (AttributeError, TypeError, BufferError, RuntimeError) as error:
+            raise InvalidValueError(f"{name} must be an array of {self.name}, got a {type(array).__name__}") from error
+        strides = tuple(n // found.itemsize for n in found.strides)
+        return Foreign(found.ctypes.data, found.shape, strides, found.dtype)
+
+    def _borrow(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], address: int) -> Buffer:
+        return ShimBorrowed(self, name, shape, dtype, address)
+
+    def _visible(self, name: str, count: int) -> tuple[Buffer, npt.NDArray[np.int32]]:
+        buffer = self.allocate(name, count, np.int32)
+        assert isinstance(buffer, ShimBuffer)
+        return buffer, buffer.data.view(np.int32)
 
     def _mark(self) -> Mark:
         return ShimMark(self, self._done + len(self._waiting))

@@ -15,15 +15,10 @@ from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
 from .buffers import allocate, allocate_population, connection_shapes, lanes_of, most_taps, scratch_shapes
 from .device import Argument, Arguments, Buffer, Device, Graph
 from .history import History
+from .launches import MOST_BLOCKS, few, launch_rows
 from .sorting import BLOCK, blocks
 
 Array = npt.NDArray[Any]
-MOST_PIECES = 65_535
-"""CUDA's limit of a grid's second and third dimension."""
-MOST_BLOCKS = 4096
-"""Of kernels whose threads share what only the device knows: enough to fill a GPU, few to find there is nothing."""
-FEW_THREADS = 1 << 17
-"""Fewer threads leave processors of a large GPU without work: 1,000 on each of 132."""
 MOST_GRAPHS = 64
 """That are kept: each takes memory of the host and of the device, and rewiring by chance may ask for ever more."""
 
@@ -74,18 +69,11 @@ class Work:
         self, kernel: str, neurons: int, of_thread: int, steps: int, /, *groups: Arguments, **named: Argument
     ) -> None:
         """Run a kernel with a block for each piece of a row of each neuron; so many of the steps are a thread's."""
-        if neurons and steps:
-            pieces = blocks(-(-steps // of_thread) * self.L)  # whole warps, each with steps of a strip of lanes
-            self.module.launch(kernel, (neurons, *planes(pieces)), BLOCK, *groups, named)
-
-    def few(self, threads: int) -> bool:
-        """True if so many threads leave most of a GPU idle; it depends on their number alone, so that every GPU does
-        the same."""
-        return threads < FEW_THREADS
+        launch_rows(self.module, kernel, neurons, of_thread, steps, self.L, *groups, **named)
 
     def row_threads(self, rows: int) -> int:
         """Threads of the blocks that each sum a whole row of activity: the more, the fewer rows there are."""
-        return BLOCK * 4 if self.few(BLOCK * rows) else BLOCK
+        return BLOCK * 4 if few(BLOCK * rows) else BLOCK
 
     def form(self, c: ConnectionPlan) -> str:
         """The form of activity that a connection's source sends, which is part of its kernels' names."""
@@ -174,9 +162,3 @@ class Work:
         if len(self.graphs) > MOST_GRAPHS:
             del self.graphs[next(iter(self.graphs))]
         graph.launch()
-
-
-def planes(pieces: int) -> tuple[int, int]:
-    """A grid's second and third dimension for at least so many pieces."""
-    planes = -(-pieces // MOST_PIECES)
-    return -(-pieces // planes), planes

@@ -94,7 +94,8 @@ static void run(const Kernel& kernel, const ShimLaunch& launch, const std::vecto
 
 static int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** parameters, void**) {
     LOCKED;
-    KNOWN(config->stream);
+    Stream* stream = config->stream;
+    KNOWN(stream);
     if (config->num_attributes) die("cuLaunchKernelEx with attributes");
     if (const int result = load(kernel)) return result;  // the first launch loads it
     ShimLaunch launch = {};
@@ -105,5 +106,5 @@ static int cuLaunchKernelEx(const LaunchConfig* config, Kernel* kernel, void** p
     std::vector<uint64_t> slots(kernel->sizes.size());
     for (size_t k = 0; k < slots.size(); ++k) memcpy(&slots[k], parameters[k], kernel->sizes[k]);
     const Kernel copy = *kernel;
-    return machine().add(config->stream, Work{[=] { run(copy, launch, slots); }, nullptr});
+    return machine().add(stream, Work{[=] { run(copy, launch, slots); }, nullptr});
 }

@@ -82,12 +82,22 @@ static int cuCtxSynchronize() {
 
 // ---- streams and events
 
+// The default stream has no object but a number; it waits for no other stream here, as all others are made not to.
+static Stream* const DEFAULT_STREAM = reinterpret_cast<Stream*>(1);
+static Stream* default_stream() {
+    static Stream* const one = new Stream;
+    auto& streams = machine().streams;
+    if (std::find(streams.begin(), streams.end(), one) == streams.end()) streams.push_back(one);
+    return one;
+}
+
 static Stream* known(Stream* s, const char* function) {
+    if (s == DEFAULT_STREAM) return default_stream();
     for (Stream* each : machine().streams)
         if (each == s && !s->destroyed) return s;
     die(std::string(function) + " of a stream that is not there");
 }
-#define KNOWN(s) known(s, __func__)
+#define KNOWN(s) (s = known(s, __func__))
 
 static int cuStreamCreateWithPriority(Stream** out, unsigned flags, int) {
     LOCKED;
@@ -98,6 +108,7 @@ static int cuStreamCreateWithPriority(Stream** out, unsigned flags, int) {
 }
 static int cuStreamDestroy(Stream* s) {
     LOCKED;
+    if (s == DEFAULT_STREAM) die("the default stream is destroyed");
     if (KNOWN(s)->recording) die("a stream that records is destroyed");
     return s->destroyed = true, SUCCESS;  // what waits is still done
 }
@@ -191,6 +202,11 @@ static int cuMemFreeHost(void* at) {  // waits, as the driver does
     free(at);
     return SUCCESS;
 }
+static int cuPointerGetAttribute(void* out, int attribute, Address address) {
+    LOCKED;
+    if (attribute != 9) die("cuPointerGetAttribute of " + std::to_string(attribute));  // the device's number
+    return machine().inside(address, 1) ? (*static_cast<int*>(out) = 0, SUCCESS) : INVALID_VALUE;
+}
 
 // Copies and fills whose memory has to be there when they are done.
 static int touch(Stream* s, Address address, size_t size, std::function<void()> run) {
@@ -255,7 +271,7 @@ static const std::map<std::string, void*> FUNCTIONS = {
     FUNCTION(cuDeviceGetMemPool), FUNCTION(cuMemPoolSetAttribute), FUNCTION(cuMemPoolGetAttribute),
     FUNCTION(cuMemGetInfo), FUNCTION(cuMemAllocFromPoolAsync), FUNCTION(cuMemFreeAsync), FUNCTION(cuMemAllocHost),
     FUNCTION(cuMemFreeHost), FUNCTION(cuMemcpyHtoDAsync), FUNCTION(cuMemcpyDtoHAsync), FUNCTION(cuMemsetD8Async),
-    FUNCTION(cuMemsetD16Async), FUNCTION(cuMemsetD32Async), FUNCTION(cuLibraryLoadData), FUNCTION(cuLibraryUnload),
+    FUNCTION(cuMemsetD16Async), FUNCTION(cuMemsetD32Async), FUNCTION(cuPointerGetAttribute), FUNCTION(cuLibraryLoadData), FUNCTION(cuLibraryUnload),
     FUNCTION(cuLibraryGetKernel), FUNCTION(cuKernelGetFunction), FUNCTION(cuFuncLoad), FUNCTION(cuFuncIsLoaded),
     FUNCTION(cuFuncGetAttribute), FUNCTION(cuLaunchKernelEx), FUNCTION(cuStreamBeginCapture),
     FUNCTION(cuStreamEndCapture), FUNCTION(cuStreamIsCapturing), FUNCTION(cuStreamGetCaptureInfo),

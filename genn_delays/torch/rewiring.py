@@ -15,6 +15,7 @@ from ..random import Purpose, normal_quantile, philox
 from ..rewiring import REWIRING, RewiringRule, as_rewiring
 from .growth import grown
 from .layer import SparseDelayed, layers_of
+from .newborn import BIRTH, Holder, bear, correct, prepare
 
 
 def rewire(
@@ -23,8 +24,10 @@ def rewire(
     """Drop synapses by a rule and grow as many elsewhere. Call it after every ``optimizer.step()``.
 
     Weights, delays and everything that the optimiser keeps of each synapse go with their synapse; a newborn one begins
-    with a weight of 1e-12 and an optimiser's state of zero. PyTorch's Adam counts steps once for all synapses, which
-    is wrong for newborn ones; :class:`genn_delays.torch.Adam` has one for each.
+    with a weight of 1e-12 and an optimiser's state of zero. PyTorch's Adam, AdamW and Adamax count steps once for all
+    synapses, newborn ones included, whose steps would be too long: after each step they get that of an optimiser as
+    young as they are, by the learning rate that the optimiser has now (so let schedulers step after it). NAdam and
+    RAdam are left as they are.
 
     Rules that keep signs (DEEP R) do so here: a weight whose sign the step has changed is set to zero. Their `l1` is
     added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).
@@ -54,8 +57,8 @@ def rewire(
         return sum(_rewire(layer, rule, found, total) for layer, found in zip(layers, held, strict=True))
 
 
-Held = dict[Any, tuple[Any, float]]
-"""By parameter its optimiser and its learning rate."""
+Held = dict[Any, Holder]
+"""By parameter its optimiser."""
 
 
 def _rule(rule: Any) -> RewiringRule:
@@ -76,25 +79,25 @@ def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
         for o in optimizers:
             for group in o.param_groups:
                 if any(p is parameter for p in group["params"]):
-                    found[parameter] = (o, float(group["lr"]))
+                    found[parameter] = Holder(o, group)
         if parameter not in found:
             kinds = ", ".join(type(o).__name__ for o in optimizers)
             raise InvalidValueError(
                 f"rewire: the optimizer ({kinds}) does not hold the {name} of SparseDelayed({layer.in_features}, "
                 f"{layer.out_features}); give the one that was made with module.parameters()"
             )
-        _state(found[parameter][0], parameter)
+        _state(found[parameter].optimizer, parameter)
     return found
 
 
-def _state(optimizer: Any, parameter: Any) -> list[Any]:
-    """The tensors that an optimiser keeps of a parameter, one number a synapse each."""
+def _state(optimizer: Any, parameter: Any) -> dict[str, Any]:
+    """The tensors that an optimiser keeps of a parameter, one number a synapse each, by name."""
     if isinstance(optimizer, torch.optim.LBFGS):  # what it keeps is there after its first step only
         raise InvalidValueError("rewire: LBFGS keeps gradients that cannot go with synapses; use SGD, Adam or AdamW")
-    found = []
+    found = {}
     for name, value in optimizer.state.get(parameter, {}).items():
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-            found.append(value)
+            found[name] = value
         elif not (value is None or isinstance(value, (int, float)) or getattr(value, "numel", int)() == 1):
             raise InvalidValueError(
                 f"rewire: {type(optimizer).__name__} keeps {name!r}, which is not one number a synapse and cannot go "
@@ -131,8 +134,10 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
 def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
     step, layer.steps = layer.steps, layer.steps + 1
     weight = layer.weight.detach().numpy()
+    for parameter, holder in held.items():
+        correct(parameter, holder)
     # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
-    _penalise(layer, held[layer.weight][0], rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
+    _penalise(layer, held[layer.weight].optimizer, rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
     if rule.signed:
         _keep_signs(layer, rule, held, step)
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
@@ -143,7 +148,8 @@ def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | N
     count = check_count(what, asked(what, rule.num_dropped, size, progress), 0, size)
     moments: list[Any] = []
     if rule.num_moments():
-        moments = [t.numpy() for t in _state(held[layer.weight][0], layer.weight)]
+        kept = _state(held[layer.weight].optimizer, layer.weight)
+        moments = [tensor.numpy() for name, tensor in kept.items() if name != BIRTH]
         if len(moments) < rule.num_moments():
             raise InvalidValueError(f"rewire: {rule} reads {rule.num_moments()} moments, the optimizer has fewer")
     living = ~rule.dropped(weight, count, None, moments)
@@ -157,7 +163,7 @@ def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int)
     """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
     weight = layer.weight.detach().numpy()
     sign = np.where(layer._negative, -1.0, 1.0).astype(weight.dtype)
-    _, rate = held[layer.weight]
+    rate = held[layer.weight].rate
     theta = weight * sign
     if rule.l1 and rule.decoupled_l1:
         theta -= rate * rule.l1
@@ -208,9 +214,14 @@ def _replace(layer: SparseDelayed, living: Any, rule: RewiringRule, held: Held, 
         if parameter is None:
             continue
         _move(parameter, moved, where, torch.from_numpy(value).to(parameter.dtype))
-        kept = [] if parameter not in held else _state(held[parameter][0], parameter)
-        for tensor in [*kept, *([] if parameter.grad is None else [parameter.grad])]:
+        kept = [] if parameter.grad is None else [parameter.grad]
+        if parameter in held:
+            prepare(parameter, held[parameter])
+            kept += _state(held[parameter].optimizer, parameter).values()
+        for tensor in kept:
             _move(tensor, moved, where, torch.zeros((), dtype=tensor.dtype))
+        if parameter in held:
+            bear(parameter, held[parameter], where)
     layer._set(*ends)
     layer._negative = np.signbit(layer.weight.detach().numpy())
 

@@ -14,10 +14,10 @@ class Adam(torch.optim.Optimizer):  # type: ignore[misc]
     """Adam (Kingma & Ba 2015, arXiv 1412.6980) whose bias correction knows how old each synapse is.
 
     PyTorch's own counts steps once for a whole tensor: a synapse that :func:`~genn_delays.torch.rewire` has grown, with
-    moments of zero, is then taken for an old one. With the usual betas its first steps are a quarter too short early in
-    training and in the end ``(1 - beta1) / sqrt(1 - beta2)`` = 3.2 times too long. Here the count is a state of each
-    synapse, zero at birth, as in this library's own training; it takes 4 more bytes a synapse. For all other parameters
-    both compute the same.
+    moments of zero, is then taken for an old one. With the usual betas its first steps would be a quarter too short
+    early in training and in the end ``(1 - beta1) / sqrt(1 - beta2)`` = 3.2 times too long; `rewire` puts them right
+    afterwards. Here the count is a state of each synapse, zero at birth, as in this library's own training, and nothing
+    has to be put right. Both take 4 more bytes a synapse and compute the same, to rounding.
 
     Args:
         params: as every PyTorch optimiser takes them, groups included.

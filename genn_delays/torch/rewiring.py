@@ -16,6 +16,7 @@ from ..rewiring import RewiringRule
 from .chosen import Rewirable, chosen
 from .growth import grown, slots_of
 from .layer import on_host
+from .newborn import BIRTH, Holder, bear, correct, prepare
 
 
 def rewire(
@@ -24,8 +25,10 @@ def rewire(
     """Drop synapses by a rule and grow as many elsewhere. Call it after every ``optimizer.step()``.
 
     Weights, delays and everything that the optimiser keeps of each synapse go with their synapse; a newborn one begins
-    with a weight of 1e-12 and an optimiser's state of zero. PyTorch's Adam counts steps once for all synapses, which
-    is wrong for newborn ones; :class:`genn_delays.torch.Adam` has one for each.
+    with a weight of 1e-12 and an optimiser's state of zero. PyTorch's Adam, AdamW and Adamax count steps once for all
+    synapses, newborn ones included, whose steps would be too long: after each step they get that of an optimiser as
+    young as they are, by the learning rate that the optimiser has now (so let schedulers step after it). NAdam and
+    RAdam are left as they are.
 
     Rules that keep signs (DEEP R) do so here: a weight whose sign the step has changed is set to zero. Their `l1` is
     added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).
@@ -57,8 +60,8 @@ def rewire(
         return sum(_rewire(layer, own, found, total) for layer, own, found in each)
 
 
-Held = dict[Any, tuple[Any, float]]
-"""By parameter its optimiser and its learning rate."""
+Held = dict[Any, Holder]
+"""By parameter its optimiser."""
 
 
 def _held(layer: Rewirable, optimizers: list[Any]) -> Held:
@@ -72,25 +75,25 @@ def _held(layer: Rewirable, optimizers: list[Any]) -> Held:
         for o in optimizers:
             for group in o.param_groups:
                 if any(p is parameter for p in group["params"]):
-                    found[parameter] = (o, float(group["lr"]))
+                    found[parameter] = Holder(o, group)
         if parameter not in found:
             kinds = ", ".join(type(o).__name__ for o in optimizers)
             raise InvalidValueError(
                 f"rewire: the optimizer ({kinds}) does not hold the {name} of {layer.named}; give the one that was "
                 "made with module.parameters()"
             )
-        _state(found[parameter][0], parameter)
+        _state(found[parameter].optimizer, parameter)
     return found
 
 
-def _state(optimizer: Any, parameter: Any) -> list[Any]:
-    """The tensors that an optimiser keeps of a parameter, one number a synapse each."""
+def _state(optimizer: Any, parameter: Any) -> dict[str, Any]:
+    """The tensors that an optimiser keeps of a parameter, one number a synapse each, by name."""
     if isinstance(optimizer, torch.optim.LBFGS):  # what it keeps is there after its first step only
         raise InvalidValueError("rewire: LBFGS keeps gradients that cannot go with synapses; use SGD, Adam or AdamW")
-    found = []
+    found = {}
     for name, value in optimizer.state.get(parameter, {}).items():
         if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-            found.append(value)
+            found[name] = value
         elif not (value is None or isinstance(value, (int, float)) or getattr(value, "numel", int)() == 1):
             raise InvalidValueError(
                 f"rewire: {type(optimizer).__name__} keeps {name!r}, which is not one number a synapse and cannot go "
@@ -128,8 +131,10 @@ def _check(layer: Rewirable, rule: RewiringRule, total: int | None) -> None:
 
 def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None) -> int:
     step, layer.steps = layer.steps, layer.steps + 1
+    for parameter, holder in held.items():
+        correct(parameter, holder)
     # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
-    _penalise(layer, held[layer.weight][0], rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
+    _penalise(layer, held[layer.weight].optimizer, rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
     if rule.signed:
         _keep_signs(layer, rule, held, step)  # on the host, as is all that follows
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
@@ -141,7 +146,8 @@ def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None)
     count = check_count(what, asked(what, rule.num_dropped, size, progress), 0, size)
     moments: list[Any] = []
     if rule.num_moments():
-        moments = [on_host(t) for t in _state(held[layer.weight][0], layer.weight)]
+        kept = _state(held[layer.weight].optimizer, layer.weight)
+        moments = [on_host(tensor) for name, tensor in kept.items() if name != BIRTH]
         if len(moments) < rule.num_moments():
             raise InvalidValueError(f"rewire: {rule} reads {rule.num_moments()} moments, the optimizer has fewer")
     living = ~rule.dropped(on_host(layer.weight), count, None, moments)
@@ -155,7 +161,7 @@ def _keep_signs(layer: Rewirable, rule: RewiringRule, held: Held, step: int) -> 
     """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
     weight = on_host(layer.weight)
     sign = np.where(on_host(layer._negative), -1.0, 1.0).astype(weight.dtype)
-    _, rate = held[layer.weight]
+    rate = held[layer.weight].rate
     theta = weight * sign
     if rule.l1 and rule.decoupled_l1:
         theta -= rate * rule.l1
@@ -203,9 +209,14 @@ def _replace(layer: Rewirable, living: Any, rule: RewiringRule, held: Held, step
         if parameter is None:
             continue
         _move(parameter, moved, where, torch.from_numpy(value).to(parameter))
-        kept = [] if parameter not in held else _state(held[parameter][0], parameter)
-        for tensor in [*kept, *([] if parameter.grad is None else [parameter.grad])]:
+        kept = [] if parameter.grad is None else [parameter.grad]
+        if parameter in held:
+            prepare(parameter, held[parameter])
+            kept += _state(held[parameter].optimizer, parameter).values()
+        for tensor in kept:
             _move(tensor, moved, where, tensor.new_zeros(()))
+        if parameter in held:
+            bear(parameter, held[parameter], where)
     layer._set(*ends)
     layer._negative = torch.signbit(layer.weight.detach())
 

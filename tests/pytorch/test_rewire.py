@@ -131,22 +131,63 @@ def test_our_adam_is_pytorchs_for_synapses_of_one_age():
     assert torch.allclose(found[0].delay, found[1].delay, atol=1e-5)
 
 
-def test_our_adam_takes_a_newborn_synapse_for_young():
-    """Its first step is as long as every synapse's first step, the learning rate; PyTorch's is not."""
-    longest = {}
+COUNTING = {
+    "ours": {},
+    "Adam": {},
+    "Adam, amsgrad": {"amsgrad": True, "eps": 1e-3},
+    "Adam, decay": {"weight_decay": 0.1, "maximize": True},
+    "AdamW": {"weight_decay": 0.1},
+    "Adamax": {},
+}
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_newborn_synapses_take_the_steps_of_a_fresh_optimiser(name):
+    """PyTorch's own count is that of the whole tensor; weights and delays are learned by groups of their own."""
+    kind = Adam if name == "ours" else getattr(torch.optim, name.partition(",")[0])
+
+    def optimizer_of(weight, delay, betas=(0.5, 0.99)):
+        groups = [{"params": [weight]}, {"params": [delay], "lr": 0.1}]
+        return kind(groups, lr=0.01, betas=betas, **COUNTING[name])
+
+    own = layer(delay_kernel="gaussian")
+    optimizer, rule = optimizer_of(own.weight, own.delay), gd.SET(interval=60)
+    for k in range(60):
+        known = by_synapse(own, own.weight.detach()).keys()
+        step(own, optimizer, k)
+        rewire(own, rule, optimizer)
+    born = [k for k, synapse in enumerate(by_synapse(own, own.weight.detach())) if synapse not in known]
+    assert len(born) > 5
+    few = [torch.nn.Parameter(p.detach()[born].clone()) for p in (own.weight, own.delay)]
+    fresh = optimizer_of(*few)
+    for k in range(5):
+        step(own, optimizer, 60 + k)
+        if k == 3:
+            rewire(own, rule, optimizer)  # a second time after one step changes nothing
+        assert rewire(own, rule, optimizer) == 0
+        for alone, parameter in zip(few, (own.weight, own.delay), strict=True):
+            alone.grad = parameter.grad[born].clone()
+        few[1].data.clamp_(0, LAGS)  # as the layer's forward pass does
+        fresh.step()
+        assert torch.allclose(own.weight.detach()[born], few[0], rtol=1e-5, atol=1e-8)
+        assert torch.allclose(own.delay.detach()[born], few[1], rtol=1e-5)
+
+
+def test_pytorchs_adam_trains_as_ours_does():
+    """Over many generations of synapses."""
+    found = []
     for kind in (Adam, torch.optim.Adam):
-        own = layer()
-        optimizer = kind(own.parameters(), 0.01, betas=(0.5, 0.99))
+        own = layer(delay_kernel="gaussian")
+        optimizer, total = kind(own.parameters(), 0.05), 0
         for k in range(60):
             step(own, optimizer, k)
-        known = by_synapse(own, own.weight.detach()).keys()
-        rewire(own, gd.SET(interval=1), optimizer)
-        before = by_synapse(own, own.weight.detach())
-        step(own, optimizer, 60)
-        after = by_synapse(own, own.weight.detach())
-        longest[kind] = max(abs(after[key] - before[key]) for key in before.keys() - known)
-    assert longest[Adam] == pytest.approx(0.01, rel=1e-3)
-    assert longest[torch.optim.Adam] > 0.03
+            total += rewire(own, gd.DeepR(l1=0.01, growth="gradient"), optimizer)
+        found.append((own, total))
+    (ours, replaced), (theirs, same) = found
+    assert replaced == same > 40
+    assert np.array_equal(ours.topology.pre, theirs.topology.pre)
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-5)
+    assert torch.allclose(ours.delay, theirs.delay, atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"lr": -1.0}, {"betas": (0.9, 1.0)}, {"betas": 0.9}, {"eps": -1.0}])

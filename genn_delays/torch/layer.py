@@ -20,6 +20,7 @@ from ..ops import Topology
 from ..ops.library import threads_of
 from ..rewiring.signs import dale_signs
 from .function import Call, Delayed, Recent
+from .penalty import penalise
 
 MAX_SEED = (1 << 63) - 1
 _DTYPES = (torch.float32, torch.float64)
@@ -112,7 +113,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if check_switch("bias", bias) else None)
         self._recent: list[Recent] = []
         self._negative = np.signbit(values)
-        self._penalties: dict[int, Any] = {}
+        self._l1 = 0.0
 
     def describe(
         self, max_delay: int | None = None, delay_kernel: Any = None, *, seed: int | None = None
@@ -217,6 +218,20 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         """The same with the kernel's offset, as the passes take it."""
         return None if self.delay_kernel is None else self._sigma + self.delay_kernel.offset
 
+    @property
+    def l1(self) -> float:
+        """The L1 penalty of the optimiser's next step: ``l1 sign(w)`` is added to the gradient of the weights.
+
+        :func:`~genn_delays.torch.rewire` sets it to that of its rule and the step sets it back to 0. To be set at will.
+        """
+        return self._l1
+
+    @l1.setter
+    def l1(self, value: float) -> None:
+        self._l1 = check_real("l1", value, 0.0)
+        if self._l1:
+            penalise(self)
+
     # --- reading, moving, saving -------------------------------------------------------------------------------------
 
     def synapses(self) -> Synapses:
@@ -246,13 +261,18 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": [], "_penalties": {}}
+        return {**self.__dict__, "_recent": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.l1 = self._l1  # a copy waits for its own optimiser
 
     def _numbers(self) -> dict[str, Any]:
         """The contents of a state besides parameters, as tensors."""
         arrays = (getattr(self.topology, name) for name in _TOPOLOGY)
         found = {f"topology.{n}": torch.from_numpy(a.astype(np.int32)) for n, a in zip(_TOPOLOGY, arrays, strict=True)}
         found |= {"seed": torch.tensor(self.seed), "steps": torch.tensor(self.steps)}
+        found["l1"] = torch.tensor(self._l1, dtype=torch.float64)
         return found if self.delay_kernel is None else found | {"sigma": torch.tensor(self._sigma, dtype=torch.float64)}
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -282,7 +302,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         if len(found) < len(names) or len(error_msgs) > before:
             return
         self._set(*(found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY))
-        self.seed, self.steps = int(found["seed"]), int(found["steps"])
+        self.seed, self.steps, self.l1 = int(found["seed"]), int(found["steps"]), float(found["l1"])
         if self.delay_kernel is not None:
             self.sigma = float(found["sigma"])
         self._negative = np.signbit(self.weight.detach().numpy())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ def rewire(
     is wrong for newborn ones; :class:`genn_delays.torch.Adam` has one for each.
 
     Rules that keep signs (DEEP R) do so here: a weight whose sign the step has changed is set to zero. Their `l1` is
-    added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).
+    added to the gradient in the optimiser's step that follows (``layer.l1``), or acts here, if ``decoupled_l1``.
 
     Args:
         module: a :class:`SparseDelayed` layer or a module with such layers.
@@ -131,8 +130,7 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
 def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
     step, layer.steps = layer.steps, layer.steps + 1
     weight = layer.weight.detach().numpy()
-    # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
-    _penalise(layer, held[layer.weight][0], rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
+    layer.l1 = rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0
     if rule.signed:
         _keep_signs(layer, rule, held, step)
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
@@ -166,25 +164,6 @@ def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int)
         own = words[layer.topology.delay & 3, np.arange(theta.size)]
         theta += (noise * normal_quantile(own)).astype(theta.dtype)
     np.copysign(np.maximum(theta, 0), sign, out=weight)
-
-
-def _penalise(layer: SparseDelayed, optimizer: Any, l1: float) -> None:
-    """Let every further step of an optimiser add ``l1 sign(w)`` to the gradient of living synapses."""
-    known = layer._penalties.get(id(optimizer))
-    if known is not None and known[0]() is optimizer:
-        known[1][0] = l1
-        return
-    if not l1:
-        return
-    strength, own = [l1], weakref.ref(layer)
-
-    def before_step(*_: Any) -> None:
-        here = own()
-        if here is not None and here.weight.grad is not None and strength[0]:
-            here.weight.grad.add_(here.weight.detach().sign(), alpha=strength[0])
-
-    optimizer.register_step_pre_hook(before_step)
-    layer._penalties[id(optimizer)] = (weakref.ref(optimizer), strength)
 
 
 def _replace(layer: SparseDelayed, living: Any, rule: RewiringRule, held: Held, step: int) -> None:

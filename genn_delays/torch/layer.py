@@ -20,6 +20,7 @@ from ..ops import Topology
 from ..ops.library import threads_of
 from ..rewiring.signs import dale_signs
 from .function import Call, Delayed, Recent
+from .mark import Seen, check_mark, mark_of
 from .penalty import penalise
 
 MAX_SEED = (1 << 63) - 1
@@ -137,6 +138,17 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         """Other synapses, as many as before."""
         self.topology = self._topology(pre, post, delay)
         self._recent = []
+        self._marked = mark_of(self.topology)
+        mark = torch.tensor(self._marked, dtype=torch.float64, device="cpu")
+        if "_mark" in self._buffers:
+            self._mark.copy_(mark)
+        else:  # it says to which synapses parameters belong, and is copied and averaged along with them
+            self.register_buffer("_mark", mark, persistent=False)
+        self._mark_seen: Seen | None = None
+
+    def _check_mark(self) -> None:
+        """Raise an error if parameters were mixed with those of other synapses."""
+        self._mark_seen = check_mark(self._mark, self._marked, self._mark_seen)
 
     def _topology(self, pre: Any, post: Any, delay: Any) -> Topology:
         return Topology(
@@ -149,6 +161,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     def forward(self, x: Any) -> Any:
         """The input currents of the targets, of the same layout; see the class."""
         self._check(x)
+        self._check_mark()
         self._keep_delays_in_range()
         if self._recent:  # of the step before
             self._recent = []
@@ -236,6 +249,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
 
     def synapses(self) -> Synapses:
         """Copies of all synapses, sorted by (post, pre): ends, rounded delays and weights."""
+        self._check_mark()
         delay = self.topology.delay.copy()
         if self.delay is not None:
             delay = np.rint(self.delay.detach().clamp(0, self.max_delay).numpy()).astype(np.uint16)
@@ -258,10 +272,12 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
                 f"SparseDelayed stays on the CPU in torch.float32 (or torch.float64, computed by NumPy, slowly, for "
                 f"gradcheck), got {moved.dtype} on {moved.device}; leave the layer there and move its input and output"
             )
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        self._mark = self._mark.double()
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": []}
+        return {**self.__dict__, "_recent": [], "_mark_seen": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -276,6 +292,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         return found if self.delay_kernel is None else found | {"sigma": torch.tensor(self._sigma, dtype=torch.float64)}
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        self._check_mark()
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination.update({prefix + name: value for name, value in self._numbers().items()})
 

@@ -1,4 +1,4 @@
-"""DEEP R's L1 penalty: a part of the step that follows `rewire`, and of a layer that is saved, loaded or copied then."""
+"""DEEP R's L1 penalty: a part of the step that follows `rewire`, kept by a layer that is saved or copied before it."""
 
 import copy
 import io

@@ -1,0 +1,50 @@
+"""A number that says to which synapses a layer's parameters belong.
+
+PyTorch's averages of weights and its data-parallel training copy or mix parameters and buffers number by number,
+without the synapses. The mark is a buffer, so it is mixed too, and the layer finds out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from ..errors import InvalidValueError
+from ..ops import Topology
+
+ROUNDING = 1e-9
+"""By which an average of equal marks may differ from them."""
+
+
+def mark_of(topology: Topology) -> float:
+    """A checksum in [0, 1), exact in single precision."""
+    found = zlib.crc32(topology.delay, zlib.crc32(topology.post, zlib.crc32(topology.pre)))
+    return (found >> 8) / 2**24
+
+
+class Seen:
+    """A buffer as it was when it was read last: on a GPU reading waits for all work, so it is read after writing alone.
+
+    Args:
+        mark: the buffer.
+    """
+
+    def __init__(self, mark: Any) -> None:
+        self._mark, self._version = mark, mark._version
+
+    def is_now(self, mark: Any) -> bool:
+        """True if it is the same buffer and nothing was written into it."""
+        return mark is self._mark and not mark.is_inference() and mark._version == self._version
+
+
+def check_mark(mark: Any, own: float, seen: Seen | None) -> Seen | None:
+    """Raise an error if a buffer is not the mark of a layer's own synapses; returns it as it was seen now."""
+    if seen is not None and seen.is_now(mark):
+        return seen
+    if not abs(float(mark) - own) < ROUNDING:
+        raise InvalidValueError(
+            "SparseDelayed: its parameters were copied from, or averaged with, those of a layer with other synapses, "
+            "number by number (as AveragedModel and DistributedDataParallel do); after rewiring give it the other's "
+            "state whole, load_state_dict(other.state_dict()), and average from then on"
+        )
+    return None if mark.is_inference() else Seen(mark)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch.amp import custom_bwd, custom_fwd
-from torch.autograd.function import once_differentiable
 
 from ..delays import DelayKernel
+from ..errors import InvalidValueError
 from ..ops import Activity, Topology, backgather, correlate, gather, reference
 from ..ops.arguments import Gradients
 
@@ -77,8 +77,31 @@ def _array(tensor: Any) -> Any:
     return None if tensor is None else tensor.detach().numpy()
 
 
+def _steps_first(array: Any) -> Any:
+    """``[neuron, time, batch]`` as a tensor ``[time, batch, neuron]`` in the same memory, which is no view to PyTorch:
+    views that a function returns cannot be changed in place."""
+    rows = torch.from_numpy(array)
+    view = rows.permute(1, 2, 0)
+    return torch.empty(0, dtype=rows.dtype, device="cpu").set_(rows.untyped_storage(), 0, view.shape, view.stride())
+
+
+class _Final(torch.autograd.Function):  # type: ignore[misc]
+    """Gradients that depend on other tensors in a way that is not known here, so that theirs is an error."""
+
+    @staticmethod
+    def forward(ctx: Any, depends: Any, *gradients: Any) -> Any:
+        return tuple(g if g is None else g.view_as(g) for g in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise InvalidValueError(
+            "SparseDelayed has no gradients of gradients: leave the gradient penalty out, or compute it without this "
+            "layer's gradients"
+        )
+
+
 class Delayed(torch.autograd.Function):  # type: ignore[misc]
-    """``[time, batch, in] -> [time, batch, out]``; the result is a view of ``[out, time, batch]``."""
+    """``[time, batch, in] -> [time, batch, out]``; the result lies in memory as ``[out, time, batch]``."""
 
     @staticmethod
     @custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
@@ -87,13 +110,22 @@ class Delayed(torch.autograd.Function):  # type: ignore[misc]
         ctx.call, ctx.source = call, call.source(rows.numpy())
         # what was copied cannot be changed any more; for the rest PyTorch keeps watch
         ctx.save_for_backward(x if rows.data_ptr() == x.data_ptr() else None, weight, position)
-        current = call.gather(ctx.source, _array(weight), _array(position))
-        return torch.from_numpy(current).permute(1, 2, 0)
+        return _steps_first(call.gather(ctx.source, _array(weight), _array(position)))
 
     @staticmethod
     @custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Any) -> Any:
+        with torch.no_grad():
+            found = Delayed._gradients(ctx, gradient)
+        needs = ctx.needs_input_grad
+        # each is linear in the gradient that came, and in the other inputs, though not in its own
+        if torch.is_grad_enabled() and (gradient.requires_grad or needs[2] or (needs[0] and needs[1])):
+            found = _Final.apply(torch.empty(0, requires_grad=True), *found)
+        return (*found, None)
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Any) -> tuple[Any, Any, Any]:
+        """Those of input, weights and positions, where they are asked for."""
         _, weight, position = ctx.saved_tensors
         call, source, needs = ctx.call, ctx.source, ctx.needs_input_grad
         g, weight, position = _rows(gradient).numpy(), _array(weight), _array(position)
@@ -106,4 +138,4 @@ class Delayed(torch.autograd.Function):  # type: ignore[misc]
             of_position = None if found.position is None else torch.from_numpy(found.position)
         if call.recent is not None:
             call.recent.append(Recent(source, g))
-        return of_x, of_weight, of_position, None
+        return of_x, of_weight, of_position

@@ -66,6 +66,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         InvalidValueError: an argument, or later an input tensor, is not allowed.
     """
 
+    _mark: Any
+
     def __init__(
         self,
         in_features: int,
@@ -139,7 +141,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self.topology = self._topology(pre, post, delay)
         self._recent = []
         self._marked = mark_of(self.topology)
-        mark = torch.tensor(self._marked, dtype=torch.float64, device="cpu")
+        mark: Any = torch.tensor(self._marked, dtype=torch.float64, device="cpu")
         if "_mark" in self._buffers:
             self._mark.copy_(mark)
         else:  # it says to which synapses parameters belong, and is copied and averaged along with them

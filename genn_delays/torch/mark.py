@@ -18,7 +18,9 @@ ROUNDING = 1e-9
 
 def mark_of(topology: Topology) -> float:
     """A checksum in [0, 1), exact in single precision."""
-    found = zlib.crc32(topology.delay, zlib.crc32(topology.post, zlib.crc32(topology.pre)))
+    found = 0
+    for array in (topology.pre, topology.post, topology.delay):
+        found = zlib.crc32(array.data, found)
     return (found >> 8) / 2**24
 
 
@@ -34,7 +36,7 @@ class Seen:
 
     def is_now(self, mark: Any) -> bool:
         """True if it is the same buffer and nothing was written into it."""
-        return mark is self._mark and not mark.is_inference() and mark._version == self._version
+        return bool(mark is self._mark and not mark.is_inference() and mark._version == self._version)
 
 
 def check_mark(mark: Any, own: float, seen: Seen | None) -> Seen | None:

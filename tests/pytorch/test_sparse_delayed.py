@@ -184,6 +184,45 @@ def test_layers_on_each_other_copy_nothing():
         y.sum().backward()
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_the_output_may_be_changed_in_place(batch_first):
+    """As that of every layer of PyTorch, and the next layer takes it."""
+    x = spikes()
+    found = []
+    for change in (lambda y: torch.nn.functional.relu(y.mul_(2).add_(1), inplace=True), lambda y: (y * 2 + 1).relu()):
+        own, following = layer(batch_first=batch_first), SparseDelayed(OUT, 4, 0.5, 2, seed=0, batch_first=batch_first)
+        following(change(own(x.transpose(0, 1) if batch_first else x))).square().sum().backward()
+        found.append(own.weight.grad)
+    assert torch.equal(*found) and found[0].abs().sum() > 0
+
+
+SECOND = {
+    "of the input": lambda y, x, own: torch.autograd.grad(y.sum(), x, create_graph=True),
+    "of the weight": lambda y, x, own: torch.autograd.grad(y.sum(), own.weight, create_graph=True),
+    "after a curve": lambda y, x, own: torch.autograd.grad(y.sigmoid().sum(), x, create_graph=True),
+    "of the whole": lambda y, x, own: (y.square().sum().backward(create_graph=True), x.grad)[1:],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+@pytest.mark.parametrize("options", [{}, {"delay_kernel": "gaussian"}, {"learn_delay": True}], ids=str)
+@pytest.mark.parametrize("kind", SECOND)
+def test_gradients_of_gradients_are_an_error_where_there_are_any(kind, options):
+    """The penalty was left out without a word where the gradient that came in was a constant."""
+    own, x = layer(**options), spikes().requires_grad_()
+    y = own(x)
+    (found,) = SECOND[kind](y, x, own)
+    loss = y.sum() + found.square().sum()
+    with pytest.raises(InvalidValueError, match="has no gradients of gradients"):
+        loss.backward()
+
+
+def test_the_gradient_of_the_weights_alone_is_a_constant_of_a_linear_loss():
+    own = layer()
+    (found,) = torch.autograd.grad(own(spikes()).sum(), own.weight, create_graph=True)
+    assert not found.requires_grad
+
+
 def test_torch_manual_seed_decides():
     found = []
     for seed in (0, 0, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from ..ops import Topology
 from ..ops.library import threads_of
 from ..rewiring.signs import dale_signs
 from .function import Call, Delayed, Recent
+from .loading import other_kind
+from .making import check_made, exact_sparsity
 from .mark import Seen, check_mark, mark_of
 from .penalty import penalise
 
@@ -48,12 +51,13 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         kernel_count: synapses of every connected pair.
         connectivity: any other connectivity in place of `sparsity`, `delay`, `weight` and `kernel_count`, such as
             ``Sparse(pre, post, weight, delay)`` with given synapses.
-        dale: Dale's law: weights have the sign of their source neuron, for rewiring rules with ``dale=True``.
+        dale: Dale's law: weights begin with the sign of their source neuron, and rules with ``dale=True`` keep it.
         bias: whether a learned constant is added for every target.
         batch_first: tensors are ``[batch, time, feature]`` in place of ``[time, batch, feature]``.
         seed: of connectivity, weights and delays, and of what rewiring draws; one of PyTorch's generator where not
             given, so that ``torch.manual_seed`` decides.
         threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it.
+        others: none; an unknown name is an error that offers the nearest one.
 
     Attributes:
         weight: parameter ``[synapse]``.
@@ -86,14 +90,18 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         batch_first: bool = False,
         seed: int | None = None,
         threads: int | None = None,
+        **others: Any,
     ) -> None:
         super().__init__()
+        check_made(type(self).__init__, others)
         self.in_features = check_count("in_features", in_features)
         self.out_features = check_count("out_features", out_features)
+        if sparsity is not None and connectivity is None:
+            sparsity = exact_sparsity(sparsity, self.in_features, self.out_features)
         given = {"sparsity": sparsity, "delay": delay, "weight": weight, "kernel_count": kernel_count}
         self.connectivity = _connectivity({k: v for k, v in given.items() if v is not None}, connectivity)
         self.dale, self.batch_first = check_switch("dale", dale), check_switch("batch_first", batch_first)
-        drawn = int(torch.randint(0, MAX_SEED, ()).item()) if seed is None else seed
+        drawn = int(torch.randint(0, MAX_SEED, (), device="cpu").item()) if seed is None else seed
         self.seed = check_count("seed", drawn, 0, MAX_SEED)
         self.threads = None if threads is None else threads_of(threads)
         self.steps = 0
@@ -169,6 +177,9 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             self._recent = []
         if self.training:
             self._negative = np.signbit(self.weight.detach().numpy())
+        if x.numel() == 0:  # no examples; the gradients are zero
+            y = torch.zeros((*x.shape[:2], self.out_features), dtype=self.weight.dtype, device=x.device)
+            return y + 0 * (x.sum() + sum(p.sum() for p in self.parameters()))
         spread = self.training and self.delay_kernel is not None
         call = Call(
             self.topology,
@@ -208,12 +219,17 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             )
         cast = torch.is_autocast_enabled("cpu") and x.is_floating_point() and x.dtype != torch.float64
         if x.dtype != self.weight.dtype and not cast:
+            other = " (or .double() on the layer, which is slow)" if x.dtype == torch.float64 else ""
             raise InvalidValueError(
                 f"SparseDelayed input must be {self.weight.dtype} like the layer's weights, got {x.dtype}; "
-                f"call .to({self.weight.dtype}) on it"
+                f"call .to({self.weight.dtype}) on it{other}"
             )
-        if x.ndim != 3 or x.shape[2] != self.in_features or x.numel() == 0:
+        if x.ndim != 3 or x.shape[2] != self.in_features:
             raise InvalidValueError(f"SparseDelayed input must have shape {shape}, got {tuple(x.shape)}")
+        if x.shape[1 if self.batch_first else 0] == 0:
+            raise InvalidValueError(
+                f"SparseDelayed input must have at least one time step, got {shape} = {tuple(x.shape)}"
+            )
 
     # --- the delay kernel --------------------------------------------------------------------------------------------
 
@@ -261,7 +277,9 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     def extra_repr(self) -> str:
         pairs = self.in_features * self.out_features * self.connectivity.synapses_per_pair()
         parts = [f"in_features={self.in_features}", f"out_features={self.out_features}"]
-        parts += [f"synapses={self.topology.size}", f"sparsity={1 - self.topology.size / pairs:.6g}"]
+        share = self.topology.size / pairs
+        digits = 6 + max(0, int(-math.log10(share)))  # never rounded to 1
+        parts += [f"synapses={self.topology.size}", f"sparsity={1 - share:.{digits}g}"]
         parts += [f"max_delay={self.max_delay}", f"learn_delay={self.delay is not None and self.delay.requires_grad}"]
         if self.delay_kernel is not None:
             parts.append(f"delay_kernel={self.delay_kernel.registered_name}, sigma={self._sigma:g}")
@@ -271,8 +289,10 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         moved = fn(torch.empty(0, dtype=self.weight.dtype))
         if moved.device.type != "cpu" or moved.dtype not in _DTYPES:
             raise InvalidValueError(
-                f"SparseDelayed stays on the CPU in torch.float32 (or torch.float64, computed by NumPy, slowly, for "
-                f"gradcheck), got {moved.dtype} on {moved.device}; leave the layer there and move its input and output"
+                "SparseDelayed stays on the CPU in torch.float32 (or torch.float64, computed by NumPy, slowly, for "
+                f"gradcheck), got {moved.dtype} on {moved.device}; leave the layer there and move its input and "
+                "output. Modules of the model that come before it are converted already: "
+                f'model.to("{self.weight.device}", {self.weight.dtype}) takes them back'
             )
         super()._apply(fn, recurse)
         self._mark = self._mark.double()
@@ -309,6 +329,10 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             missing_keys.extend(key for key in names if key not in state_dict)
         rest = {key: value for key, value in state_dict.items() if key not in names}
         before = len(error_msgs)
+        present = {key[len(prefix) :] for key in state_dict if key.startswith(prefix)}
+        if wrong := other_kind(present, {*self._numbers(), *(n for n, _ in self.named_parameters())} - {"bias"}):
+            error_msgs.append(f"{prefix.rstrip('.') or 'SparseDelayed'}: {wrong}")
+            return
         if len(found) == len(names):  # parameters belong to synapses: all of them are loaded, or none
             try:
                 self._check_loaded(found, state_dict.get(prefix + "weight"))
@@ -332,7 +356,12 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         if arrays[0].size != self.topology.size:
             raise InvalidValueError(
                 f"topology.pre has {arrays[0].size} synapses, this layer {self.topology.size}; make it with the same "
-                "arguments"
+                "arguments, its sparsity among them"
+            )
+        if (longest := int(arrays[2].max(initial=0))) > self.max_delay:
+            raise InvalidValueError(
+                f"topology.delay has delays up to {longest}, this layer up to {self.max_delay}; make it with "
+                f"max_delay={longest}"
             )
         topology = self._topology(*arrays)
         if self.dale and isinstance(weight, torch.Tensor) and weight.shape == self.weight.shape:

@@ -70,6 +70,12 @@ def _held(layer: SparseDelayed, optimizers: list[Any]) -> Held:
     for name, parameter in (("weight", layer.weight), ("delay", layer.delay)):
         if parameter is None or (name == "delay" and not parameter.requires_grad):
             continue
+        if name not in layer._parameters:
+            raise InvalidValueError(
+                f"rewire: the {name} of SparseDelayed({layer.in_features}, {layer.out_features}) is computed from "
+                "other parameters (by weight_norm, pruning or the like), which cannot go with synapses that move; end "
+                "that first"
+            )
         if not parameter.requires_grad:
             raise InvalidValueError(f"rewire: the weights of {layer} are frozen (requires_grad is False)")
         for o in optimizers:
@@ -105,8 +111,10 @@ def _state(optimizer: Any, parameter: Any) -> list[Any]:
 def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
     """Raise an error if the rule does not fit a layer."""
     if rule.signed and rule.dale != layer.dale:
-        other = "dale=True" if rule.dale else "dale=False"
-        raise InvalidValueError(f"rewire: {rule} has {other}, so the layer must: SparseDelayed(..., {other})")
+        raise InvalidValueError(
+            f"rewire: the layer has dale={layer.dale}, {type(rule).__name__} has dale={rule.dale}; they must agree: "
+            f"{type(rule).__name__}(dale={layer.dale}), or SparseDelayed(..., dale={rule.dale})"
+        )
     pairs = layer.in_features * layer.out_features * layer.connectivity.synapses_per_pair()
     if layer.topology.size >= pairs:
         raise InvalidValueError(f"rewire: all {pairs} pairs have a synapse; make SparseDelayed with a sparsity above 0")
@@ -116,10 +124,13 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
     if total is None and ends[0] != ends[1]:
         raise InvalidValueError(
             f"rewire: {type(rule).__name__} replaces fewer synapses the longer it trains; give total_steps=, the steps "
-            "of the whole training"
+            f"of the whole training: rewire(module, {type(rule).__name__}(), optimizer, total_steps=...)"
         )
     if total is not None and layer.steps >= total:
-        raise InvalidValueError(f"rewire was called {layer.steps} times already, as often as total_steps = {total}")
+        raise InvalidValueError(
+            f"rewire was called {layer.steps} times already, as often as total_steps = {total}: give the steps of the "
+            "longer training, or do not call it any more"
+        )
     if rule.uses_gradient and not layer._recent:
         raise InvalidValueError(
             f"rewire: {type(rule).__name__} grows by the gradient of the last backward pass, and there was none in "

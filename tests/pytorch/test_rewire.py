@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-delays[torch]'")
 
+from torch.nn.utils.prune import l1_unstructured  # noqa: E402
+
 import genn_delays as gd  # noqa: E402
 from genn_delays.backends.reference.activity import Activity  # noqa: E402
 from genn_delays.backends.reference.rewiring import rewired_state  # noqa: E402
@@ -290,12 +292,25 @@ BAD = {
     "unknown rewiring of SparseDelayed 'deepr'": lambda: rewire(*with_rule("deepr")),
     "unknown rewiring rule None": lambda: rewire(*with_rule(None)),
     "a SparseDelayed layer, or a module with such layers": lambda: rewire(torch.nn.Linear(2, 2), "set", None),
-    r"has dale=True, so the layer must": lambda: rewire(*with_rule(gd.DeepR(dale=True))),
-    "RigL replaces fewer synapses the longer it trains; give total_steps=": lambda: rewire(*with_rule("rigl")),
+    r"DeepR\(dale=False\), or SparseDelayed\(..., dale=True": lambda: rewire(*with_rule(gd.DeepR(dale=True))),
+    r"DeepR\(dale=True\), or SparseDelayed\(..., dale=False": lambda: rewire(*with_rule("deep_r", dale=True)),
+    r"rewire\(module, RigL\(\), optimizer, total_steps=": lambda: rewire(*with_rule("rigl")),
+    "the weight of SparseDelayed.* is computed from other parameters": lambda: rewire(*normed()),
+    "computed from other parameters .by weight_norm, pruning": lambda: rewire(*pruned()),
     "all 108 pairs have a synapse": lambda: rewire(*with_rule("set", sparsity=0.0)),
     "grows by the gradient of the last backward pass": evaluated,
     "total_steps must be": lambda: rewire(*with_rule("set"), total_steps=0),
 }
+
+
+def normed():
+    own, optimizer = trained(torch.nn.utils.parametrizations.weight_norm(layer()))
+    return own, "set", optimizer
+
+
+def pruned():
+    own, optimizer = trained(l1_unstructured(layer(), "weight", 0.2))
+    return own, "set", optimizer
 
 
 def with_rule(rule, **options):
@@ -324,5 +339,5 @@ def test_an_error_changes_nothing():
 def test_calls_beyond_the_end_are_refused():
     own, optimizer = trained(layer())
     rewire(own, gd.SET(interval=1), optimizer, total_steps=1)
-    with pytest.raises(InvalidValueError, match="as often as total_steps = 1"):
+    with pytest.raises(InvalidValueError, match="as often as total_steps = 1: give the steps of the longer training"):
         rewire(own, gd.SET(interval=1), optimizer, total_steps=1)

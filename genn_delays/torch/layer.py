@@ -211,6 +211,11 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         shape = f"[{axes}, {self.in_features}]"
         if not isinstance(x, torch.Tensor):
             raise InvalidValueError(f"SparseDelayed input must be a tensor {shape}, got a {type(x).__name__}")
+        if torch.compiler.is_compiling():  # never by torch.compile, which goes around the layer
+            raise InvalidValueError(
+                "SparseDelayed cannot be exported by PyTorch, whose operations do not express it; genn_delays.export "
+                "writes described networks as NIR graphs"
+            )
         if x.device.type != "cpu" or x.layout is not torch.strided:
             got = f"on {x.device}" if x.layout is torch.strided else f"of layout {x.layout}"
             raise InvalidValueError(

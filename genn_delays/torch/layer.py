@@ -23,7 +23,7 @@ from ..rewiring.signs import dale_signs
 from .function import Call, Delayed, Recent
 from .loading import other_kind
 from .making import check_made, exact_sparsity
-from .mark import Seen, check_mark, mark_of
+from .mark import Seen, check_mark, check_marked_state, mark_of
 from .penalty import penalise
 
 MAX_SEED = (1 << 63) - 1
@@ -65,12 +65,13 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         bias: parameter ``[out_features]`` or None.
         topology: ends and delays of the synapses, sorted by (post, pre); weight k is that of its synapse k.
         steps: how often :func:`~genn_delays.torch.rewire` was called.
+        mark: buffer, a checksum of the synapses, by which averages over layers of different synapses are noticed.
 
     Raises:
         InvalidValueError: an argument, or later an input tensor, is not allowed.
     """
 
-    _mark: Any
+    mark: Any
 
     def __init__(
         self,
@@ -150,15 +151,15 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self._recent = []
         self._marked = mark_of(self.topology)
         mark: Any = torch.tensor(self._marked, dtype=torch.float64, device="cpu")
-        if "_mark" in self._buffers:
-            self._mark.copy_(mark)
+        if "mark" in self._buffers:
+            self.mark.copy_(mark)
         else:  # it says to which synapses parameters belong, and is copied and averaged along with them
-            self.register_buffer("_mark", mark, persistent=False)
+            self.register_buffer("mark", mark, persistent=False)
         self._mark_seen: Seen | None = None
 
     def _check_mark(self) -> None:
         """Raise an error if parameters were mixed with those of other synapses."""
-        self._mark_seen = check_mark(self._mark, self._marked, self._mark_seen)
+        self._mark_seen = check_mark(self.mark, self._marked, self._mark_seen)
 
     def _topology(self, pre: Any, post: Any, delay: Any) -> Topology:
         return Topology(
@@ -300,7 +301,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
                 f'model.to("{self.weight.device}", {self.weight.dtype}) takes them back'
             )
         super()._apply(fn, recurse)
-        self._mark = self._mark.double()
+        self.mark = self.mark.double()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -315,7 +316,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         arrays = (getattr(self.topology, name) for name in _TOPOLOGY)
         found = {f"topology.{n}": torch.from_numpy(a.astype(np.int32)) for n, a in zip(_TOPOLOGY, arrays, strict=True)}
         found |= {"seed": torch.tensor(self.seed), "steps": torch.tensor(self.steps)}
-        found["l1"] = torch.tensor(self._l1, dtype=torch.float64)
+        found |= {"l1": torch.tensor(self._l1, dtype=torch.float64), "mark": self.mark}
         return found if self.delay_kernel is None else found | {"sigma": torch.tensor(self._sigma, dtype=torch.float64)}
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
@@ -369,6 +370,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
                 f"max_delay={longest}"
             )
         topology = self._topology(*arrays)
+        check_marked_state(found["mark"], topology)
         if self.dale and isinstance(weight, torch.Tensor) and weight.shape == self.weight.shape:
             signs = self._signs(int(found["seed"]))[topology.pre]
             wrong = int((weight.detach().cpu().numpy() * signs < 0).sum())

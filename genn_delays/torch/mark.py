@@ -1,13 +1,16 @@
 """A number that says to which synapses a layer's parameters belong.
 
 PyTorch's averages of weights and its data-parallel training copy or mix parameters and buffers number by number,
-without the synapses. The mark is a buffer, so it is mixed too, and the layer finds out.
+without the synapses. The mark is a buffer, so it is mixed too, and the layer finds out. In a state it is the buffer
+itself, so a state that is kept while rewiring goes on, whose weights are the layer's own too, is found out as well.
 """
 
 from __future__ import annotations
 
 import zlib
 from typing import Any
+
+import torch
 
 from ..errors import InvalidValueError
 from ..ops import Topology
@@ -50,3 +53,13 @@ def check_mark(mark: Any, own: float, seen: Seen | None) -> Seen | None:
             "state whole, load_state_dict(other.state_dict()), and average from then on"
         )
     return None if mark.is_inference() else Seen(mark)
+
+
+def check_marked_state(mark: Any, topology: Topology) -> None:
+    """Raise an error if a state's mark, of any precision, is not that of the synapses in it."""
+    rounding = max(ROUNDING, torch.finfo(mark.dtype).eps)
+    if not abs(float(mark) - mark_of(topology)) < rounding:
+        raise InvalidValueError(
+            "the weights are not those of the synapses (mark): the state was mixed with another one, or was not copied "
+            "and the layer was rewired since; keep copy.deepcopy(model.state_dict())"
+        )

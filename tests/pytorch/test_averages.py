@@ -90,14 +90,55 @@ def test_parameters_and_buffers_of_another_process_are_noticed():
         torch.func.functional_call(layer(seed=2), theirs, spikes())
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.9999])
+def test_an_average_of_states_entry_by_entry_is_noticed(decay):
+    """As timm's ModelEma and many loops by hand do."""
+    own = layer()
+    average, optimizer = copy.deepcopy(own), torch.optim.Adam(own.parameters(), 0.03)
+
+    def train(rule):
+        for k in range(8):
+            step(own, optimizer, rule, k)
+            for kept, new in zip(average.state_dict().values(), own.state_dict().values(), strict=True):
+                kept.copy_(kept * decay + new * (1 - decay))
+        return average(spikes())
+
+    assert train(None).isfinite().all()
+    with pytest.raises(InvalidValueError, match=OTHERS):
+        train(gd.DeepR())
+
+
+def test_a_state_of_mixed_synapses_is_not_loaded():
+    """An average of two states, and one that was kept as the best and not copied."""
+    own, other = layer(), layer(seed=4)
+    soup = {name: (value + other.state_dict()[name]) / 2 for name, value in own.state_dict().items()}
+    soup |= {name: value for name, value in own.state_dict().items() if not value.is_floating_point()}
+    best = own.state_dict()
+    kept = copy.deepcopy(best)
+    optimizer = torch.optim.Adam(own.parameters(), 0.03)
+    assert sum(step(own, optimizer, gd.DeepR(), k) for k in range(8))
+    for state in (soup, best):
+        with pytest.raises(RuntimeError, match="the weights are not those of the synapses"):
+            layer().load_state_dict(state)
+    layer().load_state_dict(kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_state_may_have_been_made_smaller(dtype):
+    state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in layer().state_dict().items()}
+    for assign in (False, True):
+        own = layer(seed=4)
+        own.load_state_dict(state, assign=assign and dtype == torch.float32)
+        assert torch.allclose(own(spikes()), layer()(spikes()), atol=0.05)
+
+
 def test_the_mark_is_of_the_synapses_alone():
     """Layers of the same synapses mix; copies, other precision and states have it."""
     own, twin = layer(), layer()
     optimizer = torch.optim.Adam(own.parameters(), 0.03)
     assert sum(step(own, optimizer, gd.DeepR(), k) for k in range(8))
-    assert "_mark" not in own.state_dict()
     twin.load_state_dict(own.state_dict())
     for one in (twin, copy.deepcopy(own), own.double().float()):
-        assert torch.equal(one._mark, own._mark) and torch.equal(one(spikes()), own(spikes()))
+        assert torch.equal(one.mark, own.mark) and torch.equal(one(spikes()), own(spikes()))
     with torch.inference_mode():
         assert layer()(spikes()).shape == (T, B, OUT)

@@ -425,6 +425,7 @@ BAD = {
     "unknown argument of SparseDelayed 'delays'.*Did you mean 'delay'": lambda: SparseDelayed(3, 3, 0.5, delays=3),
     "has no argument 'device': move the layer afterwards": lambda: layer(device="cpu"),
     "has no argument 'dtype': a layer is made in torch.float32": lambda: layer(dtype=torch.float64),
+    "cannot be exported by PyTorch": lambda: torch.export.export(layer(), (spikes(),)),
     "is made on the CPU, the default device is meta": lambda: on_meta(),
     r"got torch.float64; call .to\(torch.float32\) on it \(or .double": lambda: layer()(spikes().double()),
     r'converted already: model.to\("cpu", torch.float32\) takes them back': lambda: torch.nn.Sequential(layer()).half(),

@@ -27,6 +27,8 @@ from .mark import Seen, check_mark, check_marked_state, mark_of
 from .penalty import penalise
 
 MAX_SEED = (1 << 63) - 1
+SAMPLE = 64
+"""Weights that are looked at to tell whether an optimiser has moved them."""
 _DTYPES = (torch.float32, torch.float64)
 _TOPOLOGY = ("pre", "post", "delay")
 
@@ -126,6 +128,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self._recent: list[Recent] = []
         self._negative = np.signbit(values)
         self._l1 = 0.0
+        self._before_step: tuple[int, Any] | None = None
 
     def describe(
         self, max_delay: int | None = None, delay_kernel: Any = None, *, seed: int | None = None
@@ -178,6 +181,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             self._recent = []
         if self.training:
             self._negative = np.signbit(self.weight.detach().numpy())
+        if self.training and torch.is_grad_enabled():
+            self._before_step = self.weight._version, self.weight.detach()[:SAMPLE].clone()
         if x.numel() == 0:  # no examples; the gradients are zero
             y = torch.zeros((*x.shape[:2], self.out_features), dtype=self.weight.dtype, device=x.device)
             return y + 0 * (x.sum() + sum(p.sum() for p in self.parameters()))
@@ -305,7 +310,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": [], "_mark_seen": None}
+        return {**self.__dict__, "_recent": [], "_mark_seen": None, "_before_step": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

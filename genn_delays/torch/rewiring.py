@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import InvalidValueError, asked, check_count, shown, unknown
+from ..errors import GennDelaysWarning, InvalidValueError, asked, check_count, shown, unknown
 from ..learning.schedules import Progress
 from ..random import Purpose, normal_quantile, philox
 from ..rewiring import REWIRING, RewiringRule, as_rewiring
@@ -139,6 +140,7 @@ def _check(layer: SparseDelayed, rule: RewiringRule, total: int | None) -> None:
 
 
 def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | None) -> int:
+    _warn_of_order(layer)
     step, layer.steps = layer.steps, layer.steps + 1
     weight = layer.weight.detach().numpy()
     layer.l1 = rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0
@@ -160,6 +162,20 @@ def _rewire(layer: SparseDelayed, rule: RewiringRule, held: Held, total: int | N
     if dropped:
         _replace(layer, living, rule, held, step)
     return dropped
+
+
+def _warn_of_order(layer: SparseDelayed) -> None:
+    """Say so if no optimiser has moved the weights since the last forward pass in training mode."""
+    before, layer._before_step = layer._before_step, None
+    if before is None or layer.weight._version != before[0]:
+        return
+    if torch.equal(layer.weight.detach()[: before[1].numel()], before[1]):  # some optimisers count no versions
+        warnings.warn(
+            "rewire was called before optimizer.step(): the weights are those of the last forward pass. Call it after "
+            "the step, else signs are not kept (a step that a GradScaler left out does no harm)",
+            GennDelaysWarning,
+            stacklevel=4,
+        )
 
 
 def _keep_signs(layer: SparseDelayed, rule: RewiringRule, held: Held, step: int) -> None:

@@ -12,7 +12,7 @@ from torch.nn.utils.prune import l1_unstructured  # noqa: E402
 import genn_delays as gd  # noqa: E402
 from genn_delays.backends.reference.activity import Activity  # noqa: E402
 from genn_delays.backends.reference.rewiring import rewired_state  # noqa: E402
-from genn_delays.errors import InvalidValueError  # noqa: E402
+from genn_delays.errors import GennDelaysWarning, InvalidValueError  # noqa: E402
 from genn_delays.learning.schedules import Progress  # noqa: E402
 from genn_delays.plan.exchanged import ConnectionState, Pass  # noqa: E402
 from genn_delays.torch import Adam, SparseDelayed, rewire  # noqa: E402
@@ -238,6 +238,27 @@ def test_training_is_resumed_to_the_same_bits():
             rewire(model, gd.DeepR(l1=0.0, growth="gradient"), o)
     # the first L1 of a rule acts from its second call on: none here
     assert np.array_equal(own[0].topology.pre, other[0].topology.pre)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD", "AdamW", "old"])
+def test_a_call_before_the_step_is_noticed(kind, recwarn):
+    """And no call after it, by whichever way an optimiser moves the weights."""
+
+    class Old(torch.optim.SGD):
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p.data.add_(p.grad.data, alpha=-0.02)  # PyTorch counts no version of this
+
+    own = layer()
+    optimizer = (Old if kind == "old" else getattr(torch.optim, kind))(own.parameters(), 0.02)
+    for k in range(3):
+        step(own, optimizer, k)
+        rewire(own, "deep_r", optimizer)
+        rewire(own, "deep_r", optimizer)
+    assert not recwarn.list
+    own(torch.ones(T, B, IN)).sum().backward()
+    with pytest.warns(GennDelaysWarning, match=r"rewire was called before optimizer.step\(\)"):
+        rewire(own, "deep_r", optimizer)
 
 
 def test_two_layers_and_two_optimisers():

@@ -50,6 +50,7 @@ default_role = "literal"  # docstrings name arguments and values in single backt
 
 # --- the reference ---------------------------------------------------------------------------------------------------
 
+autodoc_mock_imports = [] if importlib.util.find_spec("torch") else ["torch"]  # its classes are bases alone
 autosummary_generate = False  # the directive `reference` shows everything on the page of its kind
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -177,8 +177,12 @@ def test_every_public_name_is_in_the_reference_once():
     assert set(listed.values()) == {1}
 
 
-@pytest.mark.parametrize("module", ["analysis", "costs", "datasets", "plots"])
+@pytest.mark.parametrize(
+    "module", ["analysis", "costs", "datasets", "ops", "plots", pytest.param("torch", marks=pytest.mark.torch)]
+)
 def test_public_names_of_modules_are_in_the_reference(module):
+    if module == "torch":
+        pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-delays[torch]'")
     listed = {name for place, name in reference() if place == f"genn_delays.{module}"}
     names = set(importlib.import_module(f"genn_delays.{module}").__all__)
     assert {name for name in names if not name.isupper()} - {"Examples"} == listed  # a type, no class

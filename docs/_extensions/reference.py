@@ -9,6 +9,8 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from sphinx.ext.autodoc.mock import mock
+from sphinx.util.inspect import signature
 
 import genn_delays
 
@@ -24,8 +26,10 @@ class Reference(Directive):
 
     def run(self) -> list[nodes.Node]:
         """The table and the entries, parsed as reStructuredText; a note where the module cannot be imported."""
+        absent = self.state.document.settings.env.config.autodoc_mock_imports
         try:
-            module = importlib.import_module(self.arguments[0])
+            with mock(absent):
+                module = importlib.import_module(self.arguments[0])
         except ImportError as error:  # an optional package that this build goes without
             return [nodes.note("", nodes.paragraph(text=f"Not shown in this build of the pages: {error}"))]
         names = [line.strip() for line in self.content if line.strip()]
@@ -37,6 +41,9 @@ class Reference(Directive):
             if kind == "class" and issubclass(value, BaseException):
                 kind = "exception"
             lines += ["", f".. auto{kind}:: {name}"]
+            if kind == "class" and any(base.__module__.split(".")[0] in absent for base in value.__mro__):
+                # its base stands for one that is not installed, and would be asked for the signature
+                value.__signature__ = signature(value.__init__, bound_method=True)
             if kind == "class":
                 lines.append("   :members:")
                 if any(base.__name__ in genn_delays.__all__ for base in value.__bases__):

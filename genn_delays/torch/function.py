@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.amp import custom_bwd, custom_fwd
-from torch.autograd.function import once_differentiable
 
 from ..delays import DelayKernel
+from ..errors import InvalidValueError
 from ..ops import Topology
 from ..ops.arguments import Gradients
 from .places import Lags, Place
@@ -59,10 +59,21 @@ def _forward(ctx: Any, x: Any, weight: Any, position: Any, call: Call) -> Any:
     ctx.source, own = call.place.source(x.permute(2, 0, 1))
     # what was copied cannot be changed any more; for the rest PyTorch keeps watch
     ctx.save_for_backward(x if own else None, weight, position)
-    return call.place.gather(call.topology, ctx.source, weight, call.lags(position)).permute(1, 2, 0)
+    return _steps_first(call.place.gather(call.topology, ctx.source, weight, call.lags(position)))
 
 
 def _backward(ctx: Any, gradient: Any) -> Any:
+    with torch.no_grad():
+        found = _gradients(ctx, gradient)
+    needs = ctx.needs_input_grad
+    # each is linear in the gradient that came, and in the other inputs, though not in its own
+    if torch.is_grad_enabled() and (gradient.requires_grad or needs[2] or (needs[0] and needs[1])):
+        found = _Final.apply(torch.empty(0, requires_grad=True), *found)
+    return (*found, None)
+
+
+def _gradients(ctx: Any, gradient: Any) -> tuple[Any, Any, Any]:
+    """Those of input, weights and positions, where they are asked for."""
     _, weight, position = ctx.saved_tensors
     call, source, needs = ctx.call, ctx.source, ctx.needs_input_grad
     g = call.place.felt(gradient.permute(2, 0, 1))
@@ -73,18 +84,41 @@ def _backward(ctx: Any, gradient: Any) -> Any:
         of_weight, of_position = call.correlate(source, g, weight, position)
     if call.recent is not None:
         call.recent.append(Recent(source, g))
-    return of_x, of_weight, of_position, None
+    return of_x, of_weight, of_position
+
+
+def _steps_first(rows: Any) -> Any:
+    """``[neuron, time, batch]`` as ``[time, batch, neuron]`` in the same memory, which is no view to PyTorch: views
+    that a function returns cannot be changed in place."""
+    view = rows.permute(1, 2, 0)
+    whole = torch.empty(0, dtype=rows.dtype, device=rows.device)
+    return whole.set_(rows.untyped_storage(), rows.storage_offset(), view.shape, view.stride())
+
+
+class _Final(torch.autograd.Function):  # type: ignore[misc]
+    """Gradients that depend on other tensors in a way that is not known here, so that theirs is an error."""
+
+    @staticmethod
+    def forward(ctx: Any, depends: Any, *gradients: Any) -> Any:
+        return tuple(g if g is None else g.view_as(g) for g in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise InvalidValueError(
+            "SparseDelayed has no gradients of gradients: leave the gradient penalty out, or compute it without this "
+            "layer's gradients"
+        )
 
 
 @cache
 def delayed(device_type: str) -> Any:
     """The operation on a type of device, whose autocast it leaves: ``[time, batch, in] -> [time, batch, out]``; the
-    result is a view of ``[out, time, batch]``."""
+    result lies in memory as ``[out, time, batch]``."""
 
     class Delayed(torch.autograd.Function):  # type: ignore[misc]
         """Under autocast in single precision."""
 
         forward = staticmethod(custom_fwd(_forward, device_type=device_type, cast_inputs=torch.float32))
-        backward = staticmethod(custom_bwd(once_differentiable(_backward), device_type=device_type))
+        backward = staticmethod(custom_bwd(_backward, device_type=device_type))
 
     return Delayed

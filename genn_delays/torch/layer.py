@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ from ..ops import Topology
 from ..ops.library import threads_of
 from ..rewiring.signs import dale_signs
 from .function import Call, Recent, delayed
+from .loading import other_kind
+from .making import check_made, exact_sparsity
+from .mark import Seen, check_mark, check_marked_state, mark_of
+from .penalty import SAMPLE, Penalised
 from .places import DTYPES, Place, place_of
 
 MAX_SEED = (1 << 63) - 1
@@ -28,7 +33,7 @@ MOST_PLACES = 4
 _TOPOLOGY = ("pre", "post", "delay")
 
 
-class SparseDelayed(nn.Module):  # type: ignore[misc]
+class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
     """Sparse synapses with a delay each: ``y[t, b, i] = sum_k w_k x[t - d_k, b, pre_k]`` over the synapses k onto i.
 
     The whole sequence is given at once; what comes before it is zero. Parameters are one number a synapse and there is
@@ -49,13 +54,14 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         kernel_count: synapses of every connected pair.
         connectivity: any other connectivity in place of `sparsity`, `delay`, `weight` and `kernel_count`, such as
             ``Sparse(pre, post, weight, delay)`` with given synapses.
-        dale: Dale's law: weights have the sign of their source neuron, for rewiring rules with ``dale=True``.
+        dale: Dale's law: weights begin with the sign of their source neuron, and rules with ``dale=True`` keep it.
         bias: whether a learned constant is added for every target.
         batch_first: tensors are ``[batch, time, feature]`` in place of ``[time, batch, feature]``.
         seed: of connectivity, weights and delays, and of what rewiring draws; one of PyTorch's generator where not
             given, so that ``torch.manual_seed`` decides.
         threads: to compute on; ``torch.get_num_threads()`` where not given. Results do not depend on it. On CUDA it has
             no meaning.
+        others: none; an unknown name is an error that offers the nearest one.
 
     Attributes:
         weight: parameter ``[synapse]``.
@@ -63,10 +69,13 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         bias: parameter ``[out_features]`` or None.
         topology: ends and delays of the synapses, sorted by (post, pre); weight k is that of its synapse k.
         steps: how often :func:`~genn_delays.torch.rewire` was called.
+        mark: buffer, a checksum of the synapses, by which averages over layers of different synapses are noticed.
 
     Raises:
         InvalidValueError: an argument, or later an input tensor, is not allowed.
     """
+
+    mark: Any
 
     def __init__(
         self,
@@ -86,14 +95,18 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         batch_first: bool = False,
         seed: int | None = None,
         threads: int | None = None,
+        **others: Any,
     ) -> None:
         super().__init__()
+        check_made(type(self).__init__, others)
         self.in_features = check_count("in_features", in_features)
         self.out_features = check_count("out_features", out_features)
+        if sparsity is not None and connectivity is None:
+            sparsity = exact_sparsity(sparsity, self.in_features, self.out_features)
         given = {"sparsity": sparsity, "delay": delay, "weight": weight, "kernel_count": kernel_count}
         self.connectivity = _connectivity({k: v for k, v in given.items() if v is not None}, connectivity)
         self.dale, self.batch_first = check_switch("dale", dale), check_switch("batch_first", batch_first)
-        drawn = int(torch.randint(0, MAX_SEED, ()).item()) if seed is None else seed
+        drawn = int(torch.randint(0, MAX_SEED, (), device="cpu").item()) if seed is None else seed
         self.seed = check_count("seed", drawn, 0, MAX_SEED)
         self.threads = None if threads is None else threads_of(threads)
         self.steps = 0
@@ -117,7 +130,6 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self._recent: list[Recent] = []
         self._places: dict[Any, Place] = {}
         self._negative = torch.signbit(self.weight.detach())
-        self._penalties: dict[int, Any] = {}
 
     def describe(
         self, max_delay: int | None = None, delay_kernel: Any = None, *, seed: int | None = None
@@ -154,6 +166,17 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         """Other synapses, as many as before."""
         self.topology = self._topology(pre, post, delay)
         self._recent = []
+        self._marked = mark_of(self.topology)
+        mark: Any = torch.tensor(self._marked, dtype=torch.float64, device="cpu")
+        if "mark" in self._buffers:
+            self.mark.copy_(mark)
+        else:  # it says to which synapses parameters belong, and is copied and averaged along with them
+            self.register_buffer("mark", mark, persistent=False)
+        self._mark_seen: Seen | None = None
+
+    def _check_mark(self) -> None:
+        """Raise an error if parameters were mixed with those of other synapses."""
+        self._mark_seen = check_mark(self.mark, self._marked, self._mark_seen)
 
     def _topology(self, pre: Any, post: Any, delay: Any) -> Topology:
         return Topology(
@@ -166,11 +189,17 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     def forward(self, x: Any) -> Any:
         """The input currents of the targets, of the same layout; see the class."""
         self._check(x)
+        self._check_mark()
         self._keep_delays_in_range()
         if self._recent:  # of the step before
             self._recent = []
         if self.training:
             self._negative = torch.signbit(self.weight.detach())
+        if self.training and torch.is_grad_enabled():
+            self._before_step = self.weight._version, self.weight.detach()[:SAMPLE].clone()
+        if x.numel() == 0:  # no examples; the gradients are zero
+            y = torch.zeros((*x.shape[:2], self.out_features), dtype=self.weight.dtype, device=x.device)
+            return y + 0 * (x.sum() + sum(p.sum() for p in self.parameters()))
         spread = self.training and self.delay_kernel is not None
         call = Call(
             self._place(),
@@ -224,6 +253,11 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         shape = f"[{axes}, {self.in_features}]"
         if not isinstance(x, torch.Tensor):
             raise InvalidValueError(f"SparseDelayed input must be a tensor {shape}, got a {type(x).__name__}")
+        if torch.compiler.is_compiling():  # never by torch.compile, which goes around the layer
+            raise InvalidValueError(
+                "SparseDelayed cannot be exported by PyTorch, whose operations do not express it; genn_delays.export "
+                "writes described networks as NIR graphs"
+            )
         if x.layout is not torch.strided:
             raise InvalidValueError(
                 f"SparseDelayed takes dense tensors, got one of layout {x.layout}: call .to_dense()"
@@ -235,12 +269,17 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             )
         cast = torch.is_autocast_enabled(x.device.type) and x.is_floating_point() and x.dtype != torch.float64
         if x.dtype != self.weight.dtype and not cast:
+            other = " (or .double() on the layer, which is slow)" if x.dtype == torch.float64 else ""
             raise InvalidValueError(
                 f"SparseDelayed input must be {self.weight.dtype} like the layer's weights, got {x.dtype}; "
-                f"call .to({self.weight.dtype}) on it"
+                f"call .to({self.weight.dtype}) on it{other}"
             )
-        if x.ndim != 3 or x.shape[2] != self.in_features or x.numel() == 0:
+        if x.ndim != 3 or x.shape[2] != self.in_features:
             raise InvalidValueError(f"SparseDelayed input must have shape {shape}, got {tuple(x.shape)}")
+        if x.shape[1 if self.batch_first else 0] == 0:
+            raise InvalidValueError(
+                f"SparseDelayed input must have at least one time step, got {shape} = {tuple(x.shape)}"
+            )
 
     # --- the delay kernel --------------------------------------------------------------------------------------------
 
@@ -264,6 +303,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
 
     def synapses(self) -> Synapses:
         """Copies of all synapses, sorted by (post, pre): ends, rounded delays and weights."""
+        self._check_mark()
         delay = self.topology.delay.copy()
         if self.delay is not None:
             delay = np.rint(on_host(self.delay.clamp(0, self.max_delay))).astype(np.uint16)
@@ -273,7 +313,9 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     def extra_repr(self) -> str:
         pairs = self.in_features * self.out_features * self.connectivity.synapses_per_pair()
         parts = [f"in_features={self.in_features}", f"out_features={self.out_features}"]
-        parts += [f"synapses={self.topology.size}", f"sparsity={1 - self.topology.size / pairs:.6g}"]
+        share = self.topology.size / pairs
+        digits = 6 + max(0, int(-math.log10(share)))  # never rounded to 1
+        parts += [f"synapses={self.topology.size}", f"sparsity={1 - share:.{digits}g}"]
         parts += [f"max_delay={self.max_delay}", f"learn_delay={self.delay is not None and self.delay.requires_grad}"]
         if self.delay_kernel is not None:
             parts.append(f"delay_kernel={self.delay_kernel.registered_name}, sigma={self._sigma:g}")
@@ -285,25 +327,32 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             raise InvalidValueError(
                 "SparseDelayed computes on the CPU or on CUDA in torch.float32 (on the CPU in torch.float64 too, by "
                 f"NumPy, slowly, for gradcheck), got {moved.dtype} on {moved.device}; leave the layer where it is and "
-                "move its input and output"
+                "move its input and output. Modules of the model that come before it are converted already: "
+                f'model.to("{self.weight.device}", {self.weight.dtype}) takes them back'
             )
         place_of(moved.device, self.threads)  # an error now where something is missing
-        self._recent, self._places = [], {}
-        found = super()._apply(fn, recurse)
-        self._negative = self._negative.to(self.weight.device)
-        return found
+        self._recent, self._places, self._mark_seen = [], {}, None
+        super()._apply(fn, recurse)
+        self.mark, self._negative = self.mark.double(), self._negative.to(self.weight.device)
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_recent": [], "_penalties": {}, "_places": {}}
+        return {**self.__dict__, "_recent": [], "_places": {}, "_mark_seen": None, "_before_step": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.l1 = self._l1  # a copy waits for its own optimiser
 
     def _numbers(self) -> dict[str, Any]:
         """The contents of a state besides parameters, as tensors."""
         arrays = (getattr(self.topology, name) for name in _TOPOLOGY)
         found = {f"topology.{n}": torch.from_numpy(a.astype(np.int32)) for n, a in zip(_TOPOLOGY, arrays, strict=True)}
         found |= {"seed": torch.tensor(self.seed), "steps": torch.tensor(self.steps)}
+        found |= {"l1": torch.tensor(self._l1, dtype=torch.float64), "mark": self.mark}
         return found if self.delay_kernel is None else found | {"sigma": torch.tensor(self._sigma, dtype=torch.float64)}
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        self._check_mark()
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination.update({prefix + name: value for name, value in self._numbers().items()})
 
@@ -318,6 +367,10 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
             missing_keys.extend(key for key in names if key not in state_dict)
         rest = {key: value for key, value in state_dict.items() if key not in names}
         before = len(error_msgs)
+        present = {key[len(prefix) :] for key in state_dict if key.startswith(prefix)}
+        if wrong := other_kind(present, {*self._numbers(), *(n for n, _ in self.named_parameters())} - {"bias"}):
+            error_msgs.append(f"{prefix.rstrip('.') or 'SparseDelayed'}: {wrong}")
+            return
         if len(found) == len(names):  # parameters belong to synapses: all of them are loaded, or none
             try:
                 self._check_loaded(found, state_dict.get(prefix + "weight"))
@@ -330,7 +383,7 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         if len(found) < len(names) or len(error_msgs) > before:
             return
         self._set(*(found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY))
-        self.seed, self.steps = int(found["seed"]), int(found["steps"])
+        self.seed, self.steps, self.l1 = int(found["seed"]), int(found["steps"]), float(found["l1"])
         if self.delay_kernel is not None:
             self.sigma = float(found["sigma"])
         self._negative = torch.signbit(self.weight.detach())
@@ -341,9 +394,15 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         if arrays[0].size != self.topology.size:
             raise InvalidValueError(
                 f"topology.pre has {arrays[0].size} synapses, this layer {self.topology.size}; make it with the same "
-                "arguments"
+                "arguments, its sparsity among them"
+            )
+        if (longest := int(arrays[2].max(initial=0))) > self.max_delay:
+            raise InvalidValueError(
+                f"topology.delay has delays up to {longest}, this layer up to {self.max_delay}; make it with "
+                f"max_delay={longest}"
             )
         topology = self._topology(*arrays)
+        check_marked_state(found["mark"], topology)
         if self.dale and isinstance(weight, torch.Tensor) and weight.shape == self.weight.shape:
             signs = self._signs(int(found["seed"]))[topology.pre]
             wrong = int((weight.detach().cpu().numpy() * signs < 0).sum())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import InvalidValueError, asked, check_count, shown
+from ..errors import GennDelaysWarning, InvalidValueError, asked, check_count, shown
 from ..learning.schedules import Progress
 from ..random import Purpose, normal_quantile, philox
 from ..rewiring import RewiringRule
@@ -31,7 +31,7 @@ def rewire(
     RAdam are left as they are.
 
     Rules that keep signs (DEEP R) do so here: a weight whose sign the step has changed is set to zero. Their `l1` is
-    added to the gradient by a hook of the optimiser from the first call on (or acts here, if ``decoupled_l1``).
+    added to the gradient in the optimiser's step that follows (``layer.l1``), or acts here, if ``decoupled_l1``.
 
     Args:
         module: a :class:`SparseDelayed` layer, the module of a network (:func:`as_module`), or a module with such ones.
@@ -70,6 +70,11 @@ def _held(layer: Rewirable, optimizers: list[Any]) -> Held:
     for name, parameter in (("weight", layer.weight), ("delay", layer.delay)):
         if parameter is None or (name == "delay" and not parameter.requires_grad):
             continue
+        if not isinstance(parameter, torch.nn.Parameter):
+            raise InvalidValueError(
+                f"rewire: the {name} of {layer.named} is computed from other parameters (by weight_norm, pruning "
+                "or the like), which cannot go with synapses that move; end that first"
+            )
         if not parameter.requires_grad:
             raise InvalidValueError(f"rewire: the weights of {layer.named} are frozen (requires_grad is False)")
         for o in optimizers:
@@ -105,8 +110,10 @@ def _state(optimizer: Any, parameter: Any) -> dict[str, Any]:
 def _check(layer: Rewirable, rule: RewiringRule, total: int | None) -> None:
     """Raise an error if the rule does not fit a layer."""
     if rule.signed and rule.dale != layer.dale:
-        other = "dale=True" if rule.dale else "dale=False"
-        raise InvalidValueError(f"rewire: {rule} has {other}, so the {layer.kind} must: {layer.maker}(..., {other})")
+        raise InvalidValueError(
+            f"rewire: the {layer.kind} has dale={layer.dale}, {type(rule).__name__} has dale={rule.dale}; they must "
+            f"agree: {type(rule).__name__}(dale={layer.dale}), or {layer.maker}(..., dale={rule.dale})"
+        )
     pairs = layer.in_features * layer.out_features * layer.connectivity.synapses_per_pair()
     if layer.topology.size >= pairs:
         raise InvalidValueError(f"rewire: all {pairs} pairs have a synapse; make {layer.named} with a sparsity above 0")
@@ -116,10 +123,13 @@ def _check(layer: Rewirable, rule: RewiringRule, total: int | None) -> None:
     if total is None and ends[0] != ends[1]:
         raise InvalidValueError(
             f"rewire: {type(rule).__name__} replaces fewer synapses the longer it trains; give total_steps=, the steps "
-            "of the whole training"
+            f"of the whole training: rewire(module, {type(rule).__name__}(), optimizer, total_steps=...)"
         )
     if total is not None and layer.steps >= total:
-        raise InvalidValueError(f"rewire was called {layer.steps} times already, as often as total_steps = {total}")
+        raise InvalidValueError(
+            f"rewire was called {layer.steps} times already, as often as total_steps = {total}: give the steps of the "
+            "longer training, or do not call it any more"
+        )
     if rule.uses_gradient and not layer._recent:
         raise InvalidValueError(
             f"rewire: {type(rule).__name__} grows by the gradient of the last backward pass, and there was none in "
@@ -130,11 +140,11 @@ def _check(layer: Rewirable, rule: RewiringRule, total: int | None) -> None:
 
 
 def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None) -> int:
+    _warn_of_order(layer)
     step, layer.steps = layer.steps, layer.steps + 1
     for parameter, holder in held.items():
         correct(parameter, holder)
-    # by every rule: one that penalises otherwise, or not, ends what an earlier one has begun
-    _penalise(layer, held[layer.weight].optimizer, rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0)
+    layer.l1 = rule.l1 if rule.signed and not rule.decoupled_l1 else 0.0
     if rule.signed:
         _keep_signs(layer, rule, held, step)  # on the host, as is all that follows
     progress = Progress(0, 1, 0, 1) if total is None else Progress(0, 1, step, total)
@@ -157,6 +167,20 @@ def _rewire(layer: Rewirable, rule: RewiringRule, held: Held, total: int | None)
     return dropped
 
 
+def _warn_of_order(layer: Rewirable) -> None:
+    """Say so if no optimiser has moved the weights since the last forward pass in training mode."""
+    before, layer._before_step = layer._before_step, None
+    if before is None or layer.weight._version != before[0]:
+        return
+    if torch.equal(layer.weight.detach()[: before[1].numel()], before[1]):  # some optimisers count no versions
+        warnings.warn(
+            "rewire was called before optimizer.step(): the weights are those of the last forward pass. Call it after "
+            "the step, else signs are not kept (a step that a GradScaler left out does no harm)",
+            GennDelaysWarning,
+            stacklevel=4,
+        )
+
+
 def _keep_signs(layer: Rewirable, rule: RewiringRule, held: Held, step: int) -> None:
     """``weight = sign max(theta, 0)`` with the signs that weights had before the step, L1 and noise of the rule."""
     weight = on_host(layer.weight)
@@ -172,25 +196,6 @@ def _keep_signs(layer: Rewirable, rule: RewiringRule, held: Held, step: int) -> 
     np.copysign(np.maximum(theta, 0), sign, out=weight)
     if layer.weight.device.type != "cpu":  # what is there was a copy
         layer.weight.copy_(torch.from_numpy(weight))
-
-
-def _penalise(layer: Rewirable, optimizer: Any, l1: float) -> None:
-    """Let every further step of an optimiser add ``l1 sign(w)`` to the gradient of living synapses."""
-    known = layer._penalties.get(id(optimizer))
-    if known is not None and known[0]() is optimizer:
-        known[1][0] = l1
-        return
-    if not l1:
-        return
-    strength, own = [l1], weakref.ref(layer)
-
-    def before_step(*_: Any) -> None:
-        here = own()
-        if here is not None and here.weight.grad is not None and strength[0]:
-            here.weight.grad.add_(here.weight.detach().sign(), alpha=strength[0])
-
-    optimizer.register_step_pre_hook(before_step)
-    layer._penalties[id(optimizer)] = (weakref.ref(optimizer), strength)
 
 
 def _replace(layer: Rewirable, living: Any, rule: RewiringRule, held: Held, step: int) -> None:

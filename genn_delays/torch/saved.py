@@ -87,8 +87,8 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
                 # all of it is loaded, or none: what others are about to load is what there is
                 state_dict.update({prefix + name: value for name, value in self.state_dict().items()})
                 return
-            for wired, (topology, steps), weight in zip(self.wired, every, weights, strict=True):
-                wired.take(topology, steps, weight)
+            for wired, numbers, weight in zip(self.wired, every, weights, strict=True):
+                wired.take(*numbers, weight)
             self.step = int(found["step"])
         rest = {key: value for key, value in state_dict.items() if key not in names}
         super()._load_from_state_dict(

@@ -18,6 +18,7 @@ from ..plan.plan import ConnectionPlan, Plan
 from ..plan.protocol import Engine, TellsGradients
 from ..rewiring.signs import dale_signs
 from .function import Recent
+from .penalty import SAMPLE, Penalised
 
 _TOPOLOGY = ("pre", "post", "delay")
 
@@ -66,7 +67,7 @@ class Passed:
         return self._g[population]
 
 
-class Wired:
+class Wired(Penalised):
     """A connection of a :class:`~genn_delays.torch.NetworkModule`; it reads like a ``SparseDelayed`` layer.
 
     Args:
@@ -116,7 +117,6 @@ class Wired:
         self.written = self.topology
         self._negative = torch.from_numpy(np.signbit(synapses.weight))
         self._passed: Passed | None = None
-        self._penalties: dict[int, Any] = {}
 
     @property
     def weight(self) -> Any:
@@ -161,6 +161,8 @@ class Wired:
         self._passed, self.width = None, width
         if training:
             self._negative = torch.signbit(self.weight.detach())
+            if torch.is_grad_enabled():
+                self._before_step = self.weight._version, self.weight.detach()[:SAMPLE].clone()
         if self.delay is not None:  # delays that the optimiser moved out of their range go back to its ends
             with torch.no_grad():
                 low, high = (float(v) for v in torch.aminmax(self.delay))
@@ -191,10 +193,11 @@ class Wired:
         """The contents of a state besides parameters, as tensors."""
         arrays = ((name, getattr(self.topology, name)) for name in _TOPOLOGY)
         found = {f"topology.{self.key}.{name}": torch.from_numpy(a.astype(np.int32)) for name, a in arrays}
+        found[f"l1.{self.key}"] = torch.tensor(self.l1, dtype=torch.float64)
         return found | {f"steps.{self.key}": torch.tensor(self.steps)}
 
-    def loaded(self, found: Mapping[str, Any], weight: Any) -> tuple[Topology, int]:
-        """The synapses and steps of a state, with the weights that belong to them.
+    def loaded(self, found: Mapping[str, Any], weight: Any) -> tuple[Topology, int, float]:
+        """The synapses, steps and L1 of a state, with the weights that belong to them.
 
         Raises:
             InvalidValueError: they do not fit.
@@ -217,10 +220,10 @@ class Wired:
                     f"{wrong} of {topology.size} weights.{self.key} have not the sign of their source neuron, as "
                     "dale=True asks"
                 )
-        return topology, int(found[f"steps.{self.key}"])
+        return topology, int(found[f"steps.{self.key}"]), float(found[f"l1.{self.key}"])
 
-    def take(self, topology: Topology, steps: int, weight: Any) -> None:
+    def take(self, topology: Topology, steps: int, l1: float, weight: Any) -> None:
         """Take over what :meth:`loaded` found."""
-        self.topology, self.steps, self._passed = topology, steps, None
+        self.topology, self.steps, self.l1, self._passed = topology, steps, l1, None
         if weight is not None:
             self._negative = torch.signbit(weight.detach()).cpu()

@@ -105,13 +105,14 @@ def test_the_guides_example_runs(capsys):
     pytest.importorskip("snntorch", reason="needs snnTorch: pip install snntorch")
     code = re.search(r"```python\n(import snntorch.*?)```", GUIDE.read_text(), re.DOTALL)[1]
     exec(compile(code, "docs/torch.md", "exec"), {})
-    found = re.fullmatch(r"loss (\d\.\d+), (\d+) of 511 synapses moved\n", capsys.readouterr().out)
+    found = re.fullmatch(r"loss (\d\.\d+), (\d+) of 512 synapses moved\n", capsys.readouterr().out)
     assert float(found[1]) < 1.5 and int(found[2]) > 10  # at first 2.3 and more
 
 
-def test_the_guides_second_example_runs():
+def test_the_guides_second_example_runs(capsys):
+    """As it stands, too: delays are learned, `[batch, time, in]`, with membranes as the readout."""
+    pytest.importorskip("snntorch", reason="needs snnTorch: pip install snntorch")
     code = re.search(r"## Learned delays\n\n```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1]
-    known = {"SparseDelayed": SparseDelayed, "UniformInt": gd.UniformInt, "torch": torch, "shrink": shrink}
-    known |= {"num_epochs": 8, "model": SparseDelayed(2, 2, 0.0, gd.UniformInt(0, 8), delay_kernel="gaussian")}
-    exec(compile(code, "docs/torch.md", "exec"), known)
-    assert known["model"].sigma == pytest.approx(0.23)
+    exec(compile(code, "docs/torch.md", "exec"), {})
+    found = re.fullmatch(r"loss (\d\.\d+), delays moved by (\d\.\d) steps, sigma 0.23\n", capsys.readouterr().out)
+    assert float(found[1]) < 1.0 and float(found[2]) > 0.5  # the loss is 1.4 at first

@@ -244,7 +244,7 @@ BAD = {
     r"the optimizer \(Adam\) does not hold the weight of connection 'in_h'": other_optimizer,
     "grows by the gradient of the last backward pass": evaluated,
     "was closed": closed,
-    "has dale=True, so the network must: as_module": lambda: with_rule(gd.DeepR(dale=True)),
+    "DeepR has dale=True; they must agree: .* or as_module": lambda: with_rule(gd.DeepR(dale=True)),
     "all 120 pairs have a synapse; make connection 'in_h' with a sparsity": lambda: with_rule("set", sparsity=0.0),
     "unknown connection in rewiring 'in_x'": lambda: with_rule({"in_x": "set"}),
     "unknown rewiring of connection 'in_h' 'sett'": lambda: with_rule({"in_h": "sett"}),

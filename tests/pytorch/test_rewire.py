@@ -7,10 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-delays[torch]'")
 
+from torch.nn.utils.prune import l1_unstructured  # noqa: E402
+
 import genn_delays as gd  # noqa: E402
 from genn_delays.backends.reference.activity import Activity  # noqa: E402
 from genn_delays.backends.reference.rewiring import rewired_state  # noqa: E402
-from genn_delays.errors import InvalidValueError  # noqa: E402
+from genn_delays.errors import GennDelaysWarning, InvalidValueError  # noqa: E402
 from genn_delays.learning.schedules import Progress  # noqa: E402
 from genn_delays.plan.exchanged import ConnectionState, Pass  # noqa: E402
 from genn_delays.torch import Adam, SparseDelayed, rewire  # noqa: E402
@@ -279,6 +281,27 @@ def test_training_is_resumed_to_the_same_bits():
     assert np.array_equal(own[0].topology.pre, other[0].topology.pre)
 
 
+@pytest.mark.parametrize("kind", ["Adam", "SGD", "AdamW", "old"])
+def test_a_call_before_the_step_is_noticed(kind, recwarn):
+    """And no call after it, by whichever way an optimiser moves the weights."""
+
+    class Old(torch.optim.SGD):
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p.data.add_(p.grad.data, alpha=-0.02)  # PyTorch counts no version of this
+
+    own = layer()
+    optimizer = (Old if kind == "old" else getattr(torch.optim, kind))(own.parameters(), 0.02)
+    for k in range(3):
+        step(own, optimizer, k)
+        rewire(own, "deep_r", optimizer)
+        rewire(own, "deep_r", optimizer)
+    assert not recwarn.list
+    own(torch.ones(T, B, IN)).sum().backward()
+    with pytest.warns(GennDelaysWarning, match=r"rewire was called before optimizer.step\(\)"):
+        rewire(own, "deep_r", optimizer)
+
+
 def test_two_layers_and_two_optimisers():
     first, second = layer(), SparseDelayed(OUT, 4, 0.5, 2, seed=0)
     model = torch.nn.Sequential(first, second)
@@ -331,12 +354,25 @@ BAD = {
     "unknown rewiring of SparseDelayed 'deepr'": lambda: rewire(*with_rule("deepr")),
     "unknown rewiring rule None": lambda: rewire(*with_rule(None)),
     "a SparseDelayed layer, or a module with such layers": lambda: rewire(torch.nn.Linear(2, 2), "set", None),
-    r"has dale=True, so the layer must": lambda: rewire(*with_rule(gd.DeepR(dale=True))),
-    "RigL replaces fewer synapses the longer it trains; give total_steps=": lambda: rewire(*with_rule("rigl")),
+    r"DeepR\(dale=False\), or SparseDelayed\(..., dale=True": lambda: rewire(*with_rule(gd.DeepR(dale=True))),
+    r"DeepR\(dale=True\), or SparseDelayed\(..., dale=False": lambda: rewire(*with_rule("deep_r", dale=True)),
+    r"rewire\(module, RigL\(\), optimizer, total_steps=": lambda: rewire(*with_rule("rigl")),
+    "the weight of SparseDelayed.* is computed from other parameters": lambda: rewire(*normed()),
+    "computed from other parameters .by weight_norm, pruning": lambda: rewire(*pruned()),
     "all 108 pairs have a synapse": lambda: rewire(*with_rule("set", sparsity=0.0)),
     "grows by the gradient of the last backward pass": evaluated,
     "total_steps must be": lambda: rewire(*with_rule("set"), total_steps=0),
 }
+
+
+def normed():
+    own, optimizer = trained(torch.nn.utils.parametrizations.weight_norm(layer()))
+    return own, "set", optimizer
+
+
+def pruned():
+    own, optimizer = trained(l1_unstructured(layer(), "weight", 0.2))
+    return own, "set", optimizer
 
 
 def with_rule(rule, **options):
@@ -365,5 +401,5 @@ def test_an_error_changes_nothing():
 def test_calls_beyond_the_end_are_refused():
     own, optimizer = trained(layer())
     rewire(own, gd.SET(interval=1), optimizer, total_steps=1)
-    with pytest.raises(InvalidValueError, match="as often as total_steps = 1"):
+    with pytest.raises(InvalidValueError, match="as often as total_steps = 1: give the steps of the longer training"):
         rewire(own, gd.SET(interval=1), optimizer, total_steps=1)

@@ -134,6 +134,64 @@ def test_a_state_that_does_not_fit_is_refused():
     assert torch.equal(own.weight, weight)  # weights belong to their synapses: all is loaded, or nothing
 
 
+KINDS = [
+    (
+        {"delay_kernel": "gaussian"},
+        {},
+        r'of a layer with delay_kernel, this one has none; make it with delay_kernel="g',
+    ),
+    ({}, {"delay_kernel": "gaussian"}, "of a layer without delay_kernel, this one has it; make it without"),
+    ({"learn_delay": True}, {}, "of a layer with learn_delay, this one has none; make it with learn_delay=True"),
+    ({}, {"learn_delay": True}, "of a layer without learn_delay"),
+    ({"learn_delay": True}, {"delay_kernel": "triangle"}, "of a layer without delay_kernel"),
+    ({"delay": gd.UniformInt(30, 31)}, {}, r"delays up to 3\d, this layer up to 10; make it with max_delay=3"),
+    ({"sparsity": 0.5}, {}, "make it with the same arguments, its sparsity among them"),
+]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(("theirs", "ours", "message"), KINDS, ids=str)
+def test_a_state_of_another_kind_says_which_layer_takes_it(theirs, ours, message, strict):
+    """Unless it is strict PyTorch leaves names out, and weights would be those of other synapses."""
+    own = layer(**ours, seed=2)
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    with pytest.raises(RuntimeError, match=message):
+        own.load_state_dict(layer(**theirs).state_dict(), strict=strict)
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_weights_are_loaded_with_their_synapses_alone(strict):
+    own = torch.nn.Sequential(layer(bias=True, seed=2))
+    state = own.state_dict()
+    for part in (dict(own.named_parameters()), {k: v for k, v in state.items() if k != "0.topology.delay"}):
+        with pytest.raises(
+            RuntimeError, match=r"0: weights and delays are loaded with their synapses.*topology\.delay"
+        ):
+            own.load_state_dict(part, strict=strict)
+    own.load_state_dict({"0.bias": torch.ones(OUT)}, strict=False)
+    assert torch.equal(own[0].bias.detach(), torch.ones(OUT))
+
+
+def test_no_examples_are_computed_as_by_a_linear_layer():
+    for options in ({}, {"delay_kernel": "gaussian", "bias": True}, {"batch_first": True}):
+        own = layer(**options)
+        shape = (0, T, IN) if own.batch_first else (T, 0, IN)
+        x = torch.zeros(shape, requires_grad=True)
+        y = own(x)
+        y.sum().backward()
+        assert y.shape == (*shape[:2], OUT) and x.grad.shape == shape
+        assert all(p.grad.shape == p.shape and not p.grad.any() for p in own.parameters())
+
+
+def test_the_number_of_synapses_is_not_that_of_a_rounded_sparsity():
+    for size, sparsity, count in ((100, 0.8, 2000), (100, 0.9, 1000), (10, 0.7, 30), (10, 0.65, 35), (7, 0.5, 24)):
+        assert SparseDelayed(size, size, sparsity, 1, seed=0).topology.size == count
+    given = SparseDelayed(100, 100, connectivity=gd.FixedNumber(sparsity=0.8, delay=1), seed=0)  # as a network's
+    assert given.topology.size == 1999
+    assert "synapses=10, sparsity=0.9999999," in repr(SparseDelayed(10**4, 10**4, 1 - 1e-7, 1, seed=0))
+
+
 def test_a_state_under_dales_law_has_its_signs():
     state, own = layer().state_dict(), layer(dale=True, seed=2)
     with pytest.raises(RuntimeError, match="weights have not the sign of their source neuron, as dale=True asks"):
@@ -182,6 +240,45 @@ def test_layers_on_each_other_copy_nothing():
     hidden.detach().add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_the_output_may_be_changed_in_place(batch_first):
+    """As that of every layer of PyTorch, and the next layer takes it."""
+    x = spikes()
+    found = []
+    for change in (lambda y: torch.nn.functional.relu(y.mul_(2).add_(1), inplace=True), lambda y: (y * 2 + 1).relu()):
+        own, following = layer(batch_first=batch_first), SparseDelayed(OUT, 4, 0.5, 2, seed=0, batch_first=batch_first)
+        following(change(own(x.transpose(0, 1) if batch_first else x))).square().sum().backward()
+        found.append(own.weight.grad)
+    assert torch.equal(*found) and found[0].abs().sum() > 0
+
+
+SECOND = {
+    "of the input": lambda y, x, own: torch.autograd.grad(y.sum(), x, create_graph=True),
+    "of the weight": lambda y, x, own: torch.autograd.grad(y.sum(), own.weight, create_graph=True),
+    "after a curve": lambda y, x, own: torch.autograd.grad(y.sigmoid().sum(), x, create_graph=True),
+    "of the whole": lambda y, x, own: (y.square().sum().backward(create_graph=True), x.grad)[1:],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+@pytest.mark.parametrize("options", [{}, {"delay_kernel": "gaussian"}, {"learn_delay": True}], ids=str)
+@pytest.mark.parametrize("kind", SECOND)
+def test_gradients_of_gradients_are_an_error_where_there_are_any(kind, options):
+    """The penalty was left out without a word where the gradient that came in was a constant."""
+    own, x = layer(**options), spikes().requires_grad_()
+    y = own(x)
+    (found,) = SECOND[kind](y, x, own)
+    loss = y.sum() + found.square().sum()
+    with pytest.raises(InvalidValueError, match="has no gradients of gradients"):
+        loss.backward()
+
+
+def test_the_gradient_of_the_weights_alone_is_a_constant_of_a_linear_loss():
+    own = layer()
+    (found,) = torch.autograd.grad(own(spikes()).sum(), own.weight, create_graph=True)
+    assert not found.requires_grad
 
 
 def test_torch_manual_seed_decides():
@@ -321,7 +418,17 @@ BAD = {
     "got torch.bool": lambda: layer()(spikes().bool()),
     r"must have shape \[time, batch, 12\], got \(6, 12\)": lambda: layer()(spikes()[0]),
     r"must have shape \[batch, time, 12\]": lambda: layer(batch_first=True)(spikes()[:, :, 1:]),
-    r"must have shape .* got \(0, 6, 12\)": lambda: layer()(spikes()[:0]),
+    r"at least one time step, got \[time, batch, 12\] = \(0, 6, 12\)": lambda: layer()(spikes()[:0]),
+    r"at least one time step, got \[batch, time, 12\] = \(6, 0, 12\)": lambda: layer(batch_first=True)(
+        spikes()[:0].transpose(0, 1)
+    ),
+    "unknown argument of SparseDelayed 'delays'.*Did you mean 'delay'": lambda: SparseDelayed(3, 3, 0.5, delays=3),
+    "has no argument 'device': move the layer afterwards": lambda: layer(device="cpu"),
+    "has no argument 'dtype': a layer is made in torch.float32": lambda: layer(dtype=torch.float64),
+    "cannot be exported by PyTorch": lambda: torch.export.export(layer(), (spikes(),)),
+    "is made on the CPU, the default device is meta": lambda: on_meta(),
+    r"got torch.float64; call .to\(torch.float32\) on it \(or .double": lambda: layer()(spikes().double()),
+    r'converted already: model.to\("cpu", torch.float32\) takes them back': lambda: torch.nn.Sequential(layer()).half(),
     "must be on cpu like the layer's weights, got one on meta": lambda: layer()(spikes().to("meta")),
     "of layout torch.sparse_coo": lambda: layer()(spikes().to_sparse()),
     "activity of neuron 3 must be finite, got nan": lambda: layer()(spikes().index_fill(2, torch.tensor(3), np.nan)),
@@ -342,6 +449,11 @@ BAD = {
     "a SparseDelayed layer, or a module with such layers": lambda: shrink(torch.nn.Linear(2, 2), 0, 1),
     "epoch must be": lambda: shrink(layer(), 3, 3),
 }
+
+
+def on_meta():
+    with torch.device("meta"):
+        return layer()
 
 
 def with_weight(value):

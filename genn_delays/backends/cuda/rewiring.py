@@ -21,9 +21,10 @@ from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
 from .device import Argument, Arguments, Buffer, KernelError
+from .exchange import Summed
 from .history import Row
 from .sorting import prefix_sums, sort
-from .work import Work
+from .work import Work, all_of
 
 ONE_BLOCK = 1024
 """Threads of the block that rewires a small connection."""
@@ -125,14 +126,19 @@ class Rewiring:
         if by_score:
             w.connection[c.index]["asked"].upload(np.array([asked], np.int64), early=True)
         # launches that score are recorded with the gain of their source, which is another one while it is trained
-        w.replay(("rewire", c.index, w.how.training), lambda: self._launch(c))
-
-    def _launch(self, c: ConnectionPlan) -> None:
-        """All launches of a connection's rewiring."""
-        w, b, s = self.work, self.work.connection[c.index], self.work.scratch
-        if in_one_block(c):
-            self._launch_blocks(c)
+        key = ("rewire", c.index, w.how.training)
+        until, onwards = (self._drop_by_block, self._grow_by_block) if in_one_block(c) else (self._drop, self._grow)
+        if w.exchange is None or c.rewiring.growth != "gradient":
+            w.replay(key, lambda: all_of([partial(until, c), partial(onwards, c)]))
             return
+        w.replay((*key, "scores"), lambda: until(c))
+        count = int(w.scratch["looked_at"].download()[0])
+        w.exchange.add(("scores of candidates", [Summed(w.scratch["score"], count)]))
+        w.replay(key, lambda: all_of([partial(self._rank, c), partial(onwards, c)]))
+
+    def _drop(self, c: ConnectionPlan) -> None:
+        """Mark dropped synapses and find free slots; where growth is by the gradient, with their scores."""
+        w, b, s = self.work, self.work.connection[c.index], self.work.scratch
         self._mark(c)
         prefix_sums(w.module, s, s["alive"], s["rank"], c.size)
         self._count(c)
@@ -140,34 +146,51 @@ class Rewiring:
             "living_slots", c.size, _of(b, "pre", "post"), _of(s, "alive", "rank", "free_before", "dropped"),
             num_pre=c.num_pre, capacity=c.capacity, size=c.size,
         )  # fmt: skip
+        self._find_slots(c)
+
+    def _grow(self, c: ConnectionPlan) -> None:
+        """Fill slots, and bring the rows into their new order."""
+        w, s = self.work, self.work.scratch
         slots = self._choose(c)
         self._births(c, slots, s["dropped"], c.size)
         self._best_delays(c)
         self._join(c, slots)
         index_by_source(w, c, s["moved"])
 
-    def _launch_blocks(self, c: ConnectionPlan) -> None:
-        """The same by two blocks, with the candidates' scores between them where growth is by the gradient."""
-        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+    def _of_blocks(self, c: ConnectionPlan) -> Arguments:
+        """The arguments of both kernels of :meth:`_drop_by_block` and :meth:`_grow_by_block`."""
+        s, rule = self.work.scratch, c.rewiring
         assert rule is not None
-        by_gradient, places = rule.growth == "gradient", _places(c)
-        purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
         sorts = _of(s, "key", "number", "key2", "number2", "counts", "offsets")
         born = _of(s, "born_pre", "born_post", "negative", "born_delay") | {"born_position": s.get("born_position")}
-        shared: Arguments = {
+        return {
             **sorts, **born, **self._birth(c), **_of(s, "alive", "rank", "free_before", "slot"),
-            "rewired": self.rewired, "place_bits": places.bit_length(), "by_gradient": int(by_gradient), "size": c.size,
+            "rewired": self.rewired, "place_bits": _places(c).bit_length(),
+            "by_gradient": int(rule.growth == "gradient"), "size": c.size,
         }  # fmt: skip
+
+    def _drop_by_block(self, c: ConnectionPlan) -> None:
+        """As :meth:`_drop`, by one block."""
+        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+        assert rule is not None
+        by_gradient = rule.growth == "gradient"
+        purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
         w.module.launch(
-            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, shared, self._read(c), _of(b, "pre", "post"), _of(s, *COUNTS),
-            _looked_at(c), _of(s, "fresh", "chosen", "drawn"), {} if rule.score is None else _of(b, "asked"),
-            purpose=int(purpose), places=places,
+            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, self._of_blocks(c), self._read(c), _of(b, "pre", "post"),
+            _of(s, *COUNTS), _looked_at(c), _of(s, "fresh", "chosen", "drawn"),
+            {} if rule.score is None else _of(b, "asked"), purpose=int(purpose), places=_places(c),
         )  # fmt: skip
         if by_gradient:
             self._score(c)
+
+    def _grow_by_block(self, c: ConnectionPlan) -> None:
+        """As :meth:`_grow`, by one block."""
+        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+        assert rule is not None
         w.module.launch(
-            "rewire_grow", 1, ONE_BLOCK, shared, self._moved(c), _of(b, "row_start", "by_pre_start", "by_pre_slot"),
-            _of(s, "dropped", "living", "looked_at", "moved"), every=rule.every, num_post=c.num_post,
+            "rewire_grow", 1, ONE_BLOCK, self._of_blocks(c), self._moved(c),
+            _of(b, "row_start", "by_pre_start", "by_pre_slot"), _of(s, "dropped", "living", "looked_at", "moved"),
+            every=rule.every, num_post=c.num_post,
         )  # fmt: skip
 
     def _birth(self, c: ConnectionPlan) -> dict[str, Argument]:
@@ -214,17 +237,23 @@ class Rewiring:
 
     # --- places ------------------------------------------------------------------------------------------------------
 
-    def _choose(self, c: ConnectionPlan) -> Buffer:
-        """The slots to be grown, ascending, as many as are dropped."""
+    def _find_slots(self, c: ConnectionPlan) -> None:
+        """Free slots, ascending: those to be grown, or candidates with their scores."""
         w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
         by_gradient, most = rule.growth == "gradient", most_slots(c)
         self._draw(c, Purpose.CANDIDATES if by_gradient else Purpose.GROWTH)
         w.each("free_slots", most, _of(s, "drawn", "different", "free_before", "living", "slot", "looked_at"))
-        if not by_gradient:
+        if by_gradient:
+            self._births(c, s["slot"], s["looked_at"], most)
+            self._score(c)
+
+    def _choose(self, c: ConnectionPlan) -> Buffer:
+        """The slots to be grown, ascending, as many as are dropped."""
+        w, s, most = self.work, self.work.scratch, most_slots(c)
+        assert c.rewiring is not None
+        if c.rewiring.growth != "gradient":
             return s["slot"]
-        self._births(c, s["slot"], s["looked_at"], most)
-        self._score(c)
         order = sort(w.module, s, most, 32, s["looked_at"])[1]
         w.each("gather_slots", c.size, _of(s, "slot", "key"), order=order, count=s["dropped"])
         return sort(w.module, s, c.size, _places(c).bit_length(), s["dropped"])[0]
@@ -266,8 +295,7 @@ class Rewiring:
         assert rule is not None
         return {
             "x": w.sent(c.source), "g": w.population[c.target]["g"], "pre": s["born_pre"], "post": s["born_post"],
-            "negative": s["negative"], "delay": s["born_delay"], "gain": w.gain(c), "T": w.plan.time_steps, "L": w.L,
-            **help_numbers(rule),
+            "delay": s["born_delay"], "gain": w.gain(c), "T": w.plan.time_steps, "L": w.L, **w.parts,
         }  # fmt: skip
 
     def _score(self, c: ConnectionPlan) -> None:
@@ -280,9 +308,21 @@ class Rewiring:
             taps |= {"most": most_taps(c), "width": w.connection[c.index]["width"]}
             taps |= {"min_delay": c.min_delay, "max_delay": c.max_delay}
         w.each(
-            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most_slots(c), self._scored(c), taps, key=s["key"],
-            order=s["number"], count=s["looked_at"],
+            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most_slots(c), self._scored(c), taps,
+            self._ranked(c) if w.exchange is None else _of(s, "score"), count=s["looked_at"],
         )  # fmt: skip
+
+    def _ranked(self, c: ConnectionPlan) -> dict[str, Argument]:
+        """The arguments of the kernels that order candidates by their scores."""
+        s, rule = self.work.scratch, c.rewiring
+        assert rule is not None
+        return {"negative": s["negative"], "key": s["key"], "order": s["number"], **help_numbers(rule)}
+
+    def _rank(self, c: ConnectionPlan) -> None:
+        """Order candidates by the scores that all ranks have added up."""
+        w, s = self.work, self.work.scratch
+        most = most_slots(c)
+        w.each(f"rank_by_{rule_of(c)}", most, self._ranked(c), _of(s, "score"), count=s["looked_at"])
 
     def _best_delays(self, c: ConnectionPlan) -> None:
         """Find the lag at which each newborn synapse helps most, if growth asks for it."""
@@ -291,8 +331,9 @@ class Rewiring:
         if rule.growth_delay != "best":
             return
         w.each(
-            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, self._scored(c), lowest=c.delay_low,
-            lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
+            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, self._scored(c), help_numbers(rule),
+            lowest=c.delay_low, lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
+            negative=w.scratch["negative"],
         )  # fmt: skip
 
     # --- rows --------------------------------------------------------------------------------------------------------

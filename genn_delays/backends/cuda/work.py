@@ -59,7 +59,7 @@ class Work:
 
     def __init__(self, plan: Plan, device: Device, half: bool, communicator: Communicator | None = None) -> None:
         shared = communicator is not None
-        self.sharing = sharing_of(plan.batch_size, communicator)
+        self.sharing = sharing_of(plan, communicator)
         plan = replace(plan, batch_size=self.sharing.most_lanes) if shared else plan
         check_memory(plan, device, half, shared)
         self.plan, self.device = plan, device

@@ -219,10 +219,11 @@ def _add_learning(add: Any, plan: Plan, shared: bool) -> None:
         )  # fmt: skip
     for name in sorted({rule_of(c) for c in scored}) if shared else ():
         add("rank_by_gradient", rule=rules[name])
+        add("best_lag", rule=rules[name])
     for form in forms(plan) if scored else ():
         for name, kernel in sorted({(rule_of(c), c.kernel.code_name if c.kernel else "") for c in scored}):
             add("choose_gradient", form=form, kernel=kernel, rule=rules[name])
-        for name in sorted({rule_of(c) for c in scored}):
+        for name in sorted({rule_of(c) for c in scored})[: 1 if shared else None]:
             add("choose_delays", form=form, rule=rules[name])
 
 

@@ -31,6 +31,10 @@ DRAWS_EACH, DRAWS_MORE = 2, 1024
 """Random numbers that are drawn for each different one that is wanted, and besides."""
 
 
+LAG_SUMS = 1 << 20
+"""Numbers of correlograms that ranks exchange at once at most."""
+
+
 def tiles(count: int) -> int:
     """Tiles of so many numbers."""
     return -(-count // TILE)
@@ -165,6 +169,13 @@ def scratch_shapes(plan: Plan, shared: bool = False) -> Shapes:
         found |= {"fresh": ((draws,), i32), "chosen": ((draws,), i32), "drawn": ((draws,), i64)}
         found |= {"slot": ((slots,), u64)}
         found |= {"score": ((slots,), np.float32)} if shared else {}
+        best = [
+            (c.size, c.delay_high - c.delay_low + 1)
+            for c in rewired
+            if c.rewiring and c.rewiring.growth_delay == "best"
+        ]
+        if shared and best:
+            found["lag_sums"] = ((max(max(lags, min(count * lags, LAG_SUMS)) for count, lags in best),), np.float32)
         found |= {"born_pre": ((slots,), i32), "born_post": ((slots,), i32), "negative": ((slots,), i32)}
         found |= {"born_delay": ((slots,), np.uint16)}
         spread = max((most_taps(c) for c in rewired if c.kernel), default=0)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ...communicators import Communicator
-from ...errors import InvalidValueError
 from ...plan.plan import Plan
 from .device import Buffer, Device
 from .sharing import Sharing
@@ -112,16 +111,9 @@ def sharing_of(plan: Plan, communicator: Communicator | None) -> Sharing:
     """A rank's share of batches, or the whole of them.
 
     Raises:
-        InvalidValueError: ranks are no power of two, or more than partial sums; or a connection grows in a way that
-            ranks cannot share.
+        InvalidValueError: ranks are no power of two, or more than partial sums.
     """
     if communicator is None:
         return Sharing(plan.batch_size)
     communicator.refuse_more_than(Sharing(plan.batch_size).most_ranks, plan.batch_size)
-    for c in plan.connections:
-        if c.rewiring is not None and c.rewiring.growth_delay == "best":
-            raise InvalidValueError(
-                f"growth_delay='best' of connection {c.name!r} is not shared among ranks on backend 'cuda'; use "
-                "growth_delay='pair' or 'redraw', or backend 'cpu'"
-            )
     return Sharing(plan.batch_size, communicator.rank, communicator.size)

@@ -21,9 +21,9 @@ from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
 from .device import Argument, Arguments, Buffer, KernelError
-from .exchange import Summed
+from .exchange import Exchange, Summed
 from .history import Row
-from .sorting import prefix_sums, sort
+from .sorting import prefix_sums, sort, sorted_keys
 from .work import Work, all_of
 
 ONE_BLOCK = 1024
@@ -128,13 +128,17 @@ class Rewiring:
         # launches that score are recorded with the gain of their source, which is another one while it is trained
         key = ("rewire", c.index, w.how.training)
         until, onwards = (self._drop_by_block, self._grow_by_block) if in_one_block(c) else (self._drop, self._grow)
-        if w.exchange is None or c.rewiring.growth != "gradient":
-            w.replay(key, lambda: all_of([partial(until, c), partial(onwards, c)]))
-            return
-        w.replay((*key, "scores"), lambda: until(c))
-        count = int(w.scratch["looked_at"].download()[0])
-        w.exchange.add(("scores of candidates", [Summed(w.scratch["score"], count)]))
-        w.replay(key, lambda: all_of([partial(self._rank, c), partial(onwards, c)]))
+        first = [partial(until, c)]
+        if w.exchange is not None and c.rewiring.growth == "gradient":
+            w.replay((*key, "scores"), partial(all_of, first))
+            count = int(w.scratch["looked_at"].download()[0])
+            w.exchange.add(("scores of candidates", [Summed(w.scratch["score"], count)]))
+            first = [partial(self._rank, c)]
+        if w.exchange is not None and c.rewiring.growth_delay == "best":  # never by one block
+            w.replay((*key, "births"), partial(all_of, [*first, partial(self._fill, c)]))
+            self._best_of_all(c, w.exchange)
+            first, onwards = [], self._arrange
+        w.replay(key, partial(all_of, [*first, partial(onwards, c)]))
 
     def _drop(self, c: ConnectionPlan) -> None:
         """Mark dropped synapses and find free slots; where growth is by the gradient, with their scores."""
@@ -150,12 +154,19 @@ class Rewiring:
 
     def _grow(self, c: ConnectionPlan) -> None:
         """Fill slots, and bring the rows into their new order."""
-        w, s = self.work, self.work.scratch
-        slots = self._choose(c)
-        self._births(c, slots, s["dropped"], c.size)
+        self._fill(c)
         self._best_delays(c)
-        self._join(c, slots)
-        index_by_source(w, c, s["moved"])
+        self._arrange(c)
+
+    def _fill(self, c: ConnectionPlan) -> None:
+        """The slots that are filled, and the initial values of synapses there."""
+        self._choose(c)
+        self._births(c, self._filled(c), self.work.scratch["dropped"], c.size)
+
+    def _arrange(self, c: ConnectionPlan) -> None:
+        """The rows in their new order."""
+        self._join(c, self._filled(c))
+        index_by_source(self.work, c, self.work.scratch["moved"])
 
     def _of_blocks(self, c: ConnectionPlan) -> Arguments:
         """The arguments of both kernels of :meth:`_drop_by_block` and :meth:`_grow_by_block`."""
@@ -248,15 +259,22 @@ class Rewiring:
             self._births(c, s["slot"], s["looked_at"], most)
             self._score(c)
 
-    def _choose(self, c: ConnectionPlan) -> Buffer:
-        """The slots to be grown, ascending, as many as are dropped."""
+    def _filled(self, c: ConnectionPlan) -> Buffer:
+        """Where :meth:`_choose` leaves the slots to be grown."""
+        s = self.work.scratch
+        assert c.rewiring is not None
+        by_gradient = c.rewiring.growth == "gradient"
+        return sorted_keys(s, c.size, _places(c).bit_length()) if by_gradient else s["slot"]
+
+    def _choose(self, c: ConnectionPlan) -> None:
+        """Find the slots to be grown, ascending, as many as are dropped."""
         w, s, most = self.work, self.work.scratch, most_slots(c)
         assert c.rewiring is not None
         if c.rewiring.growth != "gradient":
-            return s["slot"]
+            return
         order = sort(w.module, s, most, 32, s["looked_at"])[1]
         w.each("gather_slots", c.size, _of(s, "slot", "key"), order=order, count=s["dropped"])
-        return sort(w.module, s, c.size, _places(c).bit_length(), s["dropped"])[0]
+        sort(w.module, s, c.size, _places(c).bit_length(), s["dropped"])
 
     def _draw(self, c: ConnectionPlan, purpose: Purpose) -> None:
         """The first ``different`` different ones of random numbers below the number of free slots, ascending, into
@@ -335,6 +353,25 @@ class Rewiring:
             lowest=c.delay_low, lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
             negative=w.scratch["negative"],
         )  # fmt: skip
+
+    def _best_of_all(self, c: ConnectionPlan, exchange: Exchange) -> None:
+        """The same where ranks share a batch: some synapses after the other, with their correlograms over all lanes."""
+        w, s, rule = self.work, self.work.scratch, c.rewiring
+        assert rule is not None
+        count, lags = int(s["dropped"].download()[0]), c.delay_high - c.delay_low + 1
+        room = s["lag_sums"].size // lags
+        scored = {name: value for name, value in self._scored(c).items() if name != "delay"}
+        for begin in range(0, count, room):
+            number = min(room, count - begin)
+            shared: Arguments = {
+                "lag_sums": s["lag_sums"], "lowest": c.delay_low, "lags": lags, "begin": begin, "number": number,
+            }  # fmt: skip
+            w.each(f"lag_sums_{w.form(c)}", 32 * number, scored, shared)
+            exchange.add(("scores of delays", [Summed(s["lag_sums"], number * lags)]))
+            w.each(
+                f"best_lag_by_{rule_of(c)}", number, shared, help_numbers(rule), negative=s["negative"],
+                delay=s["born_delay"],
+            )  # fmt: skip
 
     # --- rows --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -207,7 +207,7 @@ class Work:
         graph.launch()
 
 
-def all_of(work: list[Callable[[], None]]) -> None:
+def all_of(work: Sequence[Callable[[], None]]) -> None:
     """Do all of it."""
     for piece in work:
         piece()

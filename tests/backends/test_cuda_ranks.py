@@ -161,6 +161,19 @@ def test_every_lane_is_in_one_part_of_one_rank(batch):
             assert [n for rank in ranks for n in np.diff(rank.borders)] == np.diff(whole.borders).tolist()
 
 
+def test_one_rank_exchanges_nothing():
+    """Its launches are recorded as those of one process."""
+
+    def calls(rank: Any) -> int:
+        compiler = SurrogateCompiler(TIME_STEPS, 64, backend=CUDAOnHost(), communicator=rank)
+        with compiler.compile(network := small_network(batch_norm=True)) as compiled:
+            compiled.train(*data(network, 128), 2, callbacks=[])
+            return compiled.engine.device.calls
+
+    assert on_ranks(1, calls) == [calls(None)]
+    assert on_ranks(2, calls)[0] > calls(None)
+
+
 # --- refused ---------------------------------------------------------------------------------------------------------
 
 

@@ -122,13 +122,15 @@ def gpus() -> list[GPU]:
             )
         return result
 
+    # of parts of a GPU (MIG), which are GPUs of their own here, CUDA 12's first function gives the UUID of the whole
+    told = "cuDeviceGetUuid_v2" if hasattr(driver, "cuDeviceGetUuid_v2") else "cuDeviceGetUuid"
     found = []
     for index in range(ask("cuDeviceGetCount")):
         device = ask("cuDeviceGet", index)
         name = ask("cuDeviceGetName", 256, device).split(b"\0")[0].decode()
         major = ask("cuDeviceGetAttribute", attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
         minor = ask("cuDeviceGetAttribute", attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
-        memory, uuid = int(ask("cuDeviceTotalMem", device)), bytes(ask("cuDeviceGetUuid", device).bytes).hex()
+        memory, uuid = int(ask("cuDeviceTotalMem", device)), bytes(ask(told, device).bytes).hex()
         found.append(GPU(index, name, f"sm_{major}{minor}", memory, version, uuid))
     if not found:
         raise BackendUnavailableError("the NVIDIA driver sees no GPU; does nvidia-smi list one?")

@@ -58,6 +58,8 @@ class Work:
     """
 
     def __init__(self, plan: Plan, device: Device, half: bool, communicator: Communicator | None = None) -> None:
+        if communicator is not None and communicator.size == 1:
+            communicator = None  # nothing to exchange, so that launches need not be cut
         shared = communicator is not None
         self.sharing = sharing_of(plan, communicator)
         plan = replace(plan, batch_size=self.sharing.most_lanes) if shared else plan

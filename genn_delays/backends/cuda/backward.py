@@ -44,7 +44,7 @@ class Backward:
         w.replay(key, partial(all_of, [*piece, *(partial(self._correlate, c) for c in w.plan.connections)]))
 
     def sums(self) -> list[tuple[str, list[Summed]]]:
-        """What ranks have to add up after a pass, by kind of number."""
+        """Numbers that ranks have to add up after a pass, by kind of number."""
         w, names = self.work, ("grad", "delay_grad")
         connections = [(c, w.connection[c.index]) for c in w.plan.connections]
         synapses = [Summed(b[name], c.size) for c, b in connections for name in names if name in b]

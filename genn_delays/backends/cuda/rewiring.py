@@ -260,7 +260,7 @@ class Rewiring:
             self._score(c)
 
     def _filled(self, c: ConnectionPlan) -> Buffer:
-        """Where :meth:`_choose` leaves the slots to be grown."""
+        """The buffer in which :meth:`_choose` leaves the slots to be grown."""
         s = self.work.scratch
         assert c.rewiring is not None
         by_gradient = c.rewiring.growth == "gradient"

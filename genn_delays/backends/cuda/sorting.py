@@ -43,7 +43,7 @@ def prefix_sums(
 
 
 def sorted_keys(scratch: dict[str, Buffer], most: int, bits: int) -> Buffer:
-    """Where :func:`sort` leaves the keys."""
+    """The buffer in which :func:`sort` leaves the keys."""
     return scratch["key2" if most > 1 and -(-bits // 8) % 2 else "key"]
 
 

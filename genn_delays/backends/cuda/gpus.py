@@ -18,8 +18,8 @@ class Named(Protocol):
 
 
 def gpu_of_rank(visible: Sequence[Named], first: int, communicator: Communicator) -> int:
-    """The number, among GPUs that a rank sees, of the one it takes: the first that no rank before it has. All ranks call
-    it together.
+    """The number, among the GPUs that a rank sees, of the one it takes: the first that no rank before it has. All ranks
+    call it together.
 
     So ranks of a machine that see the same GPUs have them in order, and a rank that its launcher shows a GPU of its own
     has that one.

@@ -7,6 +7,7 @@ from genn_delays.backends.cuda.engine import CUDAEngine
 from genn_delays.backends.cuda.shim import ShimDevice
 from genn_delays.backends.cuda.simulation import CUDASimulation
 from genn_delays.backends.cuda.wiring import connect
+from genn_delays.communicators import Communicator
 from genn_delays.plan.exchanged import Availability
 from genn_delays.plan.plan import Plan
 from genn_delays.plan.simulation import Places, Recording, SimulationPlan
@@ -31,6 +32,9 @@ class CUDAOnHost:
 
     def build(self, plan: Plan) -> CUDAEngine:
         return CUDAEngine(plan, ShimDevice(**self.device, late=True), self.tape)
+
+    def build_share(self, plan: Plan, communicator: Communicator) -> CUDAEngine:
+        return CUDAEngine(plan, ShimDevice(**self.device, late=True), self.tape, communicator)
 
     def connect_simulation(self, places: Places) -> Rows:
         with ShimDevice(**self.device) as device:

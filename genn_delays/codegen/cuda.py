@@ -45,18 +45,20 @@ STEPS, MANY_STEPS, WORD = 8, 16, 32
 spikes, whose bits are words."""
 
 
-def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
+def emit_cuda(plan: Plan, half_tape: bool = False, shared: bool = False) -> str:
     """The source of a plan's kernels, the same text for the same plan.
 
     Args:
         half_tape: keep variables of hidden populations in half precision for the backward pass.
+        shared: sums over a batch are exchanged with other processes between kernels.
     """
     parts: list[str] = []
     environment("cuda").filters["steps"] = steps
 
     def add(template: str, **values: Any) -> None:
         text = environment("cuda").get_template(f"{template}.cu.j2")
-        parts.append(text.render(version=__version__, purpose=Purpose, training_seed=plan.training_seed, **values))
+        values |= {"version": __version__, "purpose": Purpose, "training_seed": plan.training_seed, "shared": shared}
+        parts.append(text.render(**values))
 
     kinds = {p.kind for p in plan.populations}
     for name, wanted in (
@@ -90,7 +92,7 @@ def emit_cuda(plan: Plan, half_tape: bool = False) -> str:
         assert p.loss is not None
         add("readout", p=p, code=readout_code(p.reading, CUDA, not p.loss.stepwise))
         add("loss", p=p, loss=loss_code(p.loss, p.reading, CUDA))
-    _add_learning(add, plan)
+    _add_learning(add, plan, shared)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
@@ -208,7 +210,7 @@ def _learning(plan: Plan) -> list[Optimiser]:
     return used + [o for p in plan.populations for o in p.learned_norm.values()]
 
 
-def _add_learning(add: Any, plan: Plan) -> None:
+def _add_learning(add: Any, plan: Plan, shared: bool) -> None:
     """Optimisers and rewiring; every connection needs the index by source neuron, and so the sort."""
     used = _learning(plan)
     add("scan")
@@ -230,10 +232,13 @@ def _add_learning(add: Any, plan: Plan) -> None:
             "update", weight=weight, delay=delay, weight_moments=c.num_moments, delay_moments=c.num_delay_moments,
             **around_code(CUDA, 1),
         )  # fmt: skip
+    for name in sorted({rule_of(c) for c in scored}) if shared else ():
+        add("rank_by_gradient", rule=rules[name])
+        add("best_lag", rule=rules[name])
     for form in forms(plan) if scored else ():
         for name, kernel in sorted({(rule_of(c), c.kernel.code_name if c.kernel else "") for c in scored}):
             add("choose_gradient", form=form, kernel=kernel, rule=rules[name])
-        for name in sorted({rule_of(c) for c in scored}):
+        for name in sorted({rule_of(c) for c in scored})[: 1 if shared else None]:
             add("choose_delays", form=form, rule=rules[name])
 
 

@@ -16,7 +16,7 @@ FORMS = ("real", "spikes")
 """Of activity; the device finds out which one it is."""
 FAULTS = ("activity", "weight", "position")
 """Arrays in which kernels look for numbers that may not be, by their places in what the host is told."""
-_KERNEL = re.compile(r'(extern "C" __global__ void \w+\()([^()]*\) \{\n)')
+_KERNEL = re.compile(r'(extern "C" __global__ (?:__launch_bounds__\([^()]*\) )?void \w+\()([^()]*\) \{\n)')
 
 
 def emit_cuda_ops(kernel: DelayKernel | None) -> str:

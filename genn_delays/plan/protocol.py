@@ -248,6 +248,14 @@ class SharesBatches(Protocol):
 
 
 @runtime_checkable
+class ForRank(Protocol):
+    """A backend of which every rank has another one, such as one GPU of several."""
+
+    def for_rank(self, plan: Plan, communicator: Communicator) -> Any:
+        """The backend as this rank is to use it; all ranks call it together, before anything is compiled."""
+
+
+@runtime_checkable
 class CompilesAhead(Protocol):
     """A backend that can have the code of several plans compiled at once, on all processors."""
 

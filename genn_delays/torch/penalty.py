@@ -22,7 +22,7 @@ _hooks: list[Any] = []
 
 
 class Penalised:
-    """What has weights that an optimiser's next step may penalise: a layer, or a connection of a network.
+    """A thing with weights that an optimiser's next step may penalise: a layer, or a connection of a network.
 
     Attributes:
         weight: parameter ``[synapse]``.

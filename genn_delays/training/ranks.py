@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..communicators import Communicator
 from ..errors import InvalidValueError
 from ..plan.plan import Plan
-from ..plan.protocol import Engine, SharedEngine, SharesBatches
+from ..plan.protocol import Engine, ForRank, SharedEngine, SharesBatches
 from ..version import __version__
 from .data import Batch, Data
 from .identity import describe
@@ -44,15 +44,18 @@ def build_engine(backend: Any, plan: Plan, communicator: Communicator | None) ->
     if communicator is None:
         engine: Engine = backend.build(plan)
         return engine
+    name = backend.name
     if not isinstance(backend, SharesBatches):
         raise InvalidValueError(
-            f"backend {backend.name!r} does not share batches among ranks; a communicator needs backend 'cpu'"
+            f"backend {name!r} does not share batches among ranks; a communicator needs backend 'cpu' or 'cuda'"
         )
     with reported(communicator):
-        communicator.check_alike("before training", fingerprint(plan))
+        communicator.check_alike("before training", {"the backend": name, **fingerprint(plan)})
+        if isinstance(backend, ForRank):
+            backend = backend.for_rank(plan, communicator)
         first = backend.build_share(plan, communicator) if communicator.rank == 0 else None
         communicator.everyone("agreement", "compiled")
-        return first or backend.build_share(plan, communicator)
+        return first or cast(SharesBatches, backend).build_share(plan, communicator)
 
 
 def fingerprint(plan: Plan) -> dict[str, Any]:

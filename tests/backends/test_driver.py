@@ -224,3 +224,25 @@ for _ in range(3):
     assert counts() == [0, 0, 0, 1]
 """,
     )
+
+
+def test_page_locked_memory_is_copied_in_order_and_given_back(library):
+    """What goes to the device may come back in the same memory, and a larger one takes its place."""
+    runs(
+        library,
+        """
+for size in (6, 60):
+    with CudaDevice() as device:
+        module, x = device.load(SOURCE), device.allocate("x", 1, np.int32)
+        for room in (1, size):
+            memory = device.page_locked(4 * room).view(np.int32)
+            memory[0] = 10
+            x.give(memory[:1])
+            module.launch("add_one", 1, 5, x=x)
+            x.fetch(memory[-1:])
+            device.synchronise()
+            assert memory[-1] == 15
+            assert counts()[1] == 2
+    assert counts()[:3] == [0, 0, 0]
+""",
+    )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ...communicators import Communicator
 from ...errors import BackendUnavailableError, check_choice, check_count, keep
 from ...plan.exchanged import Availability
 from ...plan.plan import Plan
-from ...plan.protocol import Engine
+from ...plan.protocol import Engine, SharedEngine
 from ...plan.simulation import Places, Recording, SimulationEngine, SimulationPlan
 from ..cache import compile_together
 from ..cpu.backend import available_processors
 
 if TYPE_CHECKING:
+    from .engine import CUDAEngine
     from .wiring import CUDAWiring
 
 TAPES = ("float32", "float16")
@@ -25,7 +27,8 @@ class CUDA:
     """Generated CUDA C++ on an NVIDIA GPU, compiled at run time; needs ``pip install 'genn-delays[cuda]'``.
 
     Args:
-        device: which GPU, from 0, in the order in which ``nvidia-smi`` lists those that are visible.
+        device: which GPU, from 0, in the order in which ``nvidia-smi`` lists those that are visible. Of ranks on a
+            machine the first has this one, each of the others the next one that no rank before it has.
         tape: what the variables of hidden populations are kept in from the forward to the backward pass, ``"float32"``
             or ``"float16"``, which needs less memory. Spikes are the same; gradients are not quite: the derivative of a
             spike is taken at a variable rounded to 11 bits. On the networks of the tests they move by 0.0004 % to
@@ -62,12 +65,26 @@ class CUDA:
         return {"compiler": find_compiler().version, "gpu": f"{gpu.name} ({gpu.arch})", "driver": gpu.driver}
 
     def build(self, plan: Plan) -> Engine:
+        return self._engine(plan, None)
+
+    def for_rank(self, plan: Plan, communicator: Communicator) -> CUDA:
+        """See :class:`~genn_delays.plan.protocol.ForRank`: with a GPU of its own."""
+        from .gpus import gpu_of_rank
+        from .real import gpus
+
+        communicator.check_alike("before training", {"the tape of backend 'cuda'": self.tape})
+        return replace(self, device=gpu_of_rank(gpus(), self.device, communicator))
+
+    def build_share(self, plan: Plan, communicator: Communicator) -> SharedEngine:
+        return self._engine(plan, communicator)
+
+    def _engine(self, plan: Plan, communicator: Communicator | None) -> CUDAEngine:
         from .engine import CUDAEngine
         from .real import CudaDevice
 
         device = CudaDevice(self.device)
         try:
-            return CUDAEngine(plan, device, self.tape)
+            return CUDAEngine(plan, device, self.tape, communicator)
         except BaseException:  # a smaller batch may be tried next, and shall find the memory free
             device.close()
             raise

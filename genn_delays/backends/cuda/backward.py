@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from ...codegen.cuda import STEPS
 from ...plan.plan import ConnectionPlan, PopulationPlan
 from ...random import dropout_threshold
 from .device import Argument, Arguments
+from .exchange import Summed
 from .launches import correlate_warps
-from .work import Work
+from .work import Work, all_of
 
 
 class Backward:
@@ -19,26 +23,55 @@ class Backward:
         self.work = work
 
     def run(self) -> None:
-        """All populations in the reverse order of the plan, then all synapses."""
+        """All populations in the reverse order of the plan, then all synapses; where ranks share a batch, with their
+        sums."""
         w = self.work
-        for p in w.plan.outputs:
-            self._readout(p)
+        blocks = tuple(tuple(w.blocks_of(group)) for group in w.plan.groups)
+        key = ("backward", w.how.training, w.lanes, w.total, blocks)
+        piece: list[Callable[[], None]] = [partial(self._readout, p) for p in w.plan.outputs]
         for group in reversed(w.plan.groups):
             members = [w.plan.populations[i] for i in group]
-            for t0, t1 in reversed(w.blocks_of(group)):
-                for p in members:
-                    self._felt(p, t0, t1)
-                    self._adjoint(p, t0, t1)
+            piece.append(partial(self._group, members))
             for p in members:
+                if p.batch_norm and w.exchange is not None:
+                    w.replay((*key, p.index), partial(all_of, [*piece, partial(self._norm_sums, p)]))
+                    w.exchange.add(("batch norm", [Summed(b := w.population[p.index]["norm_sums"], b.size)]))
+                    piece = []
                 if p.batch_norm:
-                    self._through_norm(p)
+                    piece.append(partial(self._through_norm, p))
                 if p.slopes:
-                    b, rows = w.population[p.index], len(p.slopes) * p.size
-                    w.launch(
-                        "sum_lanes", 32 * rows, x=b["slopes"], sums=b["slope_sums"], rows=rows, L=w.L, live=w.lanes
-                    )
-        for c in w.plan.connections:
-            self._correlate(c)
+                    piece.append(partial(self._slopes, p))
+        w.replay(key, partial(all_of, [*piece, *(partial(self._correlate, c) for c in w.plan.connections)]))
+
+    def sums(self) -> list[tuple[str, list[Summed]]]:
+        """Numbers that ranks have to add up after a pass, by kind of number."""
+        w, names = self.work, ("grad", "delay_grad")
+        connections = [(c, w.connection[c.index]) for c in w.plan.connections]
+        synapses = [Summed(b[name], c.size) for c, b in connections for name in names if name in b]
+        slopes = [Summed(b := w.population[p.index]["slope_sums"], b.size) for p in w.plan.populations if p.slopes]
+        return [("gradients", synapses), ("gradients", slopes)]
+
+    def _group(self, members: list[PopulationPlan]) -> None:
+        """The populations of a group, block after block."""
+        for t0, t1 in reversed(self.work.blocks_of(tuple(p.index for p in members))):
+            for p in members:
+                self._felt(p, t0, t1)
+                self._adjoint(p, t0, t1)
+
+    def _slopes(self, p: PopulationPlan) -> None:
+        """Gradients of the coefficients out of which time constants are learned."""
+        w, b, rows = self.work, self.work.population[p.index], len(p.slopes) * p.size
+        w.launch(
+            "sum_lanes", 32 * rows, w.parts, x=b["slopes"], sums=b["slope_sums"], rows=rows, L=w.L, live=w.lanes
+        )  # fmt: skip
+
+    def _norm_sums(self, p: PopulationPlan) -> None:
+        """The sums of this rank's lanes that gradients go through a batch norm by."""
+        w, b = self.work, self.work.population[p.index]
+        w.module.launch(
+            "norm_gradient_sums", p.size, w.row_threads(p.size), w.row_parts(p.size), g=b["g"], current=b["current"],
+            bias=b.get("bias"), mean=b["mean"], sums=b["norm_sums"], T=w.plan.time_steps, L=w.L, live=w.lanes,
+        )  # fmt: skip
 
     def _readout(self, p: PopulationPlan) -> None:
         """From dL/dz to the readout's derivative at every step, in g; a per-timestep loss has filled g already."""
@@ -93,12 +126,16 @@ class Backward:
             arguments |= {"step_ms": np.float32(p.dt), "grad_limit": np.float32(w.plan.event_prop.grad_limit)}
         elif p.dropout:
             arguments |= {"dropout": dropout_threshold(p.dropout) if w.how.training else 0, "training_step": w.step}
+            arguments["before"] = w.sharing.before
         w.launch(f"adjoint_{p.index}", p.size * w.L, arguments, w.sizes(p, t0, t1))
 
     def _through_norm(self, p: PopulationPlan) -> None:
         w, b = self.work, self.work.population[p.index]
+        shared: Arguments = w.row_parts(p.size)
+        if w.exchange is not None:
+            shared = {"sums": b["norm_sums"], "total": w.total}
         w.module.launch(
-            "norm_backward", p.size, w.row_threads(p.size), g=b["g"], current=b["current"], bias=b.get("bias"),
+            "norm_backward", p.size, w.row_threads(p.size), shared, g=b["g"], current=b["current"], bias=b.get("bias"),
             mean=b["mean"], inverse=b["inverse"], factor=b["factor"], scale_grad=b["batch_norm_scale.grad"],
             shift_grad=b["batch_norm_shift.grad"], T=w.plan.time_steps, L=w.L, live=w.lanes,
         )  # fmt: skip
@@ -107,8 +144,9 @@ class Backward:
         """Gradients of a connection's synapses, as many warps each as there are strips of lanes where these are few."""
         w, s, form = self.work, self.work.connection[c.index], self.work.form(c)
         target, L = w.population[c.target], w.L
-        warps = correlate_warps(c.size, L)
+        warps = correlate_warps(c.size, w.sharing.parts)
         shared: Arguments = {
+            **w.parts,
             "x": w.sent(c.source), "g": target["g"], **{name: s[name] for name in ("pre", "post", "weight", "grad")},
             "gain": w.gain(c), "warps": warps, "size": c.size, "T": w.plan.time_steps, "L": L,
         }  # fmt: skip

@@ -31,6 +31,10 @@ DRAWS_EACH, DRAWS_MORE = 2, 1024
 """Random numbers that are drawn for each different one that is wanted, and besides."""
 
 
+LAG_SUMS = 1 << 20
+"""Numbers of correlograms that ranks exchange at once at most."""
+
+
 def tiles(count: int) -> int:
     """Tiles of so many numbers."""
     return -(-count // TILE)
@@ -41,7 +45,7 @@ def lanes_of(plan: Plan) -> int:
     return -(-plan.batch_size // 32) * 32
 
 
-def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) -> Shapes:
+def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False, shared: bool = False) -> Shapes:
     """Shapes of a population's buffers: activity, parameters and, for outputs, the loss."""
     n, T, L = p.size, plan.time_steps, lanes_of(plan)
     f32, f64, i32, u32 = np.float32, np.float64, np.int32, np.uint32
@@ -72,6 +76,7 @@ def population_shapes(plan: Plan, p: PopulationPlan, half_tape: bool = False) ->
         gradients = ("batch_norm_scale.grad", "batch_norm_shift.grad")
         found |= dict.fromkeys((*normalising, *moments, *gradients, "factor", "offset"), ((n,), f32))
         found |= dict.fromkeys(("mean", "var", "inverse"), ((n,), f64))
+        found |= {"norm_sums": ((n, 2), f64)} if shared else {}
     if p.loss is not None:
         truths = L * (T if p.loss.stepwise else 1)
         found |= {"z": ((n, L), f32), "dz": ((n, L), f32), "losses": ((L,), f64), "correct": ((L,), i32)}
@@ -142,7 +147,7 @@ def drawing_room(different: int) -> int:
     return DRAWS_EACH * different + DRAWS_MORE
 
 
-def scratch_shapes(plan: Plan) -> Shapes:
+def scratch_shapes(plan: Plan, shared: bool = False) -> Shapes:
     """Memory that connections share while they are indexed or rewired; linear in synapses and in places looked at."""
     size = max((c.size for c in plan.connections), default=0)
     rewired = [c for c in plan.connections if c.rewiring is not None]
@@ -163,6 +168,14 @@ def scratch_shapes(plan: Plan) -> Shapes:
         found |= {"alive": ((size,), i32), "rank": ((size + 1,), i64), "free_before": ((size,), i64)}
         found |= {"fresh": ((draws,), i32), "chosen": ((draws,), i32), "drawn": ((draws,), i64)}
         found |= {"slot": ((slots,), u64)}
+        found |= {"score": ((slots,), np.float32)} if shared else {}
+        best = [
+            (c.size, c.delay_high - c.delay_low + 1)
+            for c in rewired
+            if c.rewiring and c.rewiring.growth_delay == "best"
+        ]
+        if shared and best:
+            found["lag_sums"] = ((max(max(lags, min(count * lags, LAG_SUMS)) for count, lags in best),), np.float32)
         found |= {"born_pre": ((slots,), i32), "born_post": ((slots,), i32), "negative": ((slots,), i32)}
         found |= {"born_delay": ((slots,), np.uint16)}
         spread = max((most_taps(c) for c in rewired if c.kernel), default=0)
@@ -172,9 +185,11 @@ def scratch_shapes(plan: Plan) -> Shapes:
     return found
 
 
-def allocate_population(device: Device, plan: Plan, p: PopulationPlan, half_tape: bool) -> dict[str, Buffer]:
+def allocate_population(
+    device: Device, plan: Plan, p: PopulationPlan, half_tape: bool, shared: bool = False
+) -> dict[str, Buffer]:
     """Buffers of a population; ``g``, dL/d(input current), may share the memory of the input current."""
-    found = allocate(device, f"population {p.name!r}", population_shapes(plan, p, half_tape))
+    found = allocate(device, f"population {p.name!r}", population_shapes(plan, p, half_tape, shared))
     return found if p.model is None else {"g": found["current"], **found}
 
 
@@ -191,15 +206,15 @@ def nbytes(shapes: Shapes) -> dict[str, int]:
     return {name: prod(shape) * np.dtype(dtype).itemsize for name, (shape, dtype) in shapes.items()}
 
 
-def check_memory(plan: Plan, device: Device, half_tape: bool = False) -> None:
+def check_memory(plan: Plan, device: Device, half_tape: bool = False, shared: bool = False) -> None:
     """One clear error, before anything is allocated, where a plan wants more memory than the device has.
 
     Raises:
         OutOfMemoryError: it names the largest buffers and their bytes.
     """
-    needs = {("the network", name): n for name, n in nbytes(scratch_shapes(plan)).items()}
+    needs = {("the network", name): n for name, n in nbytes(scratch_shapes(plan, shared)).items()}
     for p in plan.populations:
-        bytes_of = nbytes(population_shapes(plan, p, half_tape))
+        bytes_of = nbytes(population_shapes(plan, p, half_tape, shared))
         needs |= {(f"population {p.name!r}", name): n for name, n in bytes_of.items()}
     for c in plan.connections:
         needs |= {(f"connection {c.name!r}", name): n for name, n in nbytes(connection_shapes(plan, c)).items()}

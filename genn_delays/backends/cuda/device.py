@@ -101,6 +101,22 @@ class Buffer(ABC):
             self._read(start * self.dtype.itemsize, array)
         return array
 
+    def fetch(self, array: npt.NDArray[Any]) -> None:
+        """Begin to copy its first elements into a contiguous array in page-locked memory, in order with launches; they
+        are there once the device was waited for (:meth:`Device.synchronise`)."""
+        self.check()
+        self.device.refuse_recording(f"buffer {self.name!r} cannot be downloaded")
+        self.device.settle()
+        self._fetch(array)
+
+    def give(self, array: npt.NDArray[Any]) -> None:
+        """Copy a contiguous array in page-locked memory over its first elements, in order with launches; the array must
+        stay as it is until the device was waited for."""
+        self.check()
+        self.device.refuse_recording(f"buffer {self.name!r} cannot be uploaded to")
+        self.device.settle()
+        self._give(array)
+
     def clear(self) -> None:
         """Set all bytes to 0, in order with launches; can be recorded like them."""
         self.check()
@@ -121,6 +137,14 @@ class Buffer(ABC):
     @abstractmethod
     def _read(self, offset: int, array: npt.NDArray[Any]) -> None:
         """Fill a contiguous array from `offset` bytes on, after what was launched."""
+
+    def _fetch(self, array: npt.NDArray[Any]) -> None:
+        """See :meth:`fetch`; where nothing is page-locked the host waits."""
+        self._read(0, array)
+
+    def _give(self, array: npt.NDArray[Any]) -> None:
+        """See :meth:`give`."""
+        self._write(0, array, None)
 
     @abstractmethod
     def _clear(self) -> None:
@@ -276,6 +300,11 @@ class Device(ABC):
         del self._buffers[id(buffer)]
         buffer.freed = True
         buffer._free()
+
+    def page_locked(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        """Memory of the host that a GPU copies from and to beside the host and at full speed, where there is such. It
+        is valid until the device is closed or is asked for another."""
+        return np.zeros(nbytes, np.uint8)
 
     def load(self, source: str) -> Module:
         """The kernels of a CUDA source, compiled or taken from the cache.

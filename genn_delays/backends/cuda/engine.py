@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...codegen.bodies import mangled
+from ...communicators import Communicator
 from ...learning.losses import Truth
 from ...learning.optimisers import Optimisers
 from ...plan.exchanged import ConnectionState, DenseData, InputData, Pass, Rewired
@@ -20,10 +21,11 @@ from ...plan.populations import PopulationState
 from ...plan.schema import absent
 from ...plan.trainable import check_trainable
 from .backward import Backward
-from .buffers import check_memory, state_shapes
+from .buffers import state_shapes
 from .contents import Contents
 from .data import DataOnDevice
 from .device import Arguments, Device, Mark
+from .exchange import SharedLosses, Summed
 from .finder import Finder
 from .forward import Forward
 from .history import Row
@@ -55,12 +57,14 @@ class CUDAEngine(Contents):
     survives_fork = False
     one_pass = None
 
-    def __init__(self, plan: Plan, device: Device, tape: str = "float32") -> None:
-        self.plan, self.device = plan, device
-        half = tape == "float16"
-        check_memory(plan, device, half)
+    def __init__(
+        self, plan: Plan, device: Device, tape: str = "float32", communicator: Communicator | None = None
+    ) -> None:
+        self.device = device
         foresee(plan, {})
-        self.work = Work(plan, device, half)
+        self.work = Work(plan, device, tape == "float16", communicator)
+        self.plan = plan = self.work.plan  # of a rank's lanes
+        self._unsettled: SharedLosses | None = None
         self.population, self.connection, self.scratch = self.work.population, self.work.connection, self.work.scratch
         self.module, self.history, self.L = self.work.module, self.work.history, self.work.L
         self._examples = device.allocate("examples", (self.L,), np.int64)
@@ -116,7 +120,25 @@ class CUDAEngine(Contents):
     # --- the passes --------------------------------------------------------------------------------------------------
 
     def load(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64]) -> None:
-        self.work.lanes = len(examples)
+        self.load_share(inputs, examples, len(examples))
+
+    def share(self, lanes: int) -> tuple[int, int]:
+        """See :class:`~genn_delays.plan.protocol.SharedEngine`."""
+        return self.work.sharing.of(lanes)
+
+    def gathered(self, what: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """See :class:`~genn_delays.plan.protocol.SharedEngine`."""
+        if self.work.exchange is None:
+            return values
+        return self.work.exchange.communicator.gather(what, values, self.work.sharing.sizes(self.work.total))
+
+    def load_share(self, inputs: dict[int, InputData], examples: npt.NDArray[np.int64], lanes: int) -> None:
+        """See :class:`~genn_delays.plan.protocol.SharedEngine`."""
+        self.work.lanes, self.work.total = len(examples), lanes
+        if not inputs:  # of a share without examples nothing of the batch before may be left
+            for p in self.plan.populations:
+                if p.model is None:
+                    self.work.sent(p.index).clear()
         T, L = self.plan.time_steps, self.L
         self._launched.append(self.device.mark())
         if len(self._launched) > AHEAD:
@@ -142,8 +164,7 @@ class CUDAEngine(Contents):
         self.device.settle()  # deferred launches belong to another pass
         self.work.how = how
         self._forward.prepare()
-        blocks = tuple(tuple(self.work.blocks_of(group)) for group in self.plan.groups)
-        self.work.replay(("forward", how.training, self.lanes, blocks), self._forward.run)
+        self._forward.run()
         self._forward.check()
 
     def not_finite(self) -> tuple[int, ...]:
@@ -159,13 +180,30 @@ class CUDAEngine(Contents):
             assert p.loss is not None
             truth = np.ascontiguousarray(labels[p.index]).reshape(-1)
             self.population[p.index]["labels" if p.loss.labelled else "targets"].upload(truth, start=0, early=True)
-        truths = [labels[p.index].size // self.lanes for p in self.plan.outputs]
-        read = {p.index: partial(_loss_of, 2 * k) for k, p in enumerate(self.plan.outputs)}
-        results = self.history.later("losses", read)
-        self.work.replay(("loss", self.lanes, *truths), lambda: self._loss(truths))
+        truths = [labels[p.index].size // max(self.lanes, 1) for p in self.plan.outputs]  # one's where there is none
+        results: Mapping[int, tuple[float, int]]
+        if self.work.exchange is None:
+            read = {p.index: partial(_loss_of, 2 * k) for k, p in enumerate(self.plan.outputs)}
+            results = self.history.later("losses", read)
+        else:
+            results = self._unsettled = SharedLosses([p.index for p in self.plan.outputs])
+        self.work.replay(("loss", self.lanes, self.work.total, *truths), lambda: self._loss(truths))
+        if self.work.exchange is not None and not self.work.how.training:
+            self._add_up([])
         if not self.work.how.training:
             self.device.settle()  # nothing follows: start the deferred work now
         return results
+
+    def _add_up(self, groups: list[tuple[str, list[Summed]]]) -> None:
+        """Add up these of all ranks, and losses."""
+        exchange = self.work.exchange
+        if exchange is None:
+            return
+        losses = [] if self._unsettled is None else [("losses", [Summed(exchange.losses, exchange.losses.size)])]
+        found = exchange.add(*losses, *groups)
+        if self._unsettled is not None:
+            self._unsettled.settle(found)
+            self._unsettled = None
 
     def _loss(self, truths: list[int]) -> None:
         """Losses and right answers of a batch, and dL/dz; the labels are there, so many an example."""
@@ -174,16 +212,19 @@ class CUDAEngine(Contents):
             b, numbers = self.population[p.index], {mangled(n): value for n, value in p.loss.numbers().items()}
             stepwise, found = p.loss.stepwise, {"losses": b["losses"], "correct": b["correct"]}
             sizes = {"truths": count, "N": p.size, "T": self.plan.time_steps, "L": self.L, "live": self.lanes}
+            total = {"total": self.work.total}
             of_steps = {name: b[f"step_{name}"] for name in found} if stepwise else found
             arguments: Arguments = {
                 "given": b["z"], "dz": b["dz"], "v": b["tape"], "dv": b["g"], "labels": b.get("labels"),
                 "targets": b.get("targets"), **of_steps, **numbers, **sizes,
             }  # fmt: skip
-            row: Arguments = {**self.history.row("losses"), "column": 2 * k}
+            exchange = self.work.exchange
+            row: Arguments = self.history.row("losses") if exchange is None else exchange.row
+            row = {**row, **self.work.parts, "column": 2 * k}
             if not stepwise and self.L <= BLOCK:  # of more lanes a thread of the sum has several
-                self.module.launch(f"summed_loss_{p.index}", 1, self.L, arguments, row)
+                self.module.launch(f"summed_loss_{p.index}", 1, self.L, arguments, total, row)
                 continue
-            self.work.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), arguments)
+            self.work.launch(f"loss_{p.index}", self.L * (self.plan.time_steps if stepwise else 1), arguments, total)
             if stepwise:
                 steps = {f"step_{name}": buffer for name, buffer in of_steps.items()}
                 self.work.launch(
@@ -192,8 +233,8 @@ class CUDAEngine(Contents):
             self.module.launch("sum_losses", 1, BLOCK, found, row, live=self.lanes)
 
     def backward(self) -> None:
-        blocks = tuple(tuple(self.work.blocks_of(group)) for group in self.plan.groups)
-        self.work.replay(("backward", self.work.how.training, self.lanes, blocks), self._backward.run)
+        self._backward.run()
+        self._add_up(self._backward.sums())
 
     def update(self, step: int, optimisers: dict[int, Optimisers], scale: float = 1.0) -> None:
         self.work.set_step(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,10 +11,11 @@ from ...plan.limits import check_most
 from ...plan.plan import PopulationPlan
 from ...random import dropout_threshold
 from .device import Argument, Arguments, Buffer
+from .exchange import Summed
 from .history import Row
 from .launches import gather_steps
 from .sorting import BLOCK
-from .work import Work
+from .work import Work, all_of
 
 
 class Forward:
@@ -27,24 +29,68 @@ class Forward:
         self.work, self._found = work, found
 
     def run(self) -> None:
-        """All populations in the order of the plan, and the readouts."""
+        """All populations in the order of the plan, and the readouts; where ranks share a batch, with their sums."""
+        w = self.work
+        blocks = tuple(tuple(w.blocks_of(group)) for group in w.plan.groups)
+        key = ("forward", w.how.training, w.lanes, w.total, blocks)
+        piece: list[Callable[[], None]] = [self._begin]
+        for group in w.plan.groups:
+            members = [w.plan.populations[i] for i in group]
+            # a batch norm is alone in its group, which is one block
+            normed = members[0] if members[0].batch_norm and w.how.training else None
+            if w.exchange is None or normed is None:
+                piece.append(partial(self._group, members))
+                continue
+            piece.append(partial(self._until_norm, normed))
+            w.replay((*key, normed.index), partial(all_of, piece))
+            w.exchange.add(("batch norm", [Summed(b := w.population[normed.index]["norm_sums"], b.size)]))
+            piece = [partial(self._from_norm, normed)]
+        w.replay(key, partial(all_of, [*piece, *(partial(self._readout, p) for p in w.plan.outputs)]))
+        if w.exchange is not None and w.how.training:
+            regularised = [p for p in w.plan.populations if p.regularised]
+            totals = [Summed(w.population[p.index]["totals"], p.size) for p in regularised]
+            w.exchange.add(("spike counts", totals))
+
+    def _begin(self) -> None:
         w = self.work
         for c in w.plan.connections:
             if c.kernel is not None and w.how.training:
                 w.find_taps(c, c.kernel.code_name)
-        for group in w.plan.groups:
-            members = [w.plan.populations[i] for i in group]
+
+    def _group(self, members: list[PopulationPlan]) -> None:
+        """The populations of a group, block after block."""
+        w = self.work
+        for p in members:
+            self._clear(p)
+        for t0, t1 in w.blocks_of(tuple(p.index for p in members)):
             for p in members:
-                if p.spiking:
-                    w.population[p.index]["totals"].clear()
-            for t0, t1 in w.blocks_of(group):
-                for p in members:
-                    self._gather(p, t0, t1)
-                    if p.batch_norm:
-                        self._normalise(p)
-                    self._membrane(p, t0, t1)
-        for p in w.plan.outputs:
-            self._readout(p)
+                self._gather(p, t0, t1)
+                if p.batch_norm:
+                    self._normalise(p)
+                self._membrane(p, t0, t1)
+
+    def _until_norm(self, p: PopulationPlan) -> None:
+        """Up to the sums of this rank's lanes out of which a batch is normalised."""
+        w, b = self.work, self.work.population[p.index]
+        self._clear(p)
+        self._gather(p, 0, w.plan.time_steps)
+        w.module.launch(
+            "norm_sums", p.size, w.row_threads(p.size), w.row_parts(p.size), current=b["current"], bias=b.get("bias"),
+            sums=b["norm_sums"], T=w.plan.time_steps, L=w.L, live=w.lanes,
+        )  # fmt: skip
+
+    def _from_norm(self, p: PopulationPlan) -> None:
+        """From the sums of all ranks on."""
+        w, b = self.work, self.work.population[p.index]
+        w.launch(
+            "norm_statistics", p.size, self._norm_numbers(p), sums=b["norm_sums"], mean=b["mean"], var=b["var"],
+            inverse=b["inverse"], N=p.size, T=w.plan.time_steps, total=w.total,
+        )  # fmt: skip
+        self._membrane(p, 0, w.plan.time_steps)
+
+    def _clear(self, p: PopulationPlan) -> None:
+        if p.spiking:
+            self.work.population[p.index]["totals"].clear()
 
     def prepare(self) -> None:
         """Upload the numbers of this step."""
@@ -90,20 +136,25 @@ class Forward:
 
     def _normalise(self, p: PopulationPlan) -> None:
         """Batch norm's factor and offset, out of the batch or of the running averages."""
-        assert p.batch_norm is not None
-        w, b = self.work, self.work.population[p.index]
-        shared: Arguments = {
-            "scale": b["batch_norm_scale"], "shift": b["batch_norm_shift"], "factor": b["factor"],
-            "offset": b["offset"], "epsilon": float(p.batch_norm.epsilon),
-        }  # fmt: skip
+        w, b, shared = self.work, self.work.population[p.index], self._norm_numbers(p)
         if not w.how.training:
             averages: Arguments = {"running_mean": b["batch_norm_mean"], "running_var": b["batch_norm_var"]}
             w.launch("norm_running", p.size, shared, averages, N=p.size)
             return
         w.module.launch(
-            "norm_statistics", p.size, w.row_threads(p.size), shared, current=b["current"], bias=b.get("bias"),
-            mean=b["mean"], var=b["var"], inverse=b["inverse"], T=w.plan.time_steps, L=w.L, live=w.lanes,
+            "norm_statistics", p.size, w.row_threads(p.size), shared, w.row_parts(p.size), current=b["current"],
+            bias=b.get("bias"), mean=b["mean"], var=b["var"], inverse=b["inverse"], T=w.plan.time_steps, L=w.L,
+            live=w.lanes,
         )  # fmt: skip
+
+    def _norm_numbers(self, p: PopulationPlan) -> Arguments:
+        """The arguments of kernels that find a batch norm's factor and offset."""
+        assert p.batch_norm is not None
+        b = self.work.population[p.index]
+        return {
+            "scale": b["batch_norm_scale"], "shift": b["batch_norm_shift"], "factor": b["factor"],
+            "offset": b["offset"], "epsilon": float(p.batch_norm.epsilon),
+        }  # fmt: skip
 
     def _membrane(self, p: PopulationPlan, t0: int, t1: int) -> None:
         """Through the neurons of a population."""
@@ -113,7 +164,7 @@ class Forward:
         arguments: dict[str, Argument] = {name: b[name] for name in names}
         if p.dropout:
             arguments |= {"dropout": dropout_threshold(p.dropout), "training": int(w.how.training)}
-            arguments |= {"training_step": w.step}
+            arguments |= {"training_step": w.step, "before": w.sharing.before}
         w.launch(f"membrane_{p.index}", p.size * w.L, arguments, w.sizes(p, t0, t1), no_number=self._found)
 
     def _readout(self, p: PopulationPlan) -> None:

@@ -43,9 +43,9 @@ def gather_steps(form: str, spread: bool, neurons: int, steps: int, lanes: int) 
     return more if enough else STEPS
 
 
-def correlate_warps(size: int, lanes: int) -> int:
-    """Warps of a synapse in correlate, as many as there are strips of lanes where synapses are few."""
-    warps = 1
-    while 64 * warps <= min(lanes, BLOCK) and few(64 * warps * size):
+def correlate_warps(size: int, parts: int) -> int:
+    """Warps of a synapse in correlate, as many as there are parts of lanes (:mod:`.lanes`) where synapses are few."""
+    warps, most = 1, min(parts, BLOCK // 32)
+    while 2 * warps <= most and few(64 * warps * size):
         warps *= 2
     return warps

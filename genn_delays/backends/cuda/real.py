@@ -19,7 +19,7 @@ from ...errors import BackendUnavailableError, InvalidValueError, OutOfMemoryErr
 from .compiler import cubin_file
 from .device import Buffer, Device, Graph, KernelError, Mark, Memory, Module
 from .signature import Signature
-from .staging import Staging
+from .staging import PageLocked, Staging
 
 PACKAGES = ("cuda-core", "cuda-bindings")
 BESIDE = 1 << 20
@@ -41,6 +41,7 @@ class GPU:
         arch: ``sm_`` and its compute capability.
         memory: its total memory in bytes.
         driver: version of CUDA that the driver supports, for example ``"13.0"``.
+        uuid: the same in every process, 32 digits.
     """
 
     index: int
@@ -48,6 +49,7 @@ class GPU:
     arch: str
     memory: int
     driver: str
+    uuid: str = ""
 
 
 @cache
@@ -120,13 +122,16 @@ def gpus() -> list[GPU]:
             )
         return result
 
+    # of parts of a GPU (MIG), which are GPUs of their own here, CUDA 12's first function gives the UUID of the whole
+    told = "cuDeviceGetUuid_v2" if hasattr(driver, "cuDeviceGetUuid_v2") else "cuDeviceGetUuid"
     found = []
     for index in range(ask("cuDeviceGetCount")):
         device = ask("cuDeviceGet", index)
         name = ask("cuDeviceGetName", 256, device).split(b"\0")[0].decode()
         major = ask("cuDeviceGetAttribute", attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
         minor = ask("cuDeviceGetAttribute", attributes.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
-        found.append(GPU(index, name, f"sm_{major}{minor}", int(ask("cuDeviceTotalMem", device)), version))
+        memory, uuid = int(ask("cuDeviceTotalMem", device)), bytes(ask(told, device).bytes).hex()
+        found.append(GPU(index, name, f"sm_{major}{minor}", memory, version, uuid))
     if not found:
         raise BackendUnavailableError("the NVIDIA driver sees no GPU; does nvidia-smi list one?")
     return found
@@ -186,6 +191,12 @@ class CudaBuffer(Buffer):
         gpu = self.gpu
         gpu.do("cuMemcpyDtoHAsync", array.ctypes.data, self.address + offset, array.nbytes, gpu.stream.handle)
         gpu.synchronise()
+
+    def _fetch(self, array: npt.NDArray[Any]) -> None:
+        self.gpu.do("cuMemcpyDtoHAsync", array.ctypes.data, self.address, array.nbytes, self.gpu.stream.handle)
+
+    def _give(self, array: npt.NDArray[Any]) -> None:
+        self.gpu.do("cuMemcpyHtoDAsync", self.address, array.ctypes.data, array.nbytes, self.gpu.stream.handle)
 
     def _clear(self) -> None:
         self.gpu.make_current()
@@ -324,6 +335,7 @@ class CudaDevice(Device):
             self.stream = self._open_stream()
             self.staging = Staging(self, self.stream)
         self._beside: Staging | None = None
+        self._locked: PageLocked | None = None
 
     def _open_stream(self) -> Any:
         """The stream of launches."""
@@ -334,6 +346,13 @@ class CudaDevice(Device):
         if self._beside is None:
             self._beside = Staging(self, self.core_device.create_stream(), BESIDE)
         return self._beside
+
+    def page_locked(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        self.make_current()
+        if self._locked is not None:
+            self._locked.close()
+        self._locked = PageLocked(self, self.stream, nbytes) if nbytes else None
+        return self._locked.memory if self._locked is not None else np.empty(0, np.uint8)
 
     @property
     def target(self) -> Any:
@@ -398,6 +417,6 @@ class CudaDevice(Device):
 
     def _close(self) -> None:
         with _told(self.name), ExitStack() as stack:  # one that fails does not keep the other
-            for staging in (self.staging, self._beside):
-                if staging is not None:
-                    stack.callback(staging.close)
+            for memory in (self.staging, self._beside, self._locked):  # the last first, before its stream
+                if memory is not None:
+                    stack.callback(memory.close)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ...errors import InvalidValueError
 from .device import Buffer
 from .real import CudaBuffer, CudaDevice
-from .sharing import Foreign, Sharing, contiguous_strides
+from .sharing import Foreign, SharingDevice, contiguous_strides
 
 DEFAULT_STREAM = 1
 """Handle of the stream that has none (``CU_STREAM_LEGACY``)."""
@@ -33,7 +33,7 @@ class CudaBorrowed(CudaBuffer):
         """Nothing to do: whoever owns it gives it back."""
 
 
-class SharingCudaDevice(CudaDevice, Sharing):
+class SharingCudaDevice(CudaDevice, SharingDevice):
     """A GPU on another library's stream.
 
     Args:

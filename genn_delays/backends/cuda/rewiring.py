@@ -21,9 +21,10 @@ from ...random import Purpose
 from ...rewiring.rule import EXACT_CANDIDATES, SAMPLED_PER_DROPPED
 from .buffers import COUNTS, DRAWS_EACH, DRAWS_MORE, most_draws, most_slots, most_taps
 from .device import Argument, Arguments, Buffer, KernelError
+from .exchange import Exchange, Summed
 from .history import Row
-from .sorting import prefix_sums, sort
-from .work import Work
+from .sorting import prefix_sums, sort, sorted_keys
+from .work import Work, all_of
 
 ONE_BLOCK = 1024
 """Threads of the block that rewires a small connection."""
@@ -125,14 +126,23 @@ class Rewiring:
         if by_score:
             w.connection[c.index]["asked"].upload(np.array([asked], np.int64), early=True)
         # launches that score are recorded with the gain of their source, which is another one while it is trained
-        w.replay(("rewire", c.index, w.how.training), lambda: self._launch(c))
+        key = ("rewire", c.index, w.how.training)
+        until, onwards = (self._drop_by_block, self._grow_by_block) if in_one_block(c) else (self._drop, self._grow)
+        first = [partial(until, c)]
+        if w.exchange is not None and c.rewiring.growth == "gradient":
+            w.replay((*key, "scores"), partial(all_of, first))
+            count = int(w.scratch["looked_at"].download()[0])
+            w.exchange.add(("scores of candidates", [Summed(w.scratch["score"], count)]))
+            first = [partial(self._rank, c)]
+        if w.exchange is not None and c.rewiring.growth_delay == "best":  # never by one block
+            w.replay((*key, "births"), partial(all_of, [*first, partial(self._fill, c)]))
+            self._best_of_all(c, w.exchange)
+            first, onwards = [], self._arrange
+        w.replay(key, partial(all_of, [*first, partial(onwards, c)]))
 
-    def _launch(self, c: ConnectionPlan) -> None:
-        """All launches of a connection's rewiring."""
+    def _drop(self, c: ConnectionPlan) -> None:
+        """Mark dropped synapses and find free slots; where growth is by the gradient, with their scores."""
         w, b, s = self.work, self.work.connection[c.index], self.work.scratch
-        if in_one_block(c):
-            self._launch_blocks(c)
-            return
         self._mark(c)
         prefix_sums(w.module, s, s["alive"], s["rank"], c.size)
         self._count(c)
@@ -140,34 +150,58 @@ class Rewiring:
             "living_slots", c.size, _of(b, "pre", "post"), _of(s, "alive", "rank", "free_before", "dropped"),
             num_pre=c.num_pre, capacity=c.capacity, size=c.size,
         )  # fmt: skip
-        slots = self._choose(c)
-        self._births(c, slots, s["dropped"], c.size)
-        self._best_delays(c)
-        self._join(c, slots)
-        index_by_source(w, c, s["moved"])
+        self._find_slots(c)
 
-    def _launch_blocks(self, c: ConnectionPlan) -> None:
-        """The same by two blocks, with the candidates' scores between them where growth is by the gradient."""
-        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+    def _grow(self, c: ConnectionPlan) -> None:
+        """Fill slots, and bring the rows into their new order."""
+        self._fill(c)
+        self._best_delays(c)
+        self._arrange(c)
+
+    def _fill(self, c: ConnectionPlan) -> None:
+        """The slots that are filled, and the initial values of synapses there."""
+        self._choose(c)
+        self._births(c, self._filled(c), self.work.scratch["dropped"], c.size)
+
+    def _arrange(self, c: ConnectionPlan) -> None:
+        """The rows in their new order."""
+        self._join(c, self._filled(c))
+        index_by_source(self.work, c, self.work.scratch["moved"])
+
+    def _of_blocks(self, c: ConnectionPlan) -> Arguments:
+        """The arguments of both kernels of :meth:`_drop_by_block` and :meth:`_grow_by_block`."""
+        s, rule = self.work.scratch, c.rewiring
         assert rule is not None
-        by_gradient, places = rule.growth == "gradient", _places(c)
-        purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
         sorts = _of(s, "key", "number", "key2", "number2", "counts", "offsets")
         born = _of(s, "born_pre", "born_post", "negative", "born_delay") | {"born_position": s.get("born_position")}
-        shared: Arguments = {
+        return {
             **sorts, **born, **self._birth(c), **_of(s, "alive", "rank", "free_before", "slot"),
-            "rewired": self.rewired, "place_bits": places.bit_length(), "by_gradient": int(by_gradient), "size": c.size,
+            "rewired": self.rewired, "place_bits": _places(c).bit_length(),
+            "by_gradient": int(rule.growth == "gradient"), "size": c.size,
         }  # fmt: skip
+
+    def _drop_by_block(self, c: ConnectionPlan) -> None:
+        """As :meth:`_drop`, by one block."""
+        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+        assert rule is not None
+        by_gradient = rule.growth == "gradient"
+        purpose = Purpose.CANDIDATES if by_gradient else Purpose.GROWTH
         w.module.launch(
-            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, shared, self._read(c), _of(b, "pre", "post"), _of(s, *COUNTS),
-            _looked_at(c), _of(s, "fresh", "chosen", "drawn"), {} if rule.score is None else _of(b, "asked"),
-            purpose=int(purpose), places=places,
+            f"rewire_drop_by_{rule_of(c)}", 1, ONE_BLOCK, self._of_blocks(c), self._read(c), _of(b, "pre", "post"),
+            _of(s, *COUNTS), _looked_at(c), _of(s, "fresh", "chosen", "drawn"),
+            {} if rule.score is None else _of(b, "asked"), purpose=int(purpose), places=_places(c),
         )  # fmt: skip
         if by_gradient:
             self._score(c)
+
+    def _grow_by_block(self, c: ConnectionPlan) -> None:
+        """As :meth:`_grow`, by one block."""
+        w, b, s, rule = self.work, self.work.connection[c.index], self.work.scratch, c.rewiring
+        assert rule is not None
         w.module.launch(
-            "rewire_grow", 1, ONE_BLOCK, shared, self._moved(c), _of(b, "row_start", "by_pre_start", "by_pre_slot"),
-            _of(s, "dropped", "living", "looked_at", "moved"), every=rule.every, num_post=c.num_post,
+            "rewire_grow", 1, ONE_BLOCK, self._of_blocks(c), self._moved(c),
+            _of(b, "row_start", "by_pre_start", "by_pre_slot"), _of(s, "dropped", "living", "looked_at", "moved"),
+            every=rule.every, num_post=c.num_post,
         )  # fmt: skip
 
     def _birth(self, c: ConnectionPlan) -> dict[str, Argument]:
@@ -214,20 +248,33 @@ class Rewiring:
 
     # --- places ------------------------------------------------------------------------------------------------------
 
-    def _choose(self, c: ConnectionPlan) -> Buffer:
-        """The slots to be grown, ascending, as many as are dropped."""
+    def _find_slots(self, c: ConnectionPlan) -> None:
+        """Free slots, ascending: those to be grown, or candidates with their scores."""
         w, s, rule = self.work, self.work.scratch, c.rewiring
         assert rule is not None
         by_gradient, most = rule.growth == "gradient", most_slots(c)
         self._draw(c, Purpose.CANDIDATES if by_gradient else Purpose.GROWTH)
         w.each("free_slots", most, _of(s, "drawn", "different", "free_before", "living", "slot", "looked_at"))
-        if not by_gradient:
-            return s["slot"]
-        self._births(c, s["slot"], s["looked_at"], most)
-        self._score(c)
+        if by_gradient:
+            self._births(c, s["slot"], s["looked_at"], most)
+            self._score(c)
+
+    def _filled(self, c: ConnectionPlan) -> Buffer:
+        """The buffer in which :meth:`_choose` leaves the slots to be grown."""
+        s = self.work.scratch
+        assert c.rewiring is not None
+        by_gradient = c.rewiring.growth == "gradient"
+        return sorted_keys(s, c.size, _places(c).bit_length()) if by_gradient else s["slot"]
+
+    def _choose(self, c: ConnectionPlan) -> None:
+        """Find the slots to be grown, ascending, as many as are dropped."""
+        w, s, most = self.work, self.work.scratch, most_slots(c)
+        assert c.rewiring is not None
+        if c.rewiring.growth != "gradient":
+            return
         order = sort(w.module, s, most, 32, s["looked_at"])[1]
         w.each("gather_slots", c.size, _of(s, "slot", "key"), order=order, count=s["dropped"])
-        return sort(w.module, s, c.size, _places(c).bit_length(), s["dropped"])[0]
+        sort(w.module, s, c.size, _places(c).bit_length(), s["dropped"])
 
     def _draw(self, c: ConnectionPlan, purpose: Purpose) -> None:
         """The first ``different`` different ones of random numbers below the number of free slots, ascending, into
@@ -266,8 +313,7 @@ class Rewiring:
         assert rule is not None
         return {
             "x": w.sent(c.source), "g": w.population[c.target]["g"], "pre": s["born_pre"], "post": s["born_post"],
-            "negative": s["negative"], "delay": s["born_delay"], "gain": w.gain(c), "T": w.plan.time_steps, "L": w.L,
-            **help_numbers(rule),
+            "delay": s["born_delay"], "gain": w.gain(c), "T": w.plan.time_steps, "L": w.L, **w.parts,
         }  # fmt: skip
 
     def _score(self, c: ConnectionPlan) -> None:
@@ -280,9 +326,21 @@ class Rewiring:
             taps |= {"most": most_taps(c), "width": w.connection[c.index]["width"]}
             taps |= {"min_delay": c.min_delay, "max_delay": c.max_delay}
         w.each(
-            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most_slots(c), self._scored(c), taps, key=s["key"],
-            order=s["number"], count=s["looked_at"],
+            f"score_{w.form(c)}{kernel}_by_{rule_of(c)}", 32 * most_slots(c), self._scored(c), taps,
+            self._ranked(c) if w.exchange is None else _of(s, "score"), count=s["looked_at"],
         )  # fmt: skip
+
+    def _ranked(self, c: ConnectionPlan) -> dict[str, Argument]:
+        """The arguments of the kernels that order candidates by their scores."""
+        s, rule = self.work.scratch, c.rewiring
+        assert rule is not None
+        return {"negative": s["negative"], "key": s["key"], "order": s["number"], **help_numbers(rule)}
+
+    def _rank(self, c: ConnectionPlan) -> None:
+        """Order candidates by the scores that all ranks have added up."""
+        w, s = self.work, self.work.scratch
+        most = most_slots(c)
+        w.each(f"rank_by_{rule_of(c)}", most, self._ranked(c), _of(s, "score"), count=s["looked_at"])
 
     def _best_delays(self, c: ConnectionPlan) -> None:
         """Find the lag at which each newborn synapse helps most, if growth asks for it."""
@@ -291,9 +349,29 @@ class Rewiring:
         if rule.growth_delay != "best":
             return
         w.each(
-            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, self._scored(c), lowest=c.delay_low,
-            lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
+            f"best_delay_{w.form(c)}_by_{rule_of(c)}", 32 * c.size, self._scored(c), help_numbers(rule),
+            lowest=c.delay_low, lags=c.delay_high - c.delay_low + 1, count=w.scratch["dropped"],
+            negative=w.scratch["negative"],
         )  # fmt: skip
+
+    def _best_of_all(self, c: ConnectionPlan, exchange: Exchange) -> None:
+        """The same where ranks share a batch: some synapses after the other, with their correlograms over all lanes."""
+        w, s, rule = self.work, self.work.scratch, c.rewiring
+        assert rule is not None
+        count, lags = int(s["dropped"].download()[0]), c.delay_high - c.delay_low + 1
+        room = s["lag_sums"].size // lags
+        scored = {name: value for name, value in self._scored(c).items() if name != "delay"}
+        for begin in range(0, count, room):
+            number = min(room, count - begin)
+            shared: Arguments = {
+                "lag_sums": s["lag_sums"], "lowest": c.delay_low, "lags": lags, "begin": begin, "number": number,
+            }  # fmt: skip
+            w.each(f"lag_sums_{w.form(c)}", 32 * number, scored, shared)
+            exchange.add(("scores of delays", [Summed(s["lag_sums"], number * lags)]))
+            w.each(
+                f"best_lag_by_{rule_of(c)}", number, shared, help_numbers(rule), negative=s["negative"],
+                delay=s["born_delay"],
+            )  # fmt: skip
 
     # --- rows --------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[k + 1 :]) for k in range(len(shape)))
 
 
-class Sharing(Device):
+class SharingDevice(Device):
     """A device that shares memory with other libraries."""
 
     def borrow(

@@ -27,7 +27,7 @@ from ...errors import CompileError, InvalidValueError, OutOfMemoryError, unknown
 from ..cache import cached, run_compiler
 from ..cpu.compiler import compiler, processor
 from .device import Buffer, Graph, KernelError, Mark, Memory, Module
-from .sharing import Foreign, Sharing
+from .sharing import Foreign, SharingDevice
 from .signature import Signature, signatures
 
 FLAGS = (
@@ -258,7 +258,7 @@ def _fault(report: _Report) -> str:
     )  # fmt: skip
 
 
-class ShimDevice(Sharing):
+class ShimDevice(SharingDevice):
     """The host as a device.
 
     Args:

@@ -42,6 +42,11 @@ def prefix_sums(
     module.launch("scan_finish", pieces, BLOCK, numbers, x=x, sums=sums, out=out)
 
 
+def sorted_keys(scratch: dict[str, Buffer], most: int, bits: int) -> Buffer:
+    """The buffer in which :func:`sort` leaves the keys."""
+    return scratch["key2" if most > 1 and -(-bits // 8) % 2 else "key"]
+
+
 def sort(
     module: Module, scratch: dict[str, Buffer], most: int, bits: int, count: Buffer | None = None
 ) -> tuple[Buffer, Buffer]:

@@ -24,6 +24,27 @@ class CopyTarget(Protocol):
         """Call a function of the driver, check its status and return its other results."""
 
 
+class PageLocked:
+    """Page-locked memory of the host.
+
+    Args:
+        device: that copies from and to it.
+        stream: of the copies; memory that is garbage collected is freed after them.
+        nbytes: at least 1.
+    """
+
+    def __init__(self, device: CopyTarget, stream: Any, nbytes: int) -> None:
+        self._pinned = device.core.LegacyPinnedMemoryResource().allocate(nbytes)
+        self._pinned.set_deallocation_stream(stream)
+        self.address = int(self._pinned.handle)
+        self.memory = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(self.address))
+
+    def close(self) -> None:
+        """Give it back."""
+        self.memory = np.empty(0, np.uint8)
+        self._pinned.close()
+
+
 class Staging:
     """Page-locked memory through which arrays go to a GPU, piece by piece: only from such memory a copy runs beside the
     host, and at full speed. One half is filled while the other is copied; the host waits only for a half to be free.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,20 @@ import numpy.typing as npt
 
 from ...codegen.bodies import mangled
 from ...codegen.cuda import emit_cuda
+from ...communicators import Communicator
 from ...plan.exchanged import Pass
 from ...plan.plan import ConnectionPlan, Plan, PopulationPlan
-from .buffers import allocate, allocate_population, connection_shapes, lanes_of, most_taps, scratch_shapes
+from .buffers import (
+    allocate,
+    allocate_population,
+    check_memory,
+    connection_shapes,
+    lanes_of,
+    most_taps,
+    scratch_shapes,
+)
 from .device import Argument, Arguments, Buffer, Device, Graph
+from .exchange import Exchange, sharing_of
 from .history import History
 from .launches import MOST_BLOCKS, few, launch_rows
 from .sorting import BLOCK, blocks
@@ -30,6 +41,9 @@ class Work:
         plan, device: what runs, and where.
         source, module: its kernels.
         L, lanes: lanes of all rows, and those that have an example.
+        total: examples of the batch, those of all ranks.
+        sharing, exchange: the lanes of this process, and its sums with other ranks, None for one process.
+        part: where parts of lanes begin, see :class:`~.lanes.Sharing`.
         how: what the last forward pass was for.
         step: the training step, for kernels that draw random numbers.
         population, connection, scratch: buffers by name.
@@ -38,17 +52,27 @@ class Work:
         graphs: what was recorded, by the keys of :meth:`replay`.
     """
 
-    def __init__(self, plan: Plan, device: Device, half: bool) -> None:
+    def __init__(self, plan: Plan, device: Device, half: bool, communicator: Communicator | None = None) -> None:
+        if communicator is not None and communicator.size == 1:
+            communicator = None  # nothing to exchange, so that launches need not be cut
+        shared = communicator is not None
+        self.sharing = sharing_of(plan, communicator)
+        plan = replace(plan, batch_size=self.sharing.most_lanes) if shared else plan
+        check_memory(plan, device, half, shared)
         self.plan, self.device = plan, device
-        self.lanes, self.L, self.how = 0, lanes_of(plan), Pass()
-        self.source = emit_cuda(plan, half)
+        self.lanes = self.total = 0
+        self.L, self.how = lanes_of(plan), Pass()
+        self.source = emit_cuda(plan, half, shared)
         self.module = device.load(self.source)
-        self.population = [allocate_population(device, plan, p, half) for p in plan.populations]
+        self.population = [allocate_population(device, plan, p, half, shared) for p in plan.populations]
         self.connection = [
             allocate(device, f"connection {c.name!r}", connection_shapes(plan, c)) for c in plan.connections
         ]
-        self.scratch = allocate(device, "the network's", scratch_shapes(plan))
+        self.scratch = allocate(device, "the network's", scratch_shapes(plan, shared))
         self.history = History(device, max(2 * len(plan.outputs), 3 * len(plan.connections), len(plan.populations)))
+        self.exchange = Exchange(communicator, device, len(plan.outputs)) if communicator is not None else None
+        self.part = device.allocate("parts of lanes", (self.sharing.parts + 1,), np.int32)
+        self.part.upload(self.sharing.borders)
         self.delays: dict[int, Array] = {}
         self.step, self._step = device.allocate("training step", (1,), np.uint32), 0
         self.graphs: dict[Hashable, Graph] = {}
@@ -74,6 +98,15 @@ class Work:
     def row_threads(self, rows: int) -> int:
         """Threads of the blocks that each sum a whole row of activity: the more, the fewer rows there are."""
         return BLOCK * 4 if few(BLOCK * rows) else BLOCK
+
+    @property
+    def parts(self) -> dict[str, Argument]:
+        """The arguments of kernels that add up lanes."""
+        return {"part": self.part, "parts": self.sharing.parts}
+
+    def row_parts(self, rows: int) -> dict[str, Argument]:
+        """The same of kernels of :meth:`row_threads`."""
+        return {**self.parts, "phases": self.sharing.phases(self.row_threads(rows) // 32)}
 
     def form(self, c: ConnectionPlan) -> str:
         """The form of activity that a connection's source sends, which is part of its kernels' names."""
@@ -162,3 +195,9 @@ class Work:
         if len(self.graphs) > MOST_GRAPHS:
             del self.graphs[next(iter(self.graphs))]
         graph.launch()
+
+
+def all_of(work: Sequence[Callable[[], None]]) -> None:
+    """Do all of it."""
+    for piece in work:
+        piece()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...backends.cuda.device import Argument, Buffer
+from ...backends.cuda.lanes import Sharing
 from ...backends.cuda.launches import MOST_BLOCKS, correlate_warps, gather_steps, launch_rows
 from ...backends.cuda.sorting import BLOCK, blocks
 from ...codegen.cuda import STEPS
@@ -182,11 +183,14 @@ def correlate(
         of_position, delay_grad = (
             (None, None) if position is None else topology.queue.result("gradient of positions", (call.size,))
         )
-        warps = correlate_warps(call.size, x.rows.L)
+        lanes = Sharing(x.rows.B)
+        part = topology.queue.scratch("parts of lanes", lanes.parts + 1, np.int32)
+        part.upload(lanes.borders)
+        warps = correlate_warps(call.size, lanes.parts)
         shared: dict[str, Argument] = {
             "is_real": x.is_real, "g": felt.real, **topology.buffers("pre", "post"), "weight": call.weight,
             "grad": grad, "delay_grad": delay_grad, "gain": np.float32(1.0), "warps": warps, "size": call.size,
-            **x.rows.sizes,
+            "part": part, "parts": lanes.parts, **x.rows.sizes,
         }  # fmt: skip
         if position is None:
             shared |= {"h": None, "delay": call.delay, "step_ms": np.float32(1.0)}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...backends.cuda.device import Buffer, Module
-from ...backends.cuda.sharing import Sharing, contiguous_strides
+from ...backends.cuda.sharing import SharingDevice, contiguous_strides
 from ...codegen.cuda_ops import FAULTS, emit_cuda_ops
 from ...delays import DelayKernel
 from ...errors import InvalidValueError
@@ -23,7 +23,8 @@ class Queue:
     Args:
         empty: makes an array of float32 on that GPU, of a shape, whose contents do not matter: the allocator of the
             library whose stream it is.
-        device: which GPU, counted as by the driver; a :class:`~genn_delays.backends.cuda.sharing.Sharing` for tests.
+        device: which GPU, counted as by the driver; for tests a
+            :class:`~genn_delays.backends.cuda.sharing.SharingDevice`.
         stream: handle of the stream, 0 for the default one; or an object with ``__cuda_stream__``.
 
     Attributes:
@@ -35,8 +36,10 @@ class Queue:
         BackendUnavailableError: there is no such GPU, or a package is missing.
     """
 
-    def __init__(self, empty: Callable[[tuple[int, ...]], Any], device: int | Sharing = 0, stream: Any = 0) -> None:
-        if not isinstance(device, Sharing):
+    def __init__(
+        self, empty: Callable[[tuple[int, ...]], Any], device: int | SharingDevice = 0, stream: Any = 0
+    ) -> None:
+        if not isinstance(device, SharingDevice):
             from ...backends.cuda.real_sharing import SharingCudaDevice
 
             handle = stream.__cuda_stream__()[1] if hasattr(stream, "__cuda_stream__") else stream

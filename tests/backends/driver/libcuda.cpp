@@ -53,10 +53,18 @@ static int cuGetErrorString(int error, const char** text) {
 }
 static int cuDriverGetVersion(int* version) { return *version = 13000, SUCCESS; }
 static int cuInit(unsigned) { return initialised = true, SUCCESS; }
-static int cuDeviceGetCount(int* count) { return *count = 1, initialised ? SUCCESS : NOT_INITIALIZED; }
+static int number_of_gpus() {
+    const char* told = getenv("GENN_DELAYS_STAND_IN_GPUS");
+    return told ? atoi(told) : 1;
+}
+static int cuDeviceGetCount(int* count) { return *count = number_of_gpus(), initialised ? SUCCESS : NOT_INITIALIZED; }
 static int cuDeviceGet(int* device, int ordinal) {
     if (!initialised) return NOT_INITIALIZED;
-    return *device = ordinal, ordinal == 0 ? SUCCESS : INVALID_DEVICE;
+    return *device = ordinal, ordinal >= 0 && ordinal < number_of_gpus() ? SUCCESS : INVALID_DEVICE;
+}
+static int cuDeviceGetUuid(char* uuid, int device) {
+    memset(uuid, 0, 16);
+    return uuid[15] = (char)device, SUCCESS;
 }
 static int cuDeviceGetName(char* name, int length, int) { return snprintf(name, length, "stand-in"), SUCCESS; }
 static int cuDeviceTotalMem(size_t* bytes, int) { return *bytes = machine().total, SUCCESS; }
@@ -261,7 +269,8 @@ API stand_in_counts(uint64_t* bytes, uint64_t* pinned, uint64_t* streams, uint64
 #define FUNCTION(name) {#name, reinterpret_cast<void*>(&name)}
 static const std::map<std::string, void*> FUNCTIONS = {
     FUNCTION(cuGetErrorName), FUNCTION(cuGetErrorString), FUNCTION(cuDriverGetVersion), FUNCTION(cuInit),
-    FUNCTION(cuDeviceGetCount), FUNCTION(cuDeviceGet), FUNCTION(cuDeviceGetName), FUNCTION(cuDeviceTotalMem),
+    FUNCTION(cuDeviceGetCount), FUNCTION(cuDeviceGet), FUNCTION(cuDeviceGetName), FUNCTION(cuDeviceGetUuid),
+    FUNCTION(cuDeviceTotalMem),
     FUNCTION(cuDeviceGetAttribute), FUNCTION(cuDevicePrimaryCtxRetain), FUNCTION(cuDevicePrimaryCtxRelease),
     FUNCTION(cuCtxSetCurrent), FUNCTION(cuCtxGetCurrent), FUNCTION(cuCtxGetDevice),
     FUNCTION(cuCtxGetStreamPriorityRange), FUNCTION(cuCtxSynchronize), FUNCTION(cuStreamCreateWithPriority),

@@ -24,7 +24,7 @@ from .function import Call, Delayed, Recent
 from .loading import other_kind
 from .making import check_made, exact_sparsity
 from .mark import Seen, check_mark, check_marked_state, mark_of
-from .penalty import penalise
+from .penalty import Penalised
 
 MAX_SEED = (1 << 63) - 1
 SAMPLE = 64
@@ -33,7 +33,7 @@ _DTYPES = (torch.float32, torch.float64)
 _TOPOLOGY = ("pre", "post", "delay")
 
 
-class SparseDelayed(nn.Module):  # type: ignore[misc]
+class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
     """Sparse synapses with a delay each: ``y[t, b, i] = sum_k w_k x[t - d_k, b, pre_k]`` over the synapses k onto i.
 
     The whole sequence is given at once; what comes before it is zero. Parameters are one number a synapse and there is
@@ -67,6 +67,8 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         bias: parameter ``[out_features]`` or None.
         topology: ends and delays of the synapses, sorted by (post, pre); weight k is that of its synapse k.
         steps: how often :func:`~genn_delays.torch.rewire` was called.
+        l1: the L1 penalty of the optimiser's next step: ``l1 sign(w)`` is added to the gradient of the weights.
+            `rewire` sets it to that of its rule and the step sets it back to 0; to be set at will.
         mark: buffer, a checksum of the synapses, by which averages over layers of different synapses are noticed.
 
     Raises:
@@ -127,7 +129,6 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
         self.register_parameter("bias", nn.Parameter(torch.zeros(out_features)) if check_switch("bias", bias) else None)
         self._recent: list[Recent] = []
         self._negative = np.signbit(values)
-        self._l1 = 0.0
         self._before_step: tuple[int, Any] | None = None
 
     def describe(
@@ -259,20 +260,6 @@ class SparseDelayed(nn.Module):  # type: ignore[misc]
     def width(self) -> float | None:
         """The same with the kernel's offset, as the passes take it."""
         return None if self.delay_kernel is None else self._sigma + self.delay_kernel.offset
-
-    @property
-    def l1(self) -> float:
-        """The L1 penalty of the optimiser's next step: ``l1 sign(w)`` is added to the gradient of the weights.
-
-        :func:`~genn_delays.torch.rewire` sets it to that of its rule and the step sets it back to 0. To be set at will.
-        """
-        return self._l1
-
-    @l1.setter
-    def l1(self, value: float) -> None:
-        self._l1 = check_real("l1", value, 0.0)
-        if self._l1:
-            penalise(self)
 
     # --- reading, moving, saving -------------------------------------------------------------------------------------
 

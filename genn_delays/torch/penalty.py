@@ -11,16 +11,31 @@ from weakref import WeakSet
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from ..errors import check_real
+
 _WAITING: WeakSet[Any] = WeakSet()
 """Layers that were given a penalty."""
-_hooks: list[Any] = []
+_hooks: list[Any] = []  # one at most
 
 
-def penalise(layer: Any) -> None:
-    """Let the next step of the optimiser that holds a layer's weights add ``l1 sign(w)`` to their gradient, once."""
-    _WAITING.add(layer)
-    if not _hooks:
-        _hooks.append(register_optimizer_step_pre_hook(_before_step))
+class Penalised:
+    """An owner of a parameter ``weight``, to whose gradient an optimiser's next step adds ``l1 sign(w)``, once."""
+
+    weight: Any
+    _l1 = 0.0
+
+    @property
+    def l1(self) -> float:
+        """The L1 penalty of the optimiser's next step, 0 after it."""
+        return self._l1
+
+    @l1.setter
+    def l1(self, value: float) -> None:
+        self._l1 = check_real("l1", value, 0.0)
+        if self._l1:
+            _WAITING.add(self)
+            if not _hooks:
+                _hooks.append(register_optimizer_step_pre_hook(_before_step))
 
 
 def _before_step(optimizer: Any, args: Any, kwargs: Any) -> Any:

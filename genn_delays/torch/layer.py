@@ -24,7 +24,7 @@ from .function import Call, Recent, delayed
 from .loading import other_kind
 from .making import check_made, exact_sparsity
 from .mark import Seen, check_mark, check_marked_state, mark_of
-from .penalty import SAMPLE, Penalised
+from .penalty import Penalised
 from .places import DTYPES, Place, place_of
 
 MAX_SEED = (1 << 63) - 1
@@ -69,6 +69,8 @@ class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
         bias: parameter ``[out_features]`` or None.
         topology: ends and delays of the synapses, sorted by (post, pre); weight k is that of its synapse k.
         steps: how often :func:`~genn_delays.torch.rewire` was called.
+        l1: the L1 penalty of the optimiser's next step: ``l1 sign(w)`` is added to the gradient of the weights.
+            `rewire` sets it to that of its rule and the step sets it back to 0; to be set at will.
         mark: buffer, a checksum of the synapses, by which averages over layers of different synapses are noticed.
 
     Raises:
@@ -196,7 +198,7 @@ class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
         if self.training:
             self._negative = torch.signbit(self.weight.detach())
         if self.training and torch.is_grad_enabled():
-            self._before_step = self.weight._version, self.weight.detach()[:SAMPLE].clone()
+            self._remember()
         if x.numel() == 0:  # no examples; the gradients are zero
             y = torch.zeros((*x.shape[:2], self.out_features), dtype=self.weight.dtype, device=x.device)
             return y + 0 * (x.sum() + sum(p.sum() for p in self.parameters()))

@@ -18,40 +18,33 @@ SAMPLE = 64
 
 _WAITING: WeakSet[Any] = WeakSet()
 """Layers that were given a penalty."""
-_hooks: list[Any] = []
+_hooks: list[Any] = []  # one at most
 
 
 class Penalised:
-    """A thing with weights that an optimiser's next step may penalise: a layer, or a connection of a network.
-
-    Attributes:
-        weight: parameter ``[synapse]``.
-    """
+    """An owner of a parameter ``weight``, to whose gradient an optimiser's next step adds ``l1 sign(w)``, once."""
 
     _l1 = 0.0
     _before_step: tuple[int, Any] | None = None
     """At the last forward pass in training mode, the version of the weights and some of them."""
 
+    def _remember(self) -> None:
+        """Before a step: what the weights are, by which a missing step is noticed."""
+        weight: Any = getattr(self, "weight")  # noqa: B009 - a parameter of a layer, a property of a connection
+        self._before_step = weight._version, weight.detach()[:SAMPLE].clone()
+
     @property
     def l1(self) -> float:
-        """The L1 penalty of the optimiser's next step: ``l1 sign(w)`` is added to the gradient of the weights.
-
-        :func:`~genn_delays.torch.rewire` sets it to that of its rule and the step sets it back to 0. To be set at will.
-        """
+        """The L1 penalty of the optimiser's next step, 0 after it."""
         return self._l1
 
     @l1.setter
     def l1(self, value: float) -> None:
         self._l1 = check_real("l1", value, 0.0)
         if self._l1:
-            penalise(self)
-
-
-def penalise(layer: Any) -> None:
-    """Let the next step of the optimiser that holds a layer's weights add ``l1 sign(w)`` to their gradient, once."""
-    _WAITING.add(layer)
-    if not _hooks:
-        _hooks.append(register_optimizer_step_pre_hook(_before_step))
+            _WAITING.add(self)
+            if not _hooks:
+                _hooks.append(register_optimizer_step_pre_hook(_before_step))
 
 
 def _before_step(optimizer: Any, args: Any, kwargs: Any) -> Any:

@@ -18,7 +18,7 @@ from ..plan.plan import ConnectionPlan, Plan
 from ..plan.protocol import Engine, TellsGradients
 from ..rewiring.signs import dale_signs
 from .function import Recent
-from .penalty import SAMPLE, Penalised
+from .penalty import Penalised
 
 _TOPOLOGY = ("pre", "post", "delay")
 
@@ -162,7 +162,7 @@ class Wired(Penalised):
         if training:
             self._negative = torch.signbit(self.weight.detach())
             if torch.is_grad_enabled():
-                self._before_step = self.weight._version, self.weight.detach()[:SAMPLE].clone()
+                self._remember()
         if self.delay is not None:  # delays that the optimiser moved out of their range go back to its ends
             with torch.no_grad():
                 low, high = (float(v) for v in torch.aminmax(self.delay))

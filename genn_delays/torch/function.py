@@ -63,17 +63,6 @@ def _forward(ctx: Any, x: Any, weight: Any, position: Any, call: Call) -> Any:
 
 
 def _backward(ctx: Any, gradient: Any) -> Any:
-    with torch.no_grad():
-        found = _gradients(ctx, gradient)
-    needs = ctx.needs_input_grad
-    # each is linear in the gradient that came, and in the other inputs, though not in its own
-    if torch.is_grad_enabled() and (gradient.requires_grad or needs[2] or (needs[0] and needs[1])):
-        found = _Final.apply(torch.empty(0, requires_grad=True), *found)
-    return (*found, None)
-
-
-def _gradients(ctx: Any, gradient: Any) -> tuple[Any, Any, Any]:
-    """Those of input, weights and positions, where they are asked for."""
     _, weight, position = ctx.saved_tensors
     call, source, needs = ctx.call, ctx.source, ctx.needs_input_grad
     g = call.place.felt(gradient.permute(2, 0, 1))
@@ -84,30 +73,50 @@ def _gradients(ctx: Any, gradient: Any) -> tuple[Any, Any, Any]:
         of_weight, of_position = call.correlate(source, g, weight, position)
     if call.recent is not None:
         call.recent.append(Recent(source, g))
-    return of_x, of_weight, of_position
+    return of_x, of_weight, of_position, None
 
 
 def _steps_first(rows: Any) -> Any:
     """``[neuron, time, batch]`` as ``[time, batch, neuron]`` in the same memory, which is no view to PyTorch: views
     that a function returns cannot be changed in place."""
     view = rows.permute(1, 2, 0)
-    whole = torch.empty(0, dtype=rows.dtype, device=rows.device)
-    return whole.set_(rows.untyped_storage(), rows.storage_offset(), view.shape, view.stride())
+    own = torch.empty(0, dtype=rows.dtype, device=rows.device)
+    return own.set_(rows.untyped_storage(), rows.storage_offset(), view.shape, view.stride())
 
 
 class _Final(torch.autograd.Function):  # type: ignore[misc]
-    """Gradients that depend on other tensors in a way that is not known here, so that theirs is an error."""
+    """See :func:`final`."""
 
     @staticmethod
-    def forward(ctx: Any, depends: Any, *gradients: Any) -> Any:
+    def forward(ctx: Any, depends: Any, what: str, *gradients: Any) -> Any:
+        ctx.what = what
         return tuple(g if g is None else g.view_as(g) for g in gradients)
 
     @staticmethod
     def backward(ctx: Any, *_: Any) -> Any:
         raise InvalidValueError(
-            "SparseDelayed has no gradients of gradients: leave the gradient penalty out, or compute it without this "
-            "layer's gradients"
+            f"{ctx.what} has no gradients of gradients: leave the gradient penalty out, or compute it without its "
+            "gradients"
         )
+
+
+def final(what: str, device: Any, *gradients: Any) -> Any:
+    """Gradients that depend on other tensors in a way that is not known here, so that theirs is an error.
+
+    PyTorch's own ``once_differentiable`` lets them pass for constants where the gradient that came is one.
+    """
+    return _Final.apply(torch.empty(0, requires_grad=True, device=device), what, *gradients)
+
+
+def _differentiable_once(ctx: Any, gradient: Any) -> Any:
+    """The gradients, whose own gradients are an error where they have any."""
+    with torch.no_grad():
+        found = _backward(ctx, gradient)
+    needs = ctx.needs_input_grad
+    # each is linear in the gradient that came, and in the other inputs, though not in its own
+    if torch.is_grad_enabled() and (gradient.requires_grad or needs[2] or (needs[0] and needs[1])):
+        return *final("SparseDelayed", gradient.device, *found[:3]), None
+    return found
 
 
 @cache
@@ -119,6 +128,6 @@ def delayed(device_type: str) -> Any:
         """Under autocast in single precision."""
 
         forward = staticmethod(custom_fwd(_forward, device_type=device_type, cast_inputs=torch.float32))
-        backward = staticmethod(custom_bwd(_backward, device_type=device_type))
+        backward = staticmethod(custom_bwd(_differentiable_once, device_type=device_type))
 
     return Delayed

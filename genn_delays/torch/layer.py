@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..connectivity import FixedNumber, Synapses
+from ..connectivity import Synapses
 from ..connectivity.connectivity import Connectivity
 from ..delays import DelayKernel
 from ..errors import InvalidValueError, check_count, check_real, check_switch, shown
@@ -22,7 +22,7 @@ from ..ops.library import threads_of
 from ..rewiring.signs import dale_signs
 from .function import Call, Recent, delayed
 from .loading import other_kind
-from .making import check_made, exact_sparsity
+from .making import check_made, connectivity_of, exact_sparsity
 from .mark import Seen, check_mark, check_marked_state, mark_of
 from .penalty import Penalised
 from .places import DTYPES, Place, place_of
@@ -106,7 +106,7 @@ class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
         if sparsity is not None and connectivity is None:
             sparsity = exact_sparsity(sparsity, self.in_features, self.out_features)
         given = {"sparsity": sparsity, "delay": delay, "weight": weight, "kernel_count": kernel_count}
-        self.connectivity = _connectivity({k: v for k, v in given.items() if v is not None}, connectivity)
+        self.connectivity = connectivity_of({k: v for k, v in given.items() if v is not None}, connectivity)
         self.dale, self.batch_first = check_switch("dale", dale), check_switch("batch_first", batch_first)
         drawn = int(torch.randint(0, MAX_SEED, (), device="cpu").item()) if seed is None else seed
         self.seed = check_count("seed", drawn, 0, MAX_SEED)
@@ -178,7 +178,7 @@ class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
 
     def _check_mark(self) -> None:
         """Raise an error if parameters were mixed with those of other synapses."""
-        self._mark_seen = check_mark(self.mark, self._marked, self._mark_seen)
+        self._mark_seen = check_mark(self.maker, self.mark, self._marked, self._mark_seen)
 
     def _topology(self, pre: Any, post: Any, delay: Any) -> Topology:
         return Topology(
@@ -418,19 +418,6 @@ def on_host(tensor: Any) -> npt.NDArray[Any]:
     """A tensor's numbers: its own memory on the CPU, a copy of what a GPU holds."""
     found: npt.NDArray[Any] = tensor.detach().cpu().numpy()
     return found
-
-
-def _connectivity(given: dict[str, Any], connectivity: Connectivity | None) -> Connectivity:
-    if connectivity is None:
-        for name in ("sparsity", "delay"):
-            if name not in given:
-                raise InvalidValueError(f"SparseDelayed needs {name}=, or a connectivity= that has it")
-        return FixedNumber(**given)
-    if not isinstance(connectivity, Connectivity):
-        raise InvalidValueError(f"connectivity must be one such as FixedProbability(0.1), got {shown(connectivity)}")
-    if given:
-        raise InvalidValueError(f"{', '.join(given)}: give this to connectivity={type(connectivity).__name__}(...)")
-    return connectivity
 
 
 def layers_of(module: Any) -> list[SparseDelayed]:

@@ -1,4 +1,4 @@
-"""Arguments of a layer: unknown ones, and a sparsity that is rounded."""
+"""Arguments of a layer: its connectivity, unknown ones, and a sparsity that is rounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ..connectivity import FixedNumber
-from ..errors import InvalidValueError, check_real, unknown
+from ..connectivity.connectivity import Connectivity
+from ..errors import InvalidValueError, check_real, shown, unknown
 
 _OTHERWISE = {
     "device": "move the layer afterwards, SparseDelayed(...).to(device)",
@@ -42,3 +43,21 @@ def exact_sparsity(sparsity: Any, num_pre: int, num_post: int) -> float:
     while FixedNumber(found, delay=0).count(num_pre, num_post) < count:
         found = math.nextafter(found, 0.0)
     return found
+
+
+def connectivity_of(given: dict[str, Any], connectivity: Connectivity | None) -> Connectivity:
+    """The connectivity of a layer: the one that was given, or of a fixed number of synapses with these arguments.
+
+    Raises:
+        InvalidValueError: both are given, or neither is.
+    """
+    if connectivity is None:
+        for name in ("sparsity", "delay"):
+            if name not in given:
+                raise InvalidValueError(f"SparseDelayed needs {name}=, or a connectivity= that has it")
+        return FixedNumber(**given)
+    if not isinstance(connectivity, Connectivity):
+        raise InvalidValueError(f"connectivity must be one such as FixedProbability(0.1), got {shown(connectivity)}")
+    if given:
+        raise InvalidValueError(f"{', '.join(given)}: give this to connectivity={type(connectivity).__name__}(...)")
+    return connectivity

@@ -42,13 +42,13 @@ class Seen:
         return bool(mark is self._mark and not mark.is_inference() and mark._version == self._version)
 
 
-def check_mark(mark: Any, own: float, seen: Seen | None) -> Seen | None:
+def check_mark(what: str, mark: Any, own: float, seen: Seen | None) -> Seen | None:
     """Raise an error if a buffer is not the mark of a layer's own synapses; returns it as it was seen now."""
     if seen is not None and seen.is_now(mark):
         return seen
     if not abs(float(mark) - own) < ROUNDING:
         raise InvalidValueError(
-            "SparseDelayed: its parameters were copied from, or averaged with, those of a layer with other synapses, "
+            f"{what}: its parameters were copied from, or averaged with, those of a layer with other synapses, "
             "number by number (as AveragedModel and DistributedDataParallel do); after rewiring give it the other's "
             "state whole, load_state_dict(other.state_dict()), and average from then on"
         )

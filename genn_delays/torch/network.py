@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from ..errors import InvalidValueError, check_count, check_switch, shown
 from ..learning import SGD
@@ -26,6 +25,7 @@ from ..plan.variables import by_connection
 from ..rewiring import RewiringRule, as_rewiring
 from ..training.compiler import Compiler
 from ..training.data import inputs_of
+from .function import final
 from .saved import SavedNetwork
 from .wired import Passed, Wired
 
@@ -85,10 +85,12 @@ class NetworkModule(SavedNetwork):
         """A connection, with its parameters."""
         state, key = self.compiled.engine.state(c.index), _key(c.name)
         wired = Wired(
-            c, self.compiled.network.connections[c.index], state.synapses, key, self.weights, self.delays,
+            c, self.compiled.network.connections[c.index], state.synapses, key,
+            self.weights, self.delays, self._buffers,
             training_seed=self.plan.training_seed, threads=self._threads, dale=dale,
             tells=isinstance(self.compiled.engine, TellsGradients),
         )  # fmt: skip
+        self._non_persistent_buffers_set.add(wired.mark_name)  # the state has it with the synapses
         weight = state.synapses.weight.astype(np.float32)
         if dale:
             weight = np.copysign(weight, wired.source_signs()[state.synapses.pre])
@@ -329,10 +331,14 @@ class _Computed(torch.autograd.Function):  # type: ignore[misc]
         return run.forward([p.detach() for p in parameters])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Any) -> Any:
         inputs = ctx.needs_input_grad[2 : 2 + ctx.num_inputs]
-        return None, None, *ctx.run.backward(gradients, [p.detach() for p in ctx.saved_tensors], inputs)
+        with torch.no_grad():
+            given = [g.detach() for g in gradients]
+            found = ctx.run.backward(given, [p.detach() for p in ctx.saved_tensors], inputs)
+        if torch.is_grad_enabled():
+            found = final("the module of a network", "cpu", *found)
+        return None, None, *found
 
 
 def as_module(network: Network, compiler: Compiler, *, learn_delays: bool = False, dale: bool = False) -> NetworkModule:

@@ -34,7 +34,10 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
                 f"the module of a network stays on the CPU in torch.float32, got {moved.dtype} on {moved.device}; "
                 "leave it there and move its input and output (the compiler's backend says where it computes)"
             )
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        for wired in self.wired:
+            self._buffers[wired.mark_name] = self._buffers[wired.mark_name].double()
+        return self
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
@@ -66,6 +69,8 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
         return found
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        for wired in self.wired:
+            wired.check_mark()
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination.update({prefix + name: value for name, value in self._numbers().items()})
 
@@ -87,8 +92,9 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
                 # all of it is loaded, or none: what others are about to load is what there is
                 state_dict.update({prefix + name: value for name, value in self.state_dict().items()})
                 return
-            for wired, numbers, weight in zip(self.wired, every, weights, strict=True):
-                wired.take(*numbers, weight)
+            for wired, (topology, steps), weight in zip(self.wired, every, weights, strict=True):
+                wired.take(topology, steps, weight)
+                wired.l1 = float(found[f"l1.{wired.key}"])
             self.step = int(found["step"])
         rest = {key: value for key, value in state_dict.items() if key not in names}
         super()._load_from_state_dict(

@@ -18,6 +18,7 @@ from ..plan.plan import ConnectionPlan, Plan
 from ..plan.protocol import Engine, TellsGradients
 from ..rewiring.signs import dale_signs
 from .function import Recent
+from .mark import Seen, check_mark, check_marked_state, mark_of
 from .penalty import Penalised
 
 _TOPOLOGY = ("pre", "post", "delay")
@@ -75,6 +76,7 @@ class Wired(Penalised):
         connection: as described.
         synapses: the first ones.
         weights, delays: the module's parameters, with this connection's under `key`.
+        buffers: the module's, of which one is this connection's mark.
         training_seed: of what is drawn while training.
         threads: to compute on.
         tells: whether the engine tells gradients of input currents.
@@ -90,6 +92,8 @@ class Wired(Penalised):
     """
 
     kind, maker = "network", "as_module"
+    _passed: Passed | None
+    _seen: Seen | None
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class Wired(Penalised):
         key: str,
         weights: Any,
         delays: Any,
+        buffers: dict[str, Any],
         *,
         training_seed: int,
         threads: int,
@@ -113,10 +118,11 @@ class Wired(Penalised):
         self.threads, self.tells, self.dale = threads, tells, dale
         self.width: float | None = None
         self.steps = 0
-        self.topology = self._topology(synapses.pre, synapses.post, synapses.delay)
+        self._buffers = buffers
+        self._buffers[self.mark_name] = torch.tensor(0.0, dtype=torch.float64)
+        self._set(synapses.pre, synapses.post, synapses.delay)
         self.written = self.topology
         self._negative = torch.from_numpy(np.signbit(synapses.weight))
-        self._passed: Passed | None = None
 
     @property
     def weight(self) -> Any:
@@ -153,11 +159,26 @@ class Wired(Penalised):
 
     def _set(self, pre: Any, post: Any, delay: Any) -> None:
         """Other synapses, as many as before."""
-        self.topology = self._topology(pre, post, delay)
-        self._passed = None
+        self._be(self._topology(pre, post, delay))
+
+    def _be(self, topology: Topology) -> None:
+        self.topology, self._passed, self._seen = topology, None, None
+        self._marked = mark_of(topology)
+        with torch.no_grad():
+            self._buffers[self.mark_name].fill_(self._marked)
+
+    @property
+    def mark_name(self) -> str:
+        """The name of a buffer of the module: a checksum of the synapses, see :mod:`genn_delays.torch.mark`."""
+        return f"{self.key}_mark"
+
+    def check_mark(self) -> None:
+        """Raise an error if parameters were mixed with those of other synapses."""
+        self._seen = check_mark(self.named, self._buffers[self.mark_name], self._marked, self._seen)
 
     def begin(self, *, training: bool, width: float | None) -> None:
         """Before a forward pass: what an earlier one left is forgotten, and signs are those before the next step."""
+        self.check_mark()
         self._passed, self.width = None, width
         if training:
             self._negative = torch.signbit(self.weight.detach())
@@ -193,11 +214,12 @@ class Wired(Penalised):
         """The contents of a state besides parameters, as tensors."""
         arrays = ((name, getattr(self.topology, name)) for name in _TOPOLOGY)
         found = {f"topology.{self.key}.{name}": torch.from_numpy(a.astype(np.int32)) for name, a in arrays}
+        found[f"mark.{self.key}"] = self._buffers[self.mark_name]
         found[f"l1.{self.key}"] = torch.tensor(self.l1, dtype=torch.float64)
         return found | {f"steps.{self.key}": torch.tensor(self.steps)}
 
-    def loaded(self, found: Mapping[str, Any], weight: Any) -> tuple[Topology, int, float]:
-        """The synapses, steps and L1 of a state, with the weights that belong to them.
+    def loaded(self, found: Mapping[str, Any], weight: Any) -> tuple[Topology, int]:
+        """The synapses and steps of a state, with the weights that belong to them.
 
         Raises:
             InvalidValueError: they do not fit.
@@ -220,10 +242,12 @@ class Wired(Penalised):
                     f"{wrong} of {topology.size} weights.{self.key} have not the sign of their source neuron, as "
                     "dale=True asks"
                 )
-        return topology, int(found[f"steps.{self.key}"]), float(found[f"l1.{self.key}"])
+        check_marked_state(found[f"mark.{self.key}"], topology)
+        return topology, int(found[f"steps.{self.key}"])
 
-    def take(self, topology: Topology, steps: int, l1: float, weight: Any) -> None:
+    def take(self, topology: Topology, steps: int, weight: Any) -> None:
         """Take over what :meth:`loaded` found."""
-        self.topology, self.steps, self.l1, self._passed = topology, steps, l1, None
+        self._be(topology)
+        self.steps = steps
         if weight is not None:
             self._negative = torch.signbit(weight.detach()).cpu()

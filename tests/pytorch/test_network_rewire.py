@@ -244,7 +244,7 @@ BAD = {
     r"the optimizer \(Adam\) does not hold the weight of connection 'in_h'": other_optimizer,
     "grows by the gradient of the last backward pass": evaluated,
     "was closed": closed,
-    "DeepR has dale=True; they must agree: .* or as_module": lambda: with_rule(gd.DeepR(dale=True)),
+    r"agree: DeepR\(dale=False\), or as_module\(..., dale=True": lambda: with_rule(gd.DeepR(dale=True)),
     "all 120 pairs have a synapse; make connection 'in_h' with a sparsity": lambda: with_rule("set", sparsity=0.0),
     "unknown connection in rewiring 'in_x'": lambda: with_rule({"in_x": "set"}),
     "unknown rewiring of connection 'in_h' 'sett'": lambda: with_rule({"in_h": "sett"}),
@@ -301,3 +301,59 @@ def test_moving_it_is_refused():
         with pytest.raises(InvalidValueError, match=r"stays on the CPU in torch.float32, got torch"):
             move(module)
     assert torch.nn.Sequential(module).to("cpu").float() is not None
+
+
+@pytest.mark.parametrize("way", ["a state", "deepcopy"])
+def test_training_with_a_penalty_goes_on_to_the_same_bits(way):
+    """The step after loading has the L1 that the last call of `rewire` left; steps after the last call have none."""
+    module = as_module(network(), compiler("reference"))
+    optimizer = torch.optim.Adam(module.parameters(), 0.02)
+    trained(module, optimizer, gd.DeepR(l1=0.01), 4)
+    assert [wired.l1 for wired in module.wired] == [0.01, 0.01]
+    if way == "deepcopy":
+        other, resumed = copy.deepcopy((module, optimizer))
+    else:
+        other = as_module(network(), compiler("reference"))
+        resumed = torch.optim.Adam(other.parameters(), 0.02)
+        other.load_state_dict(copy.deepcopy(module.state_dict()))
+        resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for one, o in ((module, optimizer), (other, resumed)):
+        trained(one, o, gd.DeepR(l1=0.01), 4)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+    module(batch(0)[0]).sum().backward()
+    optimizer.step()
+    assert [wired.l1 for wired in module.wired] == [0, 0]
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_an_average_over_rewired_connections_is_noticed(use_buffers):
+    """Parameters are averaged by index; a state kept and not copied has the weights of later synapses."""
+    from torch.optim.swa_utils import AveragedModel
+
+    module = as_module(network(), compiler("reference"))
+    optimizer, kept = torch.optim.Adam(module.parameters(), 0.02), module.state_dict()
+    average = AveragedModel(module, use_buffers=use_buffers)
+    for _ in range(2):
+        average.update_parameters(module)
+    x = batch(0)[0]
+    assert torch.equal(average(x), module(x))
+    assert trained(module, optimizer, gd.SET(interval=1), 1)
+    average.update_parameters(module)
+    for use in (lambda: average(x), average.state_dict):
+        with pytest.raises(InvalidValueError, match="connection 'in_h': its parameters were copied from, or averaged"):
+            use()
+    average.module.load_state_dict(module.state_dict())
+    assert torch.equal(average(x), module(x))
+    with pytest.raises(RuntimeError, match="the weights are not those of the synapses"):
+        module.load_state_dict(kept)
+
+
+def test_gradients_of_gradients_are_an_error():
+    """The penalty was left out without a word where the loss is linear in the outputs."""
+    module = as_module(network(), compiler("reference"))
+    x = batch(0)[0].requires_grad_()
+    y = module(x)
+    (found,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    with pytest.raises(InvalidValueError, match="the module of a network has no gradients of gradients"):
+        (y.sum() + found.square().sum()).backward()

@@ -184,13 +184,11 @@ def correlate(
             (None, None) if position is None else topology.queue.result("gradient of positions", (call.size,))
         )
         lanes = Sharing(x.rows.B)
-        part = topology.queue.scratch("parts of lanes", lanes.parts + 1, np.int32)
-        part.upload(lanes.borders)
         warps = correlate_warps(call.size, lanes.parts)
         shared: dict[str, Argument] = {
             "is_real": x.is_real, "g": felt.real, **topology.buffers("pre", "post"), "weight": call.weight,
             "grad": grad, "delay_grad": delay_grad, "gain": np.float32(1.0), "warps": warps, "size": call.size,
-            "part": part, "parts": lanes.parts, **x.rows.sizes,
+            "part": topology.queue.parts(lanes), "parts": lanes.parts, **x.rows.sizes,
         }  # fmt: skip
         if position is None:
             shared |= {"h": None, "delay": call.delay, "step_ms": np.float32(1.0)}

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...backends.cuda.device import Buffer, Module
+from ...backends.cuda.lanes import Sharing
 from ...backends.cuda.sharing import SharingDevice, contiguous_strides
 from ...codegen.cuda_ops import FAULTS, emit_cuda_ops
 from ...delays import DelayKernel
@@ -51,6 +52,7 @@ class Queue:
         self.device, self.empty = device, empty
         self.lock = threading.RLock()
         self._modules: dict[str, Module] = {}
+        self._parts: tuple[int, Buffer] | None = None
         self.faults, self._seen = device.visible("what may not be", len(FAULTS))
 
     def close(self) -> None:
@@ -94,6 +96,14 @@ class Queue:
         if found["weight"]:
             raise InvalidValueError(f"weight must be finite, and was not in {_PASS}")
         raise InvalidValueError(f"position must lie in [0, max_delay] time steps, and did not in {_PASS}")
+
+    def parts(self, lanes: Sharing) -> Buffer:
+        """The borders of the parts of a batch's lanes; copied where the batch before had another size."""
+        if self._parts is None or self._parts[0] != lanes.batch_size:
+            buffer = self.scratch("parts of lanes", lanes.parts + 1, np.int32)
+            buffer.upload(lanes.borders)
+            self._parts = lanes.batch_size, buffer
+        return self._parts[1]
 
     # --- arguments of kernels ----------------------------------------------------------------------------------------
 

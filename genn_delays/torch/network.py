@@ -61,7 +61,7 @@ class NetworkModule(SavedNetwork):
         self.plan = self.compiled.plan
         self.weights, self.delays, self.norms = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         self.step, self._progress = 0, Progress(0, 1, 0, 1)
-        self._current: _Run | None = None
+        self._current: tuple[_Run, int] | None = None
         self._kept: set[int] = set()
         for named in (self.plan.connections, self.plan.populations):
             names: dict[str, str] = {}
@@ -269,14 +269,19 @@ class _Run:
         engine = module.compiled.engine
         engine.load(self.data, self.examples)
         engine.forward(self.how)
-        module._current = self
+        module._current = self, module.compiled.num_loaded
         return tuple(torch.from_numpy(engine.output(p.index)) for p in module.plan.outputs)
 
     def passed(self, again: Callable[[], None] | None = None) -> Passed:
         """The activity of this pass, after :meth:`backward` and until the next pass."""
         engine = self.module.compiled.engine
         assert isinstance(engine, TellsGradients)
-        return Passed(engine, self.module.plan, self.data, self.module._threads, again)
+        return Passed(engine, self.module.plan, self.data, self.module._threads, self._there(), again)
+
+    def _there(self) -> Callable[[], bool]:
+        """True from it as long as the compiled network has computed nothing of its own."""
+        compiled, number = self.module.compiled, self.module.compiled.num_loaded
+        return lambda: compiled.num_loaded == number
 
     def backward(self, gradients: tuple[Any, ...], parameters: list[Any], inputs: Sequence[bool]) -> list[Any]:
         """Gradients of the inputs that need one, and of all parameters."""
@@ -287,7 +292,7 @@ class _Run:
                 "this forward pass was in evaluation mode, where batch norm's averages, dropout and delay kernels are "
                 "others, and has no gradients: call module.train() before it, or torch.no_grad() around it"
             )
-        if module._current is not self:
+        if module._current != (self, module.compiled.num_loaded):  # another pass was computed since, here or by predict
             self.forward(parameters)
         self._back(gradients)
         if module.training and isinstance(module.compiled.engine, TellsGradients):

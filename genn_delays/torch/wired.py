@@ -31,6 +31,7 @@ class Passed:
         engine, plan: that ran, and its plan.
         data: of the input populations.
         threads: to find rows of spikes on.
+        there: whether the engine has computed no other pass since.
         again: repeats the passes with gradients kept, where they were not.
     """
 
@@ -40,8 +41,10 @@ class Passed:
         plan: Plan,
         data: Mapping[int, InputData],
         threads: int,
+        there: Callable[[], bool],
         again: Callable[[], None] | None = None,
     ) -> None:
+        self.there = there
         self._engine, self._plan, self._data, self._threads, self._again = engine, plan, data, threads, again
         self._x: dict[int, Activity] = {}
         self._g: dict[int, npt.NDArray[Any]] = {}
@@ -142,7 +145,7 @@ class Wired(Penalised):
                 f"rewire: {self.named} cannot grow by the gradient, which its backend does not tell of synapses that "
                 "do not exist: use backend 'cpu', or a rule that grows at random"
             )
-        if self._passed is None:
+        if self._passed is None or not self._passed.there():
             return []
         g = self._passed.g(self.plan.target).astype(np.float32, copy=False)
         dropout = self._connection.source.dropout

@@ -46,6 +46,7 @@ class CompiledNetwork(Fed):
         epoch, step: epochs and training steps done.
         communicator: the ranks that train it together; None where this process does alone.
         stop_training: set by a callback to end training after the current epoch.
+        num_loaded: batches that it has put into the engine, which keeps the activity of the last one only.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class CompiledNetwork(Fed):
         self.network, self.plan, self.engine, self.dt = network, plan, engine, dt
         self.communicator = communicator
         self.epoch = self.step = 0
+        self.num_loaded = 0
         self._learner = engine.learner or HostLearner(plan, engine)
         self._faults = Faults(plan, engine, self._learner)
         self._progress = Progress(0, 1, 0, 1)
@@ -208,6 +210,7 @@ class CompiledNetwork(Fed):
 
     def _load(self, batch: Batch) -> None:
         """Put a batch, or this rank's share of it, into the engine."""
+        self.num_loaded += 1
         if batch.total is None:
             self.engine.load(batch.inputs, batch.examples)
         else:

@@ -94,6 +94,20 @@ def test_used_twice_in_one_step():
         assert torch.allclose(one + other, both, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_predict_between_forward_and_backward_changes_nothing(backend):
+    """The engine keeps the activity of predict then, of fewer examples."""
+    module, found = as_module(network(), surrogate(backend)), []
+    for between in (False, True):
+        x = real().requires_grad_()
+        loss = cross_entropy(module(x), LABELS)
+        if between:
+            module.compiled.predict({"in": real(1, 3).transpose(0, 1).numpy()})
+        found.append(torch.autograd.grad(loss, [x, *module.parameters()]))
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+
+
 def test_backward_twice_gives_the_same():
     module = as_module(network(), surrogate())
     loss = cross_entropy(module(real()), LABELS)

@@ -83,10 +83,14 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
         found = {names[key]: state_dict[key] for key in names if key in state_dict}
         if strict:
             missing_keys.extend(key for key in names if key not in state_dict)
-        if len(found) == len(names):
+        own = {*self._numbers(), *(n for n, _ in self.named_parameters() if n.startswith(_OF_SYNAPSES))}
+        theirs = {n for n in (key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)) if _belongs(n)}
+        if theirs:
             weights = [state_dict.get(f"{prefix}weights.{wired.key}") for wired in self.wired]
             try:
+                _check_whole(own, theirs)
                 every = [wired.loaded(found, weight) for wired, weight in zip(self.wired, weights, strict=True)]
+                self._check_shapes({n: state_dict.get(prefix + n) for n, _ in self.named_parameters()})
             except InvalidValueError as error:
                 error_msgs.append(f"{prefix}{error}")
                 # all of it is loaded, or none: what others are about to load is what there is
@@ -95,11 +99,42 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
             for wired, (topology, steps), weight in zip(self.wired, every, weights, strict=True):
                 wired.take(topology, steps, weight)
                 wired.l1 = float(found[f"l1.{wired.key}"])
-            self.step = int(found["step"])
+            self.step = int(found.get("step", self.step))
         rest = {key: value for key, value in state_dict.items() if key not in names}
         super()._load_from_state_dict(
             rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )  # fmt: skip
+
+    def _check_shapes(self, state: dict[str, Any]) -> None:
+        """Raise an error if a parameter of a state has another shape than the module's."""
+        for name, own in self.named_parameters():
+            if state[name] is not None and state[name].shape != own.shape:
+                raise InvalidValueError(f"{name} must have shape {tuple(own.shape)}, got {tuple(state[name].shape)}")
+
+
+_OF_SYNAPSES = ("weights.", "delays.")
+"""The beginnings of the names of parameters ``[synapse]``."""
+
+
+def _belongs(name: str) -> bool:
+    """True for names in a state that are of synapses: of no use without one another."""
+    return name.startswith((*_OF_SYNAPSES, "topology.", "mark.", "l1.", "steps."))
+
+
+def _check_whole(own: set[str], theirs: set[str]) -> None:
+    """Raise an error unless a state has all that belongs to synapses, and no more, whether all its names are asked for
+    or not."""
+    own = {name for name in own if _belongs(name)}
+    if missing := ", ".join(sorted(own - theirs)):
+        raise InvalidValueError(
+            f"weights and delays are loaded with their synapses, and the state has no {missing}; save state_dict(), "
+            "whole, of a module of the same network with the same learn_delays"
+        )
+    if more := ", ".join(sorted(theirs - own)):
+        raise InvalidValueError(
+            f"the state has {more}, of which this module has none; make it of the same network with the same "
+            "learn_delays"
+        )
 
 
 def _rebuilt(kind: type, made: tuple[Network, Compiler, dict[str, bool]], contents: dict[str, Any]) -> Any:

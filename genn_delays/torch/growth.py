@@ -28,8 +28,10 @@ def slots_of(layer: Rewirable, living: Any) -> Slots:
     )  # fmt: skip
 
 
-def grown(layer: Rewirable, slots: Slots, rule: RewiringRule, step: int) -> Synapses:
-    """As many synapses as the layer has lost, sorted by (post, pre), in slots that have no living one."""
+def grown(layer: Rewirable, slots: Slots, rule: RewiringRule, step: int, *, maximize: bool = False) -> Synapses:
+    """As many synapses as the layer has lost, sorted by (post, pre), in slots that have no living one; `maximize` where
+    the optimiser goes up the gradient."""
+    way = -1.0 if maximize else 1.0
     wanted = layer.topology.size - slots.pre.size
     if rule.growth == "random":
         chosen = slots.drawn(wanted, step)
@@ -40,10 +42,10 @@ def grown(layer: Rewirable, slots: Slots, rule: RewiringRule, step: int) -> Syna
         else:
             candidates = slots.free(np.arange(slots.num_free))
         born = slots.born(candidates, rule, step)
-        helps = rule.helps(_gradient(layer, born), np.sign(born.weight))
+        helps = rule.helps(way * _gradient(layer, born), np.sign(born.weight))
         chosen = np.sort(candidates[np.argsort(-helps, kind="stable")[:wanted]])
     born = slots.born(chosen, rule, step)
-    return born._replace(delay=_best_delay(layer, born, rule)) if rule.growth_delay == "best" else born
+    return born._replace(delay=_best_delay(layer, born, rule, way)) if rule.growth_delay == "best" else born
 
 
 def _gradient(layer: Rewirable, s: Synapses) -> Any:
@@ -62,8 +64,9 @@ def _gradient(layer: Rewirable, s: Synapses) -> Any:
     return on_host(total)
 
 
-def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule) -> Any:
-    """The delay at which every synapse would help most, of equal ones the shortest; as single lags."""
+def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule, way: float) -> Any:
+    """The delay at which every synapse would help most, of equal ones the shortest; as single lags. `way` is -1 where
+    the optimiser goes up the gradient."""
     delays, sign = layer.connectivity.delay_initializer, np.sign(s.weight)
     lags = np.arange(delays.low, delays.high + 1)
     helps = []
@@ -75,5 +78,5 @@ def _best_delay(layer: Rewirable, s: Synapses, rule: RewiringRule) -> Any:
         call = Call(place_of(layer.weight.device, layer.threads), topology, None, None, None)
         one = layer.weight.new_ones(s.pre.size)
         total = sum(call.correlate(x, g, one, None).weight for x, g in layer._recent)
-        helps.append(rule.helps(on_host(total), sign))
+        helps.append(rule.helps(way * on_host(total), sign))
     return np.asarray(lags[np.argmax(helps, axis=0)], np.uint16)

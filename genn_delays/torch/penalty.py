@@ -60,6 +60,7 @@ def _before_step(optimizer: Any, args: Any, kwargs: Any) -> Any:
         with torch.no_grad():
             for layer, strength in zip(due, strengths, strict=True):
                 if layer.weight.grad is not None:
+                    strength *= _scale(optimizer, layer.weight)
                     layer.weight.grad.add_(layer.weight.detach().sign(), alpha=strength)
 
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
@@ -74,6 +75,14 @@ def _before_step(optimizer: Any, args: Any, kwargs: Any) -> Any:
         return loss
 
     return ((args[0], penalised, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": penalised})
+
+
+def _scale(optimizer: Any, parameter: Any) -> float:
+    """The number by which gradients were multiplied: a GradScaler's, where the optimiser itself divides by it (fused
+    ones do), and -1 where it goes up the gradient."""
+    scale = getattr(optimizer, "grad_scale", None)
+    group = next(g for g in optimizer.param_groups if any(p is parameter for p in g["params"]))
+    return (1.0 if scale is None else float(scale)) * (-1.0 if group.get("maximize", False) else 1.0)
 
 
 def _holds(optimizer: Any, parameter: Any) -> bool:

@@ -202,7 +202,7 @@ def _replace(layer: Rewirable, living: Any, rule: RewiringRule, held: Held, step
     """Put grown synapses in the place of dropped ones, everywhere at once."""
     topology = layer.topology
     slots = slots_of(layer, living)
-    born = grown(layer, slots, rule, step)
+    born = grown(layer, slots, rule, step, maximize=held[layer.weight].group.get("maximize", False))
     origin, place = slots.merged(living, born)
     ends = []
     for old, new in ((topology.pre, born.pre), (topology.post, born.post), (topology.delay, born.delay)):

@@ -100,6 +100,22 @@ def test_the_penalty_acts_once_for_every_call(closure):
     assert not without_gradient(own, optimizer, closure=closure).any()
 
 
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("maximize", [False, True])
+def test_the_penalty_shrinks_weights_whatever_the_gradient_is_multiplied_by(fused, maximize):
+    """By a GradScaler, whose number fused optimisers divide by themselves, and by -1 where the loss is to grow."""
+    own = layer()
+    with torch.no_grad():
+        own.weight.add_(own.weight.sign() * 0.1)
+    optimizer = torch.optim.SGD(own.parameters(), 0.1, fused=fused, maximize=maximize)
+    scaler, before = torch.amp.GradScaler("cpu", init_scale=1024.0), own.weight.detach().abs().clone()
+    own.l1 = 0.05
+    scaler.scale(own(torch.zeros(T, B, IN)).sum()).backward()
+    scaler.step(optimizer)
+    pulled = own.weight.detach().abs() - before
+    assert torch.allclose(pulled, torch.full_like(pulled, -0.005), atol=1e-6)
+
+
 def test_other_optimisers_do_not_take_it():
     own, other = layer(), layer()
     optimizer, others = (torch.optim.SGD(m.parameters(), 0.1) for m in (own, other))

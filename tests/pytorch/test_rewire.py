@@ -403,3 +403,18 @@ def test_calls_beyond_the_end_are_refused():
     rewire(own, gd.SET(interval=1), optimizer, total_steps=1)
     with pytest.raises(InvalidValueError, match="as often as total_steps = 1: give the steps of the longer training"):
         rewire(own, gd.SET(interval=1), optimizer, total_steps=1)
+
+
+def test_growth_where_the_loss_is_to_grow_is_that_of_its_negative():
+    found = []
+    for sign in (1, -1):
+        own = SparseDelayed(10, 12, 0.5, gd.UniformInt(0, 5), seed=0)
+        optimizer = torch.optim.SGD(own.parameters(), 0.05, maximize=sign < 0)
+        for k in range(6):
+            x = torch.rand(6, 2, 10, generator=torch.Generator().manual_seed(k))
+            optimizer.zero_grad()
+            (sign * (own(x) - 1).square().mean()).backward()
+            optimizer.step()
+            rewire(own, gd.SignedRigL(interval=1), optimizer, total_steps=100)
+        found.append(own.topology)
+    assert np.array_equal(found[0].pre, found[1].pre) and np.array_equal(found[0].delay, found[1].delay)

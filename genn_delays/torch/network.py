@@ -25,6 +25,7 @@ from ..plan.variables import by_connection
 from ..rewiring import RewiringRule, as_rewiring
 from ..training.compiler import Compiler
 from ..training.data import inputs_of
+from ..training.turns import Turns, in_turn
 from .function import final
 from .saved import SavedNetwork
 from .wired import Passed, Wired
@@ -99,7 +100,13 @@ class NetworkModule(SavedNetwork):
             self.delays[key] = nn.Parameter(torch.from_numpy(state.position.astype(np.float32)))
         return wired
 
+    @property
+    def _turns(self) -> Turns:
+        """Those of the compiled network: threads, of which an engine serves one at a time, take them."""
+        return self.compiled._turns  # type: ignore[no-any-return]
+
     @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @in_turn
     def forward(self, *inputs: Any) -> Any:
         """The readouts' z.
 
@@ -143,6 +150,7 @@ class NetworkModule(SavedNetwork):
                 found[c.index] = rule
         return found
 
+    @in_turn
     def sync(self) -> None:
         """Give the compiled network today's parameters, to evaluate, analyse or save it."""
         self.compiled._check_open()
@@ -260,6 +268,7 @@ class _Run:
 
     def __init__(self, module: NetworkModule, data: dict[int, InputData], count: int, how: Pass) -> None:
         self.module, self.data, self.how = module, data, how
+        self._turns = module._turns
         self.topologies = [wired.topology for wired in module.wired]
         self.examples = np.arange(count, dtype=np.int64)
 
@@ -283,6 +292,7 @@ class _Run:
         compiled, number = self.module.compiled, self.module.compiled.num_loaded
         return lambda: compiled.num_loaded == number
 
+    @in_turn
     def backward(self, gradients: tuple[Any, ...], parameters: list[Any], inputs: Sequence[bool]) -> list[Any]:
         """Gradients of the inputs that need one, and of all parameters."""
         module = self.module

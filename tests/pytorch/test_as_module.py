@@ -1,5 +1,7 @@
 """A whole network as one module: PyTorch's losses and optimisers, the compiled network's gradients."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,28 @@ def test_predict_between_forward_and_backward_changes_nothing(backend):
         found.append(torch.autograd.grad(loss, [x, *module.parameters()]))
     for a, b in zip(*found, strict=True):
         assert torch.equal(a, b)
+
+
+def test_threads_take_turns():
+    """An engine serves one of them at a time."""
+    module, found = as_module(network(batch_norm=False), surrogate()), {}
+
+    def compute(seed):
+        for _ in range(10):
+            loss = sum(cross_entropy(module(real(seed)[:, k : k + 2]), LABELS[k : k + 2]) for k in (0, 2))
+            gradients = torch.autograd.grad(loss, list(module.parameters()))
+            found.setdefault(seed, []).append([loss.detach(), *gradients])
+
+    compute(0), compute(1)
+    expected = {seed: values[0] for seed, values in found.items()}
+    threads = [threading.Thread(target=compute, args=(seed,)) for seed in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed, values in expected.items():
+        assert len(found[seed]) == 20
+        assert all(torch.equal(a, b) for own in found[seed] for a, b in zip(own, values, strict=True))
 
 
 def test_backward_twice_gives_the_same():

@@ -131,7 +131,7 @@ class NetworkModule(SavedNetwork):
         learns = self.training or (torch.is_grad_enabled() and not self._evaluates_otherwise())
         run = _Run(self, data, count, Pass(learns, self.step, widths))
         self.step += int(self.training)
-        outputs = _Computed.apply(run, len(inputs), *inputs, *self.parameters())
+        outputs = _Computed.apply(run, len(inputs), *inputs, *self._values().values())
         if self.training:
             self._average(count)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -154,11 +154,21 @@ class NetworkModule(SavedNetwork):
     def sync(self) -> None:
         """Give the compiled network today's parameters, to evaluate, analyse or save it."""
         self.compiled._check_open()
-        self._write([p.detach() for p in self.parameters()], [wired.topology for wired in self.wired])
+        self._write([p.detach() for p in self._values().values()], [wired.topology for wired in self.wired])
 
     def close(self) -> None:
         """End the network's threads; it cannot be used any more."""
         self.compiled.__exit__(None, None, None)
+
+    def _values(self) -> dict[str, Any]:
+        """The numbers that it computes with, by name: parameters, or what a parametrization computes of them."""
+        groups = {"weights": self.weights, "delays": self.delays, "norms": self.norms}
+        found = {f"{name}.{key}": group[key] for name, group in groups.items() for key in group}
+        names: dict[int, str] = {}
+        for name, value in found.items():
+            if (other := names.setdefault(id(value), name)) != name:
+                raise InvalidValueError(f"{other} and {name} are one parameter; each belongs to its own synapses")
+        return found
 
     def _keep_gradients(self, populations: Iterable[int]) -> None:
         """Let the engine keep the gradients of these populations' input currents from the next forward pass on."""
@@ -206,11 +216,9 @@ class NetworkModule(SavedNetwork):
         engine, given = self.compiled.engine, iter(p.numpy() for p in parameters)
         weights, positions = [next(given) for _ in self.weights], [next(given) for _ in self.delays]
         real = iter(positions)
-        for c, wired, own, weight in zip(self.plan.connections, self.wired, topologies, weights, strict=True):
+        for c, own, weight in zip(self.plan.connections, topologies, weights, strict=True):
             state = engine.state(c.index)
-            if wired.written is not own:
-                wired.written = own
-                state.values |= {name: getattr(own, name) for name in ("pre", "post", "delay")}
+            state.values |= {name: getattr(own, name) for name in ("pre", "post", "delay")}
             state.values["weight"] = weight
             if c.real_delays:
                 state.position = np.clip(next(real), c.min_delay, c.max_delay)
@@ -227,7 +235,7 @@ class NetworkModule(SavedNetwork):
         if not any(needed):
             return [None] * len(needed)
         passed, found = run.passed(), []
-        values = dict(zip((name for name, _ in self.named_parameters()), parameters, strict=True))
+        values = dict(zip(self._values(), parameters, strict=True))
         for population, wanted in zip(self.compiled.network.inputs, needed, strict=True):
             total: Any = None
             for wired in (self.wired[k] for k in self.plan.populations[population.index].outgoing) if wanted else ():

@@ -124,7 +124,6 @@ class Wired(Penalised):
         self._buffers = buffers
         self._buffers[self.mark_name] = torch.tensor(0.0, dtype=torch.float64)
         self._set(synapses.pre, synapses.post, synapses.delay)
-        self.written = self.topology
         self._negative = torch.from_numpy(np.signbit(synapses.weight))
 
     @property

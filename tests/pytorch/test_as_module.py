@@ -8,10 +8,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'genn-delays[torch]'")
 
 from torch.nn.functional import cross_entropy  # noqa: E402
+from torch.nn.utils.parametrize import register_parametrization  # noqa: E402
 
 import genn_delays as gd  # noqa: E402
 from genn_delays.errors import InvalidValueError  # noqa: E402
-from genn_delays.torch import SparseDelayed, as_module  # noqa: E402
+from genn_delays.torch import SparseDelayed, as_module, rewire  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -110,6 +111,40 @@ def test_predict_between_forward_and_backward_changes_nothing(backend):
         assert torch.equal(a, b)
 
 
+def shared():
+    module = as_module(network(), surrogate())
+    module.weights["h_out"] = module.weights["in_h"]
+    return module(real())
+
+
+def test_weights_that_are_computed():
+    """Gradients go on through a parametrization."""
+
+    class Double(torch.nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    module = as_module(network(), surrogate())
+    expected = torch.autograd.grad(module(real()).square().sum(), module.weights["in_h"])[0]
+    with torch.no_grad():
+        module.weights["in_h"].mul_(0.5)
+    register_parametrization(module.weights, "in_h", Double())
+    module(real()).square().sum().backward()
+    assert torch.allclose(module.weights.parametrizations["in_h"].original.grad, 2 * expected, rtol=1e-5)
+
+
+def test_synapses_that_the_compiled_network_has_loaded_are_not_mixed_with_its_own(tmp_path):
+    module, other = (as_module(network(), surrogate()) for _ in range(2))
+    optimizer = torch.optim.SGD(other.parameters(), 0.1)
+    other(real()).sum().backward()
+    assert rewire(other, gd.SET(interval=1), optimizer)
+    other.sync()
+    other.compiled.save(tmp_path / "other.safetensors")
+    before = module(real()).detach()
+    module.compiled.load(tmp_path / "other.safetensors")
+    assert torch.equal(module(real()), before)
+
+
 def test_threads_take_turns():
     """An engine serves one of them at a time."""
     module, found = as_module(network(batch_norm=False), surrogate()), {}
@@ -202,6 +237,7 @@ def called(*inputs):
 
 
 BAD = {
+    "weights.in_h and weights.h_out are one parameter": shared,
     "was closed": closed,
     "was closed, at": closed_before_backward,
     "'first_spike_time' of population": first_spike,

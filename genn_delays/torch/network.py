@@ -392,7 +392,11 @@ def _compile(network: Network, compiler: Compiler, learn_delays: bool) -> Any:
             f"as_module needs a Network and a compiler such as SurrogateCompiler(...), got {shown(network)} and "
             f"{shown(compiler)}"
         )
-    for name, value in (("reg_strength_upper or _lower", compiler.regularisation), ("clip_norm", compiler.clip_norm)):
+    for name, value in (
+        ("reg_strength_upper or _lower", compiler.regularisation),
+        ("clip_norm", compiler.clip_norm),
+        ("communicator", getattr(compiler, "communicator", None)),
+    ):
         if value is not None:
             raise InvalidValueError(f"as_module: {name} of the compiler acts in its own training; leave it to PyTorch")
     for p in network.outputs:

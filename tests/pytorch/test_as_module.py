@@ -1,6 +1,7 @@
 """A whole network as one module: PyTorch's losses and optimisers, the compiled network's gradients."""
 
 import threading
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.nn.functional import cross_entropy  # noqa: E402
 from torch.nn.utils.parametrize import register_parametrization  # noqa: E402
 
 import genn_delays as gd  # noqa: E402
+from genn_delays.communicators import Communicator  # noqa: E402
 from genn_delays.errors import InvalidValueError  # noqa: E402
 from genn_delays.torch import SparseDelayed, as_module, rewire  # noqa: E402
 
@@ -236,6 +238,12 @@ def called(*inputs):
     return as_module(network(), surrogate())(*inputs)
 
 
+def with_ranks():
+    compiler = surrogate()
+    compiler.communicator = Mock(Communicator)
+    return as_module(network(), compiler)
+
+
 BAD = {
     "weights.in_h and weights.h_out are one parameter": shared,
     "was closed": closed,
@@ -245,6 +253,7 @@ BAD = {
     "clip_norm of the compiler acts in its own training": lambda: as_module(
         network(), gd.SurrogateCompiler(example_timesteps=T, clip_norm=1.0)
     ),
+    "communicator of the compiler acts in its own training": with_ranks,
     r"the network has 1 inputs \('in'\), got 2": lambda: called(real(), real()),
     r"input 'in' must be a torch.float32 tensor \[20, batch, 12\] on the CPU, got torch.float64": lambda: called(
         real().double()

@@ -123,6 +123,7 @@ class NetworkModule(SavedNetwork):
         self.compiled._check_open()
         inputs = tuple(_single(x) for x in inputs)
         data, count = self._data(inputs)
+        self._check_values()
         widths = {c.index: c.kernel.width(c.max_delay, self._progress) for c in self.plan.connections if c.kernel}
         for wired in self.wired:
             wired.begin(training=self.training, width=widths.get(wired.index))
@@ -159,6 +160,18 @@ class NetworkModule(SavedNetwork):
     def close(self) -> None:
         """End the network's threads; it cannot be used any more."""
         self.compiled.__exit__(None, None, None)
+
+    def _check_values(self) -> None:
+        """Raise an error if parameters are not finite, or if the pass cannot be what it repeats."""
+        for name, value in self._values().items():
+            if not bool(torch.isfinite(value.detach()).all()):
+                raise InvalidValueError(f"{name} of the module of a network must be finite, and has NaN or infinity")
+        within_backward = torch._C._current_graph_task_id() != -1
+        if within_backward and self.training and any(p.dropout for p in self.plan.populations):
+            raise InvalidValueError(
+                "the module of a network cannot be recomputed in the backward pass (torch.utils.checkpoint) where it "
+                "has dropout, which would draw other random numbers: leave the checkpoint out"
+            )
 
     def _values(self) -> dict[str, Any]:
         """The numbers that it computes with, by name: parameters, or what a parametrization computes of them."""

@@ -382,3 +382,30 @@ def test_gradients_of_gradients_are_an_error():
     (found,) = torch.autograd.grad(y.sum(), x, create_graph=True)
     with pytest.raises(InvalidValueError, match="the module of a network has no gradients of gradients"):
         (y.sum() + found.square().sum()).backward()
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_what_is_recomputed_is_the_same_pass_or_an_error(dropout):
+    """A checkpoint computes the pass again in the backward pass; dropout would then draw other numbers."""
+    from torch.utils.checkpoint import checkpoint
+
+    found = []
+    for through in (lambda f, x: f(x), lambda f, x: checkpoint(f, x, use_reentrant=False)):
+        module, x = as_module(network(dropout=dropout), compiler("reference")), batch(0)[0].requires_grad_()
+        y = through(lambda x, m=module: m(x).square(), x).sum()
+        if dropout and found:
+            with pytest.raises(InvalidValueError, match=r"cannot be recomputed in the backward pass"):
+                y.backward()
+            return
+        y.backward()
+        found.append(x.grad)
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_parameter_that_is_not_finite_is_named(value):
+    module = as_module(network(), compiler("reference"))
+    with torch.no_grad():
+        module.weights["in_h"][2] = value
+    with pytest.raises(InvalidValueError, match=r"weights.in_h of the module of a network must be finite"):
+        module(batch(0)[0])

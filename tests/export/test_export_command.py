@@ -74,7 +74,7 @@ def test_a_model_before_training(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["digits"], "required: --out"),
-        (["digit", "--out", "x.nir"], "unknown model"),
+        (["digit", "--out", "x.nir"], "unknown run folder, model or path"),
         (["digits", "--out", ""], "--out must not be empty"),
         (
             ["digits", "--out", "x.nir", "--target", "loihi"],

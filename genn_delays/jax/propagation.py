@@ -175,7 +175,8 @@ def propagate(
     if spikes.shape[0] * spikes.shape[1] > MOST:
         raise InvalidValueError(f"spikes must have at most {MOST} entries a neuron, got shape {spikes.shape}")
     _array("weight", weight, topology.pre.shape, np.float32, "synapse")
-    kernel, width = as_delay_kernel(delay_kernel), _width(as_delay_kernel(delay_kernel), sigma)
+    kernel = as_delay_kernel(delay_kernel)
+    width = _width(kernel, sigma)
     form = "whole" if delay is None else "difference" if kernel is None else "kernel"
     if delay is not None:
         _array("delay", delay, topology.pre.shape, np.float32, "synapse")

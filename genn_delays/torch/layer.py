@@ -24,6 +24,7 @@ from .function import Call, Recent, delayed
 from .loading import other_kind
 from .making import check_made, connectivity_of, exact_sparsity
 from .mark import Seen, check_mark, check_marked_state, mark_of
+from .numbers import KeepsNumbers
 from .penalty import Penalised
 from .places import DTYPES, Place, place_of
 
@@ -33,7 +34,7 @@ MOST_PLACES = 4
 _TOPOLOGY = ("pre", "post", "delay")
 
 
-class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
+class SparseDelayed(Penalised, KeepsNumbers):
     """Sparse synapses with a delay each: ``y[t, b, i] = sum_k w_k x[t - d_k, b, pre_k]`` over the synapses k onto i.
 
     The whole sequence is given at once; what comes before it is zero. Parameters are one number a synapse and there is
@@ -353,27 +354,18 @@ class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
         found |= {"l1": torch.tensor(self._l1, dtype=torch.float64), "mark": self.mark}
         return found if self.delay_kernel is None else found | {"sigma": torch.tensor(self._sigma, dtype=torch.float64)}
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        self._check_mark()
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination.update({prefix + name: value for name, value in self._numbers().items()})
-
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: Any, unexpected_keys: Any,
         error_msgs: list[str],
     ) -> None:  # fmt: skip
         """Parameters as every module loads them, then the synapses that they belong to."""
-        names = {prefix + name: name for name in self._numbers()}
-        found = {names[key]: state_dict[key] for key in names if key in state_dict}
-        if strict:
-            missing_keys.extend(key for key in names if key not in state_dict)
-        rest = {key: value for key, value in state_dict.items() if key not in names}
-        before = len(error_msgs)
+        found, rest = self._parted(state_dict, prefix, strict, missing_keys)
+        complete, before = len(found) == len(self._numbers()), len(error_msgs)
         present = {key[len(prefix) :] for key in state_dict if key.startswith(prefix)}
         if wrong := other_kind(present, {*self._numbers(), *(n for n, _ in self.named_parameters())} - {"bias"}):
             error_msgs.append(f"{prefix.rstrip('.') or 'SparseDelayed'}: {wrong}")
             return
-        if len(found) == len(names):  # parameters belong to synapses: all of them are loaded, or none
+        if complete:  # parameters belong to synapses: all of them are loaded, or none
             try:
                 self._check_loaded(found, state_dict.get(prefix + "weight"))
             except InvalidValueError as error:
@@ -382,7 +374,7 @@ class SparseDelayed(Penalised, nn.Module):  # type: ignore[misc]
         super()._load_from_state_dict(
             rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )  # fmt: skip
-        if len(found) < len(names) or len(error_msgs) > before:
+        if not complete or len(error_msgs) > before:
             return
         self._set(*(found[f"topology.{name}"].cpu().numpy() for name in _TOPOLOGY))
         self.seed, self.steps, self.l1 = int(found["seed"]), int(found["steps"]), float(found["l1"])

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..errors import InvalidValueError
 from ..learning.schedules import Progress
 from ..network import Network
 from ..training.compiler import Compiler
+from .numbers import KeepsNumbers
 from .wired import Wired
 
 
-class SavedNetwork(nn.Module):  # type: ignore[misc]
+class SavedNetwork(KeepsNumbers):
     """The part of :class:`~genn_delays.torch.NetworkModule` by which PyTorch saves, copies and moves it.
 
     Attributes:
@@ -68,21 +68,16 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
             found |= wired.numbers()
         return found
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+    def _check_mark(self) -> None:
         for wired in self.wired:
             wired.check_mark()
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination.update({prefix + name: value for name, value in self._numbers().items()})
 
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: Any, unexpected_keys: Any,
         error_msgs: list[str],
     ) -> None:  # fmt: skip
         """The synapses, then averages as every module loads them; parameters, which belong to synapses, come last."""
-        names = {prefix + name: name for name in self._numbers()}
-        found = {names[key]: state_dict[key] for key in names if key in state_dict}
-        if strict:
-            missing_keys.extend(key for key in names if key not in state_dict)
+        found, _ = self._parted(state_dict, prefix, strict, missing_keys)
         own = {*self._numbers(), *(n for n, _ in self.named_parameters() if n.startswith(_OF_SYNAPSES))}
         theirs = {n for n in (key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)) if _belongs(n)}
         if theirs:
@@ -100,7 +95,7 @@ class SavedNetwork(nn.Module):  # type: ignore[misc]
                 wired.take(topology, steps, weight)
                 wired.l1 = float(found[f"l1.{wired.key}"])
             self.step = int(found.get("step", self.step))
-        rest = {key: value for key, value in state_dict.items() if key not in names}
+        _, rest = self._parted(state_dict, prefix, False, [])  # what was put back among it
         super()._load_from_state_dict(
             rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )  # fmt: skip
